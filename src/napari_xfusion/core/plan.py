@@ -1,0 +1,75 @@
+"""A run as a value: what was asked for, checked once, saved as JSON beside every output.
+
+A plan knows no data and no fuser; whether it fits two stacks is said by pairing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_xfusion.errors import PairingError
+
+Method = Literal["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", "edvr-stf", "edvr"]
+GreyRule = Literal["match", "percentile", "none"]
+DEFAULT_METHOD: Method = "flow"
+
+
+class Plan(BaseModel):
+    """How two stacks become one; frozen, and enough to repeat a run.
+
+    HR times come from ``hr_times``, from ``hr_step``, or from the HR file's own metadata; never from
+    a guess. HR frame k lies at LR frame ``hr_start + k * hr_step``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Method = DEFAULT_METHOD
+    model: str | None = None
+    """Name or file of a network's weights."""
+    hr_times: tuple[float, ...] | None = None
+    """Times of the HR frames in LR frame numbers."""
+    hr_step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    hr_start: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    separation: Annotated[int, Field(ge=1)] = 1
+    """LR frames between the three of a window (paper, D5)."""
+    frames: tuple[int, int] | None = None
+    """Targets A..B-1; every LR frame when None."""
+    grey: GreyRule = "match"
+    dtype: Literal["hr", "float32"] = "hr"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    tile: Annotated[int, Field(ge=16)] | None = None
+    """Side of a network's tiles in LR pixels; from the free memory when None."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.hr_times is not None:
+            if self.hr_step is not None:
+                raise ValueError("give either --hr-times or --hr-step, not both")
+            if not all(map(math.isfinite, self.hr_times)):
+                raise ValueError("HR times must be finite numbers")
+            if any(b <= a for a, b in zip(self.hr_times, self.hr_times[1:], strict=False)):
+                raise ValueError("HR times must increase from frame to frame")
+        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
+            raise ValueError(f"frames {self.frames[0]}:{self.frames[1]} hold no frame")
+        return self
+
+
+def make_plan(**settings: object) -> Plan:
+    """A plan from settings by name; raises PairingError that names the setting that cannot be."""
+    try:
+        return Plan.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(map(str, first["loc"])) or "settings"
+        raise PairingError(
+            setting,
+            expected="a setting that can be",
+            found=f"{first['msg'].removeprefix('Value error, ')} (got {first['input']!r})"
+            if first["loc"]
+            else first["msg"].removeprefix("Value error, "),
+            do="change it and run again",
+        ) from None

@@ -1,0 +1,138 @@
+"""The words of the house: what flows from room to room. Imports nothing of ours but the errors.
+
+Shape legend, used in every docstring:
+    B batch · T frames · C channels · H W pixels of the HR grid · h w pixels of the LR grid
+Images inside are float32 in grey units, where the film's darkest and brightest percentiles are 0 and 1.
+Times are float64 in LR frame numbers ("the LR clock") unless seconds are named. Lengths are micrometres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.errors import InputError
+
+Image = NDArray[np.float32]
+"""One float32 frame, (H, W) or (h, w)."""
+Role = Literal["lr-", "lr", "lr+", "hr-", "hr+"]
+"""The inputs of a window: LR at t-s, t, t+s, and HR before and after t."""
+ROLES: tuple[Role, ...] = ("lr-", "lr", "lr+", "hr-", "hr+")
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A film of grey frames, read one frame at a time.
+
+    ``read(i)`` gives frame i as an (H, W) array in ``dtype``, native byte order, and touches no other
+    frame; it must be safe to call from several threads. ``digest`` gives the sha256 of the content.
+    """
+
+    shape: tuple[int, int, int]
+    """(T, H, W)."""
+    dtype: np.dtype[Any]
+    read: Callable[[int], NDArray[Any]]
+    digest: Callable[[], str]
+    source: str
+    """The file or folder, or a name for an array; for messages and the run record."""
+    times: NDArray[np.float64]
+    """(T,) start of each frame in ``time_unit``."""
+    time_unit: Literal["s", "frame"] = "frame"
+    pixel_size: float | None = None
+    """Side of a pixel in micrometres, where the file knows it."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What else the file says; ``hr_times`` here is the HR film's times on the LR clock."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def frame(self, i: int) -> NDArray[Any]:
+        """Frame ``i`` as stored, (H, W); raises InputError outside 0..T-1."""
+        if not 0 <= i < len(self):
+            raise InputError(
+                self.source,
+                expected=f"a frame number from 0 to {len(self) - 1}",
+                found=str(i),
+                do="ask for a frame of the film",
+            )
+        return self.read(i)
+
+
+class Region(NamedTuple):
+    """A rectangle of HR pixels, ``image[top:bottom, left:right]``."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """All that serves one target, in grey units.
+
+    Kept as tuples of frames and not as one array: neighbouring windows share their frames.
+    """
+
+    index: int
+    """The target: number of the LR frame whose HR image is wanted."""
+    lr: tuple[Image, Image, Image]
+    """LR frames (h, w) at t-s, t, t+s; ends are repeated."""
+    hr: tuple[Image, Image]
+    """HR frames (H, W): the last at or before t and the first after t; ends are repeated."""
+    lr_at_hr: tuple[Image, Image]
+    """LR frames (h, w) at the times of the two HR frames, interpolated where a time falls between two."""
+    times: tuple[float, float, float, float, float]
+    """Times of the five inputs on the LR clock, in the order of ROLES."""
+    clamped: tuple[bool, bool, bool, bool, bool]
+    """Which of the five are repeats, because the film begins or ends there."""
+    hr_index: tuple[int, int]
+    """Numbers of the two HR frames, for caches."""
+    lr_noise: float
+    """Standard deviation of one LR pixel about the binned HR image, grey units."""
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Linear weights in time of the HR frames before and after; (0.5, 0.5) where both are one frame."""
+        before, after = self.times[3], self.times[4]
+        if after <= before:
+            return 0.5, 0.5
+        position = (self.times[1] - before) / (after - before)
+        return 1.0 - position, position
+
+
+class Score(NamedTuple):
+    """Spatial means of one input's temporal attention against the reference LR frame (paper, M9)."""
+
+    raw: float
+    """Of the dot product before the sigmoid, unbounded: what the paper's curves are drawn from."""
+    sigmoid: float
+    """After the sigmoid, 0..1: what the heat-maps show."""
+
+
+@dataclass(frozen=True, eq=False)
+class FusedFrame:
+    """One result. A fuser gives grey units; ``run.fuse`` hands on the HR camera's units."""
+
+    index: int
+    image: Image
+    """(H, W)."""
+    std: Image | None = None
+    """(H, W) standard deviation in the units of ``image``, by methods that know it."""
+    attention: Mapping[Role, Image] = field(default_factory=dict)
+    """(h, w) attention maps after the sigmoid, by networks."""
+    scores: Mapping[Role, Score] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Time this frame took, reading included."""
+
+
+class Token(Protocol):
+    """A request to stop, such as ``threading.Event``."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        ...

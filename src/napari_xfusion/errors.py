@@ -1,0 +1,39 @@
+"""What the person at the beamline is told when something does not fit.
+
+Every error says where, what was expected, what was found and what to do about it.
+"""
+
+
+class XFusionError(Exception):
+    """An error with a remedy; the command line prints it as one line and exits with 1.
+
+    ``where`` is a file, a stack or a setting, and may name the frame; ``do`` is the remedy.
+    """
+
+    def __init__(self, where: object, *, expected: str, found: str, do: str) -> None:
+        super().__init__(where, expected, found, do)
+        self.where, self.expected, self.found, self.do = str(where), expected, found, do
+
+    def __str__(self) -> str:
+        text = f"{self.where}: expected {self.expected}, found {self.found}; {self.do}"
+        return " ".join(text.split())
+
+
+class InputError(XFusionError):
+    """A file, folder or array is not the stack it should be."""
+
+
+class PairingError(XFusionError):
+    """The two stacks do not fit together in size, time or grey scale."""
+
+
+class OutputError(XFusionError):
+    """The result cannot be written, or something else stands in its place."""
+
+
+class ModelError(XFusionError):
+    """A model's weights are missing, damaged or of another kind."""
+
+
+class DeviceError(XFusionError):
+    """The asked device is missing or has too little memory."""
