@@ -37,8 +37,11 @@ class Resampler:
         """Resample ``image`` (H, W) to (h, w), float32."""
         # The smaller intermediate is the one that is transposed: that copy is most of the cost.
         if self.rows.shape[0] < self.rows.shape[1]:
-            return np.ascontiguousarray((self.columns @ np.ascontiguousarray((self.rows @ image).T)).T)
-        return self.rows @ np.ascontiguousarray((self.columns @ np.ascontiguousarray(image.T)).T)
+            small: Image = self.columns @ np.ascontiguousarray((self.rows @ image).T)
+            return np.ascontiguousarray(small.T)
+        wide: Image = self.columns @ np.ascontiguousarray(image.T)
+        large: Image = self.rows @ np.ascontiguousarray(wide.T)
+        return large
 
 
 def binning(hr_shape: tuple[int, int], lr_shape: tuple[int, int], scale: tuple[float, float]) -> Resampler:

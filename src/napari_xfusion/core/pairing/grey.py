@@ -1,0 +1,165 @@
+"""One grey scale for both cameras: an affine map to [0, 1], and back.
+
+The map comes from the HR film's percentiles; LR is matched to it where both cameras saw the same moment.
+(The paper lets each film have its own percentiles, D4; that shifts one against the other.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.plan import GreyRule
+from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.errors import PairingError
+
+PERCENTILES = (0.35, 99.65)
+"""What becomes 0 and 1 (paper, D4)."""
+SAMPLE = 16
+"""Frames looked at for the percentiles, evenly spaced over the film."""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Grey value g = (x - zero) / span of a camera value x."""
+
+    zero: float
+    span: float
+
+    def to_grey(self, frame: NDArray[Any]) -> Image:
+        """Grey units, float32, not clipped."""
+        grey: Image = np.subtract(frame, np.float32(self.zero), dtype=np.float32)
+        grey *= np.float32(1 / self.span)
+        return grey
+
+    def from_grey(self, image: Image) -> Image:
+        """Camera units, float32."""
+        return image * np.float32(self.span) + np.float32(self.zero)
+
+
+@dataclass(frozen=True)
+class Grey:
+    """The maps of the two cameras, how well they fit, and what is odd about it."""
+
+    rule: GreyRule
+    lr: Affine
+    hr: Affine
+    lr_noise: float
+    """Standard deviation of LR about the binned HR image at common times, grey units."""
+    correlation: float
+    """Of LR with the binned HR image at common times; 1 is perfect."""
+    notes: tuple[str, ...] = ()
+
+
+def sample_frames(count: int, at_most: int = SAMPLE) -> list[int]:
+    """Numbers of at most ``at_most`` frames, evenly spaced, first and last among them."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, at_most))})
+
+
+def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[str, ...]]:
+    """The map that takes a film's 0.35 and 99.65 percentiles to 0 and 1, and notes on odd values.
+
+    A constant film gets span 1, so that the map stays invertible.
+    """
+    sample = np.stack([stack.frame(i) for i in sample_frames(len(stack), at_most)])
+    values = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample.ravel()
+    if not values.size:
+        return Affine(0.0, 1.0), (f"{stack.source}: no finite value in {len(sample)} sampled frames",)
+    low, high = (float(v) for v in np.percentile(values, PERCENTILES))
+    notes = []
+    if values.size < sample.size:
+        share = 1 - values.size / sample.size
+        notes.append(f"{stack.source}: {share:.2%} of the sampled pixels are NaN or infinite; filled in")
+    if not high > low:
+        notes.append(f"{stack.source}: constant at {low:g} in the sampled frames")
+        return Affine(low, 1.0), tuple(notes)
+    share = float(np.mean(values == values.max()))
+    if share > 0.01:
+        notes.append(f"{stack.source}: {share:.1%} of the pixels share the highest value, {values.max():g}")
+    return Affine(low, high - low), tuple(notes)
+
+
+def fit_grey(rule: GreyRule, lr: Stack, hr: Stack, common: Sequence[tuple[Image, Image]]) -> Grey:
+    """The grey scale of two films by ``rule`` (see Plan.grey).
+
+    ``common`` holds pairs of an LR frame and the binned HR frame of the same moment, both (h, w) in
+    camera units. Raises PairingError for rule ``none`` with values outside [0, 1].
+    """
+    if rule == "none":
+        for stack in (lr, hr):
+            _require_unit_range(stack)
+        lr_map = hr_map = Affine(0.0, 1.0)
+        notes: tuple[str, ...] = ()
+    else:
+        hr_map, notes = percentile_map(hr)
+        lr_map, lr_notes = percentile_map(lr)
+        notes += lr_notes
+    if rule == "match":
+        matched = _match(common, hr_map)
+        if matched is None:
+            notes += ("LR could not be matched to binned HR; each film has its own percentiles instead",)
+        else:
+            lr_map = matched
+    seen = np.stack([lr_map.to_grey(low) for low, _ in common])
+    binned = np.stack([hr_map.to_grey(high) for _, high in common])
+    correlation = _correlation(seen, binned)
+    if rule == "match" and correlation < 0.5:
+        notes += (
+            f"LR and binned HR agree poorly at common times (correlation {correlation:.2f}): "
+            "are the HR times right, and do both films show the same field of view?",
+        )
+    return Grey(rule, lr_map, hr_map, _spread(seen - binned), correlation, notes)
+
+
+def _require_unit_range(stack: Stack) -> None:
+    for i in sample_frames(len(stack)):
+        frame = stack.frame(i)
+        low, high = float(np.nanmin(frame)), float(np.nanmax(frame))
+        if low < -1e-3 or high > 1 + 1e-3:
+            raise PairingError(
+                f"{stack.source}, frame {i}",
+                expected="values from 0 to 1, as --grey none takes them",
+                found=f"{low:g} to {high:g}",
+                do="use --grey match",
+            )
+
+
+def _match(common: Sequence[tuple[Image, Image]], hr_map: Affine) -> Affine | None:
+    """Robust line LR = span * grey + zero through pixels of common times; None where there is none.
+
+    LR is the dependent variable because it is the noisier one: the other way round noise would flatten
+    the slope. Huber weights keep what moved between the two exposures from tilting it.
+    """
+    lr = np.concatenate([low.ravel() for low, _ in common]).astype(np.float64)
+    grey = np.concatenate([hr_map.to_grey(high).ravel() for _, high in common]).astype(np.float64)
+    weight = np.ones_like(lr)
+    zero = span = 0.0
+    for _ in range(8):
+        total = weight.sum()
+        grey_mean, lr_mean = (weight @ grey) / total, (weight @ lr) / total
+        variance = weight @ (grey - grey_mean) ** 2 / total
+        if variance < 1e-10:
+            return None
+        span = float(weight @ ((grey - grey_mean) * (lr - lr_mean)) / total / variance)
+        zero = float(lr_mean - span * grey_mean)
+        residual = np.abs(lr - span * grey - zero)
+        limit = 1.345 * 1.4826 * float(np.median(residual))
+        weight = np.minimum(1.0, limit / np.maximum(residual, 1e-300)) if limit > 0 else weight
+    if not span > 1e-6 * max(float(np.ptp(lr)), 1e-300):
+        return None
+    return Affine(zero, span)
+
+
+def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    a, b = a - a.mean(dtype=np.float64), b - b.mean(dtype=np.float64)
+    norm = float(np.sqrt((a * a).sum(dtype=np.float64) * (b * b).sum(dtype=np.float64)))
+    return float((a * b).sum(dtype=np.float64)) / norm if norm > 0 else 1.0
+
+
+def _spread(residual: NDArray[Any]) -> float:
+    """Standard deviation from the median absolute deviation: motion is not noise."""
+    return 1.4826 * float(np.median(np.abs(residual - np.median(residual))))

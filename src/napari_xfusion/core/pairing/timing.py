@@ -1,0 +1,87 @@
+"""When the HR frames were taken, on the LR clock, and which of them serve a target."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import PairingError
+
+Times = NDArray[np.float64]
+
+
+def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
+    """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
+
+    Raises PairingError when neither says, when there is not one time for each HR frame, or when a
+    time lies outside the LR film.
+    """
+    if plan.hr_times is not None:
+        times, said_by = np.asarray(plan.hr_times, dtype=np.float64), "--hr-times"
+    elif plan.hr_step is not None:
+        times, said_by = plan.hr_start + plan.hr_step * np.arange(len(hr), dtype=np.float64), "--hr-step"
+    elif "hr_times" in hr.metadata:
+        times, said_by = np.asarray(hr.metadata["hr_times"], dtype=np.float64), hr.source
+    else:
+        raise PairingError(
+            hr.source,
+            expected="HR times",
+            found=f"none in the file{_hint(lr, hr)}",
+            do="give --hr-step N (and --hr-start K), or --hr-times LIST or FILE",
+        )
+    _check(times, said_by, lr, hr)
+    return times
+
+
+def neighbours(hr_times: Times, target: float) -> tuple[int, int]:
+    """Numbers of the last HR frame at or before ``target`` and the first after it.
+
+    Outside the HR film its first or last frame serves as both.
+    """
+    after = int(np.searchsorted(hr_times, target, side="right"))
+    return max(after - 1, 0), min(after, len(hr_times) - 1)
+
+
+def _check(times: Times, said_by: str, lr: Stack, hr: Stack) -> None:
+    if len(hr) < 2:
+        raise PairingError(
+            hr.source, expected="at least 2 HR frames", found=str(len(hr)), do="give the HR film whole"
+        )
+    if len(times) != len(hr):
+        raise PairingError(
+            said_by,
+            expected=f"{len(hr)} times, one for each HR frame of {hr.source}",
+            found=str(len(times)),
+            do="give one time for each HR frame",
+        )
+    if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise PairingError(
+            said_by,
+            expected="finite HR times that increase",
+            found=_listing(times),
+            do="put them in order, each once",
+        )
+    outside = np.flatnonzero((times < 0) | (times > len(lr) - 1))
+    if len(outside):
+        k = int(outside[0])
+        raise PairingError(
+            said_by,
+            expected=f"HR times inside the LR film, 0 to {len(lr) - 1}",
+            found=f"HR frame {k} at LR frame {times[k]:g} ({len(lr)} LR and {len(hr)} HR frames)",
+            do="check the step and the start, or give --hr-times with one time for each HR frame",
+        )
+
+
+def _listing(times: Times) -> str:
+    shown = ", ".join(f"{t:g}" for t in times[:6])
+    return shown + (", ..." if len(times) > 6 else "")
+
+
+def _hint(lr: Stack, hr: Stack) -> str:
+    """The ratio of the frame intervals, where both files know theirs; the start stays unknown."""
+    if lr.time_unit == hr.time_unit == "s" and len(lr) > 1 and len(hr) > 1:
+        ratio = float(np.diff(hr.times).mean() / np.diff(lr.times).mean())
+        return f" (the frame intervals suggest a step of {ratio:.4g})"
+    return ""
