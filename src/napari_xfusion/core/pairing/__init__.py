@@ -1,8 +1,8 @@
 """Bring two stacks onto one clock, one grid and one grey scale."""
 
 from napari_xfusion.core.pairing.geometry import Geometry, fit_geometry
-from napari_xfusion.core.pairing.grey import Affine, Grey
+from napari_xfusion.core.pairing.grey import Grey
 from napari_xfusion.core.pairing.pair import Pair, pair_stacks
 from napari_xfusion.core.pairing.timing import find_hr_times, neighbours
 
-__all__ = ["Affine", "Geometry", "Grey", "Pair", "find_hr_times", "fit_geometry", "neighbours", "pair_stacks"]
+__all__ = ["Geometry", "Grey", "Pair", "find_hr_times", "fit_geometry", "neighbours", "pair_stacks"]

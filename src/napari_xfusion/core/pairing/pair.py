@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
+from napari_xfusion.core.grey import fill_invalid, sample_frames
 from napari_xfusion.core.pairing.geometry import Geometry, fit_geometry
-from napari_xfusion.core.pairing.grey import Grey, fit_grey, sample_frames
+from napari_xfusion.core.pairing.grey import Grey, fit_grey
 from napari_xfusion.core.pairing.timing import Times, find_hr_times, neighbours
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import Image, Stack, Window
@@ -118,23 +118,6 @@ def interpolate(frame: Callable[[int], Image], time: float) -> Image:
     if part == 0:
         return frame(i)
     return (1 - part) * frame(i) + part * frame(i + 1)
-
-
-def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """``frame`` with NaN and infinite pixels replaced by the nearest valid ones, and how many they were.
-
-    A frame without a valid pixel becomes zero.
-    """
-    if frame.dtype.kind != "f":
-        return frame, 0
-    invalid = ~np.isfinite(frame)
-    count = int(invalid.sum())
-    if count == 0:
-        return frame, 0
-    if count == frame.size:
-        return np.zeros_like(frame), count
-    nearest = distance_transform_edt(invalid, return_distances=False, return_indices=True)
-    return frame[tuple(nearest)], count
 
 
 class FrameCache:

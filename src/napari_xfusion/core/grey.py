@@ -1,0 +1,80 @@
+"""Grey values of one film: the affine map to [0, 1] and back, and what to do with values that are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from napari_xfusion.core.types import Image, Stack
+
+PERCENTILES = (0.35, 99.65)
+"""What becomes 0 and 1 (paper, D4)."""
+SAMPLE = 16
+"""Frames looked at for the percentiles, evenly spaced over the film."""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Grey value g = (x - zero) / span of a camera value x."""
+
+    zero: float
+    span: float
+
+    def to_grey(self, frame: NDArray[Any]) -> Image:
+        """Grey units, float32, not clipped."""
+        grey: Image = np.subtract(frame, np.float32(self.zero), dtype=np.float32)
+        grey *= np.float32(1 / self.span)
+        return grey
+
+    def from_grey(self, image: Image) -> Image:
+        """Camera units, float32."""
+        return image * np.float32(self.span) + np.float32(self.zero)
+
+
+def sample_frames(count: int, at_most: int = SAMPLE) -> list[int]:
+    """Numbers of at most ``at_most`` frames, evenly spaced, first and last among them."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, at_most))})
+
+
+def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[str, ...]]:
+    """The map that takes a film's 0.35 and 99.65 percentiles to 0 and 1, and notes on odd values.
+
+    A constant film gets span 1, so that the map stays invertible.
+    """
+    sample = np.stack([stack.frame(i) for i in sample_frames(len(stack), at_most)])
+    values = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample.ravel()
+    if not values.size:
+        return Affine(0.0, 1.0), (f"{stack.source}: no finite value in {len(sample)} sampled frames",)
+    low, high = (float(v) for v in np.percentile(values, PERCENTILES))
+    notes = []
+    if values.size < sample.size:
+        share = 1 - values.size / sample.size
+        notes.append(f"{stack.source}: {share:.2%} of the sampled pixels are NaN or infinite; filled in")
+    if not high > low:
+        notes.append(f"{stack.source}: constant at {low:g} in the sampled frames")
+        return Affine(low, 1.0), tuple(notes)
+    share = float(np.mean(values == values.max()))
+    if share > 0.01:
+        notes.append(f"{stack.source}: {share:.1%} of the pixels share the highest value, {values.max():g}")
+    return Affine(low, high - low), tuple(notes)
+
+
+def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """``frame`` with NaN and infinite pixels replaced by the nearest valid ones, and how many they were.
+
+    A frame without a valid pixel becomes zero.
+    """
+    if frame.dtype.kind != "f":
+        return frame, 0
+    invalid = ~np.isfinite(frame)
+    count = int(invalid.sum())
+    if count == 0:
+        return frame, 0
+    if count == frame.size:
+        return np.zeros_like(frame), count
+    nearest = distance_transform_edt(invalid, return_distances=False, return_indices=True)
+    return frame[tuple(nearest)], count

@@ -1,0 +1,107 @@
+"""A fused film against the truth: PSNR, AAD and SSIM per frame and over the film, all and unseen frames."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from napari_xfusion.core.grey import fill_invalid, percentile_map
+from napari_xfusion.core.inspect.metrics import Metrics, measure
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import InputError
+
+SCALE_FRAMES = 256
+"""Frames of the truth that fix the grey scale; a film with no more of them is looked at whole."""
+
+
+class Row(NamedTuple):
+    """One frame of the comparison."""
+
+    frame: int
+    seen: bool | None
+    """Whether an HR frame was given at its time; None when that is not known."""
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The numbers of a film."""
+
+    rows: tuple[Row, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """``{"all": {"psnr": {"mean", "median", "max"}, ..., "frames": N}, "unseen": ...}``.
+
+        ``unseen`` is None when the HR times are not known. A number that is not finite (PSNR of equal
+        frames) is None, because JSON has no infinity.
+        """
+        known = all(row.seen is not None for row in self.rows)
+        unseen = [row.metrics for row in self.rows if not row.seen]
+        return {
+            "all": _summarise([row.metrics for row in self.rows]),
+            "unseen": _summarise(unseen) if known else None,
+        }
+
+    def write_csv(self, path: Path) -> None:
+        """One row per frame: frame, seen, psnr, aad, ssim, ssim_gaussian."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["frame", "seen", *Metrics._fields])
+            for row in self.rows:
+                seen = "" if row.seen is None else int(row.seen)
+                writer.writerow([row.frame, seen, *(f"{value:.6g}" for value in row.metrics)])
+
+
+def evaluate(
+    truth: Stack,
+    result: Stack,
+    *,
+    hr_times: Sequence[float] | None = None,
+    first: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Evaluation:
+    """Compare ``result`` with ``truth``, frame by frame.
+
+    Both are put on the truth's grey scale (its 0.35 and 99.65 percentiles become 0 and 1, clipped).
+    ``hr_times`` (LR frame numbers) tell seen from unseen frames; frame 0 of the result is frame
+    ``first`` of the truth. Raises InputError when the films do not fit.
+    """
+    if truth.shape[1:] != result.shape[1:] or first + len(result) > len(truth):
+        raise InputError(
+            result.source,
+            expected=f"frames of {truth.shape[1:]} pixels, at most {len(truth) - first} of them, as in "
+            f"{truth.source} from frame {first}",
+            found=f"{len(result)} frames of {result.shape[1:]}",
+            do="compare films of the same size and length",
+        )
+    scale, _ = percentile_map(truth, SCALE_FRAMES)
+    seen = None if hr_times is None else {round(t) for t in hr_times}
+    rows = []
+    for i in range(len(result)):
+        images = (fill_invalid(stack.frame(j))[0] for stack, j in ((truth, first + i), (result, i)))
+        a, b = (np.clip(scale.to_grey(image), 0, 1) for image in images)
+        rows.append(Row(first + i, None if seen is None else first + i in seen, measure(a, b)))
+        progress(i + 1, len(result))
+    return Evaluation(tuple(rows))
+
+
+def _summarise(metrics: Sequence[Metrics]) -> dict[str, Any]:
+    summary: dict[str, Any] = {"frames": len(metrics)}
+    for name in Metrics._fields:
+        values = np.array([getattr(m, name) for m in metrics])
+        summary[name] = {
+            "mean": _finite(values.mean()) if values.size else None,
+            "median": _finite(np.median(values)) if values.size else None,
+            "max": _finite(values.max()) if values.size else None,
+        }
+    return summary
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
