@@ -3,6 +3,15 @@
 from napari_xfusion.core.pairing.geometry import Geometry, fit_geometry
 from napari_xfusion.core.pairing.grey import Grey
 from napari_xfusion.core.pairing.pair import Pair, pair_stacks
-from napari_xfusion.core.pairing.timing import find_hr_times, neighbours
+from napari_xfusion.core.pairing.timing import find_hr_times, neighbours, seen_targets
 
-__all__ = ["Geometry", "Grey", "Pair", "find_hr_times", "fit_geometry", "neighbours", "pair_stacks"]
+__all__ = [
+    "Geometry",
+    "Grey",
+    "Pair",
+    "find_hr_times",
+    "fit_geometry",
+    "neighbours",
+    "pair_stacks",
+    "seen_targets",
+]

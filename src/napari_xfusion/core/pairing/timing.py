@@ -44,6 +44,13 @@ def neighbours(hr_times: Times, target: float) -> tuple[int, int]:
     return max(after - 1, 0), min(after, len(hr_times) - 1)
 
 
+def seen_targets(hr_times: Times, count: int) -> NDArray[np.bool_]:
+    """Which of ``count`` targets were seen, (count,): an HR frame was given closest to their time."""
+    seen = np.zeros(count, dtype=bool)
+    seen[np.rint(hr_times).astype(int)] = True
+    return seen
+
+
 def _check(times: Times, said_by: str, lr: Stack, hr: Stack) -> None:
     if len(hr) < 2:
         raise PairingError(

@@ -1,0 +1,68 @@
+"""Percentiles, the affine map, and values that are none."""
+
+import re
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
+from tests.films import stack
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 1000])
+def test_the_sample_is_even_and_has_both_ends(count):
+    sample = sample_frames(count)
+    assert sample[0] == 0
+    assert sample[-1] == count - 1
+    assert len(sample) == min(count, 16)
+    assert np.ptp(np.diff(sample)) <= 1 if count > 1 else True
+
+
+def test_map_there_and_back():
+    camera = np.array([[100, 4000]], np.uint16)
+    scale = Affine(500.0, 2000.0)
+    np.testing.assert_allclose(scale.from_grey(scale.to_grey(camera)), camera, rtol=1e-6)
+
+
+def test_percentiles_are_numpys():
+    film = np.random.default_rng(0).integers(0, 4000, (5, 40, 40)).astype(np.uint16)
+    scale, notes = percentile_map(stack(film))
+    low, high = np.percentile(film, (0.35, 99.65))
+    assert (scale.zero, scale.span) == pytest.approx((low, high - low))
+    assert notes == ()
+
+
+@pytest.mark.parametrize(
+    ("film", "said"),
+    [
+        pytest.param(np.full((3, 4, 4), 7, np.uint8), "constant at 7", id="constant"),
+        pytest.param(np.full((3, 4, 4), np.nan, np.float32), "no finite value", id="all NaN"),
+        pytest.param(np.where(np.eye(4) > 0, np.nan, np.ones((3, 4, 4))), "25.00% .* NaN", id="some NaN"),
+        pytest.param(
+            np.clip(np.arange(300).reshape(3, 10, 10), 0, 255).astype(np.uint8), "255", id="saturated"
+        ),
+    ],
+)
+def test_odd_films_are_said_and_stay_invertible(film, said):
+    scale, notes = percentile_map(stack(film))
+    assert any(re.search(said, note) for note in notes)
+    assert scale.span > 0
+    assert np.isfinite([scale.zero, scale.span]).all()
+
+
+def test_invalid_pixels_take_the_nearest_valid_value():
+    frame = np.array([[1, np.nan, np.nan, 4]], np.float32)
+    filled, count = fill_invalid(frame)
+    assert filled.tolist() == [[1, 1, 4, 4]]
+    assert count == 2
+
+
+def test_a_frame_without_a_valid_pixel_becomes_zero():
+    filled, count = fill_invalid(np.full((3, 3), np.inf))
+    assert not filled.any()
+    assert count == 9
+
+
+def test_integers_pass_untouched():
+    frame = np.array([[1, 2]], np.uint8)
+    assert fill_invalid(frame) == (frame, 0)
