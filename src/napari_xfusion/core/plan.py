@@ -57,6 +57,16 @@ class Plan(BaseModel):
             raise ValueError(f"frames {self.frames[0]}:{self.frames[1]} hold no frame")
         return self
 
+    def targets(self, count: int) -> range:
+        """The LR frames to fuse of a film of ``count``."""
+        return range(*(self.frames or (0, count)))
+
+    def regular_times(self, count: int) -> tuple[float, ...]:
+        """HR times by step and start that lie inside a film of ``count`` LR frames."""
+        step = self.hr_step or 1.0
+        number = math.floor((count - 1 - self.hr_start) / step) + 1
+        return tuple(self.hr_start + step * k for k in range(number))
+
 
 def make_plan(**settings: object) -> Plan:
     """A plan from settings by name; raises PairingError that names the setting that cannot be."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.types import FusedFrame, Image, Region, Token, Window
@@ -43,6 +43,16 @@ class Fuser(Protocol):
     @property
     def halo(self) -> int | None:
         """HR pixels beyond a region that change the result inside it; None when all of them do."""
+        ...
+
+    @property
+    def gives_std(self) -> bool:
+        """Whether its frames carry a standard deviation."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the fuser settled of the plan (device, precision, tile, weights); part of a run's identity."""
         ...
 
     def open(self, pair: Pair) -> Stream:
@@ -90,4 +100,10 @@ class WindowFuser:
 
     name: str
     open: Callable[[Pair], WindowStream]
+    gives_std: bool = False
     halo: int | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Plain NumPy on the CPU."""
+        return {"device": "cpu", "precision": "float32", "tile": None}

@@ -1,0 +1,35 @@
+# Two commands: `make demo` and `make test`. Both set up .venv from this project's own files first.
+#
+# PYTHON       the Python to use (3.11 or newer; found by itself)
+# TORCH_INDEX  an index with another build of torch, such as the much smaller one for machines
+#              without an NVIDIA card: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+TORCH = torch==2.13.0
+VENV = .venv
+RUN = $(VENV)/bin/
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/ready
+	$(RUN)napari-xfusion demo -o demo
+
+test: lint
+	$(RUN)python -m pytest -n auto -q
+
+lint: $(VENV)/ready-dev
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+
+$(VENV)/ready: pyproject.toml tools/setup.sh
+	PYTHON="$(PYTHON)" sh tools/setup.sh $(VENV)
+	$(RUN)python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(RUN)python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(RUN)python -m pip install --quiet --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo dist

@@ -1,0 +1,249 @@
+"""The commands. Each imports what it needs when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from napari_xfusion import __version__
+from napari_xfusion.cli.options import (
+    Film,
+    Frames,
+    GreyOption,
+    HrStart,
+    HrStep,
+    HrTimes,
+    Json,
+    MethodOption,
+    Separation,
+    parse_frames,
+    parse_plan,
+    parse_tile,
+    parse_times,
+)
+from napari_xfusion.cli.terminal import (
+    Progress,
+    check_lines,
+    metrics_table,
+    report,
+    say_notes,
+    short,
+    stop_on_signal,
+    tell,
+    write_file,
+)
+from napari_xfusion.core.plan import DEFAULT_METHOD
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Fuse a fast coarse (LR) and a slow sharp (HR) film into one that is fast and sharp. "
+    "Add --debug to any command to see where an error comes from.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="show the version")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def fuse(
+    lr: Film,
+    hr: Film,
+    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
+    method: MethodOption = DEFAULT_METHOD,
+    model: Annotated[str | None, typer.Option(help="a network's weights: name or file")] = None,
+    hr_step: HrStep = None,
+    hr_start: HrStart = 0,
+    hr_times: HrTimes = None,
+    separation: Separation = 1,
+    frames: Frames = None,
+    grey: GreyOption = "match",
+    dtype: Annotated[Literal["hr", "float32"], typer.Option(help="of the result")] = "hr",
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="for networks")] = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="for networks")
+    ] = "auto",
+    tile: Annotated[str, typer.Option(help="LR pixels per tile, for networks", metavar="auto|N")] = "auto",
+    std: Annotated[Path | None, typer.Option(help="also write the standard deviation")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fuse two films into one. A run that was stopped goes on when it is started again."""
+    from napari_xfusion.core.run import fuse_files
+
+    plan = parse_plan(
+        method=method,
+        model=model,
+        hr_step=hr_step,
+        hr_start=hr_start,
+        hr_times=parse_times(hr_times),
+        separation=separation,
+        frames=parse_frames(frames),
+        grey=grey,
+        dtype=dtype,
+        device=device,
+        precision=precision,
+        tile=parse_tile(tile),
+    )
+    with stop_on_signal() as stop, Progress("frames") as progress:
+        outcome = fuse_files(plan, lr, hr, output, std=std, overwrite=overwrite, stop=stop, progress=progress)
+    made = outcome.frames - outcome.resumed
+    facts = {
+        "output": str(outcome.output),
+        "record": f"{outcome.output}.json",
+        "method": plan.method,
+        "frames": outcome.frames,
+        "total": outcome.total,
+        "resumed": outcome.resumed,
+        "finished": outcome.finished,
+        "seconds": round(outcome.seconds, 3),
+        "notes": list(outcome.notes),
+    }
+    say_notes(outcome.notes)
+    if not outcome.finished:
+        report(as_json, facts, f"stopped: {outcome.frames} of {outcome.total} frames are kept")
+        tell(f"stopped; run the same command again to go on with the other {outcome.total - outcome.frames}")
+        raise typer.Exit(130)
+    if made == 0:
+        text = f"nothing to do: {output} is already there, made with the same settings from the same films"
+    else:
+        before = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
+        text = f"{output}: {outcome.total} frames by {plan.method}{before}, {outcome.seconds:.1f} s"
+    report(as_json, facts, text)
+
+
+@app.command()
+def check(
+    lr: Film,
+    hr: Film,
+    method: MethodOption = DEFAULT_METHOD,
+    hr_step: HrStep = None,
+    hr_start: HrStart = 0,
+    hr_times: HrTimes = None,
+    separation: Separation = 1,
+    frames: Frames = None,
+    grey: GreyOption = "match",
+    as_json: Json = False,
+) -> None:
+    """Say what was found, how it pairs, what is wrong, and the time and memory to expect."""
+    from napari_xfusion.core.check import check as check_films
+    from napari_xfusion.core.io import open_stack
+
+    plan = parse_plan(
+        method=method,
+        hr_step=hr_step,
+        hr_start=hr_start,
+        hr_times=parse_times(hr_times),
+        separation=separation,
+        frames=parse_frames(frames),
+        grey=grey,
+    )
+    found = check_films(plan, open_stack(lr), open_stack(hr))
+    report(as_json, vars(found) | {"ok": found.problem is None}, "\n".join(check_lines(found)))
+    if found.problem is not None:
+        tell(found.problem)
+        raise typer.Exit(1)
+
+
+@app.command()
+def simulate(
+    movie: Film,
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for lr.tif, hr.tif, truth.tif")],
+    hr_step: Annotated[int, typer.Option(help="one HR frame every N frames", metavar="N", min=1)],
+    hr_last: Annotated[bool, typer.Option(help="the last frame is an HR frame too")] = True,
+    lr_psnr: Annotated[float | None, typer.Option(help="noise that gives LR this PSNR", metavar="DB")] = None,
+    b0: Annotated[
+        float | None, typer.Option(help="noise of B0 photons at grey value 1", metavar="B0")
+    ] = None,
+    binning: Annotated[Literal["mean", "bicubic"], typer.Option(help="how LR comes from HR")] = "mean",
+    seed: Annotated[int, typer.Option(help="of the noise", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make from one sharp fast film what two cameras would have given: lr.tif, hr.tif and truth.tif."""
+    from napari_xfusion.core.io import open_stack
+    from napari_xfusion.core.virtual import simulate as simulate_film
+    from napari_xfusion.core.virtual import write_experiment
+
+    experiment = simulate_film(
+        open_stack(movie), hr_step, hr_last=hr_last, lr_psnr=lr_psnr, b0=b0, binning=binning, seed=seed
+    )
+    with Progress("frames") as progress:
+        facts = write_experiment(experiment, output, progress=progress)
+    say_notes(experiment.notes)
+    noise = "" if experiment.lr_psnr is None else f", LR PSNR {experiment.lr_psnr:.2f} dB"
+    text = (
+        f"{output}: {len(experiment.lr)} LR frames of {experiment.lr.shape[1]}x{experiment.lr.shape[2]}, "
+        f"{len(experiment.hr)} HR frames of {experiment.hr.shape[1]}x{experiment.hr.shape[2]}{noise}"
+    )
+    report(as_json, facts, text)
+
+
+@app.command()
+def evaluate(
+    truth: Film,
+    result: Film,
+    hr_step: HrStep = None,
+    hr_start: HrStart = 0,
+    hr_times: HrTimes = None,
+    csv: Annotated[Path | None, typer.Option(help="one row per frame")] = None,
+    as_json: Json = False,
+) -> None:
+    """PSNR, AAD and SSIM of a result against the truth: all frames, and those that no HR frame shows."""
+    from napari_xfusion.core.inspect.evaluate import evaluate as compare
+    from napari_xfusion.core.io import open_stack
+    from napari_xfusion.core.io.record import read_times
+
+    films = open_stack(truth), open_stack(result)
+    recorded = read_times(result)
+    plan = parse_plan(hr_step=hr_step, hr_start=hr_start, hr_times=parse_times(hr_times))
+    times = plan.hr_times
+    if plan.hr_step is not None:
+        times = plan.regular_times(len(films[0]))
+    elif times is None and recorded is not None:
+        times = recorded.hr_times
+    with Progress("frames") as progress:
+        numbers = compare(*films, hr_times=times, first=recorded.first if recorded else 0, progress=progress)
+    if csv is not None:
+        write_file(csv, numbers.write_csv)
+    summary = numbers.summary()
+    if summary["unseen"] is None:
+        tell(
+            "note: HR times are not known, so unseen frames are not told apart; give --hr-step or --hr-times"
+        )
+    report(as_json, summary, metrics_table(summary))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for the results")] = Path("demo"),
+) -> None:
+    """Fuse the sample film by every method and write the film, a picture and a table."""
+    from napari_xfusion.core.demo import run_demo
+
+    with Progress("methods") as progress:
+        made = run_demo(output, progress=progress)
+    typer.echo(made.table)
+    for path in made.files:
+        typer.echo(str(path.resolve()))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine has and what is missing."""
+    from napari_xfusion.core.doctor import examine
+
+    facts = examine()
+    lines = [f"{name:15} {short(value)}" for name, value in facts.items() if name != "problems"]
+    report(
+        as_json, facts, "\n".join([*lines, *facts["problems"], "" if facts["problems"] else "all is well"])
+    )
+    if facts["problems"]:
+        raise typer.Exit(1)

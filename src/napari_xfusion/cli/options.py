@@ -1,0 +1,73 @@
+"""Arguments that several commands share, and what their text means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_xfusion.core.plan import GreyRule, Method, Plan, make_plan
+from napari_xfusion.errors import InputError, PairingError
+
+Film = Annotated[Path, typer.Argument(help="TIFF stack, folder of frames, or OME-Zarr", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+HrStep = Annotated[
+    float | None, typer.Option(help="one HR frame every N LR frames", metavar="N", show_default=False)
+]
+HrStart = Annotated[float, typer.Option(help="LR frame of the first HR frame", metavar="K")]
+HrTimes = Annotated[
+    str | None,
+    typer.Option(
+        help="LR frame numbers of the HR frames: 0,10,20 or a file", metavar="LIST|FILE", show_default=False
+    ),
+]
+Frames = Annotated[str | None, typer.Option(help="targets A to B-1 only", metavar="A:B", show_default=False)]
+Separation = Annotated[int, typer.Option(help="LR frames between the three of a window", metavar="S")]
+GreyOption = Annotated[GreyRule, typer.Option(help="how grey values of LR and HR are brought together")]
+MethodOption = Annotated[Method, typer.Option(help="how to fuse")]
+
+
+def parse_plan(**settings: object) -> Plan:
+    """A plan from settings by name; what cannot be is wrong usage."""
+    try:
+        return make_plan(**settings)
+    except PairingError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def parse_times(text: str | None) -> tuple[float, ...] | None:
+    """Numbers from a list such as 0,10,20 or from a file that holds them."""
+    if text is None:
+        return None
+    path = Path(text)
+    try:
+        content = path.read_text(encoding="utf-8") if path.is_file() else text
+        return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "--hr-times",
+            expected="numbers such as 0,10,20, or a file with one number per line",
+            found=str(error),
+            do="give LR frame numbers",
+        ) from error
+
+
+def parse_frames(text: str | None) -> tuple[int, int] | None:
+    """``A:B`` as numbers."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match is None:
+        raise typer.BadParameter(f"--frames: expected A:B such as 10:20, found {text}")
+    return int(match[1]), int(match[2])
+
+
+def parse_tile(text: str) -> int | None:
+    """A number of LR pixels, None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdigit():
+        raise typer.BadParameter(f"--tile: expected auto or a number of LR pixels, found {text}")
+    return int(text)

@@ -1,0 +1,142 @@
+"""What the person at the terminal sees: progress, notes, tables, the log, and how to stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from tqdm import tqdm
+
+from napari_xfusion.core.check import Check
+from napari_xfusion.core.doctor import log_file
+from napari_xfusion.errors import OutputError
+
+log = logging.getLogger("napari_xfusion")
+
+
+class Progress:
+    """A bar on stderr that appears with the first frame; call it with the frames done and of all."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show ``done`` of ``total``."""
+        if self._bar is None:
+            self._bar = tqdm(total=total, unit=f" {self._unit}", initial=done, mininterval=0.2)
+        self._bar.update(done - self._bar.n)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """A token that Ctrl-C and SIGTERM set, so that a run ends after the frame at work."""
+    stop = threading.Event()
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start_log() -> None:
+    """Log to a file beside the user's other logs, where one can be written."""
+    if log.handlers:
+        return
+    log.setLevel(logging.INFO)
+    try:
+        log_file().parent.mkdir(parents=True, exist_ok=True)
+        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+            log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8"
+        )
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file, or say why not."""
+    try:
+        write(path)
+    except OSError as error:
+        raise OutputError(
+            path, expected="a place to write", found=str(error.strerror), do="choose another file name"
+        ) from error
+
+
+def report(as_json: bool, facts: dict[str, Any], text: str) -> None:
+    """Print the one result of a command, as JSON or as text."""
+    typer.echo(json.dumps(facts, allow_nan=False) if as_json else text)
+
+
+def tell(line: str) -> None:
+    """A line on stderr."""
+    typer.echo(f"napari-xfusion: {line}", err=True)
+
+
+def say_notes(notes: tuple[str, ...]) -> None:
+    """What was odd about the films, on stderr."""
+    for note in notes:
+        tell(f"note: {note}")
+
+
+def short(value: Any) -> str:
+    """A value of any kind in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {short(v)}" for k, v in value.items())
+    return "none" if value is None else str(value)
+
+
+def metrics_table(summary: dict[str, Any]) -> str:
+    """Means of PSNR, AAD and SSIM, one line for all and one for the unseen frames."""
+    lines = [f"{'':8}{'frames':>8}{'PSNR dB':>10}{'AAD':>8}{'SSIM':>8}   (means)"]
+    for name in ("all", "unseen"):
+        part = summary[name]
+        if part is not None:
+            means = (part[k]["mean"] for k in ("psnr", "aad", "ssim"))
+            psnr, aad, ssim = (
+                "-" if m is None else f"{m:.{d}f}" for m, d in zip(means, (2, 3, 4), strict=True)
+            )
+            lines.append(f"{name:8}{part['frames']:>8}{psnr:>10}{aad:>8}{ssim:>8}")
+    return "\n".join(lines)
+
+
+def check_lines(found: Check) -> Iterator[str]:
+    """The findings of ``check``, a line each."""
+    for name, film in found.found.items():
+        interval, pixel = film["frame_interval_s"], film["pixel_size_um"]
+        size = f"{film['frames']} frames of {film['size'][0]}x{film['size'][1]} {film['dtype']}"
+        time = "frame interval unknown" if interval is None else f"{interval:g} s per frame"
+        length = "pixel size unknown" if pixel is None else f"{pixel:g} um per pixel"
+        yield f"{name.upper():8} {film['source']}: {size}, {time}, {length}"
+    if found.pairing:
+        p, e = found.pairing, found.estimate
+        times = ", ".join(f"{t:g}" for t in p["hr_times"][:4]) + (", ..." if len(p["hr_times"]) > 4 else "")
+        yield f"scale    {p['scale'][0]:g} x {p['scale'][1]:g} HR pixels per LR pixel"
+        yield f"time     HR at LR frames {times}; at most {p['longest_gap']:g} LR frames apart"
+        yield f"targets  {p['targets']} frames, {p['unseen']} of them unseen"
+        noise = f"LR noise {p['lr_noise']:.4f} of full scale"
+        yield f"grey     {p['grey']}: correlation {p['correlation']:.3f}, {noise}"
+        took = "unknown" if e["seconds"] is None else f"about {e['seconds']:g} s on two cores"
+        room = f"{e['memory_mb']} MB of memory, {e['output_mb']:g} MB of output"
+        yield f"expect   {e['method']}: {took}, {room}"
+    for note in found.notes:
+        yield f"note     {note}"
+    yield f"wrong    {found.problem}" if found.problem else "ready    nothing stands in the way of a run"

@@ -1,0 +1,91 @@
+"""What two stacks are, how they pair and what a run would take, without computing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
+from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import XFusionError
+
+SECONDS_PER_MEGAPIXEL: dict[Method, float] = {
+    "bicubic": 0.006,
+    "backprojection": 0.01,
+    "flow": 0.3,
+    "bayesian": 0.05,
+    "bayesian-paper": 0.05,
+}
+"""Per fused frame and million HR pixels on two cores, reading and writing included (benchmarks/speed.py)."""
+WORKING_IMAGES = 24
+"""HR images in float32 that a run holds at its peak (benchmarks/memory.py)."""
+BASE_MB = 170
+"""What the program itself takes."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The findings; ``problem`` is what keeps a run from starting, None where nothing does."""
+
+    found: dict[str, dict[str, Any]]
+    """For ``lr`` and ``hr``: source, frames, size, dtype, frame_interval_s, pixel_size_um."""
+    pairing: dict[str, Any] = field(default_factory=dict)
+    estimate: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
+    """Look at two stacks as ``fuse`` would; reads a few frames and computes none."""
+    found = {"lr": _film(lr), "hr": _film(hr)}
+    try:
+        pair = pair_stacks(lr, hr, plan)
+    except XFusionError as error:
+        return Check(found, problem=str(error))
+    return Check(found, _pairing(plan, pair), _estimate(plan, pair), pair.notes)
+
+
+def _film(film: Stack) -> dict[str, Any]:
+    interval = None
+    if film.time_unit == "s" and len(film) > 1:
+        interval = float(np.diff(film.times).mean())
+    return {
+        "source": film.source,
+        "frames": len(film),
+        "size": list(film.shape[1:]),
+        "dtype": str(film.dtype),
+        "frame_interval_s": interval,
+        "pixel_size_um": film.pixel_size,
+    }
+
+
+def _pairing(plan: Plan, pair: Pair) -> dict[str, Any]:
+    targets = plan.targets(len(pair))
+    seen = seen_targets(pair.hr_times, len(pair))[targets.start : targets.stop]
+    return {
+        "scale": list(pair.geometry.scale),
+        "hr_times": pair.hr_times.tolist(),
+        "separation": plan.separation,
+        "targets": len(targets),
+        "unseen": int((~seen).sum()),
+        "longest_gap": float(np.diff(pair.hr_times).max()),
+        "grey": plan.grey,
+        "correlation": round(pair.grey.correlation, 4),
+        "lr_noise": pair.grey.lr_noise,
+    }
+
+
+def _estimate(plan: Plan, pair: Pair) -> dict[str, Any]:
+    targets, (height, width) = len(plan.targets(len(pair))), pair.hr.shape[1:]
+    itemsize = pair.hr.dtype.itemsize if plan.dtype == "hr" else 4
+    per_megapixel = SECONDS_PER_MEGAPIXEL.get(plan.method)
+    pixels = height * width
+    return {
+        "method": plan.method,
+        "seconds": None if per_megapixel is None else round(targets * pixels / 1e6 * per_megapixel, 1),
+        "memory_mb": round(BASE_MB + WORKING_IMAGES * pixels * 4 / 1e6),
+        "output_mb": round(targets * pixels * itemsize / 1e6, 1),
+    }

@@ -1,0 +1,86 @@
+"""What this machine has: for ``napari-xfusion doctor`` and for reports of trouble."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import psutil
+
+from napari_xfusion import __version__
+
+NEEDED = (
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "tifffile",
+    "imagecodecs",
+    "zarr",
+    "opencv-python-headless",
+    "torch",
+)
+BINDINGS = ("PyQt6", "PySide6")
+
+
+def log_file() -> Path:
+    """Where the command line keeps its log; shown with every error."""
+    return Path(platformdirs.user_log_dir("napari-xfusion", appauthor=False)) / "napari-xfusion.log"
+
+
+def examine() -> dict[str, Any]:
+    """Versions, devices, room and the window's needs; ``problems`` lists what keeps a run from working."""
+    packages = {name: _version(name) for name in NEEDED}
+    problems = [f"{name} is missing: pip install {name}" for name, found in packages.items() if found is None]
+    return {
+        "napari_xfusion": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "memory_free_gb": round(psutil.virtual_memory().available / 1e9, 1),
+        "disk_free_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
+        "packages": packages,
+        "device": _devices() if packages["torch"] else {},
+        "window": _window(),
+        "log_file": str(log_file()),
+        "problems": problems,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _devices() -> dict[str, Any]:
+    import torch  # noqa: PLC0415 - it takes seconds, and only this command needs it here
+
+    devices: dict[str, Any] = {"cuda": None, "mps": torch.backends.mps.is_available()}
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        devices["cuda"] = {
+            "name": torch.cuda.get_device_name(),
+            "free_gb": round(free / 1e9, 1),
+            "total_gb": round(total / 1e9, 1),
+        }
+    return devices
+
+
+def _window() -> dict[str, Any]:
+    binding = next((name for name in BINDINGS if find_spec(name)), None)
+    screen = platform.system() != "Linux" or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    return {
+        "napari": _version("napari"),
+        "qt": binding and f"{binding} {_version(binding)}",
+        "screen": screen,
+    }

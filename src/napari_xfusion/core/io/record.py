@@ -1,0 +1,47 @@
+"""The run record that stands beside every result: ``fused.tif.json`` for ``fused.tif``."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from napari_xfusion.errors import InputError
+
+
+@dataclass(frozen=True)
+class RecordedTimes:
+    """What a comparison needs of a record."""
+
+    first: int
+    """LR frame number of the result's first frame."""
+    hr_times: tuple[float, ...]
+    """Times of the HR frames that were given, in LR frame numbers."""
+
+
+def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
+    """Times from the record beside ``result``, or None where there is no record.
+
+    Raises InputError when something stands there that is no record.
+    """
+    path = Path(f"{result}.json")
+    if not path.is_file():
+        return None
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        first = int(record["plan"]["frames"][0])
+        times = tuple(float(t) for t in record["hr_times"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    if first < 0 or not all(map(math.isfinite, times)):
+        raise _damaged(path, "frame numbers or times that cannot be")
+    return RecordedTimes(first, times)
+
+
+def _damaged(path: Path, found: str) -> InputError:
+    return InputError(
+        path, expected="the record of a run", found=found, do="remove it and give --hr-step or --hr-times"
+    )

@@ -1,0 +1,218 @@
+"""From two stacks to one fused stack: the only room that joins pairing, fusers and sinks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from napari_xfusion import __version__
+from napari_xfusion.core.fusers import Fuser, make_fuser
+from napari_xfusion.core.io import OutputSpec, as_stack, open_sink
+from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.types import FusedFrame, Region, Stack, Token
+from napari_xfusion.errors import OutputError
+
+Progress = Callable[[int, int], None]
+"""Called with the number of frames done and of all frames."""
+PACKAGES = ("numpy", "scipy", "opencv-python-headless", "tifffile", "torch")
+"""Whose versions the run record keeps, because they can change a result."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run."""
+
+    output: Path
+    frames: int
+    """Frames that are done."""
+    total: int
+    """Frames of the whole result."""
+    resumed: int
+    """Of the done ones, those that an earlier run had made."""
+    seconds: float
+    notes: tuple[str, ...]
+    """What was odd about the films."""
+
+    @property
+    def finished(self) -> bool:
+        """False when the run was stopped; the same call goes on."""
+        return self.frames == self.total
+
+
+def fuse(
+    plan: Plan,
+    lr: object,
+    hr: object,
+    *,
+    targets: Iterable[int] | None = None,
+    stop: Token | None = None,
+    region: Region | None = None,
+) -> Iterator[FusedFrame]:
+    """Fuse two stacks frame by frame, in the HR camera's units (float32, not clipped).
+
+    ``lr`` (T, h, w) and ``hr`` (N, H, W) are paths, arrays or Stacks. ``targets`` are LR frame numbers
+    in the order they are wanted (default: those of the plan) and are pulled one at a time. Setting
+    ``stop`` ends the iteration early. Raises XFusionError at the call when the stacks do not fit.
+    """
+    pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
+    wanted = plan.targets(len(pair)) if targets is None else targets
+    return _fuse_in_units(make_fuser(plan), pair, wanted, stop or threading.Event(), region)
+
+
+def fuse_files(
+    plan: Plan,
+    lr: object,
+    hr: object,
+    output: Path | str,
+    *,
+    std: Path | str | None = None,
+    overwrite: bool = False,
+    stop: Token | None = None,
+    progress: Progress = lambda _done, _total: None,
+) -> Outcome:
+    """Fuse two stacks into the file ``output`` (TIFF or OME-Zarr), with its run record beside it.
+
+    A run that was stopped or killed goes on where it was; one that is finished is left alone. ``std``
+    receives the standard deviation (float32) of the methods that know it. Raises XFusionError; what was
+    done by then is kept.
+    """
+    began = perf_counter()
+    pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
+    fuser = make_fuser(plan)
+    _check_outputs(pair, fuser, output, std)
+    spec, resolved = _describe(plan, pair, fuser)
+    outputs = [(open_sink(output, overwrite), spec)]
+    if std is not None:
+        outputs.append((open_sink(std, overwrite), replace(spec, dtype=np.dtype(np.float32))))
+    seen = seen_targets(pair.hr_times, len(pair))
+    with ExitStack() as opened:
+        sinks = [opened.enter_context(sink) for sink, _ in outputs]
+        kept = [set(sink.begin(wanted)) for sink, wanted in outputs]
+        done = set.intersection(*kept)
+        resumed = len(done)
+        progress(resumed, len(spec.frames))
+        missing = (t for t in spec.frames if t not in done)
+        for frame in _fuse_in_units(fuser, pair, missing, stop or threading.Event()):
+            notes = _notes_of(frame, bool(seen[frame.index]))
+            for sink, have, image in zip(sinks, kept, (frame.image, frame.std), strict=False):
+                if frame.index not in have and image is not None:
+                    sink.put(frame.index, image, notes)
+            done.add(frame.index)
+            progress(len(done), len(spec.frames))
+        if len(done) == len(spec.frames):
+            record = _record(resolved, pair, fuser, resumed)
+            for sink in reversed(sinks):  # the fused film last: where it stands, all stands
+                sink.commit(record)
+    seconds = perf_counter() - began
+    return Outcome(Path(output), len(done), len(spec.frames), resumed, seconds, (*pair.notes, *_filled(pair)))
+
+
+def _fuse_in_units(
+    fuser: Fuser, pair: Pair, targets: Iterable[int], stop: Token, region: Region | None = None
+) -> Iterator[FusedFrame]:
+    """The stream of ``fuser``, with grey units turned into the HR camera's."""
+    units = pair.grey.hr
+    with fuser.open(pair) as stream:
+        for frame in stream.fuse(targets, stop, region):
+            std = None if frame.std is None else frame.std * np.float32(units.span)
+            yield replace(frame, image=units.from_grey(frame.image), std=std)
+
+
+def _check_outputs(pair: Pair, fuser: Fuser, output: Path | str, std: Path | str | None) -> None:
+    """Raise OutputError when an output would replace another film of the run, or cannot be made."""
+    taken = {Path(film.source).resolve(): "an input" for film in (pair.lr, pair.hr)}
+    for path in (output, *([] if std is None else [std])):
+        place = Path(path).resolve()
+        if place in taken:
+            raise OutputError(
+                path, expected="a name of its own", found=f"{taken[place]} of this run", do="choose another"
+            )
+        taken[place] = "an output"
+    if std is not None and not fuser.gives_std:
+        raise OutputError(
+            "--std",
+            expected="a method that knows its standard deviation",
+            found=fuser.name,
+            do="use --method bayesian, or leave --std out",
+        )
+
+
+def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[str, Any]]:
+    """What will be written, and the plan with everything settled that it left open."""
+    targets = plan.targets(len(pair))
+    resolved = plan.model_dump(mode="json") | {
+        "hr_times": pair.hr_times.tolist(),
+        "hr_step": None,
+        "hr_start": 0.0,
+        "frames": [targets.start, targets.stop],
+        **fuser.settings,
+    }
+    films = [film.digest() for film in (pair.lr, pair.hr)]
+    identity = json.dumps([__version__, resolved, films], sort_keys=True)
+    spec = OutputSpec(
+        frames=tuple(targets),
+        shape=pair.hr.shape[1:],
+        dtype=pair.hr.dtype if plan.dtype == "hr" else np.dtype(np.float32),
+        identity=hashlib.sha256(identity.encode()).hexdigest(),
+        pixel_size=pair.hr.pixel_size,
+        frame_interval=_frame_interval(pair.lr),
+        hr_times=tuple(pair.hr_times.tolist()),
+    )
+    return spec, resolved
+
+
+def _frame_interval(film: Stack) -> float | None:
+    if film.time_unit != "s" or len(film) < 2:
+        return None
+    return float(film.times[-1] - film.times[0]) / (len(film) - 1)
+
+
+def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:
+    scores = {role: score._asdict() for role, score in frame.scores.items()}
+    return {"seen": seen, "seconds": round(frame.seconds, 6)} | ({"scores": scores} if scores else {})
+
+
+def _record(resolved: dict[str, Any], pair: Pair, fuser: Fuser, resumed: int) -> dict[str, Any]:
+    return {
+        "napari_xfusion": __version__,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "plan": resolved,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "inputs": {
+            name: {
+                "source": film.source,
+                "sha256": film.digest(),
+                "shape": film.shape,
+                "dtype": str(film.dtype),
+            }
+            for name, film in (("lr", pair.lr), ("hr", pair.hr))
+        },
+        "method": fuser.name,
+        "scale": pair.geometry.scale,
+        "grey": asdict(pair.grey),
+        "hr_times": pair.hr_times.tolist(),
+        "frames_resumed": resumed,
+        "notes": [*pair.notes, *_filled(pair)],
+    }
+
+
+def _filled(pair: Pair) -> list[str]:
+    """A sentence on the pixels that were filled in, naming the first few frames."""
+    if not pair.invalid:
+        return []
+    named = ", ".join(f"{frame} ({count})" for frame, count in list(pair.invalid.items())[:5])
+    more = ", ..." if len(pair.invalid) > 5 else ""
+    return [f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}"]

@@ -1,0 +1,137 @@
+"""What is told, and with which exit code, when something is wrong."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_xfusion.cli import main
+from tests.films import moving_discs, two_cameras
+
+LR, HR, TIMES = two_cameras((moving_discs(9, (32, 48)) * 4000).astype(np.uint16), 4)
+LR = LR.astype(np.uint16)
+
+
+def write(path, film, **options):
+    options = {"photometric": "minisblack", "metadata": {"axes": "TYX"}} | options
+    tifffile.imwrite(path, film, **options)
+    return str(path)
+
+
+@pytest.fixture
+def films(tmp_path):
+    return write(tmp_path / "lr.tif", LR), write(tmp_path / "hr.tif", HR)
+
+
+def told(capsys):
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return [line for line in captured.err.splitlines() if line]
+
+
+@pytest.mark.parametrize(
+    ("lr", "hr", "options", "said"),
+    [
+        pytest.param(LR, HR, [], "--hr-step", id="HR times not known"),
+        pytest.param(LR, HR, ["--hr-step", "5"], "HR frame 2 at LR frame 10", id="HR times outside"),
+        pytest.param(LR, HR, ["--hr-times", "0,4"], "3 times", id="a time missing"),
+        pytest.param(LR, HR, ["--hr-times", "0,x,8"], "numbers such as", id="times that are no numbers"),
+        pytest.param(LR, HR[:1], ["--hr-step", "4"], "at least 2 HR", id="one HR frame"),
+        pytest.param(HR, LR[:3], ["--hr-step", "1"], "swapped", id="swapped"),
+        pytest.param(LR, HR[:, :, :40], ["--hr-step", "4"], "one scale", id="ratios differ"),
+        pytest.param(LR, HR, ["--hr-step", "4", "--frames", "3:99"], "0:9", id="frames outside"),
+        pytest.param(LR, np.stack([HR] * 3, -1), ["--hr-step", "4"], "RGB|colour", id="RGB"),
+        pytest.param(LR, HR > 100, ["--hr-step", "4"], "grey", id="bool"),
+        pytest.param(
+            LR, HR, ["--hr-step", "4", "--method", "edvr-stf"], "not available", id="no network yet"
+        ),
+        pytest.param(LR, HR, ["--hr-step", "4", "--std", "std.tif"], "bayesian", id="no std"),
+        pytest.param(
+            LR, HR, ["--hr-step", "4", "--grey", "none"], "--grey match", id="values outside 0 to 1"
+        ),
+    ],
+)
+def test_films_that_do_not_fit_are_told_in_one_line(lr, hr, options, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photometric = {"photometric": "rgb"} if hr.ndim == 4 else {}
+    a, b = write(tmp_path / "lr.tif", lr), write(tmp_path / "hr.tif", hr, **photometric)
+    capsys.readouterr()
+    assert main(["fuse", a, b, "-o", "fused.tif", *options]) == 1
+    lines = told(capsys)
+    assert len(lines) == 1
+    assert re.search(said, lines[0])
+    assert "expected" in lines[0]
+    assert "found" in lines[0]
+    assert "log: " in lines[0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["hr.tif", "lr.tif"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="no output"),
+        pytest.param(["-o", "x.tif", "--method", "magic"], id="unknown method"),
+        pytest.param(["-o", "x.tif", "--hr-step", "0"], id="step 0"),
+        pytest.param(["-o", "x.tif", "--hr-step", "many"], id="step that is no number"),
+        pytest.param(["-o", "x.tif", "--frames", "5"], id="frames without colon"),
+        pytest.param(["-o", "x.tif", "--frames", "5:5"], id="frames that hold none"),
+        pytest.param(["-o", "x.tif", "--hr-step", "4", "--hr-times", "0,4,8"], id="both step and times"),
+        pytest.param(["-o", "x.tif", "--separation", "0"], id="separation 0"),
+        pytest.param(["-o", "x.tif", "--unheard-of"], id="unknown option"),
+    ],
+)
+def test_wrong_usage_exits_2(arguments, films, capsys):
+    assert main(["fuse", *films, *arguments]) == 2
+    told(capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param("nowhere/fused.tif", "make it first", id="no such folder"),
+        pytest.param("fused.avi", ".tif", id="unknown ending"),
+        pytest.param("lr.tif", "an input", id="an input as output"),
+        pytest.param("other.tif", "--overwrite", id="a file that is there"),
+    ],
+)
+def test_outputs_that_cannot_be(name, said, films, tmp_path, capsys):
+    capsys.readouterr()
+    before = (tmp_path / "lr.tif").read_bytes()
+    (tmp_path / "other.tif").write_text("somebody else's")
+    assert main(["fuse", *films, "-o", str(tmp_path / name), "--hr-step", "4"]) == 1
+    assert said in told(capsys)[-1]
+    assert (tmp_path / "lr.tif").read_bytes() == before
+
+
+def test_an_input_is_not_overwritten_even_when_asked(films, tmp_path, capsys):
+    before = (tmp_path / "lr.tif").read_bytes()
+    assert main(["fuse", *films, "-o", films[0], "--hr-step", "4", "--overwrite"]) == 1
+    assert "input" in told(capsys)[-1]
+    assert (tmp_path / "lr.tif").read_bytes() == before
+
+
+def test_evaluating_a_film_without_record_says_that_unseen_is_unknown(films, capsys):
+    assert main(["evaluate", films[1], films[1], "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["unseen"] is None
+    assert "--hr-times" in captured.err
+
+
+def test_debug_shows_where_an_error_comes_from(films, capsys):
+    assert main(["fuse", *films, "-o", "x.tif", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_log_that_errors_name_holds_the_trace(films, tmp_path):
+    """In a process of its own, with a home of its own."""
+    home = {"HOME": str(tmp_path), "PATH": ""}
+    command = [sys.executable, "-m", "napari_xfusion.cli", "fuse", *films, "-o", str(tmp_path / "x.tif")]
+    done = subprocess.run(command, capture_output=True, text=True, env=home, check=False)
+    assert done.returncode == 1
+    log = done.stderr.split("log: ")[1].split(")")[0]
+    assert "Traceback" in Path(log).read_text()

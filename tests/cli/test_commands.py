@@ -1,0 +1,188 @@
+"""The command line on real files, from a film to numbers, in the process of the test."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_xfusion import __version__
+from napari_xfusion.cli import main
+from tests.films import moving_discs
+
+METHODS = ["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper"]
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; returns exit code, stdout and the lines of stderr that are not progress."""
+
+    def call(*arguments):
+        code = main([str(a) for a in arguments])
+        told = capsys.readouterr()
+        lines = [
+            line for line in told.err.replace("\r", "\n").splitlines() if line.startswith("napari-xfusion")
+        ]
+        return code, told.out, lines
+
+    return call
+
+
+def write_film(path, film, **options):
+    tifffile.imwrite(path, film, photometric="minisblack", metadata={"axes": "TYX"}, **options)
+    return path
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    """A virtual experiment on disk: movie.tif, lr.tif, hr.tif, truth.tif; HR every 5th frame and the last."""
+    folder = tmp_path_factory.mktemp("experiment")
+    film = (moving_discs(13) * 3000 + 500).astype(np.uint16)
+    write_film(folder / "movie.tif", film)
+    assert main(["simulate", str(folder / "movie.tif"), "-o", str(folder), "--hr-step", "5"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_from_films_to_numbers(method, experiment, tmp_path, run):
+    output = tmp_path / "fused.tif"
+    code, out, _ = run(
+        "fuse", experiment / "lr.tif", experiment / "hr.tif", "-o", output, "--method", method, "--json"
+    )
+    assert code == 0
+    facts = json.loads(out)
+    assert (facts["frames"], facts["finished"], facts["method"]) == (13, True, method)
+    fused = tifffile.imread(output)
+    assert fused.shape == (13, 48, 64)
+    assert fused.dtype == np.uint16
+    code, out, _ = run("evaluate", experiment / "truth.tif", output, "--json", "--csv", tmp_path / "m.csv")
+    assert code == 0
+    numbers = json.loads(out)
+    assert (numbers["all"]["frames"], numbers["unseen"]["frames"]) == (13, 9)
+    assert numbers["unseen"]["psnr"]["mean"] > 18
+    with (tmp_path / "m.csv").open() as file:
+        assert [r["frame"] for r in csv.DictReader(file) if r["seen"] == "1"] == ["0", "5", "10", "12"]
+
+
+def test_the_record_tells_how_the_result_was_made(experiment, tmp_path, run):
+    output = tmp_path / "fused.tif"
+    assert run("fuse", experiment / "lr.tif", experiment / "hr.tif", "-o", output)[0] == 0
+    record = json.loads((tmp_path / "fused.tif.json").read_text())
+    assert record["napari_xfusion"] == __version__
+    assert record["plan"]["hr_times"] == record["hr_times"] == [0, 5, 10, 12]
+    assert set(record["inputs"]["lr"]) == {"source", "sha256", "shape", "dtype"}
+    assert len(record["frames"]) == 13
+    assert [f["frame"] for f in record["frames"] if f["seen"]] == [0, 5, 10, 12]
+    assert record["frames_resumed"] == 0
+    assert record["grey"]["correlation"] > 0.99
+
+
+def test_a_finished_result_is_left_alone_and_another_plan_is_refused(experiment, tmp_path, run):
+    films = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
+    assert run("fuse", *films)[0] == 0
+    before = (tmp_path / "fused.tif").stat().st_mtime_ns
+    code, out, _ = run("fuse", *films)
+    assert code == 0
+    assert "nothing to do" in out
+    code, _, lines = run("fuse", *films, "--method", "bicubic")
+    assert code == 1
+    assert "--overwrite" in lines[0]
+    assert (tmp_path / "fused.tif").stat().st_mtime_ns == before
+    assert run("fuse", *films, "--method", "bicubic", "--overwrite")[0] == 0
+
+
+def test_equal_plans_give_equal_bytes(experiment, tmp_path, run):
+    for name in ("a", "b"):
+        assert (
+            run("fuse", experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / f"{name}.tif")[0] == 0
+        )
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
+def test_a_range_of_frames_is_evaluated_at_its_place(experiment, tmp_path, run):
+    output = tmp_path / "part.tif"
+    films = experiment / "lr.tif", experiment / "hr.tif", "-o", output
+    assert run("fuse", *films, "--frames", "3:8")[0] == 0
+    code, out, _ = run("evaluate", experiment / "truth.tif", output, "--json")
+    assert code == 0
+    assert json.loads(out)["all"]["frames"] == 5
+    assert json.loads(out)["unseen"]["frames"] == 4
+
+
+@pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif", "fused.zarr"])
+def test_every_kind_of_output_is_read_back(name, experiment, tmp_path, run):
+    output = tmp_path / name
+    assert (
+        run("fuse", experiment / "lr.tif", experiment / "hr.tif", "-o", output, "--dtype", "float32")[0] == 0
+    )
+    code, out, _ = run("evaluate", experiment / "truth.tif", output, "--json")
+    assert code == 0
+    assert json.loads(out)["unseen"]["frames"] == 9
+
+
+@pytest.mark.parametrize("method", ["bayesian", "bayesian-paper"])
+def test_standard_deviation(method, experiment, tmp_path, run):
+    std = tmp_path / "std.tif"
+    films = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
+    assert run("fuse", *films, "--method", method, "--std", std)[0] == 0
+    deviation = tifffile.imread(std)
+    assert deviation.dtype == np.float32
+    assert deviation.shape == (13, 48, 64)
+    assert (deviation >= 0).all()
+
+
+def test_check_says_how_the_films_pair_and_writes_nothing(experiment, tmp_path, run):
+    before = sorted(experiment.iterdir())
+    code, out, _ = run("check", experiment / "lr.tif", experiment / "hr.tif")
+    assert code == 0
+    for said in (
+        "13 frames of 12x16",
+        "4 frames of 48x64",
+        "4 x 4",
+        "0, 5, 10, 12",
+        "9 of them unseen",
+        "ready",
+    ):
+        assert said in out
+    code, out, _ = run("check", experiment / "lr.tif", experiment / "hr.tif", "--json")
+    found = json.loads(out)
+    assert found["ok"]
+    assert found["pairing"]["unseen"] == 9
+    assert found["estimate"]["output_mb"] == pytest.approx(13 * 48 * 64 * 2 / 1e6, abs=0.1)
+    assert sorted(experiment.iterdir()) == before
+
+
+def test_check_says_what_was_found_and_what_is_wrong(experiment, run):
+    code, out, lines = run("check", experiment / "lr.tif", experiment / "hr.tif", "--hr-step", "9")
+    assert code == 1
+    assert "13 frames of 12x16" in out
+    assert "HR frame 2 at LR frame 18" in out
+    assert len(lines) == 1
+
+
+def test_doctor_names_what_is_there(run):
+    code, out, _ = run("doctor", "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["packages"]["numpy"] == np.__version__
+    assert facts["problems"] == []
+
+
+def test_demo_writes_film_picture_and_table(tmp_path, run):
+    code, out, _ = run("demo", "-o", tmp_path / "demo")
+    assert code == 0
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert {"fused.tif", "fused.tif.json", "comparison.png", "table.txt"} <= names
+    assert str(tmp_path / "demo" / "fused.tif") in out
+    for method in METHODS:
+        assert method in out
+
+
+def test_a_second_demo_replaces_the_first(tmp_path, run):
+    assert run("demo", "-o", tmp_path)[0] == 0
+    assert run("demo", "-o", tmp_path)[0] == 0
+
+
+def test_version(run):
+    assert run("--version") == (0, f"{__version__}\n", [])

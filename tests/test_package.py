@@ -1,0 +1,96 @@
+"""The package as a whole: what importing it costs, and that arrows point downward."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_xfusion
+
+PACKAGE = Path(napari_xfusion.__file__).parent
+LAYERS = [
+    {"errors"},
+    {"core.types"},
+    {"core.plan", "core.grey", "core.degrade", "core.flow"},
+    {"core.pairing", "core.model", "core.inspect"},
+    {"core.fusers", "core.virtual"},
+    {"core.io", "core.doctor"},
+    {"core.run"},
+    {"core.check", "core.demo"},
+    {"cli"},
+]
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def room_of(module: str) -> str | None:
+    """The room that a module of ours belongs to; None for the package itself and foreign modules."""
+    parts = module.split(".")
+    if parts[0] != "napari_xfusion" or len(parts) == 1 or parts[1:] == ["core"]:
+        return None
+    return ".".join(parts[1:3]) if parts[1] == "core" else parts[1]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return found
+
+
+def modules() -> list[tuple[str, Path]]:
+    return [
+        (".".join(["napari_xfusion", *path.relative_to(PACKAGE).with_suffix("").parts]), path)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.parent != PACKAGE or path.name != "__init__.py"
+    ]
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda v: v if isinstance(v, str) else "")
+def test_imports_go_downward(module, path):
+    room = room_of(module.removesuffix(".__init__"))
+    if room is None:
+        return
+    for imported in imports(path):
+        target = room_of(imported)
+        if target is None or target == room:
+            continue
+        assert target in LEVEL, f"{target} has no place in the house"
+        assert LEVEL[target] < LEVEL[room], f"{module} imports {imported}, which lives above or beside it"
+
+
+@pytest.mark.parametrize("banned", ["napari", "qtpy", "PyQt6", "PySide6"])
+def test_the_core_names_no_window(banned):
+    for module, path in modules():
+        if ".core." in module:
+            assert not {name for name in imports(path) if name.split(".")[0] == banned}, module
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"{statement}; import sys; print(*sys.modules)"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+
+def test_importing_the_package_pulls_in_neither_torch_nor_qt_nor_numpy():
+    loaded = loaded_after("import napari_xfusion")
+    assert not loaded & {"torch", "napari", "qtpy", "numpy", "pydantic"}
+
+
+def test_fusing_without_a_network_pulls_in_neither_torch_nor_qt():
+    loaded = loaded_after("from napari_xfusion import fuse, fuse_files, open_stack, simulate, evaluate, Plan")
+    assert not loaded & {"torch", "napari", "qtpy", "typer"}
+
+
+def test_public_names_exist():
+    for name in napari_xfusion.__all__:
+        assert getattr(napari_xfusion, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = napari_xfusion.nothing
