@@ -1,0 +1,97 @@
+"""Which HR frame a network listened to: attention scores along the film (paper, M9 and M10, Fig. 7).
+
+A score is the spatial mean of the temporal attention of one input against the reference LR frame, before
+the sigmoid; backward is that of the HR frame before the target, forward that of the one after.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.types import ROLES
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class NormalisedAttention:
+    """Scores made comparable between HR intervals, one entry per target, (T,) each."""
+
+    frame: NDArray[np.int_]
+    relative: NDArray[np.int_]
+    """LR frames since the preceding HR frame."""
+    backward: Scores
+    """1 at the HR frame's own time; NaN where that time was not fused or its score is zero."""
+    forward: Scores
+
+
+def normalise(
+    frame: Sequence[int], backward: Sequence[float], forward: Sequence[float], hr_times: Sequence[float]
+) -> NormalisedAttention:
+    """Divide both directions by the backward score at the preceding HR frame's own time (paper, M10).
+
+    ``frame`` (T,) are the targets, ``backward`` and ``forward`` (T,) their raw scores, ``hr_times`` (N,)
+    the times of the HR frames in LR frame numbers. Targets before the first HR frame are left out.
+    """
+    frames = np.asarray(frame, dtype=int)
+    starts = np.rint(np.asarray(hr_times, dtype=float)).astype(int)
+    inside = frames >= starts[0]
+    frames, back, ahead = frames[inside], np.asarray(backward)[inside], np.asarray(forward)[inside]
+    start = starts[np.searchsorted(starts, frames, side="right") - 1]
+    at_start = dict(zip(frames.tolist(), back.tolist(), strict=True))
+    unit = np.array([at_start.get(s, np.nan) for s in start.tolist()], dtype=float)
+    unit[np.abs(unit) < 1e-12] = np.nan
+    return NormalisedAttention(frames, frames - start, back / unit, ahead / unit)
+
+
+def histogram(
+    relative: NDArray[np.int_], score: Scores, bins: int = 50
+) -> tuple[NDArray[np.float64], Scores, Scores]:
+    """The 2-D histogram of the paper: counts (bins, R) of scores at each relative frame, and both edges.
+
+    Scores run from the smallest to the largest finite one; NaN is left out.
+    """
+    known = np.isfinite(score)
+    relative, score = relative[known], score[known]
+    low, high = (float(score.min()), float(score.max())) if score.size else (0.0, 1.0)
+    score_edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    frame_edges = np.arange(int(relative.max(initial=0)) + 2) - 0.5
+    counts, _, _ = np.histogram2d(score, relative, bins=(score_edges, frame_edges))
+    return counts, score_edges, frame_edges
+
+
+def write_attention(path: Path, frames: Sequence[Mapping[str, Any]], hr_times: Sequence[float]) -> None:
+    """A CSV with one row per target, from the ``frames`` of a run record.
+
+    Columns: frame, seen, each role's raw and sigmoid score, and the normalised backward and forward
+    scores; empty where a score does not exist.
+    """
+    first_hr = int(round(hr_times[0]))
+    hr_scores = [
+        frame["scores"].get(role, {}).get("raw", np.nan) for role in ("hr-", "hr+") for frame in frames
+    ]
+    back, ahead = np.reshape(np.asarray(hr_scores, dtype=float), (2, -1))
+    numbers = [int(frame["frame"]) for frame in frames]
+    normal = normalise(numbers, back.tolist(), ahead.tolist(), hr_times)
+    missing = sum(number < first_hr for number in numbers)
+    padded = (np.concatenate([np.full(missing, np.nan), x]) for x in (normal.backward, normal.forward))
+    columns = [f"{role} {kind}" for role in ROLES for kind in ("raw", "sigmoid")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["frame", "seen", *columns, "backward", "forward"])
+        for frame, backward, forward in zip(frames, *padded, strict=True):
+            scores = [
+                frame["scores"].get(role, {}).get(kind) for role in ROLES for kind in ("raw", "sigmoid")
+            ]
+            writer.writerow([frame["frame"], int(frame["seen"]), *map(_text, (*scores, backward, forward))])
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None or not np.isfinite(value) else f"{value:.6g}"
