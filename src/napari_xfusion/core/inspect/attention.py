@@ -73,7 +73,7 @@ def write_attention(path: Path, frames: Sequence[Mapping[str, Any]], hr_times: S
     Columns: frame, seen, each role's raw and sigmoid score, and the normalised backward and forward
     scores; empty where a score does not exist.
     """
-    first_hr = int(round(hr_times[0]))
+    first_hr = round(hr_times[0])
     hr_scores = [
         frame["scores"].get(role, {}).get("raw", np.nan) for role in ("hr-", "hr+") for frame in frames
     ]
