@@ -1,0 +1,42 @@
+"""Makes the sample films beside this file; with the same libraries, the same bytes.
+
+python sample_data/make_sample.py [folder]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from napari_xfusion.core.types import Stack
+from napari_xfusion.core.virtual.camera import Camera
+from napari_xfusion.core.virtual.experiment import simulate
+from napari_xfusion.core.virtual.keyhole import FRAME_TIME, PIXEL_SIZE, keyhole_film
+from napari_xfusion.core.virtual.write import write_experiment
+
+FRAMES, SHAPE, SEED = 51, (144, 240), 5
+HR_STEP, LR_PSNR = 10, 40.0
+
+
+def make(folder: Path) -> None:
+    """Write lr.tif, hr.tif, truth.tif and experiment.json into ``folder``."""
+    rng = np.random.default_rng(SEED)
+    film = Camera().film(keyhole_film(FRAMES, SHAPE, rng), rng)
+    movie = Stack(
+        shape=film.shape,
+        dtype=film.dtype,
+        read=lambda i: film[i],
+        digest=lambda: hashlib.sha256(film.tobytes()).hexdigest(),
+        source="keyhole_film, sample_data/make_sample.py",
+        times=np.arange(FRAMES) * FRAME_TIME,
+        time_unit="s",
+        pixel_size=PIXEL_SIZE,
+    )
+    write_experiment(simulate(movie, HR_STEP, lr_psnr=LR_PSNR, seed=SEED), folder, compression="zlib")
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

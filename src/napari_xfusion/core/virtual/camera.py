@@ -1,0 +1,73 @@
+"""From metal to grey values: x-ray transmission with phase-contrast edges, and the camera that sees it.
+
+Lengths are in pixels; a scene says how large its pixels are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, laplace
+
+from napari_xfusion.core.types import Image
+
+
+def radiograph(thickness: Image, attenuation: float, fringe: float, source_blur: float = 0.8) -> Image:
+    """Intensity behind ``thickness`` (H, W) of metal, 1 without any.
+
+    Beer-Lambert gives the contact image A = exp(-attenuation * thickness). On the way to the camera,
+    refraction moves light away from where A bends; for one material, transport of intensity makes that
+    A - fringe * laplacian(A), ``fringe`` in square pixels being distance * delta / attenuation (Paganin
+    et al., J. Microsc. 206, 2002, eq. 9). ``source_blur`` is the standard deviation of the source's
+    image: without it, sharp edges would give fringes without bound.
+    """
+    contact = gaussian_filter(np.exp(-attenuation * thickness, dtype=np.float32), source_blur)
+    intensity: Image = np.clip(contact - np.float32(fringe) * laplace(contact), 0, None)
+    return intensity
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A scintillator and a fast camera behind it."""
+
+    photons: float = 6000.0
+    """Detected by a pixel in the full beam, per frame."""
+    level: float = 2600.0
+    """Counts of that pixel above the offset."""
+    offset: float = 64.0
+    read_noise: float = 4.0
+    """Standard deviation in counts."""
+    bits: int = 12
+    blur: float = 0.6
+    """Standard deviation of the scintillator's and the lens's image of a point, pixels."""
+    flicker: float = 0.008
+    """Standard deviation of the beam from frame to frame, relative; it drifts as much besides."""
+    pattern: float = 0.012
+    """The same of the pixels' sensitivities, and of the stains on the scintillator."""
+
+    def film(self, intensity: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
+        """Frames (T, H, W) of ``intensity`` (T, H, W), 1 being the full beam, in counts."""
+        T, H, W = intensity.shape
+        flat = self._flat((H, W), rng)
+        beam = 1 + self.flicker * (rng.standard_normal(T) + np.sin(np.linspace(0, 4, T)))
+        counts = np.empty((T, H, W), np.uint16)
+        for t in range(T):
+            seen = gaussian_filter(intensity[t], self.blur) * flat * beam[t]
+            light = rng.poisson(seen * self.photons) * (self.level / self.photons)
+            noisy = light + self.offset + self.read_noise * rng.standard_normal((H, W))
+            counts[t] = np.clip(np.round(noisy), 0, 2**self.bits - 1)
+        return counts
+
+    def _flat(self, shape: tuple[int, int], rng: np.random.Generator) -> Image:
+        """What the camera sees without a sample: a beam wider than high, stains, uneven pixels."""
+        H, W = shape
+        y, x = np.mgrid[:H, :W].astype(np.float32)
+        beam = np.exp(-(((y - 0.42 * H) / (1.1 * H)) ** 2) - ((x - 0.55 * W) / (1.4 * W)) ** 2)
+        stains = gaussian_filter(rng.standard_normal(shape), 6) * 12 + gaussian_filter(
+            rng.standard_normal(shape), 1.5
+        )
+        uneven = 1 + self.pattern * (rng.standard_normal(shape) + 0.6 * stains)
+        flat: Image = (beam * uneven).astype(np.float32)
+        return flat

@@ -1,0 +1,165 @@
+"""Writes a virtual experiment: lr.tif, hr.tif, truth.tif and experiment.json, frame by frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+import napari_xfusion
+from napari_xfusion.core.types import Stack
+from napari_xfusion.core.virtual.experiment import Experiment
+from napari_xfusion.errors import OutputError
+
+RECORD = "experiment.json"
+_CLASSIC_TIFF = 2**32 - 2**25
+"""Bytes of frames that a TIFF with 32-bit offsets is trusted with, its headers beside them."""
+Progress = Callable[[int, int], None]
+
+
+def write_experiment(
+    experiment: Experiment,
+    folder: str | Path,
+    *,
+    compression: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write ``experiment`` into ``folder`` and return what experiment.json says.
+
+    Files appear under their names only when all four are complete. ``progress(done, all)`` is called
+    after every frame written; what it raises stops the writing and leaves nothing behind.
+    Raises OutputError where the folder cannot be written or holds such files of another origin.
+    """
+    folder = Path(folder)
+    films = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
+    _may_write(folder, films, experiment.movie.source)
+    parts = {name: folder / f".{name}.part" for name in (*films, RECORD)}
+    count = _Count(sum(map(len, films.values())), progress)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, film in films.items():
+            write_tiff(film, parts[name], compression=compression, each=count)
+        record = _record(experiment)
+        parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        for name, part in parts.items():
+            part.replace(folder / name)
+    except OSError as error:
+        raise OutputError(
+            folder,
+            expected="a folder to write in, with enough room",
+            found=error.strerror or str(error),
+            do="choose another folder",
+        ) from error
+    finally:
+        for part in parts.values():
+            with suppress(OSError):  # most are gone; and where nothing can be written, the cause is told
+                part.unlink()
+    return record
+
+
+def write_tiff(
+    film: Stack, path: Path, *, compression: str | None = None, each: Callable[[], None] = lambda: None
+) -> None:
+    """Write ``film`` as one TIFF of shape (T, H, W), reading a frame at a time; ``each`` is called after it.
+
+    ImageJ's metadata where ImageJ knows the dtype and the size, else tifffile's JSON. Pixel size, seconds
+    per frame (if even) and ``film.metadata["hr_times"]`` (LR frame numbers, ``0.0,20.0,40.0``) go with it.
+    """
+    T, H, W = film.shape
+    size = T * H * W * film.dtype.itemsize
+    # A single frame would lose its first axis in ImageJ's metadata.
+    imagej = film.dtype.name in ("uint8", "uint16", "float32") and size < _CLASSIC_TIFF and T > 1
+    tifffile.imwrite(
+        path,
+        _frames(film, each),
+        shape=film.shape,
+        dtype=film.dtype,
+        imagej=imagej,
+        bigtiff=size >= _CLASSIC_TIFF,
+        photometric="minisblack",
+        compression=compression,
+        buffersize=2**24,  # else 256 MB of frames are gathered before they are compressed
+        **_description(film, imagej),
+    )
+
+
+def _frames(film: Stack, each: Callable[[], None]) -> Iterator[NDArray[Any]]:
+    for i in range(len(film)):
+        yield np.ascontiguousarray(film.frame(i))
+        each()
+
+
+def _description(film: Stack, imagej: bool) -> dict[str, Any]:
+    """Arguments of ``tifffile.imwrite`` for what the film knows of time and length."""
+    described: dict[str, Any] = {"metadata": {"axes": "TYX"}}
+    if film.pixel_size is not None:
+        if imagej:
+            described["resolution"] = (1 / film.pixel_size,) * 2  # pixels per unit
+            described["metadata"]["unit"] = "micron"
+        else:
+            described["resolution"] = (1e4 / film.pixel_size,) * 2
+            described["resolutionunit"] = "CENTIMETER"
+    steps = np.diff(film.times)
+    if film.time_unit == "s" and len(steps) and np.allclose(steps, steps[0], rtol=1e-3, atol=0):
+        described["metadata"]["finterval"] = float(f"{steps.mean():.9g}")
+    if "hr_times" in film.metadata:
+        described["metadata"]["hr_times"] = ",".join(str(float(time)) for time in film.metadata["hr_times"])
+    return described
+
+
+def _record(experiment: Experiment) -> dict[str, Any]:
+    """What is needed to tell, and to repeat, how the films were made."""
+    movie, truth = experiment.movie, experiment.truth
+    return {
+        "napari_xfusion": napari_xfusion.__version__,
+        "movie": movie.source,
+        "movie_sha256": movie.digest(),
+        "shape": list(truth.shape),
+        "dtype": truth.dtype.name,
+        "hr_times": list(experiment.hr_times),
+        "binning": experiment.binning,
+        "grey": [experiment.grey.zero, experiment.grey.zero + experiment.grey.span],
+        "lr_factor": experiment.lr_factor,
+        "lr_psnr": experiment.lr_psnr,
+        "b0": experiment.b0,
+        "seed": experiment.seed,
+        "notes": list(experiment.notes),
+    }
+
+
+def _may_write(folder: Path, names: Iterable[str], movie: str) -> None:
+    """Results of an earlier simulation may be replaced; anything else of these names may be raw data."""
+    there = [folder / name for name in names if (folder / name).exists()]
+    for path in there:
+        if Path(movie).exists() and path.samefile(movie):
+            raise OutputError(
+                path,
+                expected="a folder other than the film's",
+                found="the film itself",
+                do="choose another folder",
+            )
+    if there and not (folder / RECORD).exists():
+        raise OutputError(
+            there[0],
+            expected="no such file, or one of an earlier simulation",
+            found="a film that was not simulated",
+            do="choose another folder",
+        )
+
+
+class _Count:
+    """Tells ``progress`` after every frame how many of all are done."""
+
+    def __init__(self, frames: int, progress: Progress | None) -> None:
+        self.done, self.frames, self.progress = 0, frames, progress
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.frames)
