@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from napari_xfusion.core.io.source import damaged
+from napari_xfusion.core.io.source import damaged, told
 from napari_xfusion.errors import InputError
 
 _MICROMETRES = {
@@ -162,7 +162,8 @@ def _imagej(text: str, resolution: Resolution, where: object) -> Said:
 
 
 def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: object) -> Said:
-    said = json.loads(text)
+    with told(where, "a description in JSON"):
+        said = json.loads(text)
     shape = [int(n) for n in said["shape"]]
     if len(shape) > 2 and tuple(shape[-2:]) != page and shape[-1] == 1:
         shape.pop()

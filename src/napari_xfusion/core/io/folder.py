@@ -14,14 +14,13 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.io.source import FileBytes, checked, damaged, digest_files, told
+from napari_xfusion.core.io.source import MOST_DECODED, FileBytes, checked, damaged, digest_files, told
 from napari_xfusion.core.io.tiff import open_tiff
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
-_MOST_DECODED = 1 << 30
 _DEFLATE_RATIO = 1100
 
 
@@ -65,7 +64,7 @@ def open_folder(path: Path) -> Stack:
     )
 
 
-def open_png(path: Path) -> _Frame:
+def _open_png(path: Path) -> _Frame:
     """Check a grey PNG to its last chunk; raises InputError where it is cut or has colours."""
     with told(path, "a complete PNG"):
         file = FileBytes(path)
@@ -83,7 +82,7 @@ def open_png(path: Path) -> _Frame:
             )
         pixels = _png_bytes(file)
         claimed = shape[0] * shape[1] * bits // 8
-        if not 0 < claimed <= min(_MOST_DECODED, _DEFLATE_RATIO * pixels):
+        if not 0 < claimed <= min(MOST_DECODED, _DEFLATE_RATIO * pixels):
             raise damaged(path, f"pixels for {shape}", f"{pixels} compressed bytes")
         dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
     return _Frame(shape, dtype, lambda: np.asarray(imagecodecs.png_decode(file.read(0, file.size))), None)
@@ -104,7 +103,7 @@ def _png_bytes(file: FileBytes) -> int:
 
 def _open_frame(file: Path) -> _Frame:
     if file.suffix.lower() == ".png":
-        return open_png(file)
+        return _open_png(file)
     stack = open_tiff(file)
     if len(stack) != 1:
         raise InputError(
@@ -166,7 +165,7 @@ def _check_numbers(folder: Path, files: list[Path]) -> None:
             found=f"{twice[0].name} and {twice[1].name}",
             do="remove one of them",
         )
-    if 2 * often < len(files) - 1 or len(steps) == 1 or any(s % step for s in steps):
+    if 2 * often <= len(files) - 1 or len(steps) == 1 or any(s % step for s in steps):
         return
     gaps = [(a + step, b - step) for a, b in pairwise(running[0]) if b - a > step]
     names = ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in gaps[:5]) + (

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.io.source import FileBytes, check_grey, damaged
+from napari_xfusion.core.io.source import MOST_DECODED, FileBytes, check_grey, damaged
 from napari_xfusion.errors import InputError
 
 Segments = NDArray[np.int64]
@@ -44,7 +44,6 @@ _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _PACKED = {10, 12, 14}
 _RATIO = {1: 1, 5: 4096, 8: 1100, 32946: 1100, 32773: 128, 50000: 40_000}
 """Compression we read (none, LZW, deflate twice, PackBits, zstd): what one byte can become at most."""
-_MOST_DECODED = 1 << 30
 _MOST_TAGS = 1000
 
 
@@ -90,9 +89,8 @@ class Layout:
 
 
 class Page(NamedTuple):
-    """One directory of the chain: number, tags, storage."""
+    """One directory of the chain."""
 
-    number: int
     tags: dict[int, Tag]
     layout: Layout
     segments: Segments
@@ -119,7 +117,7 @@ class TiffStructure:
         offset, seen = self.first, set[int]()
         layout: Layout | None = None
         while offset:
-            number, where = len(seen), f"{self.file.path} frame {len(seen)}"
+            where = f"{self.file.path} frame {len(seen)}"
             if offset in seen:
                 raise damaged(where, "a chain of frames with an end", "a directory that points back")
             seen.add(offset)
@@ -128,7 +126,7 @@ class TiffStructure:
             if layout is not None and found != layout:
                 raise _unequal(where, layout, found)
             layout = layout or found
-            yield Page(number, tags, layout, self._segments(tags, layout, where))
+            yield Page(tags, layout, self._segments(tags, layout, where))
 
     def text(self, tag: Tag | None, most: int | None = None) -> str:
         """Return a text tag, at most its first ``most`` bytes; "" where there is none."""
@@ -196,7 +194,7 @@ class TiffStructure:
         H, W = number(257, 0), number(256, 0)
         if H < 1 or W < 1:
             raise damaged(where, "a page with rows and columns", f"{H} x {W} pixels")
-        self._check_grey(tags, where)
+        self._check_samples(tags, where)
         bits, tiled = number(258, 1), 322 in tags
         block = (number(323, 0), number(322, 0)) if tiled else (min(number(278, H) or H, H), W)
         layout = Layout(
@@ -212,7 +210,7 @@ class TiffStructure:
         _check_storage(layout, where)
         return layout
 
-    def _check_grey(self, tags: dict[int, Tag], where: str) -> None:
+    def _check_samples(self, tags: dict[int, Tag], where: str) -> None:
         samples, photometric = self.number(tags, 277, 1), self.number(tags, 262, 1)
         if samples != 1 or photometric not in (0, 1):
             kind = {2: "RGB", 3: "palette colours"}.get(photometric, f"photometric kind {photometric}")
@@ -269,10 +267,10 @@ class TiffStructure:
                 where, f"its pixels inside the file of {self.file.size} bytes", "places beyond its end"
             )
         decoded = expected * layout.nbytes(layout.block[0])
-        if layout.compression != 1 and decoded > min(
-            _MOST_DECODED, _RATIO[layout.compression] * counts.sum()
-        ):
-            raise damaged(where, f"pixels for {layout.shape}", f"only {counts.sum()} compressed bytes")
+        if layout.compression != 1 and decoded > min(MOST_DECODED, _RATIO[layout.compression] * counts.sum()):
+            raise damaged(
+                where, "pixels for {} x {}".format(*layout.shape), f"only {counts.sum()} compressed bytes"
+            )
         return np.stack([offsets, counts], axis=1)
 
     def _uncompressed(self, counts: NDArray[np.int64], layout: Layout, where: str) -> NDArray[np.int64]:

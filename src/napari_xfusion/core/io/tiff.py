@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.io.describe import Resolution, Said, describe_tiff, shaped_frames, stack_times
 from napari_xfusion.core.io.ifd import Layout, Page, Segments, TiffStructure
-from napari_xfusion.core.io.source import FileBytes, damaged, digest_files, told
+from napari_xfusion.core.io.source import COPY_AGAIN, FileBytes, damaged, digest_files, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
@@ -55,12 +55,15 @@ def _film(file: FileBytes) -> tuple[Layout, list[Segments], Said]:
     structure = TiffStructure(file)
     said, layout, pyramid = Said(), None, False
     frames, declared = list[Segments](), list[int | None]()
-    for page in structure.pages():
-        if layout is None:
-            layout, said = page.layout, _describe(structure, page)
-        frames.append(_merged(page.segments, layout))
-        pyramid = pyramid or 330 in page.tags
-        declared.append(shaped_frames(structure.text(page.tags.get(270), 256)))
+    try:
+        for page in structure.pages():
+            if layout is None:
+                layout, said = page.layout, _describe(structure, page)
+            frames.append(_merged(page.segments, layout))
+            pyramid = pyramid or 330 in page.tags
+            declared.append(shaped_frames(structure.text(page.tags.get(270), 256)))
+    except InputError as error:
+        raise _with_count(error, said, len(frames)) from error
     if layout is None:
         raise damaged(file.path, "at least one page", "none")
     wanted = said.frames or len(frames)
@@ -72,6 +75,14 @@ def _film(file: FileBytes) -> tuple[Layout, list[Segments], Said]:
     if not pyramid:
         _check_nothing_left(structure, frames)
     return layout, frames, said
+
+
+def _with_count(error: InputError, said: Said, found: int) -> InputError:
+    """Return the error for a chain of frames that breaks, with the frames declared and found."""
+    if not said.frames or error.do != COPY_AGAIN:
+        return error
+    text = f"{found}, then {error.found} for {error.expected}"
+    return damaged(error.where, f"{said.frames} frames as it declares", text)
 
 
 def _describe(structure: TiffStructure, page: Page) -> Said:
@@ -123,7 +134,7 @@ def _check_nothing_left(structure: TiffStructure, frames: list[Segments]) -> Non
     named = sum(size for place, size in structure.named if place > start)
     left = (file.size - start - sum(sizes) - named) // max(sizes)
     if left > 0:
-        text = f"bytes for {len(frames)} frames as it declares"
+        text = f"bytes for as many frames as it declares, {len(frames)}"
         raise damaged(file.path, text, f"bytes for {len(frames) + left}")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.io.describe import describe_ome_zarr, stack_times
-from napari_xfusion.core.io.source import check_grey, checked, digest_frames, told
+from napari_xfusion.core.io.source import MOST_DECODED, check_grey, checked, damaged, digest_frames, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
@@ -37,7 +37,9 @@ def open_zarr(path: Path) -> Stack:
         shape = tuple(int(n) for n in array.shape)
         axis, said = describe_ome_zarr(attributes, shape, path)
         dtype = check_grey(np.dtype(array.dtype), path)
-        absent = int(array.nchunks - array.nchunks_initialized)
+        if shape[-2] * shape[-1] * dtype.itemsize > MOST_DECODED:
+            raise damaged(path, f"frames of at most {MOST_DECODED} bytes", f"shape {shape}")
+        absent = max(0, int(array.nchunks - array.nchunks_initialized))
 
     def read(i: int) -> NDArray[Any]:
         where = f"{path} frame {i}"
