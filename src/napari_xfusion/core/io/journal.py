@@ -71,7 +71,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, dict[int, Entry]]:
 
 def _value(line: bytes) -> dict[str, Any] | None:
     checksum, _, body = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(body):
+    if not body or checksum != b"%08x" % zlib.crc32(body):
         return None
     value: dict[str, Any] = json.loads(body)
     return value
