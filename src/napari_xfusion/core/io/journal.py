@@ -1,0 +1,77 @@
+"""The journal beside an unfinished output: which frames are done, and the checksum each must have.
+
+A text file. The first line is a header, then one line per frame: ``<crc32 of the rest> <JSON>``. A line
+*begins* with its line feed, so whatever a kill left torn is closed by the next entry, and skipped by its
+own checksum when read. The frame's pixels are checked against ``crc`` on resume; that covers a power loss,
+after which the journal may have reached the disk before the pixels, and saves an fsync per frame. (A
+killed process loses nothing that it wrote: the page cache outlives it.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A frame that is done."""
+
+    index: int
+    """The target."""
+    crc: int
+    """crc32 of its stored bytes."""
+    notes: Mapping[str, Any]
+
+
+class Journal:
+    """Appends to the journal at ``path``; each entry is handed to the system in one piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+
+    def header(self, header: Mapping[str, Any]) -> None:
+        """Write the first line of a new journal."""
+        self._append(header)
+
+    def add(self, entry: Entry) -> None:
+        """Note a frame, whose pixels must have been written before."""
+        self._append({"frame": entry.index, "crc": entry.crc, "notes": dict(entry.notes)})
+
+    def close(self) -> None:
+        """Close the file; the journal stays."""
+        os.close(self._file)
+
+    def _append(self, value: Mapping[str, Any]) -> None:
+        body = json.dumps(value, separators=(",", ":"), allow_nan=True).encode()
+        line = b"\n%08x %s" % (zlib.crc32(body), body)
+        if os.write(self._file, line) < len(line):
+            # A full disk takes a part and refuses the next byte with the error to show.
+            os.write(self._file, b"\n")
+
+
+def read_journal(path: Path) -> tuple[dict[str, Any] | None, dict[int, Entry]]:
+    """Header and frames of a journal; torn or damaged lines are skipped.
+
+    The header is None where nothing was noted yet, and empty where it was lost but frames were noted.
+    """
+    try:
+        values = [_value(line) for line in path.read_bytes().split(b"\n") if line]
+    except FileNotFoundError:
+        return None, {}
+    entries = [Entry(v["frame"], v["crc"], v["notes"]) for v in values[1:] if v is not None]
+    header = values[0] if values else None
+    return {} if header is None and entries else header, {e.index: e for e in entries}
+
+
+def _value(line: bytes) -> dict[str, Any] | None:
+    checksum, _, body = line.partition(b" ")
+    if not body or checksum != b"%08x" % zlib.crc32(body):
+        return None
+    value: dict[str, Any] = json.loads(body)
+    return value

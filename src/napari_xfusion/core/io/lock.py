@@ -1,0 +1,92 @@
+"""One writer per output: a lock that the operating system drops when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from napari_xfusion.errors import OutputError
+
+PATIENCE = 1.0
+"""Seconds to wait for a winner's name, or for a lock file that is just being removed."""
+NAME_AT = 1
+"""Windows locks the first byte against reading, so the holder's name begins after it."""
+
+
+class OutputLock:
+    """The lock file ``path``; says pid, host and since when of its holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Not thread-local: a viewer's worker takes the lock, its window may let it go.
+        self._lock = FileLock(path, thread_local=False)
+
+    def acquire(self, output: Path) -> None:
+        """Take the lock, also from a dead holder; OutputError at once if a live process holds it."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._try():
+            holder = self._holder()
+            if holder is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+                continue
+            who = (
+                "another process"
+                if holder is None
+                else "process {pid} on {host} since {since}".format(**holder)
+            )
+            raise OutputError(
+                output,
+                expected="an output that no other run is writing",
+                found=f"{who} at work on it",
+                do="wait for that run, stop it, or choose another name",
+            )
+        self._sign()
+
+    def release(self) -> None:
+        """Let go, leaving no file behind; nothing happens when not held."""
+        if not self._lock.is_locked:
+            return
+        # The file goes while the lock is held, as the last act of its holder. Who opened it just before
+        # then locks a file without a name, which filelock notices (no links left) and tries again. Windows
+        # refuses to delete an open file; there filelock deletes it after unlocking.
+        with suppress(OSError):
+            self._path.unlink()
+        self._lock.release()
+
+    def _try(self) -> bool:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        return True
+
+    def _sign(self) -> None:
+        name = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+        with self._path.open("r+b", buffering=0) as file:
+            file.truncate(NAME_AT)
+            file.seek(NAME_AT)
+            file.write(json.dumps(name).encode())
+
+    def _holder(self) -> dict[str, Any] | None:
+        """Who holds the lock; None while it cannot be said (not signed yet, or the name of a dead one)."""
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                file.seek(NAME_AT)
+                holder: dict[str, Any] = json.loads(file.read())
+            here = holder["host"] == socket.gethostname()
+            return None if here and not psutil.pid_exists(holder["pid"]) else holder
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

@@ -1,0 +1,143 @@
+"""What is about to be written, the contract of all sinks, and the one conversion to stored numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.types import Image
+from napari_xfusion.errors import OutputError
+
+Notes = Mapping[str, Any]
+"""What is remembered of one frame beside its pixels (seconds, scores); plain JSON values."""
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """A film that is about to be written; file frame j holds target ``frames[j]``."""
+
+    frames: tuple[int, ...]
+    shape: tuple[int, int]
+    """(H, W)."""
+    dtype: np.dtype[Any]
+    """float32, or the HR camera's: (u)int8, 16, 32, float16, 32 or 64."""
+    identity: str
+    """sha256 (hex) of the resolved plan and the inputs: equal identity, equal result."""
+    pixel_size: float | None
+    """Micrometres."""
+    frame_interval: float | None
+    """Seconds."""
+    hr_times: tuple[float, ...]
+    """Times of the HR frames on the LR clock; travels in the file's metadata."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one stored frame."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels."""
+        return len(self.frames) * self.frame_bytes
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON values, to be compared with those of an interrupted run."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()} | {
+            "dtype": self.dtype.name
+        }
+
+
+class Sink(Protocol):
+    """Where fused frames go. ``with sink: sink.begin(spec); sink.put(...); sink.commit(record)``."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether ``begin`` found the whole result already there; then ``commit`` changes nothing."""
+        ...
+
+    def begin(self, spec: OutputSpec) -> Mapping[int, Notes]:
+        """Claim the output; targets that an earlier run with the same identity has done, with their notes.
+
+        Raises OutputError where something else stands in the way, and there is no room or permission.
+        """
+        ...
+
+    def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
+        """Keep target ``index``: an (H, W) image in the units of the HR camera.
+
+        Raises OutputError when it cannot be kept; what was put before stays and resumes.
+        """
+        ...
+
+    def commit(self, record: Mapping[str, Any]) -> None:
+        """Turn the frames into the result, with its record; OutputError names the frames that are missing.
+
+        ``identity`` and ``frames`` (every frame's notes) are added to the record.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the output; an unfinished one can be resumed."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def position_of(spec: OutputSpec, positions: Mapping[int, int], index: int, image: Image) -> int:
+    """Place in the file of target ``index``; OutputError for a foreign target or a wrong shape."""
+    if index not in positions or image.shape != spec.shape:
+        raise OutputError(
+            f"frame {index}",
+            expected=f"one of the {len(positions)} targets, as an image of {spec.shape}",
+            found=f"an image of {image.shape}",
+            do="write only what was announced",
+        )
+    return positions[index]
+
+
+def stored(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """``image`` as contiguous ``dtype`` (little-endian): whole numbers are rounded to nearest (ties to even).
+
+    Values beyond the range of ``dtype`` become its ends, never wrap around; NaN becomes 0 in whole numbers.
+    """
+    if dtype.kind == "f":
+        if dtype.itemsize == 2:
+            limit = np.finfo(dtype).max
+            image = np.clip(image, -limit, limit)
+        return np.ascontiguousarray(image, dtype.newbyteorder("<"))
+    ends = np.iinfo(dtype)
+    # float32 has no 2^31 - 1: the upper end of 32-bit integers needs float64.
+    values = np.rint(image, dtype=np.float64 if dtype.itemsize == 4 else np.float32)
+    np.clip(values, ends.min, ends.max, out=values)
+    if np.isnan(values.min()):
+        np.nan_to_num(values, copy=False)
+    return values.astype(dtype.newbyteorder("<"))
+
+
+def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> None:
+    """Raise OutputError that names the targets which are not ``done``."""
+    missing = [t for t in spec.frames if t not in done]
+    if missing:
+        named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
+        raise OutputError(
+            where,
+            expected=f"all {len(spec.frames)} frames",
+            found=f"{len(missing)} missing: {named}",
+            do="run the same again: what is done is kept",
+        )
+
+
+def with_frames(record: Mapping[str, Any], spec: OutputSpec, notes: Mapping[int, Notes]) -> dict[str, Any]:
+    """The record with what a sink adds: the identity, and each frame's notes in the order of the file."""
+    frames = [{"frame": t, **notes[t]} for t in spec.frames]
+    return {**record, "identity": spec.identity, "frames": frames}

@@ -1,0 +1,344 @@
+"""Cut files and mutated headers: the whole film or an InputError, never another film and no other error.
+
+The damage runs in a process of its own with 2 GB of memory, so that a header cannot make us ask for more.
+"""
+
+import multiprocessing
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_xfusion.core.io import open_stack
+from napari_xfusion.errors import InputError
+
+resource = pytest.importorskip("resource", reason="memory is bounded with setrlimit")
+
+FILM = np.random.default_rng(3).integers(0, 60_000, (7, 40, 50)).astype("u2")
+SMOOTH = np.sort(FILM // 500, axis=-1)
+_MEMORY = 2 << 30
+_SECONDS = 2.0
+
+
+def tiff(path: Path, data: np.ndarray = FILM, **options: object) -> Path:
+    tifffile.imwrite(path, data, photometric="minisblack", **options)
+    return path
+
+
+def folder(path: Path, suffix: str) -> Path:
+    path.mkdir()
+    for i, frame in enumerate(FILM):
+        if suffix == "png":
+            (path / f"f_{i}.png").write_bytes(imagecodecs.png_encode(frame))
+        else:
+            tiff(path / f"f_{i}.tif", frame, metadata=None)
+    return path
+
+
+AXES = {"metadata": {"axes": "TYX"}}
+KINDS = {
+    "plain": lambda path: tiff(path, metadata=None),
+    "tifffile": lambda path: tiff(path, **AXES),
+    "strips": lambda path: tiff(path, rowsperstrip=9, **AXES),
+    "imagej": lambda path: tiff(path, imagej=True, **AXES),
+    "imagej-one-directory": lambda path: tiff(path, imagej=True, truncate=True, **AXES),
+    "bigtiff": lambda path: tiff(path, bigtiff=True, byteorder=">", **AXES),
+    "ome": lambda path: tiff(path, ome=True, **AXES),
+    "ome-zstd": lambda path: tiff(path, SMOOTH, ome=True, compression="zstd", **AXES),
+    "lzw": lambda path: tiff(path, SMOOTH, metadata=None, compression="lzw", predictor=True, rowsperstrip=9),
+    "tiles": lambda path: tiff(path, SMOOTH, compression="zlib", tile=(16, 16), **AXES),
+    "folder": lambda path: folder(path, "tif"),
+    "png-folder": lambda path: folder(path, "png"),
+}
+
+
+def outcome(path: Path, truth: np.ndarray) -> str:  # noqa: PLR0911 - one line per outcome reads best
+    """What became of a damaged film: "whole", "told", "pixels" (other values, unsaid), or what is wrong."""
+    start = time.monotonic()
+    told = same = 0
+    try:
+        stack = open_stack(path)
+        if (stack.shape, stack.dtype) != (truth.shape, truth.dtype):
+            return f"silent: {stack.shape} {stack.dtype}"
+        for i in range(len(stack)):
+            try:
+                frame = stack.frame(i)
+            except InputError:
+                told += 1
+                continue
+            if (frame.shape, frame.dtype) != (truth.shape[1:], truth.dtype):
+                return f"silent frame: {frame.shape} {frame.dtype}"
+            same += np.array_equal(frame, truth[i])
+    except InputError as error:
+        return "told" if str(path) in str(error) else f"nameless: {error}"
+    except BaseException as error:  # whatever else comes out is what this test looks for
+        return f"foreign: {error!r}"
+    if time.monotonic() - start > _SECONDS:
+        return "slow"
+    if same + told < len(truth):
+        return "pixels"
+    return "told" if told else "whole"
+
+
+def cut(path: Path, share: float) -> None:
+    """Cut a file, or the last file of a folder, to a share of its size."""
+    file = max(path.iterdir()) if path.is_dir() else path
+    os.truncate(file, int(share * file.stat().st_size))
+
+
+def header_bytes(path: Path) -> np.ndarray:
+    """The places of a file's bytes that are no pixels of uncompressed kinds: header, directories, text."""
+    if path.suffix == ".png":
+        return np.arange(60)
+    places = np.ones(path.stat().st_size, dtype=bool)
+    with tifffile.TiffFile(path) as tif:
+        for page in tif.pages:
+            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+                places[offset : offset + count if len(tif.pages) > 1 else None] = False
+    return np.flatnonzero(places)
+
+
+def mutate(path: Path, rng: np.random.Generator) -> None:
+    """Change one to three bytes of a header: to anything, to an extreme, or by one bit."""
+    file = max(path.iterdir()) if path.is_dir() else path
+    data = bytearray(file.read_bytes())
+    places = header_bytes(file)
+    for place in rng.choice(places, rng.integers(1, 4)):
+        data[place] = rng.choice([rng.integers(256), 0, 255, data[place] ^ (1 << rng.integers(8))])
+    file.write_bytes(data)
+
+
+def cuts(count: int) -> list:
+    """Return damages: shares evenly over the file, and a tenth of them in its last hundredth."""
+    late = max(2, count // 10)
+    shares = [*np.linspace(0, 0.99, count - late), *np.linspace(0.991, 0.9999, late)]
+    return [(cut, share) for share in shares]
+
+
+def mutations(count: int) -> list:
+    return [(mutate, np.random.default_rng([11, i])) for i in range(count)]
+
+
+def damage_all(folder: Path, damages: list, answers: multiprocessing.SimpleQueue) -> None:
+    """Do all damages to a film of each kind in turn, within the memory; answers {kind: {outcome: times}}."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    found = {}
+    for kind, make in KINDS.items():
+        original, path = make(folder / f"original-{kind}"), folder / f"film-{kind}"
+        truth = SMOOTH if kind in ("ome-zstd", "lzw", "tiles") else FILM
+        found[kind] = Counter({f"undamaged: {outcome(original, truth)}": 1})
+        for damage, argument in damages:
+            (shutil.copytree if original.is_dir() else shutil.copy)(original, path)
+            damage(path, argument)
+            found[kind][outcome(path, truth)] += 1
+            (shutil.rmtree if path.is_dir() else os.unlink)(path)
+    answers.put(found)
+
+
+def in_a_process(folder: Path, damages: list) -> dict[str, Counter[str]]:
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the memory of the tests
+    answers = context.SimpleQueue()
+    process = context.Process(target=damage_all, args=(folder, damages, answers))
+    process.start()
+    process.join(30 + 0.1 * len(damages) * len(KINDS))
+    try:
+        assert process.exitcode == 0, f"exit code {process.exitcode}"
+        return answers.get()
+    finally:
+        process.kill()
+
+
+def check(found: dict[str, Counter[str]], allowed: set[str]) -> None:
+    for kind, outcomes in found.items():
+        print(kind, dict(outcomes))  # shown with -s, and when it fails
+        assert set(outcomes) <= allowed | {"undamaged: whole"}, kind
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(25, id="quick"), pytest.param(200, id="full", marks=pytest.mark.slow)]
+)
+def test_a_cut_film_is_whole_or_told(tmp_path: Path, count: int) -> None:
+    """Whole where only bytes behind the last frame are gone, which nothing needs."""
+    check(in_a_process(tmp_path, cuts(count)), {"whole", "told"})
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(40, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.slow)]
+)
+def test_a_mutated_header_gives_no_other_film(tmp_path: Path, count: int) -> None:
+    check(in_a_process(tmp_path, mutations(count)), {"whole", "pixels", "told"})
+
+
+def leftover(path: Path, **options: object) -> Path:
+    """Write a film frame by frame into ``path`` and keep what is on disk when five of seven are written."""
+    draft = path.with_suffix(".draft")
+
+    def frames() -> Iterator[np.ndarray]:
+        for i, frame in enumerate(FILM):
+            if i == 5:
+                shutil.copy(draft, path)
+            yield frame
+
+    shape, dtype = FILM.shape, FILM.dtype
+    tifffile.imwrite(draft, frames(), shape=shape, dtype=dtype, photometric="minisblack", **options)
+    return path
+
+
+def unfinished(path: Path) -> Path:
+    """Append frames as acquisition loops do, and keep what is on disk before the file is closed."""
+    with tifffile.TiffWriter(path.with_suffix(".draft")) as writer:
+        for frame in FILM:
+            writer.write(frame, contiguous=True, photometric="minisblack")
+        writer.filehandle.flush()
+        shutil.copy(path.with_suffix(".draft"), path)
+    return path
+
+
+def one_directory_and_three_frames(path: Path) -> Path:
+    linked(tiff(path, imagej=True, **AXES), 0, -1)
+    os.truncate(path, 4 * FILM[0].nbytes)
+    return path
+
+
+def patched(path: Path, *changes: tuple[bytes, bytes]) -> Path:
+    data = path.read_bytes()
+    for old, new in changes:
+        assert data.count(old) >= 1
+        data = data.replace(old, new.ljust(len(old)))
+    path.write_bytes(data)
+    return path
+
+
+def set_tags(path: Path, values: dict[int, object], *, page: int = 0) -> Path:
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        for code, value in values.items():
+            tif.pages[page].tags[code].overwrite(value)
+    return path
+
+
+def linked(path: Path, source: int, target: int) -> Path:
+    """Let the directory of page ``source`` name that of page ``target`` as the next; -1 is the end."""
+    with tifffile.TiffFile(path) as tif:
+        places = [page.offset for page in tif.pages]
+        tags = [len(page.tags) for page in tif.pages]
+    with path.open("r+b") as file:
+        file.seek(places[source] + 2 + 12 * tags[source])
+        file.write((places[target] if target >= 0 else 0).to_bytes(4, "little"))
+    return path
+
+
+BOMB = b'<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><OME>&c;</OME>'
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        pytest.param(lambda p: leftover(p, imagej=True), "found", id="imagej-killed"),
+        pytest.param(lambda p: leftover(p, **AXES), "found", id="tifffile-killed"),
+        pytest.param(
+            lambda p: leftover(p, metadata=None, compression="zlib"), "found", id="compressed-killed"
+        ),
+        pytest.param(unfinished, "found", id="acquisition-killed"),
+        pytest.param(
+            one_directory_and_three_frames,
+            "7 frames as it declares, found bytes for 3",
+            id="imagej-one-directory-cut",
+        ),
+        pytest.param(
+            lambda p: linked(tiff(p, metadata=None), 0, -1),
+            "it declares, 1, found bytes for 7",
+            id="chain-ends-early",
+        ),
+        pytest.param(
+            lambda p: linked(tiff(p, **AXES), 4, -1),
+            "7 frames as it declares, found 5",
+            id="fewer-than-declared",
+        ),
+        pytest.param(lambda p: linked(tiff(p, metadata=None), 6, 0), "an end", id="chain-points-back"),
+        pytest.param(
+            lambda p: set_tags(tiff(p, metadata=None), {273: 5000}, page=3),
+            "share bytes",
+            id="frames-share-bytes",
+        ),
+        pytest.param(
+            lambda p: set_tags(tiff(p, metadata=None), {257: 20}, page=3),
+            "film.tif frame 3",
+            id="unequal-page",
+        ),
+        pytest.param(
+            lambda p: set_tags(tiff(p, FILM[0], compression="zlib"), {256: 65535, 257: 65535, 278: 65535}),
+            "compressed bytes",
+            id="deflate-bomb",
+        ),
+        pytest.param(
+            lambda p: set_tags(tiff(p, FILM[0]), {256: 65535, 257: 65535, 278: 65535}),
+            "bytes",
+            id="claims-8-gb",
+        ),
+        pytest.param(lambda p: tiff(p, metadata=None, description=BOMB.decode()), "entities", id="xml-bomb"),
+        pytest.param(
+            lambda p: patched(tiff(p, ome=True, **AXES), (b'SizeT="7"', b'SizeT="8"')), "8 frames", id="ome-8"
+        ),
+        pytest.param(
+            lambda p: patched(tiff(p, ome=True, **AXES), (b'SizeT="7"', b'SizeT="x"')), "SizeT", id="ome-x"
+        ),
+        pytest.param(
+            lambda p: patched(tiff(p, imagej=True, **AXES), (b"images=7\nframes=7", b"images=9\nframes=9")),
+            "9 frames as it declares, found 7",
+            id="imagej-9",
+        ),
+        pytest.param(
+            lambda p: patched(tiff(p, **AXES), (b'{"shape": [7,', b'{"shape": [[7')),
+            "JSON",
+            id="json-damaged",
+        ),
+        pytest.param(
+            lambda p: patched(tiff(p, **AXES), (b'"shape": [7', b'"shape": [-')), "JSON", id="json-hostile"
+        ),
+    ],
+)
+def test_leftovers_and_lies_are_told(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_stack(make(tmp_path / "film.tif"))
+
+
+def test_a_cut_film_is_told_with_frames_declared_and_found(tmp_path: Path) -> None:
+    for options in ({"imagej": True}, {}, {"bigtiff": True}, {"compression": "zlib"}):
+        path = tiff(tmp_path / "film.tif", **options, **AXES)
+        cut(path, 0.7)
+        with pytest.raises(InputError, match=r"film\.tif.*expected 7 frames as it declares, found \d, then"):
+            open_stack(path)
+
+
+def test_a_header_cannot_make_zarr_ask_for_memory(tmp_path: Path) -> None:
+    array = zarr.create_array(str(tmp_path / "film.zarr"), shape=FILM.shape, dtype="u2", zarr_format=2)
+    array[:] = FILM
+    header = tmp_path / "film.zarr" / ".zarray"
+    header.write_text(header.read_text().replace("40,", "400000,").replace("50\n", "500000\n"))
+    with pytest.raises(InputError):
+        open_stack(tmp_path / "film.zarr").frame(0)
+
+
+def test_a_damaged_frame_of_a_folder_is_named(tmp_path: Path) -> None:
+    for suffix in ("tif", "png"):
+        path = folder(tmp_path / suffix, suffix)
+        os.truncate(path / f"f_3.{suffix}", 700)
+        with pytest.raises(InputError, match=rf"f_3\.{suffix}"):
+            open_stack(path)
+
+
+def test_damaged_pixels_of_a_png_are_told_with_the_frame(tmp_path: Path) -> None:
+    path = folder(tmp_path / "png", "png")
+    data = bytearray((path / "f_3.png").read_bytes())
+    data[900] ^= 1
+    (path / "f_3.png").write_bytes(data)
+    with pytest.raises(InputError, match=r"f_3\.png frame 3"):
+        open_stack(path).frame(3)
