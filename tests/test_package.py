@@ -27,7 +27,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 def room_of(module: str) -> str | None:
     """The room that a module of ours belongs to; None for the package itself and foreign modules."""
     parts = module.split(".")
-    if parts[0] != "napari_xfusion" or len(parts) == 1 or parts[1:] == ["core"]:
+    if parts[0] != "napari_xfusion" or len(parts) == 1 or parts[1:] in (["core"], ["__version__"]):
         return None
     return ".".join(parts[1:3]) if parts[1] == "core" else parts[1]
 

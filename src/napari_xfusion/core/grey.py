@@ -26,9 +26,12 @@ class Affine:
 
     def to_grey(self, frame: NDArray[Any]) -> Image:
         """Grey units, float32, not clipped."""
-        grey: Image = np.subtract(frame, np.float32(self.zero), dtype=np.float32)
-        grey *= np.float32(1 / self.span)
-        return grey
+        # 32-bit integers and float64 can hold a small signal on a large offset; float32 cannot.
+        wide = np.float64 if frame.dtype.itemsize > 2 and frame.dtype != np.float32 else np.float32
+        grey = np.subtract(frame, wide(self.zero), dtype=wide)
+        grey *= wide(1 / self.span)
+        image: Image = grey.astype(np.float32, copy=False)
+        return image
 
     def from_grey(self, image: Image) -> Image:
         """Camera units, float32."""

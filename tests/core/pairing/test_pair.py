@@ -65,7 +65,7 @@ def test_lr_of_any_gain_and_offset_is_matched_to_binned_hr(gain, offset, noise):
     pair = pair_stacks(stack(camera), stack(hr), make_plan(hr_times=times))
     for i in (0, 5, 11):
         expected = pair.grey.hr.to_grey(noisy[i])
-        assert np.abs(pair.lr_frame(i) - expected).max() < 0.01
+        assert np.abs(pair.lr_frame(i) - expected).max() < (0.02 if noise else 0.005)
     span = pair.grey.hr.span
     assert pair.grey.lr_noise == pytest.approx(noise / span, abs=0.005)
 

@@ -51,9 +51,7 @@ def normalise(
     return NormalisedAttention(frames, frames - start, back / unit, ahead / unit)
 
 
-def histogram(
-    relative: NDArray[np.int_], score: Scores, bins: int = 50
-) -> tuple[NDArray[np.float64], Scores, Scores]:
+def histogram(relative: NDArray[np.int_], score: Scores, bins: int = 50) -> tuple[Scores, Scores, Scores]:
     """The 2-D histogram of the paper: counts (bins, R) of scores at each relative frame, and both edges.
 
     Scores run from the smallest to the largest finite one; NaN is left out.
@@ -61,8 +59,8 @@ def histogram(
     known = np.isfinite(score)
     relative, score = relative[known], score[known]
     low, high = (float(score.min()), float(score.max())) if score.size else (0.0, 1.0)
-    score_edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    frame_edges = np.arange(int(relative.max(initial=0)) + 2) - 0.5
+    score_edges: Scores = np.linspace(low, high if high > low else low + 1, bins + 1, dtype=np.float64)
+    frame_edges: Scores = np.arange(int(relative.max(initial=0)) + 2, dtype=np.float64) - 0.5
     counts, _, _ = np.histogram2d(score, relative, bins=(score_edges, frame_edges))
     return counts, score_edges, frame_edges
 

@@ -6,7 +6,7 @@ The map comes from the HR film's percentiles; LR is matched to it where both cam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +33,20 @@ class Grey:
     notes: tuple[str, ...] = ()
 
 
-def fit_grey(rule: GreyRule, lr: Stack, hr: Stack, common: Sequence[tuple[Image, Image]]) -> Grey:
-    """The grey scale of two films by ``rule`` (see Plan.grey).
+def fit_grey(
+    rule: GreyRule,
+    films: tuple[Stack, Stack],
+    common: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+    down: Callable[[Image], Image],
+) -> Grey:
+    """The grey scale of two ``films``, LR and HR, by ``rule`` (see Plan.grey).
 
-    ``common`` holds pairs of an LR frame and the binned HR frame of the same moment, both (h, w) in
-    camera units. Raises PairingError for rule ``none`` with values outside [0, 1].
+    ``common`` holds pairs of an LR frame (h, w) and an HR frame (H, W) of the same moment, in camera
+    units; ``down`` bins the latter. Raises PairingError for rule ``none`` with values outside [0, 1].
     """
+    lr, hr = films
     if rule == "none":
-        for stack in (lr, hr):
+        for stack in films:
             _require_unit_range(stack)
         lr_map = hr_map = Affine(0.0, 1.0)
         notes: tuple[str, ...] = ()
@@ -48,14 +54,14 @@ def fit_grey(rule: GreyRule, lr: Stack, hr: Stack, common: Sequence[tuple[Image,
         hr_map, notes = percentile_map(hr)
         lr_map, lr_notes = percentile_map(lr)
         notes += lr_notes
+    binned = np.stack([down(hr_map.to_grey(high)) for _, high in common])
     if rule == "match":
-        matched = _match(common, hr_map)
+        matched = _match(np.stack([low for low, _ in common]), binned)
         if matched is None:
             notes += ("LR could not be matched to binned HR; each film has its own percentiles instead",)
         else:
             lr_map = matched
     seen = np.stack([lr_map.to_grey(low) for low, _ in common])
-    binned = np.stack([hr_map.to_grey(high) for _, high in common])
     correlation = _correlation(seen, binned)
     if rule == "match" and correlation < 0.5:
         notes += (
@@ -78,14 +84,15 @@ def _require_unit_range(stack: Stack) -> None:
             )
 
 
-def _match(common: Sequence[tuple[Image, Image]], hr_map: Affine) -> Affine | None:
+def _match(seen: NDArray[Any], binned: Image) -> Affine | None:
     """Robust line LR = span * grey + zero through pixels of common times; None where there is none.
+
+    ``seen`` are LR frames (N, h, w) in camera units, ``binned`` the HR frames in grey units.
 
     LR is the dependent variable because it is the noisier one: the other way round noise would flatten
     the slope. Huber weights keep what moved between the two exposures from tilting it.
     """
-    lr = np.concatenate([low.ravel() for low, _ in common]).astype(np.float64)
-    grey = np.concatenate([hr_map.to_grey(high).ravel() for _, high in common]).astype(np.float64)
+    lr, grey = (x.ravel().astype(np.float64) for x in (seen, binned))
     weight = np.ones_like(lr)
     zero = span = 0.0
     for _ in range(8):

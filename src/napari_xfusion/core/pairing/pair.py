@@ -103,15 +103,18 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
             found=f"{plan.frames[0]}:{plan.frames[1]}",
             do="ask for frames that were filmed",
         )
-    common = []
-    for k in sample_frames(len(hr), COMMON_TIMES):
-        low = interpolate(lambda i: fill_invalid(lr.frame(i))[0].astype(np.float32), float(hr_times[k]))
-        common.append((low, geometry.down(fill_invalid(hr.frame(k))[0].astype(np.float32))))
-    grey = fit_grey(plan.grey, lr, hr, common)
+    common = [
+        (
+            interpolate(lambda i: fill_invalid(lr.frame(i))[0], float(hr_times[k])),
+            fill_invalid(hr.frame(k))[0],
+        )
+        for k in sample_frames(len(hr), COMMON_TIMES)
+    ]
+    grey = fit_grey(plan.grey, (lr, hr), common, geometry.down)
     return Pair(lr, hr, hr_times, geometry, grey, plan.separation, grey.notes)
 
 
-def interpolate(frame: Callable[[int], Image], time: float) -> Image:
+def interpolate(frame: Callable[[int], NDArray[Any]], time: float) -> NDArray[Any]:
     """The frame at ``time``, linear between the two frames beside it."""
     i = int(np.floor(time))
     part = np.float32(time - i)
