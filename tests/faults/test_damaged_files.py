@@ -171,7 +171,7 @@ def test_a_cut_film_is_whole_or_told(tmp_path: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(40, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.slow)]
+    "count", [pytest.param(25, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.slow)]
 )
 def test_a_mutated_header_gives_no_other_film(tmp_path: Path, count: int) -> None:
     check(in_a_process(tmp_path, mutations(count)), {"whole", "pixels", "told"})

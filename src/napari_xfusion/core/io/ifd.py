@@ -45,6 +45,7 @@ _PACKED = {10, 12, 14}
 _RATIO = {1: 1, 5: 4096, 8: 1100, 32946: 1100, 32773: 128, 50000: 40_000}
 """Compression we read (none, LZW, deflate twice, PackBits, zstd): what one byte can become at most."""
 _MOST_TAGS = 1000
+_LAYOUT_TAGS = (256, 257, 258, 259, 262, 266, 277, 278, 317, 322, 323, 339, 32997)
 
 
 class Tag(NamedTuple):
@@ -116,16 +117,19 @@ class TiffStructure:
         """Each page of the chain, to its proper end."""
         offset, seen = self.first, set[int]()
         layout: Layout | None = None
+        same: list[Tag | None] = []
         while offset:
             where = f"{self.file.path} frame {len(seen)}"
             if offset in seen:
                 raise damaged(where, "a chain of frames with an end", "a directory that points back")
             seen.add(offset)
             tags, offset = self._directory(offset, where)
-            found = self._layout(tags, where)
-            if layout is not None and found != layout:
-                raise _unequal(where, layout, found)
-            layout = layout or found
+            storage = [tags.get(code) for code in _LAYOUT_TAGS]
+            if layout is None or storage != same:  # the same tags need no second look
+                found = self._layout(tags, where)
+                if layout is not None and found != layout:
+                    raise _unequal(where, layout, found)
+                layout, same = found, storage
             yield Page(tags, layout, self._segments(tags, layout, where))
 
     def text(self, tag: Tag | None, most: int | None = None) -> str:
@@ -135,9 +139,7 @@ class TiffStructure:
         data = self._bytes(tag, min(tag.number, most or tag.number)).split(b"\0")[0]
         try:
             return data.decode()
-        except (
-            UnicodeDecodeError
-        ):  # Windows programs write µ in Latin-1; a cut inside a character is no matter
+        except UnicodeDecodeError:  # Windows programs write µ in Latin-1
             return data.decode("latin-1")
 
     def number(self, tags: dict[int, Tag], code: int, default: int) -> int:
