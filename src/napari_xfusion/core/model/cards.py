@@ -1,0 +1,187 @@
+"""Model files and what they say of themselves; knows nothing of torch.
+
+A model is one safetensors file: the tensors, and in its metadata a card, so that a network's sizes,
+its inputs and the grey scale it wants cannot drift apart from its weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
+
+from napari_xfusion.core.plan import GreyRule
+from napari_xfusion.core.types import ROLES, Role
+from napari_xfusion.errors import ModelError
+
+Variant = Literal["edvr-stf", "edvr"]
+INPUTS: dict[Variant, tuple[Role, ...]] = {"edvr-stf": ROLES, "edvr": ROLES[:3]}
+SUFFIX = ".safetensors"
+CARD = "card"
+"""The metadata key of the card."""
+BUNDLED = Path(__file__).parents[2] / "weights"
+
+Size = Annotated[int, Field(ge=1, le=4096)]
+Span = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+
+
+class Sizes(BaseModel):
+    """What a builder needs to make the network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    channels: Size
+    extract: Size
+    """Residual blocks of the extraction."""
+    reconstruct: Size
+    """Residual blocks of the reconstruction."""
+    groups: Size
+    """Groups of channels that move together in alignment."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.channels % self.groups:
+            raise ValueError(f"{self.channels} channels do not split into {self.groups} groups")
+        return self
+
+
+class Trained(BaseModel):
+    """What the network has seen in training, smallest and largest; None where that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    separations: Span | None = None
+    """LR frames between the three of a window."""
+    hr_distances: Span | None = None
+    """LR frames from the target to an HR frame."""
+    noise: Span | None = None
+    """Standard deviation of one LR pixel's noise, grey units."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name, span in self:
+            if span is not None and span[0] > span[1]:
+                raise ValueError(f"{name}: {span[0]} is larger than {span[1]}")
+        return self
+
+
+class Card(BaseModel):
+    """All that travels with the weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variant: Variant
+    sizes: Sizes
+    inputs: tuple[Role, ...]
+    """The frames of a window in the order the network takes them."""
+    base: Literal["bilinear"] = "bilinear"
+    """What the network's residual is added to."""
+    scale: Literal[4] = 4
+    grey: GreyRule = "match"
+    """The grey rule of the training films."""
+    trained: Trained = Trained()
+    training: str = ""
+    """A summary for people: data, iterations, loss, held-out figures."""
+    provenance: str = ""
+    """Where the weights come from, and their licence."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.inputs != INPUTS[self.variant]:
+            raise ValueError(f"{self.variant} takes {', '.join(INPUTS[self.variant])}")
+        return self
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``describe`` found out about a model file."""
+
+    path: Path
+    card: Card
+    parameters: int
+    tensors: int
+    size: int
+    """Bytes on disk."""
+    sha256: str
+
+
+def list_models() -> dict[str, Path]:
+    """Name to file of every model at hand: those bundled, and those in the user's folder, which go first."""
+    folders = (BUNDLED, models_folder())
+    return {path.stem: path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def models_folder() -> Path:
+    """The folder where the user keeps models of his own; need not exist."""
+    return Path(platformdirs.user_data_dir("napari-xfusion", appauthor=False)) / "models"
+
+
+def find_model(name: str | Path) -> Path:
+    """The file of a model given by its name or by its path; raises ModelError that lists what there is."""
+    models = list_models()
+    if str(name) in models:
+        return models[str(name)]
+    if Path(name).is_file():
+        return Path(name)
+    raise ModelError(
+        name,
+        expected=f"a model file, or a model at hand ({', '.join(sorted(models)) or 'there are none'})",
+        found="neither",
+        do=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
+    )
+
+
+def describe(path: Path) -> Description:
+    """Card, size and checksum of a model file; raises ModelError when it is none."""
+    card, shapes = read_header(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    return Description(path, card, parameters, len(shapes), path.stat().st_size, digest)
+
+
+def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
+    """The card of a model file and the shape of every tensor; raises ModelError when it is none."""
+    if not path.is_file():
+        raise ModelError(
+            path, expected="a model file", found="no file", do="check the path, or see `models list`"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            path,
+            expected="a complete safetensors file",
+            found=str(error) or type(error).__name__,
+            do="copy or download it again; an upstream .pth file goes through `models import`",
+        ) from None
+    return read_card(path, metadata), shapes
+
+
+def read_card(path: Path, metadata: dict[str, str]) -> Card:
+    """The card in a safetensors file's metadata; raises ModelError that names the field that cannot be."""
+    if CARD not in metadata:
+        raise ModelError(
+            path,
+            expected="weights with a model card",
+            found="a safetensors file without one",
+            do="use a file written by napari-xfusion; an upstream .pth file goes through `models import`",
+        )
+    try:
+        return Card.model_validate_json(metadata[CARD])
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        raise ModelError(
+            path,
+            expected="a model card this version can read",
+            found=f"{'.'.join(map(str, first['loc'])) or 'card'}: {first['msg']}",
+            do="use a file for this version, or update napari-xfusion",
+        ) from None
