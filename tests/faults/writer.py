@@ -304,6 +304,7 @@ def take_turns(path, processes, turns):
                     with open_sink(path, overwrite=True) as sink:
                         sink.begin(spec(1))
                         os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+                        time.sleep(0.001)
                         inside.unlink()
                         break
                 except OutputError:

@@ -272,7 +272,7 @@ class FileSink(ABC):
         return self.path.with_name(f"{self.path.name}.{ending}")
 
     def _discard(self) -> None:
-        """Sweep away the unfinished output, the journal first: it must never speak of other frames."""
+        """Sweep away the unfinished output."""
         self._beside("journal").unlink(missing_ok=True)
         self._remove_partial()
 
