@@ -207,6 +207,16 @@ def test_a_finished_result_says_so_and_stays(path):
     assert names(path.parent) == [path.name, path.name + ".json"]
 
 
+def test_an_old_zarr_comes_back_when_its_replacement_was_killed_half_way(tmp_path):
+    """A folder cannot be replaced in one step; between the two the old one stands aside."""
+    write(tmp_path / "fused.zarr")
+    (tmp_path / "fused.zarr").rename(tmp_path / "fused.zarr.replaced-by-xfusion")
+    with open_sink(tmp_path / "fused.zarr") as sink:
+        sink.begin(SPEC)
+        assert sink.finished
+    assert names(tmp_path) == ["fused.zarr", "fused.zarr.json"]
+
+
 def test_another_result_is_replaced_only_when_asked_and_only_at_the_end(path):
     write(path)
     old = read(path)
