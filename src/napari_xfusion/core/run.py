@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_xfusion import __version__
 from napari_xfusion.core.fusers import Fuser, make_fuser
+from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.io import OutputSpec, as_stack, open_sink
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
@@ -68,8 +69,14 @@ def fuse(
     ``stop`` ends the iteration early. Raises XFusionError at the call when the stacks do not fit.
     """
     pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
+    fuser = make_fuser(plan)
     wanted = plan.targets(len(pair)) if targets is None else targets
-    return _fuse_in_units(make_fuser(plan), pair, wanted, stop or threading.Event(), region)
+
+    def frames() -> Iterator[FusedFrame]:
+        with fuser.open(pair) as stream:
+            yield from _in_units(stream.fuse(wanted, stop or threading.Event(), region), pair.grey.hr)
+
+    return frames()
 
 
 def fuse_files(
@@ -104,31 +111,29 @@ def fuse_files(
         done = set.intersection(*kept)
         resumed = len(done)
         progress(resumed, len(spec.frames))
-        missing = (t for t in spec.frames if t not in done)
-        for frame in _fuse_in_units(fuser, pair, missing, stop or threading.Event()):
+        missing = [t for t in spec.frames if t not in done]
+        stream = opened.enter_context(fuser.open(pair))
+        for frame in _in_units(stream.fuse(missing, stop or threading.Event()), pair.grey.hr):
             notes = _notes_of(frame, bool(seen[frame.index]))
             for sink, have, image in zip(sinks, kept, (frame.image, frame.std), strict=False):
                 if frame.index not in have and image is not None:
                     sink.put(frame.index, image, notes)
             done.add(frame.index)
             progress(len(done), len(spec.frames))
+        said = [*pair.notes, *_filled(pair), *stream.notes]
         if len(done) == len(spec.frames):
-            record = _record(resolved, pair, fuser, resumed)
+            record = _record(resolved, pair, resumed, said)
             for sink in reversed(sinks):  # the fused film last: where it stands, all stands
                 sink.commit(record)
     seconds = perf_counter() - began
-    return Outcome(Path(output), len(done), len(spec.frames), resumed, seconds, (*pair.notes, *_filled(pair)))
+    return Outcome(Path(output), len(done), len(spec.frames), resumed, seconds, tuple(said))
 
 
-def _fuse_in_units(
-    fuser: Fuser, pair: Pair, targets: Iterable[int], stop: Token, region: Region | None = None
-) -> Iterator[FusedFrame]:
-    """The stream of ``fuser``, with grey units turned into the HR camera's."""
-    units = pair.grey.hr
-    with fuser.open(pair) as stream:
-        for frame in stream.fuse(targets, stop, region):
-            std = None if frame.std is None else frame.std * np.float32(units.span)
-            yield replace(frame, image=units.from_grey(frame.image), std=std)
+def _in_units(frames: Iterator[FusedFrame], units: Affine) -> Iterator[FusedFrame]:
+    """Frames with grey units turned into the HR camera's."""
+    for frame in frames:
+        std = None if frame.std is None else frame.std * np.float32(units.span)
+        yield replace(frame, image=units.from_grey(frame.image), std=std)
 
 
 def _check_outputs(pair: Pair, fuser: Fuser, output: Path | str, std: Path | str | None) -> None:
@@ -185,7 +190,7 @@ def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:
     return {"seen": seen, "seconds": round(frame.seconds, 6)} | ({"scores": scores} if scores else {})
 
 
-def _record(resolved: dict[str, Any], pair: Pair, fuser: Fuser, resumed: int) -> dict[str, Any]:
+def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]) -> dict[str, Any]:
     return {
         "napari_xfusion": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -200,12 +205,11 @@ def _record(resolved: dict[str, Any], pair: Pair, fuser: Fuser, resumed: int) ->
             }
             for name, film in (("lr", pair.lr), ("hr", pair.hr))
         },
-        "method": fuser.name,
         "scale": pair.geometry.scale,
         "grey": asdict(pair.grey),
         "hr_times": pair.hr_times.tolist(),
         "frames_resumed": resumed,
-        "notes": [*pair.notes, *_filled(pair)],
+        "notes": notes,
     }
 
 

@@ -8,7 +8,6 @@ from napari_xfusion.core.fusers.bayesian import bayesian
 from napari_xfusion.core.fusers.bayesian_paper import bayesian_paper
 from napari_xfusion.core.fusers.bicubic import bicubic
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.errors import ModelError
 
 TRAINING_FREE: dict[str, Fuser] = {f.name: f for f in (bicubic, backprojection, bayesian, bayesian_paper)}
 """The methods that need no weights."""
@@ -17,12 +16,10 @@ __all__ = ["TRAINING_FREE", "Fuser", "Stream", "make_fuser"]
 
 
 def make_fuser(plan: Plan) -> Fuser:
-    """The fuser that ``plan`` asks for; raises ModelError when its weights are not to be had."""
+    """The fuser that ``plan`` asks for; raises XFusionError when its weights or device are not to be had."""
     if plan.method in TRAINING_FREE:
         return TRAINING_FREE[plan.method]
-    raise ModelError(
-        f"--method {plan.method}",
-        expected=f"one of {', '.join(TRAINING_FREE)}",
-        found="a network, which is not available yet",
-        do="use --method flow",
-    )
+    # torch takes seconds to import, and only networks need it.
+    from napari_xfusion.core.fusers.network import load_fuser  # noqa: PLC0415
+
+    return load_fuser(plan)

@@ -16,6 +16,11 @@ from napari_xfusion.core.types import FusedFrame, Image, Region, Token, Window
 class Stream(Protocol):
     """A method at work on one pair; keeps what neighbouring targets share, within bounds."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what the user should know of this run, complete when it has ended."""
+        ...
+
     def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
         """Fuse ``targets`` in the order they come, in grey units; they are pulled one by one.
 
@@ -65,6 +70,8 @@ class WindowStream(ABC):
 
     These methods take milliseconds, so a region is cut from the whole frame.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair

@@ -111,7 +111,12 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
         for k in sample_frames(len(hr), COMMON_TIMES)
     ]
     grey = fit_grey(plan.grey, (lr, hr), common, geometry.down)
-    return Pair(lr, hr, hr_times, geometry, grey, plan.separation, grey.notes)
+    absent = [
+        f"{film.source}: {film.metadata['absent_chunks']} chunks are absent and read as zero"
+        for film in (lr, hr)
+        if film.metadata.get("absent_chunks")
+    ]
+    return Pair(lr, hr, hr_times, geometry, grey, plan.separation, (*absent, *grey.notes))
 
 
 def interpolate(frame: Callable[[int], NDArray[Any]], time: float) -> NDArray[Any]:
