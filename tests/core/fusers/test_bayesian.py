@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.vq import vq
+from scipy.ndimage import gaussian_filter
 
 from napari_xfusion.core.fusers.backprojection import backprojection
 from napari_xfusion.core.fusers.base import WindowFuser
@@ -27,25 +28,16 @@ from napari_xfusion.core.fusers.bayesian import (
 from napari_xfusion.core.fusers.bayesian_paper import bayesian_paper, fit_conditional
 from napari_xfusion.core.fusers.kmeans import Clusters, cluster_count, cluster_pixels
 from napari_xfusion.core.pairing import Geometry, Pair, fit_geometry, pair_stacks
-from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.types import FusedFrame, Stack, Window
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.types import FusedFrame, Window
+from tests.films import binned, stack
 
 BOTH = pytest.mark.parametrize("fuser", [bayesian, bayesian_paper], ids=lambda f: f.name)
 
 
-def stack(frames: np.ndarray) -> Stack:
-    times = np.arange(len(frames), dtype=np.float64)
-    return Stack(frames.shape, frames.dtype, lambda i: frames[i], lambda: "digest", "array", times)
-
-
 def pair_of(lr: np.ndarray, hr: np.ndarray, hr_times: tuple[float, ...]) -> Pair:
-    plan = Plan(hr_times=hr_times).model_copy(update={"grey": "none"})
+    plan = make_plan(hr_times=hr_times, grey="none")
     return pair_stacks(stack(lr.astype(np.float32)), stack(hr.astype(np.float32)), plan)
-
-
-def binned(film: np.ndarray, n: int = 4) -> np.ndarray:
-    t, height, width = film.shape
-    return film.reshape(t, height // n, n, width // n, n).mean(axis=(2, 4))
 
 
 def fuse(fuser: WindowFuser, pair: Pair, *targets: int) -> list[FusedFrame]:
@@ -58,9 +50,12 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
 
 
 def walk(rng: np.random.Generator, frames: int, shape: tuple[int, int], step: float) -> np.ndarray:
-    """A film whose pixels walk at random about a fixed texture: the model holds, changes are Gaussian."""
-    texture = rng.uniform(0.4, 0.6, shape)
-    return texture + step * rng.standard_normal((frames, *shape)).cumsum(axis=0)
+    """A film that follows the model: pixels walk at random, half of each step smooth over LR pixels."""
+    texture = np.kron(rng.uniform(0.2, 0.8, (shape[0] // 4, shape[1] // 4)), np.ones((4, 4)))
+    common = gaussian_filter(rng.standard_normal((frames, *shape)), (0, 6, 6))
+    own = rng.standard_normal((frames, *shape))
+    steps = step * np.sqrt(0.5) * (common / common.std() + own)
+    return np.clip(texture + steps.cumsum(axis=0), 0, 1)
 
 
 def blob(position: float, shape: tuple[int, int] = (96, 128)) -> np.ndarray:
@@ -172,7 +167,7 @@ def test_weight_and_prior_are_those_of_the_best_unbiased_mixture() -> None:
     assert model.weight[0] == pytest.approx(weights[1], abs=1e-3)
     assert model.prior[0] == pytest.approx(1 / inverse.sum(), rel=1e-3)
     assert model.drift[0] == pytest.approx(trust * weights @ changes.mean(axis=1), abs=1e-4)
-    assert model.noise[0] == 0
+    assert model.noise[0] < 1e-12
 
 
 def test_conditional_is_that_of_a_multivariate_normal() -> None:
@@ -215,7 +210,7 @@ def test_change_update_is_the_dense_kalman_step(prior: float, noise: float, roug
 def test_paper_fuser_is_the_dense_computation_on_a_block() -> None:
     """One cluster, one 4x4 block among others: image and std from full matrices and inverses."""
     rng = np.random.default_rng(5)
-    film = np.clip(walk(rng, 5, (8, 8), 0.05), 0, 1)
+    film = walk(rng, 5, (8, 8), 0.05)
     lr = np.clip(binned(film) + rng.normal(0, 0.02, (5, 2, 2)), 0, 1).astype(np.float32)
     hr = film[[0, 4]].astype(np.float32)
     (frame,) = fuse(bayesian_paper, pair_of(lr, hr, (0, 4)), 2)
@@ -240,7 +235,7 @@ def test_paper_fuser_is_the_dense_computation_on_a_block() -> None:
 @BOTH
 def test_at_an_hr_time_the_hr_frame_is_the_result(fuser: WindowFuser) -> None:
     rng = np.random.default_rng(6)
-    film = np.clip(walk(rng, 9, (32, 40), 0.02), 0, 1)
+    film = walk(rng, 9, (32, 40), 0.02)
     lr = np.clip(binned(film) + rng.normal(0, 0.05, (9, 8, 10)), 0, 1)
     for frame in fuse(fuser, pair_of(lr, film[::4], (0, 4, 8)), 0, 4, 8):
         assert np.array_equal(frame.image, film[frame.index].astype(np.float32))
@@ -375,7 +370,7 @@ def test_tiny_and_empty_clusters_fall_back_to_linear_in_time() -> None:
 @BOTH
 def test_the_same_target_gives_the_same_bytes_in_any_order(fuser: WindowFuser) -> None:
     rng = np.random.default_rng(14)
-    film = np.clip(walk(rng, 13, (40, 48), 0.02), 0, 1)
+    film = walk(rng, 13, (40, 48), 0.02)
     pair = pair_of(binned(film), film[::4], (0, 4, 8, 12))
     np.random.seed(0)  # noqa: NPY002  the global generator must play no part
     forward = {f.index: f for f in fuse(fuser, pair, *range(13))}
@@ -386,27 +381,25 @@ def test_the_same_target_gives_the_same_bytes_in_any_order(fuser: WindowFuser) -
         assert frame.std.tobytes() == forward[frame.index].std.tobytes()
 
 
-@pytest.mark.parametrize("noise", [0.003, 0.02])
+@pytest.mark.parametrize("noise", [0.003, 0.01])
 @pytest.mark.parametrize("target", [1, 4, 7])
 def test_std_covers_the_truth_where_the_model_holds(noise: float, target: int) -> None:
-    """About 68.3 % of the pixels within one standard deviation, 95.4 % within two."""
-    rng = np.random.default_rng(15)
-    film = walk(rng, 9, (160, 192), 0.01)
-    # Half of each step is common to a block, so that there is something for LR to see.
-    common = 0.01 * rng.standard_normal((9, 40, 48)).cumsum(axis=0)
-    film = np.clip(film + np.repeat(np.repeat(common, 4, axis=1), 4, axis=2), 0, 1)
-    lr = np.clip(binned(film) + rng.normal(0, noise, (9, 40, 48)), 0, 1)
-    (frame,) = fuse(bayesian, pair_of(lr, film[[0, 8]], (0, 8)), target)
-    assert frame.std is not None
-    error = np.abs(frame.image - film[target]) / frame.std
-    assert np.mean(error <= 1) == pytest.approx(0.683, abs=0.04)
-    assert np.mean(error <= 2) == pytest.approx(0.954, abs=0.02)
+    """About 68.3 % of the pixels within one standard deviation, 95.4 % within two, over four films."""
+    error = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        film = walk(rng, 9, (160, 192), 0.01)
+        lr = np.clip(binned(film) + rng.normal(0, noise, (9, 40, 48)), 0, 1)
+        (frame,) = fuse(bayesian, pair_of(lr, film[[0, 8]], (0, 8)), target)
+        error.append(np.abs(frame.image - film[target]) / frame.std)
+    assert np.mean(np.array(error) <= 1) == pytest.approx(0.683, abs=0.04)
+    assert np.mean(np.array(error) <= 2) == pytest.approx(0.954, abs=0.02)
 
 
 def test_std_grows_with_the_distance_to_the_hr_frames() -> None:
-    film = np.clip(walk(np.random.default_rng(16), 17, (64, 64), 0.01), 0, 1)
+    film = walk(np.random.default_rng(16), 9, (160, 192), 0.01)
     stds = [
-        float(f.std.mean()) for f in fuse(bayesian, pair_of(binned(film), film[[0, 16]], (0, 16)), *range(9))
+        float(f.std.mean()) for f in fuse(bayesian, pair_of(binned(film), film[[0, 8]], (0, 8)), 0, 1, 2, 4)
     ]
     assert all(a < b for a, b in pairwise(stds))
 
@@ -426,7 +419,7 @@ def test_blocks_at_a_broken_scale_take_the_pixel_under_each_centre() -> None:
 
 def test_the_number_of_clusters_can_be_chosen() -> None:
     """The study varies it; more clusters than pixels is allowed."""
-    film = np.clip(walk(np.random.default_rng(18), 5, (16, 16), 0.02), 0, 1)
+    film = walk(np.random.default_rng(18), 5, (16, 16), 0.02)
     pair = pair_of(binned(film), film[[0, 4]], (0, 4))
     with BayesianStream(pair, fraction=50.0) as stream:
         (frame,) = stream.fuse([2], Event())

@@ -30,7 +30,7 @@ from napari_xfusion.core.types import Image, Window
 ROUNDING = (1 / 255) ** 2 / 12
 """Variance of an 8-bit grey step: no change is known better than this. Grey units squared."""
 PRIOR_PIXELS = 10
-"""How many pixels the expectation before any data is worth: change linear in time, without drift."""
+"""How many pixels of a cluster the expectation before any data is worth, see ``fit_change``."""
 
 
 class Interval(NamedTuple):
@@ -61,7 +61,7 @@ class ChangeModel:
     noise: Values
     """r, variance of LR - binned HR."""
     roughness: Values
-    """Variance of an HR pixel about its block's mean, in units of the variance of that mean."""
+    """How much an HR pixel's change varies about its block's mean, in units of how much that mean varies."""
 
     @property
     def gain(self) -> Values:
@@ -75,7 +75,11 @@ class ChangeModel:
 
 
 def fit_change(clusters: Clusters, window: Window, interval: Interval, block: float) -> ChangeModel:
-    """Learn the model of every cluster from the LR pixels in it; ``block`` is HR pixels per LR pixel."""
+    """Learn the model of every cluster from the LR pixels in it; ``block`` is HR pixels per LR pixel.
+
+    Noise, slope and drift of small clusters lean on what is expected without them: the noise of the
+    whole frame, change linear in time, no drift.
+    """
     mean, spread = clusters.mean, clusters.spread
     trust = clusters.sizes / (clusters.sizes + PRIOR_PIXELS)
     position = window.weights[1]
@@ -87,15 +91,18 @@ def fit_change(clusters: Clusters, window: Window, interval: Interval, block: fl
     noise = trust * mean(squares) + (1 - trust) * float(squares.mean())
 
     so_far, whole = window.lr[1] - spread(bias) - interval.before, interval.change
-    variance = np.maximum(mean(whole**2) - mean(whole) ** 2, 0) + ROUNDING
+    mean_so_far, mean_whole = mean(so_far), mean(whole)
+    centred = whole - spread(mean_whole)
+    variance = mean(centred**2) + ROUNDING
     unlike_linear = so_far - np.float32(position) * whole
-    slope = (mean(unlike_linear * whole) - mean(unlike_linear) * mean(whole)) / variance
     # Beyond 0..1 the mixture would amplify the HR frames' noise.
-    weight = np.clip(position + trust * slope, 0, 1)
-    drift = trust * (mean(so_far) - weight * mean(whole))
+    weight = np.clip(position + trust * mean(unlike_linear * centred) / variance, 0, 1)
+    drift = trust * (mean_so_far - weight * mean_whole)
 
+    # The innovation varies by p + r; what LR noise does not explain is error of the prediction.
     innovation = so_far - spread(weight) * whole - spread(drift)
     prior = np.maximum(mean(innovation**2) - noise, ROUNDING)
+    # Rounding is independent from pixel to pixel; it decides where nothing changes.
     roughness = (mean(interval.detail) + (block - 1) * ROUNDING) / variance
     return ChangeModel(weight, drift, prior, bias, noise, roughness)
 
