@@ -100,9 +100,9 @@ class Grid:
 
     def cut(self, area: Rect, region: Region | None) -> tuple[slice, slice]:
         """Where the asked HR pixels lie in an image of ``area``."""
-        top, bottom, left, right = region or Region(0, self.hr_shape[0], 0, self.hr_shape[1])
+        asked = Region(0, self.hr_shape[0], 0, self.hr_shape[1]) if region is None else region
         y, x = SCALE * area.top, SCALE * area.left
-        return slice(top - y, bottom - y), slice(left - x, right - x)
+        return slice(asked.top - y, asked.bottom - y), slice(asked.left - x, asked.right - x)
 
 
 def cut_tiles(padded: Rect, area: Rect, side: int | None, halo: int = HALO) -> Iterator[Tile]:
