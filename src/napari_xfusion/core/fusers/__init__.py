@@ -5,10 +5,11 @@ from __future__ import annotations
 from napari_xfusion.core.fusers.backprojection import backprojection
 from napari_xfusion.core.fusers.base import Fuser, Stream
 from napari_xfusion.core.fusers.bicubic import bicubic
+from napari_xfusion.core.fusers.flow import flow
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.errors import ModelError
 
-TRAINING_FREE: dict[str, Fuser] = {f.name: f for f in (bicubic, backprojection)}
+TRAINING_FREE: dict[str, Fuser] = {f.name: f for f in (bicubic, backprojection, flow)}
 """The methods that need no weights."""
 
 __all__ = ["TRAINING_FREE", "Fuser", "Stream", "make_fuser"]
