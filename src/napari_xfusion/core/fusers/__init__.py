@@ -7,9 +7,12 @@ from napari_xfusion.core.fusers.base import Fuser, Stream
 from napari_xfusion.core.fusers.bayesian import bayesian
 from napari_xfusion.core.fusers.bayesian_paper import bayesian_paper
 from napari_xfusion.core.fusers.bicubic import bicubic
+from napari_xfusion.core.fusers.flow import flow
 from napari_xfusion.core.plan import Plan
 
-TRAINING_FREE: dict[str, Fuser] = {f.name: f for f in (bicubic, backprojection, bayesian, bayesian_paper)}
+TRAINING_FREE: dict[str, Fuser] = {
+    f.name: f for f in (bicubic, backprojection, flow, bayesian, bayesian_paper)
+}
 """The methods that need no weights."""
 
 __all__ = ["TRAINING_FREE", "Fuser", "Stream", "make_fuser"]
