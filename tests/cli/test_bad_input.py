@@ -49,7 +49,7 @@ def told(capsys):
         pytest.param(LR, np.stack([HR] * 3, -1), ["--hr-step", "4"], "RGB|colour", id="RGB"),
         pytest.param(LR, HR > 100, ["--hr-step", "4"], "grey", id="bool"),
         pytest.param(
-            LR, HR, ["--hr-step", "4", "--method", "edvr-stf"], "not available", id="no network yet"
+            LR, HR, ["--hr-step", "4", "--method", "edvr-stf"], "model at hand", id="no weights"
         ),
         pytest.param(LR, HR, ["--hr-step", "4", "--std", "std.tif"], "bayesian", id="no std"),
         pytest.param(

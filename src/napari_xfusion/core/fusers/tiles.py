@@ -73,7 +73,7 @@ class Grid:
         size = math.ceil(height / SCALE), math.ceil(width / SCALE)
         padded = Rect(0, _up(size[0]), 0, _up(size[1]))
         resample = None
-        if geometry.scale != (SCALE, SCALE) or geometry.lr_shape != size:
+        if geometry.scale != (float(SCALE), float(SCALE)) or geometry.lr_shape != size:
             y, x = geometry.scale
             resample = cubic(geometry.lr_shape, size, (SCALE / y, SCALE / x))
         return cls(size, padded, geometry.hr_shape, resample)
