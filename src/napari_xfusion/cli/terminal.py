@@ -114,7 +114,8 @@ def metrics_table(summary: dict[str, Any]) -> str:
             psnr, aad, ssim = (
                 "-" if m is None else f"{m:.{d}f}" for m, d in zip(means, (2, 3, 4), strict=True)
             )
-            lines.append(f"{name:8}{part['frames']:>8}{psnr:>10}{aad:>8}{ssim:>8}")
+            same = f"   {part['identical']} identical to the truth, not in PSNR" if part["identical"] else ""
+            lines.append(f"{name:8}{part['frames']:>8}{psnr:>10}{aad:>8}{ssim:>8}{same}")
     return "\n".join(lines)
 
 

@@ -45,10 +45,19 @@ def test_a_part_of_the_film_is_compared_at_its_place():
     assert rows == whole[3:6]
 
 
+def test_frames_identical_to_the_truth_are_counted_and_left_out_of_psnr():
+    mixed = np.concatenate([TRUTH[:3], RESULT[3:]])
+    summary = evaluate(stack(TRUTH), stack(mixed)).summary()["all"]
+    noisy = [row.metrics.psnr for row in evaluate(stack(TRUTH), stack(RESULT)).rows[3:]]
+    assert summary["identical"] == 3
+    assert summary["psnr"]["mean"] == pytest.approx(np.mean(noisy))
+    assert summary["ssim"]["max"] == pytest.approx(1)
+
+
 def test_equal_films_have_no_finite_psnr():
-    summary = evaluate(stack(TRUTH), stack(TRUTH)).summary()
-    assert summary["all"]["psnr"]["mean"] is None
-    assert summary["all"]["aad"]["mean"] == 0
+    summary = evaluate(stack(TRUTH), stack(TRUTH)).summary()["all"]
+    assert summary["psnr"] == {"mean": None, "median": None, "max": None}
+    assert summary["aad"]["mean"] == 0
 
 
 def test_csv(tmp_path):

@@ -93,4 +93,4 @@ class PaperStream(WindowStream):
         return image, to_blocks(clusters.spread(np.sqrt(posterior)), geometry)
 
 
-bayesian_paper = WindowFuser("bayesian-paper", PaperStream)
+bayesian_paper = WindowFuser("bayesian-paper", PaperStream, gives_std=True)

@@ -36,10 +36,10 @@ class Evaluation:
     rows: tuple[Row, ...]
 
     def summary(self) -> dict[str, Any]:
-        """``{"all": {"psnr": {"mean", "median", "max"}, ..., "frames": N}, "unseen": ...}``.
+        """``{"all": {"frames": N, "identical": N, "psnr": {"mean", "median", "max"}, ...}, "unseen": ...}``.
 
-        ``unseen`` is None when the HR times are not known. A number that is not finite (PSNR of equal
-        frames) is None, because JSON has no infinity.
+        Frames identical to the truth have no finite PSNR and are left out of its statistics; ``identical``
+        counts them. ``unseen`` is None when the HR times are not known, a statistic of no frame too.
         """
         known = all(row.seen is not None for row in self.rows)
         unseen = [row.metrics for row in self.rows if not row.seen]
@@ -92,16 +92,9 @@ def evaluate(
 
 
 def _summarise(metrics: Sequence[Metrics]) -> dict[str, Any]:
-    summary: dict[str, Any] = {"frames": len(metrics)}
+    summary: dict[str, Any] = {"frames": len(metrics), "identical": sum(m.psnr == math.inf for m in metrics)}
     for name in Metrics._fields:
-        values = np.array([getattr(m, name) for m in metrics])
-        summary[name] = {
-            "mean": _finite(values.mean()) if values.size else None,
-            "median": _finite(np.median(values)) if values.size else None,
-            "max": _finite(values.max()) if values.size else None,
-        }
+        values = np.array([value for m in metrics if math.isfinite(value := getattr(m, name))])
+        kinds = {"mean": np.mean, "median": np.median, "max": np.max}
+        summary[name] = {kind: float(of(values)) if values.size else None for kind, of in kinds.items()}
     return summary
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
