@@ -1,8 +1,11 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from napari_xfusion.core.model import deform
 from napari_xfusion.core.model.deform import DeformPack, deform_conv_by_taps, modulated_deform_conv
 
 
@@ -47,7 +50,8 @@ def random_case(generator, shape, reach, O=4):  # noqa: E741 - O is outputs in t
 def test_is_the_definition(generator, shape, reach):
     case = random_case(generator, shape, reach)
     expected = by_definition(*(t.double().numpy() for t in case))
-    np.testing.assert_allclose(modulated_deform_conv(*case).numpy(), expected, atol=2e-5)
+    for deform_conv in (modulated_deform_conv, deform_conv_by_taps):
+        np.testing.assert_allclose(deform_conv(*case).numpy(), expected, atol=2e-5)
 
 
 def test_whole_pixel_offsets_at_the_border_read_zero_outside(generator):
@@ -91,6 +95,21 @@ def test_pack_reads_offsets_in_the_first_two_thirds(generator):
     first, second, mask = moved.chunk(3, dim=1)
     expected = modulated_deform_conv(x, torch.cat((first, second), 1), mask.sigmoid(), pack.weight, pack.bias)
     torch.testing.assert_close(pack(x, motion), expected)
+
+
+@pytest.mark.parametrize("body", ["raise RuntimeError('no operator')", "raise ImportError", "pass"])
+def test_a_torchvision_that_does_not_load_is_done_without(tmp_path, monkeypatch, body):
+    """Beside another build of torch, importing torchvision raises RuntimeError."""
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text(body)
+    (package / "ops.py").write_text("def deform_conv2d(*_, **__): raise NotImplementedError")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("torchvision", "torchvision.ops"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert deform._torchvision_kernel.__wrapped__(torch.device("cpu")) is None
+    for name in ("torchvision", "torchvision.ops"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.gpu

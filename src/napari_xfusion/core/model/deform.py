@@ -27,9 +27,13 @@ def modulated_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tenso
     the order group, tap (row by row), (y, x). ``mask`` (B, G*9, h, w): the weight of each tap, 0..1.
     ``weight`` (O, C, 3, 3), ``bias`` (O,).
     """
-    if x.is_cuda and (kernel := _torchvision_kernel()) is not None:
+    if x.is_cuda and (kernel := _torchvision_kernel(x.device)) is not None:
         tensors = (x.float(), offset.float(), weight.float(), bias.float())
         return kernel(*tensors, padding=(1, 1), mask=mask.float()).to(x.dtype)
+    if x.device.type == "cpu":  # one frame at a time stays in the caches: a quarter faster than a batch
+        B = x.shape[0]
+        frames = zip(x.chunk(B), offset.chunk(B), mask.chunk(B), strict=True)
+        return torch.cat([deform_conv_by_taps(*frame, weight, bias) for frame in frames])
     return deform_conv_by_taps(x, offset, mask, weight, bias)
 
 
@@ -43,34 +47,39 @@ def deform_conv_by_taps(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor,
     image = x.float().reshape(B * G, C // G, h, w)
     offset = offset.reshape(B * G, TAPS, 2, h, w)
     mask = mask.reshape(B * G, TAPS, 1, h, w)
-    row = torch.arange(h, dtype=torch.float32, device=x.device).view(h, 1)
-    column = torch.arange(w, dtype=torch.float32, device=x.device)
     kernels = weight.permute(2, 3, 0, 1).reshape(TAPS, -1, C)
+    row, column = _centres(h, x.device).view(h, 1), _centres(w, x.device)
     out = bias.view(1, -1, 1).expand(B, -1, h * w).clone()
     for tap in range(TAPS):
-        y = offset[:, tap, 0].float() + (row + (tap // 3 - 1))
-        x_ = offset[:, tap, 1].float() + (column + (tap % 3 - 1))
-        sample = _sample(image, y, x_) * mask[:, tap]
+        at_y = torch.add(row + 2 * (tap // 3 - 1) / h, offset[:, tap, 0].float(), alpha=2 / h)
+        at_x = torch.add(column + 2 * (tap % 3 - 1) / w, offset[:, tap, 1].float(), alpha=2 / w)
+        grid = torch.stack((at_x, at_y), dim=-1)
+        sample = functional.grid_sample(image, grid, padding_mode="zeros", align_corners=False) * mask[:, tap]
         out.baddbmm_(kernels[tap].expand(B, -1, -1), sample.to(weight.dtype).view(B, C, h * w))
     return out.view(B, -1, h, w)
 
 
-def _sample(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Values (N, C, h, w) of ``image`` (N, C, h, w) at pixels ``y``, ``x`` (N, h, w); zero outside."""
-    h, w = image.shape[-2:]
-    # align_corners=False is the one convention that can also express pixel 0 of an image one pixel wide.
-    grid = torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), dim=-1)
-    return functional.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+def _centres(size: int, device: torch.device) -> Tensor:
+    """Centres of ``size`` pixels on an axis from -1 to 1, which grid_sample wants.
+
+    Of its two conventions (align_corners) it is the one that can also place a single pixel.
+    """
+    return (2 * torch.arange(size, dtype=torch.float32, device=device) + 1) / size - 1
 
 
 @functools.cache
-def _torchvision_kernel() -> Callable[..., Tensor] | None:
-    """torchvision's fused operator, where it loads; beside another build of torch it raises RuntimeError."""
+def _torchvision_kernel(device: torch.device) -> Callable[..., Tensor] | None:
+    """torchvision's fused operator, where it works on ``device``.
+
+    Beside another build of torch its import raises RuntimeError, and a build without CUDA tells so
+    only when it is called.
+    """
     try:
-        operators = importlib.import_module("torchvision.ops")
+        kernel: Callable[..., Tensor] = importlib.import_module("torchvision.ops").deform_conv2d
+        x, offset, mask, weight = (torch.zeros(1, n, 3, 3, device=device) for n in (1, 18, 9, 1))
+        kernel(x, offset, weight, padding=(1, 1), mask=mask)
     except (ImportError, OSError, RuntimeError):
         return None
-    kernel: Callable[..., Tensor] = operators.deform_conv2d
     return kernel
 
 
