@@ -95,6 +95,9 @@ def _summarise(metrics: Sequence[Metrics]) -> dict[str, Any]:
     summary: dict[str, Any] = {"frames": len(metrics), "identical": sum(m.psnr == math.inf for m in metrics)}
     for name in Metrics._fields:
         values = np.array([value for m in metrics if math.isfinite(value := getattr(m, name))])
-        kinds = {"mean": np.mean, "median": np.median, "max": np.max}
-        summary[name] = {kind: float(of(values)) if values.size else None for kind, of in kinds.items()}
+        if values.size:
+            mean, median, highest = values.mean(), np.median(values), values.max()
+            summary[name] = {"mean": float(mean), "median": float(median), "max": float(highest)}
+        else:
+            summary[name] = {"mean": None, "median": None, "max": None}
     return summary
