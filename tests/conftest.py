@@ -1,6 +1,11 @@
 """What every test shares."""
 
+import os
+
 import pytest
+
+# Small tensors on many threads, in several test processes at once, would mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
