@@ -46,6 +46,53 @@ app = typer.Typer(
 )
 
 
+models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The networks' weights.")
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_all(as_json: Json = False) -> None:
+    """Models at hand: bundled, and in your own folder."""
+    from napari_xfusion.core.model.cards import list_models, models_folder
+
+    found = {name: str(path) for name, path in list_models().items()}
+    lines = [f"{name:24} {path}" for name, path in found.items()] or ["no model at hand"]
+    report(as_json, found, "\n".join([*lines, f"your own go into {models_folder()}"]))
+
+
+@models.command()
+def info(
+    model: Annotated[str, typer.Argument(help="name or file", show_default=False)], as_json: Json = False
+) -> None:
+    """What a model is: network, sizes, checksum, where it comes from, how it was trained."""
+    from napari_xfusion.core.model.cards import describe, find_model
+
+    found = describe(find_model(model))
+    facts = {
+        "file": str(found.path),
+        "parameters": found.parameters,
+        "tensors": found.tensors,
+        "bytes": found.size,
+        "sha256": found.sha256,
+        **found.card.model_dump(mode="json"),
+    }
+    report(as_json, facts, "\n".join(f"{name:12} {short(value)}" for name, value in facts.items()))
+
+
+@models.command("import")
+def import_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="a .pth file of the research code", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".safetensors")],
+    as_json: Json = False,
+) -> None:
+    """Turn a checkpoint of the paper's research code into a model file; no code in it is run."""
+    from napari_xfusion.core.model.weights import import_upstream
+
+    card = import_upstream(checkpoint, output)
+    facts = {"file": str(output), **card.model_dump(mode="json")}
+    report(as_json, facts, f"{output}: {card.variant}, {short(card.sizes.model_dump())}")
+
+
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="show the version")] = False) -> None:
     if version:
@@ -73,6 +120,9 @@ def fuse(
     ] = "auto",
     tile: Annotated[str, typer.Option(help="LR pixels per tile, for networks", metavar="auto|N")] = "auto",
     std: Annotated[Path | None, typer.Option(help="also write the standard deviation")] = None,
+    attention: Annotated[
+        Path | None, typer.Option(help="also write attention scores, for networks", metavar="CSV")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +144,17 @@ def fuse(
         tile=parse_tile(tile),
     )
     with stop_on_signal() as stop, Progress("frames") as progress:
-        outcome = fuse_files(plan, lr, hr, output, std=std, overwrite=overwrite, stop=stop, progress=progress)
+        outcome = fuse_files(
+            plan,
+            lr,
+            hr,
+            output,
+            std=std,
+            attention=attention,
+            overwrite=overwrite,
+            stop=stop,
+            progress=progress,
+        )
     made = outcome.frames - outcome.resumed
     facts = {
         "output": str(outcome.output),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ import numpy as np
 from napari_xfusion import __version__
 from napari_xfusion.core.fusers import Fuser, make_fuser
 from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.io import OutputSpec, as_stack, open_sink
+from napari_xfusion.core.io.record import read_frames
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import FusedFrame, Region, Stack, Token
@@ -86,6 +88,7 @@ def fuse_files(
     output: Path | str,
     *,
     std: Path | str | None = None,
+    attention: Path | str | None = None,
     overwrite: bool = False,
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -93,13 +96,14 @@ def fuse_files(
     """Fuse two stacks into the file ``output`` (TIFF or OME-Zarr), with its run record beside it.
 
     A run that was stopped or killed goes on where it was; one that is finished is left alone. ``std``
-    receives the standard deviation (float32) of the methods that know it. Raises XFusionError; what was
-    done by then is kept.
+    receives the standard deviation (float32) of the methods that know it, ``attention`` (CSV) the scores
+    of networks. Raises XFusionError; what was done by then is kept.
     """
     began = perf_counter()
     pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
     fuser = make_fuser(plan)
-    _check_outputs(pair, fuser, output, std)
+    _check_outputs(pair, [path for path in (output, std, attention) if path is not None])
+    _check_abilities(fuser, std, attention)
     spec, resolved = _describe(plan, pair, fuser)
     outputs = [(open_sink(output, overwrite), spec)]
     if std is not None:
@@ -125,6 +129,8 @@ def fuse_files(
             record = _record(resolved, pair, resumed, said)
             for sink in reversed(sinks):  # the fused film last: where it stands, all stands
                 sink.commit(record)
+            if attention is not None:
+                write_attention(Path(attention), read_frames(output), pair.hr_times.tolist())
     seconds = perf_counter() - began
     return Outcome(Path(output), len(done), len(spec.frames), resumed, seconds, tuple(said))
 
@@ -136,23 +142,31 @@ def _in_units(frames: Iterator[FusedFrame], units: Affine) -> Iterator[FusedFram
         yield replace(frame, image=units.from_grey(frame.image), std=std)
 
 
-def _check_outputs(pair: Pair, fuser: Fuser, output: Path | str, std: Path | str | None) -> None:
-    """Raise OutputError when an output would replace another film of the run, or cannot be made."""
+def _check_outputs(pair: Pair, outputs: Sequence[Path | str]) -> None:
+    """Raise OutputError when an output would replace another film of the run."""
     taken = {Path(film.source).resolve(): "an input" for film in (pair.lr, pair.hr)}
-    for path in (output, *([] if std is None else [std])):
+    for path in outputs:
         place = Path(path).resolve()
         if place in taken:
             raise OutputError(
                 path, expected="a name of its own", found=f"{taken[place]} of this run", do="choose another"
             )
         taken[place] = "an output"
-    if std is not None and not fuser.gives_std:
-        raise OutputError(
-            "--std",
-            expected="a method that knows its standard deviation",
-            found=fuser.name,
-            do="use --method bayesian, or leave --std out",
-        )
+
+
+def _check_abilities(fuser: Fuser, std: Path | str | None, attention: Path | str | None) -> None:
+    """Raise OutputError when the method cannot give what an output is to hold."""
+    for option, asked, able, other in (
+        ("--std", std, fuser.gives_std, "--method bayesian"),
+        ("--attention", attention, fuser.gives_attention, "--method edvr-stf"),
+    ):
+        if asked is not None and not able:
+            raise OutputError(
+                option,
+                expected="a method that knows it",
+                found=fuser.name,
+                do=f"use {other}, or leave {option} out",
+            )
 
 
 def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[str, Any]]:

@@ -56,6 +56,11 @@ class Fuser(Protocol):
         ...
 
     @property
+    def gives_attention(self) -> bool:
+        """Whether its frames carry attention maps and scores."""
+        ...
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """What the fuser settled of the plan (device, precision, tile, weights); part of a run's identity."""
         ...
@@ -108,6 +113,7 @@ class WindowFuser:
     name: str
     open: Callable[[Pair], WindowStream]
     gives_std: bool = False
+    gives_attention: bool = False
     halo: int | None = None
 
     @property

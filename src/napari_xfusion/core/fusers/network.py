@@ -60,6 +60,7 @@ class NetworkFuser:
     batch: int = 1
     """Targets at once."""
     gives_std: bool = False
+    gives_attention: bool = True
     halo: int | None = SCALE * HALO
 
     @property

@@ -27,7 +27,7 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
 
     Raises InputError when something stands there that is no record.
     """
-    path = Path(f"{result}.json")
+    path = record_path(result)
     if not path.is_file():
         return None
     try:
@@ -39,6 +39,21 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
     if first < 0 or not all(map(math.isfinite, times)):
         raise _damaged(path, "frame numbers or times that cannot be")
     return RecordedTimes(first, times)
+
+
+def read_frames(result: str | PathLike[str]) -> list[dict[str, Any]]:
+    """What the record beside ``result`` says of each frame, in the order of the film."""
+    path = record_path(result)
+    try:
+        frames: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["frames"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    return frames
+
+
+def record_path(result: str | PathLike[str]) -> Path:
+    """Where the record of ``result`` stands."""
+    return Path(f"{result}.json")
 
 
 def _damaged(path: Path, found: str) -> InputError:
