@@ -19,6 +19,7 @@ LAYERS = [
     {"core.io", "core.doctor"},
     {"core.run"},
     {"core.check", "core.demo"},
+    {"ui"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

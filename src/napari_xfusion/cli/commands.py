@@ -284,15 +284,19 @@ def evaluate(
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the results")] = Path("demo"),
+    gui: Annotated[bool, typer.Option("--gui", help="then show them in napari")] = False,
 ) -> None:
     """Fuse the sample film by every method and write the film, a picture and a table."""
     from napari_xfusion.core.demo import run_demo
+    from napari_xfusion.ui.show import show_demo
 
     with Progress("methods") as progress:
         made = run_demo(output, progress=progress)
     typer.echo(made.table)
     for path in made.files:
         typer.echo(str(path.resolve()))
+    if gui:
+        show_demo(made.files[0])
 
 
 @app.command()

@@ -47,7 +47,7 @@ def examine() -> dict[str, Any]:
         "disk_free_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "packages": packages,
         "device": _devices() if packages["torch"] else {},
-        "window": _window(),
+        "window": examine_window(),
         "log_file": str(log_file()),
         "problems": problems,
     }
@@ -74,7 +74,8 @@ def _devices() -> dict[str, Any]:
     return devices
 
 
-def _window() -> dict[str, Any]:
+def examine_window() -> dict[str, Any]:
+    """What a window needs: napari, a Qt binding, a screen."""
     binding = next((name for name in BINDINGS if find_spec(name)), None)
     screen = platform.system() != "Linux" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

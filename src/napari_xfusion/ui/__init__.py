@@ -1,0 +1,1 @@
+"""The window: what napari shows. The core knows nothing of it."""
