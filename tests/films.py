@@ -33,7 +33,8 @@ def moving_discs(frames: int = 12, shape: tuple[int, int] = (48, 64), seed: int 
         radius, depth = rng.uniform(3, 8), rng.uniform(-0.25, 0.25)
         for t in range(frames):
             cy, cx = centre + velocity * t
-            film[t] += depth / (1 + np.exp(2 * (np.hypot(y - cy, x - cx) - radius)))
+            outside = np.hypot(y - cy, x - cx) - radius
+            film[t] += depth / (1 + np.exp(2 * np.minimum(outside, 50)))
     return film.astype(np.float32)
 
 

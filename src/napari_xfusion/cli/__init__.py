@@ -8,16 +8,23 @@ from __future__ import annotations
 import sys
 import traceback
 
-from napari_xfusion import __version__
-from napari_xfusion.cli.commands import app
-from napari_xfusion.cli.terminal import log, start_log, tell
-from napari_xfusion.core.doctor import log_file
-from napari_xfusion.errors import XFusionError
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    # Imported here: the first seconds of a program are when people find that they mistyped, and press Ctrl-C.
+    from napari_xfusion import __version__  # noqa: PLC0415 - see above
+    from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
+    from napari_xfusion.cli.terminal import log, start_log, tell  # noqa: PLC0415 - see above
+    from napari_xfusion.core.doctor import log_file  # noqa: PLC0415 - see above
+    from napari_xfusion.errors import XFusionError  # noqa: PLC0415 - see above
+
     debug = "--debug" in arguments  # anywhere on the line, so that it can be added to what failed
     start_log()
     log.info("napari-xfusion %s %s", __version__, arguments)
@@ -25,9 +32,6 @@ def main(arguments: list[str] | None = None) -> int:
         app(args=[a for a in arguments if a != "--debug"], prog_name="napari-xfusion")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
-    except KeyboardInterrupt:
-        tell("cancelled")
-        return 130
     except Exception as error:  # the person at the beamline gets a line, the log gets the trace
         log.exception("failed")
         if debug:

@@ -143,7 +143,7 @@ def fuse(
         precision=precision,
         tile=parse_tile(tile),
     )
-    with stop_on_signal() as stop, Progress("frames") as progress:
+    with Progress("frames") as progress, stop_on_signal(progress) as stop:
         outcome = fuse_files(
             plan,
             lr,
@@ -169,8 +169,9 @@ def fuse(
     }
     say_notes(outcome.notes)
     if not outcome.finished:
-        report(as_json, facts, f"stopped: {outcome.frames} of {outcome.total} frames are kept")
-        tell(f"stopped; run the same command again to go on with the other {outcome.total - outcome.frames}")
+        kept = f"{outcome.frames} of {outcome.total} frames are kept"
+        report(as_json, facts, f"stopped: {kept}")
+        tell(f"stopped: {kept}; run the same command again to go on")
         raise typer.Exit(130)
     if made == 0:
         text = f"nothing to do: {output} is already there, made with the same settings from the same films"

@@ -10,14 +10,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from tqdm import tqdm
 
-from napari_xfusion.core.check import Check
 from napari_xfusion.core.doctor import log_file
 from napari_xfusion.errors import OutputError
+
+if TYPE_CHECKING:  # costs a second, and --help needs none of it
+    from napari_xfusion.core.check import Check
 
 log = logging.getLogger("napari_xfusion")
 
@@ -28,6 +30,11 @@ class Progress:
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._bar: tqdm[Any] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the work itself has begun: films and output are open."""
+        return self._bar is not None
 
     def __call__(self, done: int, total: int) -> None:
         """Show ``done`` of ``total``."""
@@ -44,12 +51,24 @@ class Progress:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """A token that Ctrl-C and SIGTERM set, so that a run ends after the frame at work."""
+def stop_on_signal(progress: Progress) -> Iterator[threading.Event]:
+    """A token that Ctrl-C and SIGTERM set, so that a run ends after the frame at work.
+
+    Before the first frame, and when asked twice, the run ends at once.
+    """
     stop = threading.Event()
-    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(*_: object) -> None:
+        if stop.is_set() or not progress.begun:
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
+    except KeyboardInterrupt:
+        tell("stopped")
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -381,3 +381,13 @@ def test_a_frame_is_the_callers_own(tmp_path: Path) -> None:
     stack = open_stack(write(tmp_path / "film.tif", film()))
     stack.frame(1)[:] = 0
     np.testing.assert_array_equal(stack.frame(1), film()[1])
+
+
+def test_the_padding_between_many_pages_is_no_lost_frame(tmp_path):
+    """tifffile puts pages that come one by one at multiples of 16: together more than a frame here."""
+    with tifffile.TiffWriter(tmp_path / "film.tif") as file:
+        for i in range(400):
+            file.write(np.full((17, 31), i, "u2"), photometric="minisblack", metadata=None)
+    film = open_stack(tmp_path / "film.tif")
+    assert film.shape == (400, 17, 31)
+    assert (film.frame(399) == 399).all()

@@ -18,6 +18,8 @@ from napari_xfusion.core.io.source import COPY_AGAIN, FileBytes, damaged, digest
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
+PADDING = 15
+"""Bytes that a writer may leave before a frame; tifffile puts frames at multiples of 16."""
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DECODERS = {
     5: imagecodecs.lzw_decode,
@@ -125,15 +127,17 @@ def _check_apart(file: FileBytes, frames: list[Segments]) -> None:
 
 
 def _check_nothing_left(structure: TiffStructure, frames: list[Segments]) -> None:
-    """Raise InputError where one more frame would fit into what no directory names after the first frame.
+    """Raise InputError where a gap after the first frame, named by no directory, holds one more frame.
 
     That is left by a writer killed before it wrote its directories, and by a chain that ends too soon.
     """
     file, start = structure.file, int(frames[0][0, 0])
-    sizes = [int(x[:, 1].sum()) for x in frames]
-    named = sum(size for place, size in structure.named if place > start)
-    padding = len(frames)  # a byte each, where writers keep to even offsets
-    left = (file.size - start - sum(sizes) - named - padding) // max(sizes)
+    named = np.array([part for part in structure.named if part[0] > start], np.int64).reshape(-1, 2)
+    places = np.concatenate([*frames, named])
+    places = places[np.argsort(places[:, 0])]
+    ends = np.maximum.accumulate(places.sum(axis=1))
+    gap = int(np.max(np.append(places[1:, 0], file.size) - ends))
+    left = (gap - PADDING) // max(int(x[:, 1].sum()) for x in frames)
     if left > 0:
         text = f"bytes for as many frames as it declares, {len(frames)}"
         raise damaged(file.path, text, f"bytes for {len(frames) + left}")

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.grey import Affine, percentile_map, sample_frames
+from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
 from napari_xfusion.core.plan import GreyRule
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import PairingError
+
+FLAT = 1e-5
+"""Standard deviation in grey units of an image that shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,21 @@ def fit_grey(
         hr_map, notes = percentile_map(hr)
         lr_map, lr_notes = percentile_map(lr)
         notes += lr_notes
-    binned = np.stack([down(hr_map.to_grey(high)) for _, high in common])
+    compared = [(low, down(hr_map.to_grey(high))) for low, high in common]
+    alike = _alike(compared)
+    if len(alike) < len(compared):
+        notes += (
+            f"{len(compared) - len(alike)} of {len(compared)} HR frames compared with LR show something else "
+            "(black, saturated, of another time?); they are left out of the grey scale",
+        )
+    lows, binned = np.stack([low for low, _ in alike]), np.stack([high for _, high in alike])
     if rule == "match":
-        matched = _match(np.stack([low for low, _ in common]), binned)
+        matched = _match(lows, binned)
         if matched is None:
             notes += ("LR could not be matched to binned HR; each film has its own percentiles instead",)
         else:
             lr_map = matched
-    seen = np.stack([lr_map.to_grey(low) for low, _ in common])
+    seen = lr_map.to_grey(lows)
     correlation = _correlation(seen, binned)
     if rule == "match" and correlation < 0.5:
         notes += (
@@ -73,8 +83,8 @@ def fit_grey(
 
 def _require_unit_range(stack: Stack) -> None:
     for i in sample_frames(len(stack)):
-        frame = stack.frame(i)
-        low, high = float(np.nanmin(frame)), float(np.nanmax(frame))
+        frame = fill_invalid(stack.frame(i))[0]
+        low, high = float(frame.min()), float(frame.max())
         if low < -1e-3 or high > 1 + 1e-3:
             raise PairingError(
                 f"{stack.source}, frame {i}",
@@ -82,6 +92,19 @@ def _require_unit_range(stack: Stack) -> None:
                 found=f"{low:g} to {high:g}",
                 do="use --grey match",
             )
+
+
+def _alike(compared: list[tuple[NDArray[Any], Image]]) -> list[tuple[NDArray[Any], Image]]:
+    """The pairs of an LR frame (h, w) and a binned HR frame that show the same.
+
+    A line is robust against pixels that are off, not against a whole frame that is: one saturated HR frame
+    would tilt it for the whole film. A pair counts when it correlates half as well as the median one.
+    """
+    correlation = np.array(
+        [_correlation(low, high) if np.ptp(low) > 0 and high.std() > FLAT else 0.0 for low, high in compared]
+    )
+    least = 0.5 * np.median(correlation)
+    return [pair for pair, c in zip(compared, correlation, strict=True) if least <= 0 or c >= least]
 
 
 def _match(seen: NDArray[Any], binned: Image) -> Affine | None:
@@ -99,7 +122,7 @@ def _match(seen: NDArray[Any], binned: Image) -> Affine | None:
         total = weight.sum()
         grey_mean, lr_mean = (weight @ grey) / total, (weight @ lr) / total
         variance = weight @ (grey - grey_mean) ** 2 / total
-        if variance < 1e-10:
+        if variance < FLAT**2:
             return None
         span = float(weight @ ((grey - grey_mean) * (lr - lr_mean)) / total / variance)
         zero = float(lr_mean - span * grey_mean)

@@ -1,0 +1,100 @@
+"""Seconds per frame of each method, and what reading, writing and keeping a journal add to them.
+
+    python benchmarks/speed.py
+
+The film is 400x1024 (HR) and 100x256 (LR), uint16, one HR frame every 10 LR frames. First the methods
+alone, in memory: the median over 40 frames. Then the real command on TIFF files, by back-projection, for
+100 and 300 frames: wall time less the method's own time (which the run record keeps) is the overhead, and
+the two lengths tell its part per frame from its part once (start of Python and imports, most of all). Each
+command runs three times and the fastest counts. Takes about two minutes, and 250 MB in a temporary folder.
+The load average is printed because a busy machine is slower.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from napari_xfusion.core.fusers import TRAINING_FREE
+from napari_xfusion.core.io import as_stack
+from napari_xfusion.core.pairing import pair_stacks
+from napari_xfusion.core.plan import make_plan
+
+STEP = 10
+Film = NDArray[np.uint16]
+
+
+def two_cameras(frames: int, shape: tuple[int, int] = (400, 1024)) -> tuple[Film, Film]:
+    """LR (T, h, w) and HR (N, H, W): texture that moves half a pixel a frame, with noise."""
+    (height, width), rng = shape, np.random.default_rng(0)
+    ground = gaussian_filter(rng.normal(size=(height, width + frames)), 2)
+    ground = 2000 + 20000 * (ground - ground.min()) / np.ptp(ground)
+    lr = np.empty((frames, height // 4, width // 4), np.uint16)
+    hr = np.empty((-(-frames // STEP), height, width), np.uint16)
+    for t in range(frames):
+        frame = ground[:, t // 2 : t // 2 + width]
+        blocks = frame.reshape(height // 4, 4, width // 4, 4).mean(axis=(1, 3))
+        lr[t] = blocks + rng.normal(0, 50, blocks.shape)
+        if t % STEP == 0:
+            hr[t // STEP] = frame + rng.normal(0, 200, shape)
+    return lr, hr
+
+
+def of_the_methods() -> None:
+    """Print the median time of each method without weights."""
+    lr, hr = two_cameras(51)
+    pair = pair_stacks(as_stack(lr), as_stack(hr), make_plan(hr_step=STEP))
+    print("| method | ms a frame | frames/s |\n|---|---|---|")
+    for name, fuser in TRAINING_FREE.items():
+        with fuser.open(pair) as stream:
+            seconds = [frame.seconds for frame in stream.fuse(range(1, 51), threading.Event())][10:]
+        middle = statistics.median(seconds)
+        print(f"| {name} | {1000 * middle:.1f} | {1 / middle:.0f} |", flush=True)
+
+
+def overhead_of_a_run(folder: Path, frames: int) -> float:
+    """Seconds of the command beyond the method's own time; the least of three runs."""
+    lr, hr = two_cameras(frames)
+    for name, film in (("lr.tif", lr), ("hr.tif", hr)):
+        tifffile.imwrite(folder / name, film, photometric="minisblack")
+    output = folder / "fused.tif"
+    command = [sys.executable, "-m", "napari_xfusion.cli", "fuse", folder / "lr.tif", folder / "hr.tif"]
+    command += ["-o", output, "--hr-step", str(STEP), "--method", "backprojection", "--overwrite"]
+    times = []
+    for _ in range(3):
+        output.unlink(missing_ok=True)
+        began = perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        wall = perf_counter() - began
+        record = json.loads(Path(f"{output}.json").read_text())
+        times.append(wall - sum(frame["seconds"] for frame in record["frames"]))
+    return min(times)
+
+
+def main() -> None:
+    """Print two small tables."""
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    of_the_methods()
+    with tempfile.TemporaryDirectory() as folder:
+        short, long = (overhead_of_a_run(Path(folder), frames) for frames in (100, 300))
+    per_frame = (long - short) / 200
+    print("\n| overhead of the command | |\n|---|---|")
+    print(f"| per frame | {1000 * per_frame:.2f} ms |")
+    print(f"| once | {short - 100 * per_frame:.2f} s |")
+    print(f"\nload average {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

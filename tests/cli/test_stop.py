@@ -1,0 +1,36 @@
+"""How a signal becomes a stop."""
+
+import signal
+
+import pytest
+
+from napari_xfusion.cli.terminal import Progress, stop_on_signal
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_the_first_frame_ends_the_run_at_once(number, capsys):
+    with pytest.raises(KeyboardInterrupt), Progress("frames") as progress, stop_on_signal(progress):
+        signal.raise_signal(number)
+    assert "napari-xfusion: stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_during_the_run_asks_it_to_stop_and_a_second_one_ends_it(number):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Progress("frames") as progress,
+        stop_on_signal(progress) as stop,
+    ):
+        progress(0, 2)
+        signal.raise_signal(number)
+        assert stop.is_set()
+        signal.raise_signal(number)
+
+
+def test_signals_mean_afterwards_what_they_meant_before():
+    before = [signal.getsignal(s) for s in SIGNALS]
+    with Progress("frames") as progress, stop_on_signal(progress):
+        assert [signal.getsignal(s) for s in SIGNALS] != before
+    assert [signal.getsignal(s) for s in SIGNALS] == before

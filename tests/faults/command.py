@@ -1,0 +1,82 @@
+"""The real command in processes of its own, which may be stopped and killed, on films in real files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from tests.films import binned, moving_discs
+
+STEP = 4
+
+
+def write_films(folder: Path, frames: int, shape: tuple[int, int]) -> list[str]:
+    """lr.tif and hr.tif, uint16, HR every 4th frame: the arguments that name them and say so."""
+    film = moving_discs(frames, shape) * 20000 + 3000
+    for name, part in (("lr.tif", binned(film)), ("hr.tif", film[::STEP])):
+        tifffile.imwrite(folder / name, part.astype(np.uint16), photometric="minisblack")
+    return [str(folder / "lr.tif"), str(folder / "hr.tif"), "--hr-step", str(STEP)]
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """The command at work, with every warning an error."""
+    command = [sys.executable, "-W", "error", "-m", "napari_xfusion.cli", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str, str]:
+    """Exit code, stdout, and stderr without the progress bar."""
+    out, err = process.communicate(timeout=timeout)
+    told = [line for line in err.replace("\r", "\n").splitlines() if "frames/s]" not in line and line]
+    return process.returncode, out, "\n".join(told)
+
+
+def frames_kept(output: Path) -> int:
+    """Whole lines of the journal, less its header; 0 where there is none."""
+    try:
+        return max(0, output.with_name(output.name + ".journal").read_bytes().count(b"\n") - 1)
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for_frames(process: subprocess.Popen[str], output: Path, count: int) -> bool:
+    """Wait until ``count`` frames are kept; False when the run ended before."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None:
+        if frames_kept(output) >= count:
+            return True
+        if time.monotonic() > deadline:
+            process.kill()
+            raise TimeoutError(f"{frames_kept(output)} of {count} frames after two minutes")
+        time.sleep(0.001)
+    return False
+
+
+def sha256(path: Path) -> str:
+    """Of the file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def record_of(output: Path) -> dict:
+    """The run record beside ``output``."""
+    return json.loads(output.with_name(output.name + ".json").read_text())
+
+
+def left_beside(output: Path) -> list[str]:
+    """Endings of what lies beside ``output`` and bears its name."""
+    return sorted(p.name.removeprefix(output.name) for p in output.parent.glob(output.name + "*"))
+
+
+def whole_record(output: Path, frames: int) -> dict:
+    """The record, after a look that every frame has its entry with its seconds, in order."""
+    record = record_of(output)
+    assert [f["frame"] for f in record["frames"]] == list(range(frames))
+    assert all(f["seconds"] > 0 and f["seen"] == (f["frame"] % STEP == 0) for f in record["frames"])
+    return record

@@ -1,0 +1,121 @@
+"""``fuse`` that is killed or told to stop: the same command goes on, and ends with the same bytes."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from napari_xfusion.cli import main
+from tests.faults.command import (
+    finish,
+    frames_kept,
+    left_beside,
+    sha256,
+    start,
+    wait_for_frames,
+    whole_record,
+    write_films,
+)
+
+FRAMES = 240
+METHODS = ["flow", "bayesian"]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    return write_films(tmp_path_factory.mktemp("films"), FRAMES, (96, 160))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(films, tmp_path_factory):
+    """sha256 of a run that nobody disturbed, by method."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    for method in METHODS:
+        assert main(["fuse", *films, "-o", str(folder / f"{method}.tif"), "--method", method]) == 0
+    return {method: sha256(folder / f"{method}.tif") for method in METHODS}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.parametrize(
+    ("method", "kills"),
+    [
+        pytest.param("bayesian", 3, id="bayesian"),
+        pytest.param("bayesian", 20, marks=pytest.mark.soak, id="bayesian, 20 kills"),
+        pytest.param("flow", 20, marks=pytest.mark.soak, id="flow, 20 kills"),
+    ],
+)
+def test_a_killed_run_loses_no_frame(method, kills, films, uninterrupted, tmp_path):
+    """kill -9 after a random number of further frames; no frame that was kept is made again."""
+    output, chance = tmp_path / "fused.tif", random.Random(kills)  # noqa: S311 - no secret
+    command = ["fuse", *films, "-o", output, "--method", method]
+    kept = 0
+    for k in range(kills):
+        process = start(*command)
+        reached = wait_for_frames(process, output, kept + chance.randint(1, FRAMES // (kills + 1)))
+        time.sleep(chance.uniform(0, 0.01))
+        assert not output.exists()
+        process.kill()
+        finish(process)
+        assert reached, f"run {k} ended before it was killed"
+        kept = frames_kept(output)
+    assert not output.exists()
+    code, _, told = finish(start(*command))
+    assert (code, told) == (0, "")
+    assert sha256(output) == uninterrupted[method]
+    record = whole_record(output, FRAMES)
+    # A kill may tear the journal's last line: that frame is made again.
+    assert kept - 1 <= record["frames_resumed"] <= kept
+    assert left_beside(output) == ["", ".json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    ("number", "method", "after"),
+    [
+        pytest.param(signal.SIGINT, "flow", 1, id="SIGINT"),
+        pytest.param(signal.SIGTERM, "bayesian", 40, id="SIGTERM"),
+    ],
+)
+def test_a_stopped_run_says_what_it_kept_and_goes_on(number, method, after, films, uninterrupted, tmp_path):
+    output = tmp_path / "fused.tif"
+    command = ["fuse", *films, "-o", output, "--method", method]
+    process = start(*command)
+    assert wait_for_frames(process, output, after)
+    asked = time.monotonic()
+    process.send_signal(number)
+    code, _, told = finish(process)
+    assert code == 130
+    assert time.monotonic() - asked < 2
+    kept = frames_kept(output)
+    assert after <= kept < FRAMES
+    assert told == (
+        f"napari-xfusion: stopped: {kept} of {FRAMES} frames are kept; run the same command again to go on"
+    )
+    assert left_beside(output) == [".journal", ".partial"]
+    code, said, told = finish(start(*command))
+    assert (code, told) == (0, "")
+    assert f"{kept} of them by an earlier run" in said
+    assert sha256(output) == uninterrupted[method]
+    assert whole_record(output, FRAMES)["frames_resumed"] == kept
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_at_any_moment(number, films, uninterrupted, tmp_path):
+    """Also while the program starts, opens the films or ends: stopped or done, never half a result."""
+    output, chance = tmp_path / "fused.tif", random.Random(number)  # noqa: S311 - no secret
+    command = ["fuse", *films, "-o", output, "--method", "bayesian"]
+    for _ in range(30):
+        process = start(*command)
+        time.sleep(chance.uniform(0.1, 1.8))
+        asked = time.monotonic()
+        process.send_signal(number)
+        code, _, told = finish(process)
+        assert code in (0, 130, -number), told
+        assert time.monotonic() - asked < 2 or code == 0
+        assert not output.exists() or sha256(output) == uninterrupted["bayesian"]
+    assert finish(start(*command))[0] == 0
+    assert sha256(output) == uninterrupted["bayesian"]
