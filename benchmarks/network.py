@@ -13,7 +13,6 @@ the process held with its weights loaded.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import threading
 from time import perf_counter
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -169,6 +169,26 @@ def compare(pair: Pair, precision: str) -> None:
     )
 
 
+class PeakMemory(threading.Thread):
+    """The most memory the process held while this ran, over what it held at its start, in MB."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._process, self._done = psutil.Process(), threading.Event()
+        self.rest = self.highest = self._process.memory_info().rss
+
+    def run(self) -> None:
+        """Look every few milliseconds."""
+        while not self._done.wait(0.003):
+            self.highest = max(self.highest, self._process.memory_info().rss)
+
+    def stop(self) -> float:
+        """End, and say how much more it was."""
+        self._done.set()
+        self.join()
+        return (self.highest - self.rest) / 1e6
+
+
 def peak(arguments: argparse.Namespace) -> None:
     """Peak memory of a stream over rest, in a process of its own."""
     pair, fuser = (
@@ -176,12 +196,12 @@ def peak(arguments: argparse.Namespace) -> None:
         make_fuser(arguments.peak),
     )
     pair.window(0)
-    rest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    watch = PeakMemory()
+    watch.start()
     with fuser.open(pair) as stream:
         for _ in stream.fuse(range(arguments.frames), threading.Event()):
             pass
-    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{arguments.peak}: peak {(highest - rest) / 1024:.0f} MB over rest ({rest / 1024:.0f} MB)")
+    print(f"{arguments.peak}: peak {watch.stop():.0f} MB over rest ({watch.rest / 1e6:.0f} MB)")
 
 
 def main() -> None:
