@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
+import timeit
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+log = logging.getLogger(__name__)
+
 TAPS = 9
+DeformConv = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Anything that does what `modulated_deform_conv` does."""
 
 
 def modulated_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -27,14 +33,16 @@ def modulated_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tenso
     the order group, tap (row by row), (y, x). ``mask`` (B, G*9, h, w): the weight of each tap, 0..1.
     ``weight`` (O, C, 3, 3), ``bias`` (O,).
     """
-    if x.is_cuda and (kernel := _torchvision_kernel(x.device)) is not None:
-        tensors = (x.float(), offset.float(), weight.float(), bias.float())
-        return kernel(*tensors, padding=(1, 1), mask=mask.float()).to(x.dtype)
+    tensors = x, offset, mask, weight, bias
+    if x.is_cuda:
+        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+            return (_torchvision_kernel(x.device) or deform_conv_by_taps)(*tensors)
+        return _quickest(x.device, x.dtype, x.shape[1], mask.shape[1] // TAPS)(*tensors)
     if x.device.type == "cpu":  # one frame at a time stays in the caches: a quarter faster than a batch
         B = x.shape[0]
         frames = zip(x.chunk(B), offset.chunk(B), mask.chunk(B), strict=True)
         return torch.cat([deform_conv_by_taps(*frame, weight, bias) for frame in frames])
-    return deform_conv_by_taps(x, offset, mask, weight, bias)
+    return deform_conv_by_taps(*tensors)
 
 
 def deform_conv_by_taps(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -68,18 +76,90 @@ def _centres(size: int, device: torch.device) -> Tensor:
 
 
 @functools.cache
-def _torchvision_kernel(device: torch.device) -> Callable[..., Tensor] | None:
-    """torchvision's fused operator, where it works on ``device``.
+def _quickest(device: torch.device, dtype: torch.dtype, channels: int, groups: int) -> DeformConv:
+    """What to use on a GPU while no gradients are recorded: measured once, on a small example.
+
+    What does not load, does not compile or gives other numbers than `deform_conv_by_taps` is left out.
+    """
+    case = _example(device, dtype, channels, groups)
+    found = [kernel for kernel in (_torchvision_kernel(device), _triton_kernel()) if kernel is not None]
+    able = [deform_conv_by_taps, *(kernel for kernel in found if _agrees(kernel, case))]
+    seconds = {kernel: _seconds(kernel, case) for kernel in able}
+    best = min(able, key=seconds.__getitem__)
+    log.info("deformable convolution of %s on %s: %s", dtype, device, best.__qualname__)
+    return best
+
+
+def _example(device: torch.device, dtype: torch.dtype, channels: int, groups: int) -> tuple[Tensor, ...]:
+    """A window of small frames as `DeformPack` would pass it, with offsets of some pixels."""
+    generator = torch.Generator().manual_seed(0)  # the same example every time
+    sizes = (5, channels, 64, 128), (5, groups * 3 * TAPS, 64, 128), (channels, channels, 3, 3)
+    x, moved, weight = (
+        torch.randn(size, generator=generator).to(device, dtype, memory_format=torch.channels_last)
+        for size in sizes
+    )
+    offset, mask = (4 * moved)[:, : 2 * TAPS * groups], moved[:, 2 * TAPS * groups :].sigmoid()
+    return x, offset, mask, weight, weight[:, 0, 0, 0].clone()
+
+
+def _agrees(kernel: DeformConv, case: tuple[Tensor, ...]) -> bool:
+    """Whether ``kernel`` works and gives what `deform_conv_by_taps` gives, but for rounding."""
+    expected = deform_conv_by_taps(*(t.double() for t in case))
+    rounding = max(1e-4, 4 * torch.finfo(case[0].dtype).eps)
+    try:
+        error = float((kernel(*case) - expected).abs().max() / expected.abs().max())
+    except Exception:  # compilers and drivers fail in classes of their own, and there is always by taps
+        log.info("left out: %s fails", kernel.__qualname__, exc_info=True)
+        return False
+    if error <= rounding:
+        return True
+    log.info("left out: %s is wrong by %.2g", kernel.__qualname__, error)
+    return False
+
+
+def _seconds(kernel: DeformConv, case: tuple[Tensor, ...]) -> float:
+    """The least time of some runs, the network's memory layout (channels_last) included."""
+
+    def run() -> None:
+        kernel(*case).contiguous(memory_format=torch.channels_last)
+        if case[0].is_cuda:
+            torch.cuda.synchronize(case[0].device)
+
+    run()
+    return min(timeit.repeat(run, number=1, repeat=5))
+
+
+@functools.cache
+def _torchvision_kernel(device: torch.device) -> DeformConv | None:
+    """torchvision's fused operator, where it works on ``device``; differentiable.
 
     Beside another build of torch its import raises RuntimeError, and a build without CUDA tells so
     only when it is called.
     """
+
+    def deform_conv_torchvision(
+        x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
+        tensors = (x.float(), offset.float(), weight.float(), bias.float())
+        result: Tensor = operator(*tensors, padding=(1, 1), mask=mask.float())
+        return result.to(x.dtype)
+
     try:
-        kernel: Callable[..., Tensor] = importlib.import_module("torchvision.ops").deform_conv2d
+        operator = importlib.import_module("torchvision.ops").deform_conv2d
         x, offset, mask, weight = (torch.zeros(1, n, 3, 3, device=device) for n in (1, 18, 9, 1))
-        kernel(x, offset, weight, padding=(1, 1), mask=mask)
+        deform_conv_torchvision(x, offset, mask, weight, torch.zeros(1, device=device))
     except (ImportError, OSError, RuntimeError):
         return None
+    return deform_conv_torchvision
+
+
+def _triton_kernel() -> DeformConv | None:
+    """Our own kernel, where Triton is installed; for inference only."""
+    try:
+        module = importlib.import_module("napari_xfusion.core.model.deform_triton")
+    except (ImportError, OSError, RuntimeError):
+        return None
+    kernel: DeformConv = module.deform_conv_triton
     return kernel
 
 
