@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -161,7 +162,8 @@ class NetworkStream:
         for tile in tiles:
             if stop.is_set():
                 return None
-            out = self._combine(windows, tile, len(tiles))
+            with exact_float32():
+                out = self._combine(windows, tile, len(tiles))
             kept, place = tile.inner.seen_from(tile.outer), tile.inner.seen_from(area)
             place.cut(images, SCALE)[:] = kept.cut(_array(out.image[:, 0]), SCALE)
             place.cut(raw)[:] = kept.cut(_array(out.raw))
@@ -242,6 +244,12 @@ class NetworkStream:
             )
         self._side = max(16, side // 8 * 4)
         self.notes += (f"memory ran out; frames go on in tiles of {self._side} LR pixels",)
+
+
+def exact_float32() -> AbstractContextManager[None]:
+    """Convolutions in the float32 that was asked for: on newer GPUs torch would cut it to 10 bits (TF32)."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return flags
 
 
 def source_of(role: Role, window: Window) -> Source:
