@@ -139,3 +139,26 @@ def test_neighbouring_windows_read_each_frame_once():
     for target in range(30):
         pair.window(target)
     assert reads == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("value", [0, 1, 5], ids=["black", "constant", "saturated"])
+def test_an_hr_frame_that_shows_nothing_is_left_out_of_the_match(value):
+    lr, hr, times = two_cameras(moving_discs(), 4)
+    plan = make_plan(hr_times=times)
+    expected = pair_stacks(stack(lr), stack(hr), plan).grey
+    hr = hr.copy()
+    hr[1] = value
+    grey = pair_stacks(stack(lr), stack(hr), plan).grey
+    assert any("1 of 4 HR frames" in note for note in grey.notes)
+    assert grey.correlation == pytest.approx(expected.correlation, abs=0.01)
+    # The same camera value of LR stands for the same camera value of HR as before.
+    for camera in (0.3, 0.7):
+        value_of = [g.hr.zero + g.hr.span * (camera - g.lr.zero) / g.lr.span for g in (grey, expected)]
+        assert value_of[0] == pytest.approx(value_of[1], abs=0.01)
+
+
+def test_grey_none_takes_single_infinite_pixels_as_bad_and_not_as_out_of_range():
+    lr, hr, times = two_cameras(moving_discs(), 4)
+    lr[0, 3, 3], hr[0, 3, 3] = np.inf, np.nan
+    pair = pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times, grey="none"))
+    assert np.isfinite(pair.lr_frame(0)).all()

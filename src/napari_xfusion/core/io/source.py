@@ -23,7 +23,7 @@ GREY_DTYPES = frozenset(("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"))
 """uint8/16/32, int8/16/32, float16/32/64, as kind and bytes."""
 MOST_DECODED = 1 << 30
 """Bytes of the largest frame that a header may claim where the size of the file does not vouch for it."""
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 
 
 class FileBytes:
