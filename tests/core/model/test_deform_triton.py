@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from napari_xfusion.core.model import deform
-from napari_xfusion.core.model.deform import DeformPack, deform_conv_by_taps, modulated_deform_conv
+from napari_xfusion.core.model.deform import DeformPack, deform_conv_plain, modulated_deform_conv
 from tests.core.model.test_deform import random_case
 
 CASES = {
@@ -57,7 +57,7 @@ def make_case(name, dtype):
 
 def exact(case):
     """By taps on the CPU, with float64 sums."""
-    return deform_conv_by_taps(*(t.cpu().double() for t in case))
+    return deform_conv_plain(*(t.cpu().double() for t in case))
 
 
 def error(got, case):
@@ -101,7 +101,7 @@ def interpreted():
 
 @needs_triton
 @pytest.mark.parametrize(("name", "dtype"), INTERPRETED)
-def test_the_interpreted_kernel_is_by_taps(interpreted, name, dtype):
+def test_the_interpreted_kernel_is_plain_torch(interpreted, name, dtype):
     assert interpreted[f"{name} {dtype}"] < ROUNDING[dtype]
 
 
@@ -133,30 +133,30 @@ def test_kernels_that_fail_or_are_wrong_are_left_out():
         raise KeyError("no such GPU")  # a class that nobody expects
 
     def ignores_masks(x, offset, mask, weight, bias):
-        return deform_conv_by_taps(x, offset, mask.new_ones(mask.shape), weight, bias)
+        return deform_conv_plain(x, offset, mask.new_ones(mask.shape), weight, bias)
 
     def gives_nan(*tensors):
-        return deform_conv_by_taps(*tensors) * float("nan")
+        return deform_conv_plain(*tensors) * float("nan")
 
     def rounds(*tensors):
-        return deform_conv_by_taps(*(t.double() for t in tensors)).float()
+        return deform_conv_plain(*(t.double() for t in tensors)).float()
 
     able = [kernel for kernel in (fails, ignores_masks, gives_nan, rounds) if deform._agrees(kernel, case)]
     assert able == [rounds]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_by_taps_itself_agrees_in_every_precision(dtype):
+def test_plain_torch_itself_agrees_in_every_precision(dtype):
     """So the tolerance is no narrower than a precision's own rounding."""
     case = deform._example(torch.device("cpu"), dtype, 16, 4)
-    assert deform._agrees(deform_conv_by_taps, case)
-    assert deform._seconds(deform_conv_by_taps, case) > 0
+    assert deform._agrees(deform_conv_plain, case)
+    assert deform._seconds(deform_conv_plain, case) > 0
 
 
-@pytest.mark.parametrize(("sign", "taken"), [(1, "at_once"), (-1, "deform_conv_by_taps")])
+@pytest.mark.parametrize(("sign", "taken"), [(1, "at_once"), (-1, "deform_conv_plain")])
 def test_the_quickest_is_taken_of_those_that_agree(monkeypatch, sign, taken):
     kind = torch.device("cpu"), torch.float32, 8, 2
-    kept = sign * deform_conv_by_taps(*deform._example(*kind))
+    kept = sign * deform_conv_plain(*deform._example(*kind))
 
     def at_once(*_):
         return kept
@@ -170,10 +170,10 @@ def test_the_quickest_is_taken_of_those_that_agree(monkeypatch, sign, taken):
 @needs_gpu
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("find", ["by taps", "torchvision", "triton", "the door"])
-def test_every_implementation_on_a_gpu_is_by_taps_on_the_cpu(name, dtype, find):
+@pytest.mark.parametrize("find", ["plain torch", "torchvision", "triton", "the door"])
+def test_every_implementation_on_a_gpu_is_plain_torch_on_the_cpu(name, dtype, find):
     kernel = {
-        "by taps": lambda: deform_conv_by_taps,
+        "plain torch": lambda: deform_conv_plain,
         "torchvision": lambda: deform._torchvision_kernel(torch.device("cuda")),
         "triton": deform._triton_kernel,
         "the door": lambda: modulated_deform_conv,
@@ -184,7 +184,7 @@ def test_every_implementation_on_a_gpu_is_by_taps_on_the_cpu(name, dtype, find):
     with torch.inference_mode():
         got = kernel(*case)
     assert got.dtype == case[0].dtype
-    # by taps adds its nine taps in the input's precision
+    # plain torch adds its nine taps in the input's precision
     assert error(got, case) < 4 * ROUNDING[dtype]
 
 

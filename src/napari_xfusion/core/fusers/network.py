@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.tiles import HALO, SCALE, Grid, Rect, Tile, cut_tiles, side_that_fits
 from napari_xfusion.core.model.cards import Card, Variant, find_model
 from napari_xfusion.core.model.edvr_stf import EDVRSTF
@@ -117,6 +118,9 @@ class NetworkStream:
         self.network: Network = fuser.loaded.network
         self.grid = Grid.of(pair.geometry)
         self.notes = card_notes(fuser.loaded.card, pair)
+        self._open = ExitStack()
+        if fuser.device.type == "cpu":
+            self._open.enter_context(kept_buffers())
         self._encoded: OrderedDict[tuple[Source, Tile], Encoded] = OrderedDict()
         self._side = fuser.tile
         if self._side is None:
@@ -138,6 +142,7 @@ class NetworkStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._free()
+        self._open.close()
 
     def _fuse_batch(self, batch: list[int], stop: Token, region: Region | None) -> list[FusedFrame] | None:
         """The frames of ``batch``, in smaller tiles where memory runs out; None when stopped."""
