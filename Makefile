@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Both set up .venv from this project's own files first.
+# Two commands: `make demo` and `make test`, and `make soak` for the long runs. All set up .venv from this project's own files first.
 #
 # PYTHON       the Python to use (3.11 or newer; found by itself)
 # TORCH_INDEX  an index with another build of torch, such as the much smaller one for machines
@@ -8,13 +8,16 @@ TORCH = torch==2.13.0
 VENV = .venv
 RUN = $(VENV)/bin/
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint soak clean
 
 demo: $(VENV)/ready
 	$(RUN)napari-xfusion demo -o demo
 
 test: lint
-	$(RUN)python -m pytest -n auto -q
+	$(RUN)python -m pytest -n auto -q -m "not slow and not soak"
+
+soak: $(VENV)/ready-dev
+	$(RUN)python -m pytest -m "slow or soak"
 
 lint: $(VENV)/ready-dev
 	$(RUN)ruff format --check .

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from napari_xfusion.core.types import Image, Stack
 
@@ -79,5 +78,7 @@ def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:
         return frame, 0
     if count == frame.size:
         return np.zeros_like(frame), count
+    from scipy.ndimage import distance_transform_edt  # noqa: PLC0415 - slow to import, and seldom needed
+
     nearest = distance_transform_edt(invalid, return_distances=False, return_indices=True)
     return frame[tuple(nearest)], count

@@ -291,3 +291,15 @@ def test_the_gpu_gives_what_the_cpu_gives():
 
 def replace_network(weights: Loaded, device: torch.device) -> Loaded:
     return weights._replace(network=weights.network.to(device))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_500_frames():
+    """Resident memory after 500 targets is that after 100, to within a few frames' features."""
+    psutil = pytest.importorskip("psutil")
+    film = np.concatenate([moving_discs(25, (32, 32))] * 20)
+    resident = {}
+    with NetworkFuser("edvr-stf", loaded(), CPU).open(make_pair(film, step=10)) as stream:
+        for frame in stream.fuse(range(500), threading.Event()):
+            resident[frame.index] = psutil.Process().memory_info().rss
+    assert resident[499] - resident[99] < 10e6

@@ -8,7 +8,7 @@ of a full-size network on two cores. So it is told to keep them, and to give eve
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
@@ -20,16 +20,19 @@ KEEPING = {TRIM_THRESHOLD: 2**31 - 1, MMAP_MAX: 0}
 @contextmanager
 def kept_buffers() -> Iterator[None]:
     """Keep freed buffers for the next ones while this lasts; does nothing without the GNU C library."""
+    settle(KEEPING)
+    try:
+        yield
+    finally:
+        settle(USUAL)
+
+
+def settle(settings: Mapping[int, int]) -> None:
+    """Tell the GNU C library how to treat freed buffers; those of now go back to the system."""
     try:
         library = ctypes.CDLL("libc.so.6")
     except OSError:  # macOS, Windows, other C libraries
-        yield
         return
-    try:
-        for setting, value in KEEPING.items():
-            library.mallopt(setting, value)
-        yield
-    finally:
-        for setting, value in USUAL.items():
-            library.mallopt(setting, value)
-        library.malloc_trim(0)
+    for setting, value in settings.items():
+        library.mallopt(setting, value)
+    library.malloc_trim(0)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import vq
 
 from napari_xfusion.core.types import Image
 
@@ -57,16 +56,23 @@ def cluster_pixels(series: Sequence[Image], count: int, *, smooth: int = 1) -> C
     smoothed = [cv2.blur(frame, window, borderType=cv2.BORDER_REPLICATE) for frame in series]
     points = np.stack([frame.ravel() for frame in smoothed], axis=1, dtype=np.float32)
     centres = _fit_centres(points[:: max(1, len(points) // SAMPLE)], count)
-    labels = vq(points, centres)[0]
+    labels = nearest(points, centres)
     sizes = np.bincount(labels, minlength=len(centres)).astype(np.float64)
     return Clusters(labels.reshape(series[0].shape), sizes)
+
+
+def nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int_]:
+    """Number of the centre (k, d) nearest to each point (n, d), (n,)."""
+    # |p - c|^2 less |p|^2, which is the same for all centres.
+    labels: NDArray[np.int_] = np.argmin((centres**2).sum(axis=1) - 2 * points @ centres.T, axis=1)
+    return labels
 
 
 def _fit_centres(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Lloyd's iterations from k-means++ seeds; ``points`` (n, d) to centres (k, d), k <= count."""
     centres = _seed_centres(points, count, np.random.default_rng(0))
     for _ in range(ITERATIONS):
-        labels = vq(points, centres)[0]
+        labels = nearest(points, centres)
         sizes = np.bincount(labels, minlength=len(centres))
         filled = sizes > 0
         for d in range(points.shape[1]):
