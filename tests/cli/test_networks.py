@@ -96,6 +96,20 @@ def test_models_that_cannot_be_used_are_told(method, model_file, said, model, fi
     assert not output.exists()
 
 
+def test_attention_has_a_place_before_anything_is_computed(model, films, tmp_path, capsys):
+    output, nowhere = tmp_path / "fused.tif", tmp_path / "nowhere" / "a.csv"
+    command = ["fuse", *films, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
+    assert main([*command, "--attention", str(nowhere)]) == 1
+    assert "make it first" in capsys.readouterr().err
+    assert not output.exists()
+    nowhere.parent.mkdir()
+    nowhere.mkdir()
+    assert main([*command, "--attention", str(nowhere)]) == 1
+    assert "the film is done" in capsys.readouterr().err
+    assert main([*command, "--attention", str(tmp_path / "a.csv")]) == 0
+    assert (tmp_path / "a.csv").exists()
+
+
 def test_attention_of_a_method_that_has_none_is_told(films, tmp_path, capsys):
     assert main(["fuse", *films, "-o", str(tmp_path / "f.tif"), "--attention", str(tmp_path / "a.csv")]) == 1
     assert "--method edvr-stf" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def fuse_files(
             for sink in reversed(sinks):  # the fused film last: where it stands, all stands
                 sink.commit(record)
             if attention is not None:
-                write_attention(Path(attention), read_frames(output), pair.hr_times.tolist())
+                _write_attention(Path(attention), output, pair)
     seconds = perf_counter() - began
     return Outcome(Path(output), len(done), len(spec.frames), resumed, seconds, tuple(said))
 
@@ -142,11 +142,28 @@ def _in_units(frames: Iterator[FusedFrame], units: Affine) -> Iterator[FusedFram
         yield replace(frame, image=units.from_grey(frame.image), std=std)
 
 
+def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
+    """The scores of all frames, those of earlier runs too, from the record of ``output``."""
+    try:
+        write_attention(path, read_frames(output), pair.hr_times.tolist())
+    except OSError as error:
+        raise OutputError(
+            path,
+            expected="a place to write",
+            found=error.strerror or str(error),
+            do="run the same again with another --attention: the film is done and stays",
+        ) from error
+
+
 def _check_outputs(pair: Pair, outputs: Sequence[Path | str]) -> None:
-    """Raise OutputError when an output would replace another film of the run."""
+    """Raise OutputError when an output has no folder, or would replace another film of the run."""
     taken = {Path(film.source).resolve(): "an input" for film in (pair.lr, pair.hr)}
     for path in outputs:
         place = Path(path).resolve()
+        if not place.parent.is_dir():
+            raise OutputError(
+                path, expected="a folder to write into", found="none of that name", do="make it first"
+            )
         if place in taken:
             raise OutputError(
                 path, expected="a name of its own", found=f"{taken[place]} of this run", do="choose another"

@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 class Clusters:
     """A partition of the LR pixels into k groups."""
 
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int_]
     """(h, w), 0..k-1."""
     sizes: Values
     """(k,) pixels in each group; some may be empty."""
@@ -58,7 +58,7 @@ def cluster_pixels(series: Sequence[Image], count: int, *, smooth: int = 1) -> C
     centres = _fit_centres(points[:: max(1, len(points) // SAMPLE)], count)
     labels = nearest(points, centres)
     sizes = np.bincount(labels, minlength=len(centres)).astype(np.float64)
-    return Clusters(labels.reshape(series[0].shape), sizes)
+    return Clusters(labels.reshape(-1, series[0].shape[1]), sizes)
 
 
 def nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int_]:
