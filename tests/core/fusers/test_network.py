@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_xfusion.core.fusers.network import NetworkFuser, card_notes, find_device, load_fuser
+from napari_xfusion.core.fusers.network import (
+    NetworkFuser,
+    card_notes,
+    find_device,
+    load_fuser,
+    precision_notes,
+)
 from napari_xfusion.core.fusers.tiles import Grid
 from napari_xfusion.core.model.build import edvr, edvr_stf
 from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, Trained
@@ -270,6 +276,21 @@ def test_lower_precisions_are_near_float32(precision, tmp_path):
     spread = exact[0].image.std()
     assert low[0].image.dtype == np.float32
     assert np.sqrt(np.mean((low[0].image - exact[0].image) ** 2)) < 0.1 * spread
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "capability", "said"),
+    [
+        pytest.param("cpu", "float32", "AVX2", False, id="float32 is native everywhere"),
+        pytest.param("cpu", "bfloat16", "AVX2", True, id="bfloat16 without AVX-512"),
+        pytest.param("cpu", "bfloat16", "AVX512", False, id="bfloat16 with AVX-512"),
+        pytest.param("cpu", "float16", "AVX512", True, id="float16 on a CPU"),
+        pytest.param("cuda", "float16", "AVX2", False, id="float16 on a GPU"),
+    ],
+)
+def test_a_precision_that_slows_down_is_said(device, precision, capability, said, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert bool(precision_notes(torch.device(device), precision)) == said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an NVIDIA GPU")

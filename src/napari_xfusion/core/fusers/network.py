@@ -117,7 +117,7 @@ class NetworkStream:
         self.pair, self.fuser = pair, fuser
         self.network: Network = fuser.loaded.network
         self.grid = Grid.of(pair.geometry)
-        self.notes = card_notes(fuser.loaded.card, pair)
+        self.notes = card_notes(fuser.loaded.card, pair) + precision_notes(fuser.device, fuser.precision)
         self._open = ExitStack()
         if fuser.device.type == "cpu":
             self._open.enter_context(kept_buffers())
@@ -287,6 +287,14 @@ def card_notes(card: Card, pair: Pair) -> tuple[str, ...]:
     if card.grey != pair.grey.rule:
         notes.append(f"the model was trained on grey values by {card.grey}, this run has {pair.grey.rule}")
     return tuple(notes)
+
+
+def precision_notes(device: torch.device, precision: str) -> tuple[str, ...]:
+    """A sentence where a lower precision makes a run slower instead of faster."""
+    without_bfloat16 = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    if device.type == "cpu" and (precision == "float16" or (precision == "bfloat16" and without_bfloat16)):
+        return (f"this processor emulates {precision}: float32 is faster",)
+    return ()
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
