@@ -193,14 +193,11 @@ class NetworkStream:
 
     def _combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
         """The network's answer for one tile of the windows' targets."""
-        frames = [
-            stack_frames([self._encode(source_of(role, window), tile) for window in windows])
-            for role in self.network.inputs
-        ]
+        sources = [[source_of(role, window) for window in windows] for role in self.network.inputs]
         # Two uses of an LR frame lie at most 2s + 1 others apart; the windows' own must stay anyway.
-        keep = 2 * self.pair.separation + 1 + len(windows) + 2
-        while len(self._encoded) > keep * tiles:
-            self._encoded.popitem(last=False)
+        keep = (2 * self.pair.separation + len(windows) + 2) * tiles
+        self._make_room({(source, tile) for same_role in sources for source in same_role}, keep)
+        frames = [stack_frames([self._encode(source, tile) for source in same_role]) for same_role in sources]
         references = [self._tensor(self.grid.lr(window.lr[1]), tile.outer) for window in windows]
         return self.network.combine(frames, self.network.base(torch.cat(references)))
 
@@ -214,8 +211,15 @@ class NetworkStream:
             else:
                 image = self._tensor(self.grid.hr(self.pair.hr_frame(source.number)), tile.outer, SCALE)
                 self._encoded[key] = cast("EDVRSTF", self.network).encode_hr(image)
-        self._encoded.move_to_end(key)
         return self._encoded[key]
+
+    def _make_room(self, wanted: set[tuple[Source, Tile]], keep: int) -> None:
+        """Drop what was used longest ago, so that ``keep`` are kept when all that is ``wanted`` is there."""
+        for key in wanted & self._encoded.keys():
+            self._encoded.move_to_end(key)
+        fresh = len(wanted - self._encoded.keys())
+        while len(self._encoded) + fresh > max(keep, len(wanted)):
+            self._encoded.popitem(last=False)
 
     def _tensor(self, image: Image, place: Rect, scale: int = 1) -> Tensor:
         """A part of an image as (1, 1, h, w) on the device."""

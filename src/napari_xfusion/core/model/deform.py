@@ -57,7 +57,8 @@ def deform_conv_plain(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, b
     row = _centres(h, x.device).view(h, 1) + (tap // 3 - 1) * (2 / h)
     column = _centres(w, x.device) + (tap % 3 - 1) * (2 / w)
     rows = max(1, STRIP // w)
-    out = x.new_empty((B, O, h, w))
+    out = torch.empty((B, O, h, w), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    pixels = out.permute(0, 2, 3, 1)
     for b, top in itertools.product(range(B), range(0, h, rows)):
         strip = slice(top, top + rows)
         y = torch.add(row[:, strip], offset[b, :, :, 0, strip].float(), alpha=2 / h)
@@ -66,7 +67,7 @@ def deform_conv_plain(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, b
         seen = functional.grid_sample(image[b], grid, padding_mode="zeros", align_corners=False)
         seen = seen * mask[b, :, :, strip].reshape(G, 1, -1, w)
         seen = seen.to(weight.dtype).view(C * TAPS, -1)
-        out[b, :, strip] = torch.addmm(bias[:, None], kernel, seen).view(O, -1, w)
+        pixels[b, strip] = torch.addmm(bias, seen.t(), kernel.t()).view(-1, w, O)
     return out
 
 
