@@ -63,8 +63,9 @@ def cluster_pixels(series: Sequence[Image], count: int, *, smooth: int = 1) -> C
 
 def nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int_]:
     """Number of the centre (k, d) nearest to each point (n, d), (n,)."""
-    # |p - c|^2 less |p|^2, which is the same for all centres.
-    labels: NDArray[np.int_] = np.argmin((centres**2).sum(axis=1) - 2 * points @ centres.T, axis=1)
+    from scipy.cluster.vq import vq  # noqa: PLC0415 - slow to import, and other methods do without
+
+    labels: NDArray[np.int_] = vq(points, centres)[0]
     return labels
 
 
