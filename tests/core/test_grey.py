@@ -24,12 +24,20 @@ def test_map_there_and_back():
     np.testing.assert_allclose(scale.from_grey(scale.to_grey(camera)), camera, rtol=1e-6)
 
 
-def test_percentiles_are_numpys():
-    film = np.random.default_rng(0).integers(0, 4000, (5, 40, 40)).astype(np.uint16)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "int16", "int32", "float32", "float64", ">u2"])
+def test_percentiles_are_numpys(dtype):
+    film = np.random.default_rng(0).normal(60, 12, (5, 40, 40)).astype(dtype)
     scale, notes = percentile_map(stack(film))
     low, high = np.percentile(film, (0.35, 99.65))
     assert (scale.zero, scale.span) == pytest.approx((low, high - low))
     assert notes == ()
+
+
+def test_of_a_long_float_film_enough_pixels_are_looked_at():
+    film = np.random.default_rng(0).normal(size=(16, 600, 600)).astype(np.float32)
+    scale, _ = percentile_map(stack(film))
+    low, high = np.percentile(film, (0.35, 99.65))
+    assert (scale.zero, scale.span) == pytest.approx((low, high - low), rel=0.005)
 
 
 @pytest.mark.parametrize(

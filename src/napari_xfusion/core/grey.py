@@ -14,6 +14,8 @@ PERCENTILES = (0.35, 99.65)
 """What becomes 0 and 1 (paper, D4)."""
 SAMPLE = 16
 """Frames looked at for the percentiles, evenly spaced over the film."""
+MOST_VALUES = 2**22
+"""Pixels looked at where values cannot be counted one by one."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +49,52 @@ def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[s
 
     A constant film gets span 1, so that the map stays invertible.
     """
-    sample = np.stack([stack.frame(i) for i in sample_frames(len(stack), at_most)])
-    values = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample.ravel()
+    values, counts, invalid = _distribution(stack, sample_frames(len(stack), at_most))
     if not values.size:
-        return Affine(0.0, 1.0), (f"{stack.source}: no finite value in {len(sample)} sampled frames",)
-    low, high = (float(v) for v in np.percentile(values, PERCENTILES))
+        return Affine(0.0, 1.0), (f"{stack.source}: no finite value in the sampled frames",)
+    low, high = _percentiles(values, counts)
     notes = []
-    if values.size < sample.size:
-        share = 1 - values.size / sample.size
+    if invalid:
+        share = invalid / (invalid + counts.sum())
         notes.append(f"{stack.source}: {share:.2%} of the sampled pixels are NaN or infinite; filled in")
     if not high > low:
         notes.append(f"{stack.source}: constant at {low:g} in the sampled frames")
         return Affine(low, 1.0), tuple(notes)
-    share = float(np.mean(values == values.max()))
+    share = counts[values == values[-1]].sum() / counts.sum()
     if share > 0.01:
-        notes.append(f"{stack.source}: {share:.1%} of the pixels share the highest value, {values.max():g}")
+        notes.append(f"{stack.source}: {share:.1%} of the pixels share the highest value, {values[-1]:g}")
     return Affine(low, high - low), tuple(notes)
+
+
+def _distribution(stack: Stack, frames: list[int]) -> tuple[NDArray[Any], NDArray[np.int64], int]:
+    """Ascending values, how often each occurs, and the number of pixels that are NaN or infinite.
+
+    Whole numbers of up to 16 bits are counted one by one. Of others every k-th pixel is looked at, such
+    that all of them fit into memory whatever the film's length.
+    """
+    if stack.dtype.kind in "ui" and stack.dtype.itemsize <= 2:
+        ends = np.iinfo(stack.dtype)
+        counts = np.zeros(ends.max - ends.min + 1, np.int64)
+        for i in frames:
+            counts += np.bincount(stack.frame(i).ravel().astype(np.int64) - ends.min, minlength=len(counts))
+        found = np.flatnonzero(counts)
+        return found + ends.min, counts[found], 0
+    every = max(1, len(frames) * stack.shape[1] * stack.shape[2] // MOST_VALUES)
+    values = np.concatenate([stack.frame(i).ravel()[::every] for i in frames])
+    finite = np.sort(values[np.isfinite(values)])
+    return finite, np.ones(len(finite), np.int64), len(values) - len(finite)
+
+
+def _percentiles(values: NDArray[Any], counts: NDArray[np.int64]) -> tuple[float, float]:
+    """PERCENTILES of ascending values, linear between neighbours as in ``np.percentile``."""
+    ranks = np.cumsum(counts)
+    position = np.array(PERCENTILES) / 100 * (ranks[-1] - 1)
+    below, above = (
+        values[np.searchsorted(ranks, edge(position), side="right")].astype(np.float64)
+        for edge in (np.floor, np.ceil)
+    )
+    low, high = below + (position - np.floor(position)) * (above - below)
+    return float(low), float(high)
 
 
 def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:

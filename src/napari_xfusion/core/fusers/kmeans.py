@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 class Clusters:
     """A partition of the LR pixels into k groups."""
 
-    labels: NDArray[np.int_]
+    labels: NDArray[np.int32]
     """(h, w), 0..k-1."""
     sizes: Values
     """(k,) pixels in each group; some may be empty."""
@@ -61,11 +61,11 @@ def cluster_pixels(series: Sequence[Image], count: int, *, smooth: int = 1) -> C
     return Clusters(labels.reshape(-1, series[0].shape[1]), sizes)
 
 
-def nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int_]:
+def nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int32]:
     """Number of the centre (k, d) nearest to each point (n, d), (n,)."""
     from scipy.cluster.vq import vq  # noqa: PLC0415 - slow to import, and other methods do without
 
-    labels: NDArray[np.int_] = vq(points, centres)[0]
+    labels, _ = vq(points, centres)
     return labels
 
 
