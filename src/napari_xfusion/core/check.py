@@ -13,16 +13,24 @@ from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError
 
 SECONDS_PER_MEGAPIXEL: dict[Method, float] = {
-    "bicubic": 0.006,
-    "backprojection": 0.01,
-    "flow": 0.3,
-    "bayesian": 0.05,
-    "bayesian-paper": 0.05,
+    "bicubic": 0.009,
+    "backprojection": 0.011,
+    "flow": 0.28,
+    "bayesian": 0.034,
+    "bayesian-paper": 0.034,
+    "edvr-stf": 30.0,
 }
-"""Per fused frame and million HR pixels on two cores, reading and writing included (benchmarks/speed.py)."""
-WORKING_IMAGES = 24
-"""HR images in float32 that a run holds at its peak (benchmarks/memory.py)."""
-BASE_MB = 170
+"""Per fused frame and million HR pixels on two cores, reading and writing included (benchmarks/speed.py,
+network.py; full-size networks)."""
+WORKING_IMAGES: dict[Method, int] = {
+    "flow": 32,
+    "bayesian": 32,
+    "bayesian-paper": 32,
+    "edvr-stf": 600,
+    "edvr": 600,
+}
+"""HR images in float32 that a run holds at its peak, 18 if not said (benchmarks/memory.py, network.py)."""
+BASE_MB = 80
 """What the program itself takes."""
 
 
@@ -86,6 +94,6 @@ def _estimate(plan: Plan, pair: Pair) -> dict[str, Any]:
     return {
         "method": plan.method,
         "seconds": None if per_megapixel is None else round(targets * pixels / 1e6 * per_megapixel, 1),
-        "memory_mb": round(BASE_MB + WORKING_IMAGES * pixels * 4 / 1e6),
+        "memory_mb": round(BASE_MB + WORKING_IMAGES.get(plan.method, 18) * pixels * 4 / 1e6),
         "output_mb": round(targets * pixels * itemsize / 1e6, 1),
     }
