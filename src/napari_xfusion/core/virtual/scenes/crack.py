@@ -42,7 +42,7 @@ class Branch:
 def crack(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     """A plate with grain and pores, and a crack with up to four branches that opens as it runs."""
     first = _branch(rng, shape, None)
-    branches = [first] + [_branch(rng, shape, first) for _ in range(rng.integers(0, 5))]
+    branches = [first] + [_branch(rng, shape, first) for _ in range(rng.integers(0, 6))]
     pattern, _ = texture(rng)
     plate, relief, left = rng.uniform(0.6, 2.0), rng.uniform(0.02, 0.12), rng.uniform(0, 0.6)
     fades = rng.uniform(0.3, 2.0) * shape[0]  # how far from the crack matter still moves aside
@@ -69,9 +69,11 @@ def _branch(rng: np.random.Generator, shape: tuple[int, int], mother: Branch | N
     """A path that strays; a branch leaves its mother's at an angle, and starts when her tip is there."""
     W = shape[1]
     x = np.arange(W, dtype=np.float32) - (W - 1) / 2
-    # A walk is as rough as fracture surfaces are, nearly: their roughness exponent is 0.8, its is 0.5.
-    walk = np.cumsum(rng.normal(0, 1, W) * (rng.random(W) < 0.2)) * rng.uniform(0.3, 1.5)
-    walk -= np.linspace(0, walk[-1], W) * rng.uniform(0.5, 1)
+    # Straight pieces that meet in kinks, as from grain to grain.
+    facet = int(rng.integers(3, 16))
+    tilts = np.repeat(rng.normal(0, rng.uniform(0.1, 0.9), W // facet + 1), facet)[:W]
+    walk = np.cumsum(tilts)
+    walk -= np.linspace(0, walk[-1], W)
     slope, speed = rng.normal(0, 0.25), draw_speed(rng)
     jumps = (rng.uniform(10, 80), rng.uniform(0, 1))
     opening = rng.uniform(1.5, 9)
@@ -79,7 +81,7 @@ def _branch(rng: np.random.Generator, shape: tuple[int, int], mother: Branch | N
         tip, level = rng.uniform(-0.3, 0.6) * W, rng.uniform(-0.3, 0.3) * shape[0]
         path = level + slope * x + walk
         return Branch(path.astype(np.float32), -float(W), tip, speed, jumps, opening, 2.0 * W)
-    start = rng.uniform(-0.5, 0.4) * W
+    start = float(np.clip(mother.tip - rng.uniform(-0.2, 0.7) * W, -0.6 * W, 0.45 * W))
     column = int(np.clip(start + W / 2, 0, W - 1))
     turn = rng.choice([-1, 1]) * rng.uniform(0.2, 1.0)
     path = mother.path[column] + turn * (x - x[column]) + walk - walk[column]

@@ -66,13 +66,13 @@ def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample
 def _grey(film: Image, rng: np.random.Generator) -> Image:
     """``film`` (T, H, W) on a range of grey values as a crop of a film has it, clipped to [0, 1].
 
-    A film's percentiles lie at 0 and 1 (D4), those of a small part of it between; some parts have hardly
-    any contrast.
+    A film's percentiles lie at 0 and 1 (D4), those of a small part of it between; what has hardly
+    any contrast keeps little.
     """
     low, high = np.percentile(film[:, ::2, ::2], (0.35, 99.65))
     contrast = rng.uniform(0.1, 1.0) ** 0.5
     black = rng.uniform(0, 1 - contrast)
-    scaled = (film - np.float32(low)) * np.float32(contrast / max(high - low, 1e-3)) + np.float32(black)
+    scaled = (film - np.float32(low)) * np.float32(contrast / max(high - low, 0.05)) + np.float32(black)
     grey: Image = np.clip(scaled, 0, 1)
     return grey
 

@@ -38,8 +38,8 @@ def spray(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
 def _droplets(rng: np.random.Generator, shape: tuple[int, int], jet: tuple[float, float, float]) -> _Drops:
     """They fly apart with the jet, fast ones and slow ones; ``jet`` is its level, radius and speed."""
     level, radius, speed = jet
-    n = int(rng.integers(10, 200))
-    r = np.clip(np.exp(rng.normal(np.log(rng.uniform(1.5, 5)), 0.5, n)), 0.8, 20)
+    n = int(np.exp(rng.uniform(np.log(20), np.log(300))))
+    r = np.clip(np.exp(rng.normal(np.log(rng.uniform(1.5, 6)), 0.5, n)), 0.8, 20)
     spread = rng.uniform(0.05, 0.5)
     x = rng.uniform(-0.6, 0.6, n) * shape[1]
     tilt = rng.normal(0, spread, n)
@@ -68,8 +68,8 @@ class _Drops:
 
 def bubbles(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     """Gas in a liquid: the small rise slowly and straight, the large quickly; at times a free surface."""
-    n = int(np.exp(rng.uniform(np.log(3), np.log(120))))
-    r = np.clip(np.exp(rng.normal(np.log(rng.uniform(3, 14)), 0.5, n)), 1.5, 45)
+    n = int(np.exp(rng.uniform(np.log(10), np.log(200))))
+    r = np.clip(np.exp(rng.normal(np.log(rng.uniform(3, 14)), 0.6, n)), 1.5, 45)
     rise = draw_speed(rng) * np.sqrt(r / r.max())
     x, y = rng.uniform(-0.6, 0.6, n) * shape[1], rng.uniform(-0.6, 0.6, n) * shape[0]
     drops = _Drops(rng, shape, (x, y, r, rng.normal(0, 0.1, n) * rise, -rise))

@@ -38,7 +38,7 @@ class Tool:
     """Pixels per frame by which the thread seems to move as it turns."""
 
     def half_width(self, side: Floats, y: Floats, t: float) -> Floats:
-        """Of the metal at height y (H, 1), on each ``side`` (-1 or 1) of the axis (1, W)."""
+        """Of the metal at height y (H, 1); ``side`` (1, W) goes from -1, left, to 1, right of the axis."""
         # The thread on one side stands half a turn above that on the other.
         turns = (y - self.rise * t) / self.pitch + 0.25 * side
         tooth = np.abs(2 * (turns - np.floor(turns)) - 1)
@@ -47,7 +47,7 @@ class Tool:
     def thickness(self, x: Floats, y: Floats, t: float) -> Floats:
         """Its chord (H, W), pixels: round, with the thread on its front and its back."""
         across = x - np.float32(self.x + self.drift * t)
-        half = self.half_width(np.sign(across), y, t).astype(np.float32)
+        half = self.half_width(np.clip(across / self.radius, -1, 1), y, t).astype(np.float32)
         chord = 2 * np.sqrt(np.maximum(half * half - across * across, 0))
         around = np.arcsin(np.clip(across / np.maximum(half, 1), -1, 1)) / np.float32(2 * np.pi)
         turns = (y - np.float32(self.rise * t)) * np.float32(1 / self.pitch)
@@ -79,7 +79,8 @@ class Sheets:
         """What they add (H, W) to the metal around a tool at the origin, about 1 at their edges."""
         up = y * np.float32(1 / self.squeeze)
         strength, kx, ky, drift = (np.float32(v) for v in self.wave)
-        phase = np.sqrt(x * x + up * up) * np.float32(1 / self.spacing) - np.float32(self.pace * t)
+        r2 = x * x + up * up
+        phase = np.sqrt(r2) * np.float32(1 / self.spacing) - np.float32(self.pace * t)
         if self.arms:
             phase = phase + np.arctan2(up, x) * np.float32(self.arms / (2 * np.pi))
         phase += strength * np.sin(kx * x + ky * y - drift * np.float32(t) + np.sin(ky * x - kx * y))
@@ -87,6 +88,7 @@ class Sheets:
         into = phase - sheet
         edge = np.minimum(into * np.float32(self.spacing / 1.5), 1)  # as a pixel sees it
         grey = self.greys[sheet.astype(np.int64) % len(self.greys)]
+        grey = grey * r2 / (r2 + np.float32(40**2))  # the whirl's middle is stirred until it is even
         grey = grey * (1 + np.float32(0.6) * np.sin(np.float32(2) * (ky * x + kx * y)))
         return np.asarray(grey * edge * np.exp(into * np.float32(-1 / self.fade)))
 
