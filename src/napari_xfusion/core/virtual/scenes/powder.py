@@ -47,14 +47,14 @@ class Track:
     def axis(self, s: Floats, t: float) -> Floats:
         """x of the keyhole's axis at relative depth s: steep in front, the tip trailing, like a J."""
         wave = 0.06 * self.width * s * np.sin(9 * s - 1.1 * self.pace * t + self.phase)
-        return np.asarray(self.laser(t) - self.lean * (0.2 * s + 0.8 * s**3) + wave)
+        return np.asarray(self.laser(t) - self.lean * s * (0.2 + 0.8 * s * s) + wave)
 
     def half_width(self, s: Floats, t: float) -> Floats:
         """Of the keyhole at relative depth s: a wide mouth, a waist, a bulb at the tip; bulges run down."""
         bulge = 1 + 0.15 * np.sin(14 * s - self.pace * t + self.phase)
-        bulb = 0.3 * np.exp(-(((s - 0.84) / 0.12) ** 2)) * (1 + 0.5 * np.sin(0.8 * self.pace * t))
+        bulb = 0.3 * np.exp(-(((s - 0.84) / 0.12) ** 2)) * (1 + 0.5 * float(np.sin(0.8 * self.pace * t)))
         mouth = 0.4 * np.exp(-s / 0.1)
-        tip = np.sqrt(np.clip(1 - s**6, 0, None))
+        tip = np.sqrt(np.clip(1 - (s * s * s) ** 2, 0, None))
         half: Floats = 0.5 * self.width * (mouth + (0.8 - 0.4 * s) * bulge + bulb) * tip
         return half
 
@@ -187,5 +187,5 @@ def _cavity(track: Track, x: Floats, below: Image, t: float) -> Image:
     s = np.clip(below / np.float32(track.depth_at(t)), 0, 1)
     half = np.maximum(track.half_width(s, t), np.float32(1e-3))
     # Its cross-section is squarer than a circle: a flat bright inside, and steep walls that give a rim.
-    inside = 1 - np.minimum(np.abs(x - track.axis(s, t)) / half, 1) ** 4
-    return np.asarray(2 * half * np.sqrt(inside), np.float32)
+    across = np.minimum(((x - track.axis(s, t)) / half) ** 2, 1)
+    return np.asarray(2 * half * np.sqrt(1 - across**2), np.float32)

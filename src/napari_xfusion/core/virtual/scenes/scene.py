@@ -94,7 +94,7 @@ def _flat(shape: tuple[int, int], rng: np.random.Generator) -> Image:
     """A beam that falls off to a side, stains on the scintillator, pixels that differ."""
     x, y = grid(shape)
     far = max(shape) * rng.uniform(1.0, 4.0)
-    x0, y0 = rng.uniform(-0.5, 0.5, 2) * shape[1::-1]
+    x0, y0 = (rng.uniform(-0.5, 0.5, 2) * shape[::-1]).tolist()
     beam = np.exp(-(((x - x0) ** 2 + (y - y0) ** 2) / far**2))
     few = rng.standard_normal((shape[0] // 8 + 2, shape[1] // 8 + 2), dtype=np.float32)
     stains = cv2.resize(few, shape[::-1], interpolation=cv2.INTER_CUBIC)

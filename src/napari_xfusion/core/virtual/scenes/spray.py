@@ -17,6 +17,7 @@ def spray(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     broken, grows = rng.uniform(-0.5, 0.8) * W, rng.uniform(20, 120)  # x where it breaks, and over how far
     length = 2 * np.pi / (radius * np.exp(rng.uniform(np.log(1.5), np.log(9.0), 4)))
     phase, strength = rng.uniform(0, 2 * np.pi, 4), rng.dirichlet(np.ones(4))
+    ripples = np.stack([strength, length, phase], 1).astype(np.float32)
     drops = _droplets(rng, shape, (level, radius, speed))
     attenuation = np.float32(np.exp(rng.uniform(np.log(0.3), np.log(2.0))) / (2 * radius + 10))
     x, y = grid(shape)
@@ -24,7 +25,7 @@ def spray(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     def depth(t: float) -> Image:
         along = x - np.float32(speed * t)
         swell = np.exp(np.minimum((x - broken) / np.float32(grows), 1.5))
-        waves = [a * np.sin(k * along + p) for a, k, p in zip(strength, length, phase, strict=True)]
+        waves = [a * np.sin(k * along + p) for a, k, p in ripples]
         half = radius * (1 + swell * sum(waves) - 0.5 * swell * swell)
         middle = level + 0.4 * radius * swell * (waves[0] - waves[-1])
         off = y - middle
@@ -75,7 +76,7 @@ def bubbles(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     drops = _Drops(rng, shape, (x, y, r, rng.normal(0, 0.1, n) * rise, -rise))
     pace, phase, sway = rng.uniform(0.02, 0.3, n), rng.uniform(0, 6, n), rng.uniform(0, 0.4, n) * r
     burst = np.where(rng.random(n) < 0.15, rng.uniform(-LONGEST, LONGEST, n), 2 * LONGEST)
-    deep = rng.uniform(1.2, 3.0) * 2 * r.max()  # of the liquid along the beam
+    deep = rng.uniform(1.2, 3.0) * 2 * float(r.max())  # of the liquid along the beam
     attenuation = np.float32(rng.uniform(0.5, 2.0) / deep)
     level = rng.uniform(-0.5, 0.2) * shape[0] if rng.random() < 0.3 else -float(shape[0])
     waves = rng.uniform(0.5, 6), rng.uniform(0.02, 0.15), draw_speed(rng)

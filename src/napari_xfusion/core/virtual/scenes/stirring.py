@@ -128,7 +128,7 @@ def _tool(rng: np.random.Generator, shape: tuple[int, int]) -> Tool:
         bottom=rng.uniform(-0.3, 0.7) * H,
         pitch=rng.uniform(8, 30),
         thread=rng.uniform(0.5, 4.0),
-        rise=draw_speed(rng) * rng.choice([-1, 1]) * 0.6,
+        rise=0.6 * draw_speed(rng) * float(rng.choice([-1, 1])),
     )
 
 
@@ -138,7 +138,7 @@ def _sheets(rng: np.random.Generator) -> Sheets:
         spacing=spacing,
         arms=arms,
         squeeze=rng.uniform(0.6, 2.5),
-        pace=draw_speed(rng) * rng.choice([-1, 1]) / spacing,
+        pace=draw_speed(rng) * float(rng.choice([-1, 1])) / spacing,
         fade=rng.uniform(0.15, 0.8),
         greys=rng.normal(0, 1, abs(arms) or 37).astype(np.float32),
         wave=(rng.uniform(0, 0.8), rng.uniform(-0.04, 0.04), rng.uniform(-0.04, 0.04), rng.normal(0, 0.1)),
