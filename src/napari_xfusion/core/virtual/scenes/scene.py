@@ -42,7 +42,7 @@ class Scene:
     """With _MARGIN more pixels on every side."""
     flat: Image
     """(H, W): what the detector sees without a sample, about 1."""
-    flicker: Depth
+    flicker: Callable[[float], float]
     """The beam at a time, about 1."""
     fringe: float
     """Strength of the phase contrast, square pixels."""
@@ -103,7 +103,7 @@ def _flat(shape: tuple[int, int], rng: np.random.Generator) -> Image:
     return flat.astype(np.float32)
 
 
-def _flicker(rng: np.random.Generator) -> Callable[[float], Any]:
+def _flicker(rng: np.random.Generator) -> Callable[[float], float]:
     """The beam flickers by up to 2 %: sines too quick to be followed from frame to frame, and a slow one."""
     pace = np.append(rng.uniform(1.0, 3.1, 3), 0.05)
     phase, strength = rng.uniform(0, 2 * np.pi, 4), rng.uniform(0, 0.01, 4)

@@ -17,7 +17,6 @@ SIZE = 384
 FINER = 1.5
 """Points per pixel: a tile is 256 pixels wide."""
 
-
 _FREQUENCIES = np.arange(SIZE // 2 + 1, dtype=np.float32) * np.float32(FINER / SIZE)
 """Per pixel, from 0 to the highest."""
 
@@ -25,8 +24,9 @@ _FREQUENCIES = np.arange(SIZE // 2 + 1, dtype=np.float32) * np.float32(FINER / S
 def fields(rng: np.random.Generator, grain: float, slope: float, stretch: float = 1.0) -> tuple[Image, Image]:
     """Two independent Gaussian fields (SIZE, SIZE), mean 0, standard deviation 1.
 
-    Structures are ``grain`` pixels and larger, their spectrum falling with frequency to the power -slope
-    (1: all scales alike; 3: clouds), ``stretch`` times longer along x than along y.
+    Frequencies are cut off at about 1 / ``grain`` per pixel; below, the spectrum falls with frequency to the
+    power -slope (1: all scales alike; 3: clouds). Structures are ``stretch`` times
+    longer along x than along y.
     """
     kx, ky = np.float32(stretch) * _FREQUENCIES[None, :], _FREQUENCIES[:, None]
     k2 = kx * kx + ky * ky
@@ -43,13 +43,14 @@ def fields(rng: np.random.Generator, grain: float, slope: float, stretch: float 
 def texture(rng: np.random.Generator) -> tuple[Image, Image]:
     """A texture of a random style, mean 0, standard deviation 1, and a smooth field beside it."""
     style = rng.choice(["clouds", "speckle", "patches", "creases", "spots"])
-    grain = float(np.exp(rng.uniform(np.log(0.7), np.log(4.0))))
+    grain = float(np.exp(rng.uniform(np.log(1.5), np.log(6.0))))
     slope = float(rng.uniform(1.6, 2.6) if style == "patches" else rng.uniform(0.6, 2.2))
     stretch = float(np.exp(abs(rng.normal(0, 0.5))))
     a, b = fields(rng, grain, slope, stretch)
     made = _styled(str(style), a, b, rng)
     fine = np.roll(a, (SIZE // 3, SIZE // 5), (0, 1)) * np.float32(rng.uniform(0, 0.4))
     made = made + fine  # no style is bare: all have some relief of their own
+    made = _as_a_pixel_sees(made)
     few = made[::4, ::4]  # enough for its mean and spread
     return (made - few.mean()) / few.std(), b
 
@@ -66,6 +67,13 @@ def _styled(style: str, a: Image, b: Image, rng: np.random.Generator) -> Image:
         sharp = np.float32(rng.uniform(2, 8))
         return np.asarray(np.clip((np.abs(a) - np.float32(1.5)) * sharp, 0, 1) * np.sign(a))
     return a
+
+
+def _as_a_pixel_sees(tile: Image) -> Image:
+    """The mean over about a pixel: finer detail would flicker from frame to frame as it moves."""
+    wider = np.pad(tile.astype(np.float32), 1, mode="wrap")
+    weights = np.array([0.25, 0.5, 0.25], np.float32)
+    return np.asarray(cv2.sepFilter2D(wider, -1, weights, weights)[1:-1, 1:-1])
 
 
 def look_up(tile: Image, x: Floats, y: Floats) -> Image:
