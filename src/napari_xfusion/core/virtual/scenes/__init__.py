@@ -1,0 +1,23 @@
+"""Moving synthetic radiographs to train fusion networks on: one file per kind of scene."""
+
+from napari_xfusion.core.virtual.scenes.carried import carried
+from napari_xfusion.core.virtual.scenes.crack import crack
+from napari_xfusion.core.virtual.scenes.nonsense import nonsense
+from napari_xfusion.core.virtual.scenes.powder import powder
+from napari_xfusion.core.virtual.scenes.sample import Sample, draw_sample
+from napari_xfusion.core.virtual.scenes.scene import Kind, Scene, make_scene
+from napari_xfusion.core.virtual.scenes.spray import bubbles, spray
+from napari_xfusion.core.virtual.scenes.stirring import stirring
+
+KINDS: dict[str, Kind] = {
+    "carried": carried,
+    "nonsense": nonsense,
+    "powder": powder,
+    "stirring": stirring,
+    "spray": spray,
+    "bubbles": bubbles,
+    "crack": crack,
+}
+"""Name and kind."""
+
+__all__ = ["KINDS", "Kind", "Sample", "Scene", "draw_sample", "make_scene"]
