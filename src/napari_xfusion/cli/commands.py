@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,6 +35,9 @@ from napari_xfusion.cli.terminal import (
     write_file,
 )
 from napari_xfusion.core.plan import DEFAULT_METHOD
+
+if TYPE_CHECKING:
+    from napari_xfusion.core.run import Outcome
 
 app = typer.Typer(
     add_completion=False,
@@ -155,11 +158,17 @@ def fuse(
             stop=stop,
             progress=progress,
         )
-    made = outcome.frames - outcome.resumed
+    _report_outcome(outcome, plan.method, as_json)
+    if not outcome.finished:
+        raise typer.Exit(130)
+
+
+def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
+    """What became of a run: one line or one object on stdout, and what was odd on stderr."""
     facts = {
         "output": str(outcome.output),
         "record": f"{outcome.output}.json",
-        "method": plan.method,
+        "method": method,
         "frames": outcome.frames,
         "total": outcome.total,
         "resumed": outcome.resumed,
@@ -169,15 +178,13 @@ def fuse(
     }
     say_notes(outcome.notes)
     if not outcome.finished:
-        kept = f"{outcome.frames} of {outcome.total} frames are kept"
-        report(as_json, facts, f"stopped: {kept}")
-        tell(f"stopped: {kept}; run the same command again to go on")
-        raise typer.Exit(130)
-    if made == 0:
-        text = f"nothing to do: {output} is already there, made with the same settings from the same films"
+        text = f"stopped: {outcome.frames} of {outcome.total} frames are kept"
+        tell(f"{text}; run the same command again to go on")
+    elif outcome.frames == outcome.resumed:
+        text = f"nothing to do: {outcome.output} is there, made with the same settings from the same films"
     else:
         before = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
-        text = f"{output}: {outcome.total} frames by {plan.method}{before}, {outcome.seconds:.1f} s"
+        text = f"{outcome.output}: {outcome.total} frames by {method}{before}, {outcome.seconds:.1f} s"
     report(as_json, facts, text)
 
 
