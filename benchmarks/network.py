@@ -28,6 +28,7 @@ from torch.nn import functional
 from napari_xfusion.core.fusers.heap import KEEPING, USUAL, settle
 from napari_xfusion.core.fusers.network import PRECISIONS, NetworkFuser
 from napari_xfusion.core.fusers.tiles import Grid
+from napari_xfusion.core.io import as_stack
 from napari_xfusion.core.model.blocks import act, enlarge
 from napari_xfusion.core.model.build import edvr_stf
 from napari_xfusion.core.model.cards import INPUTS, Card, Sizes
@@ -36,7 +37,6 @@ from napari_xfusion.core.model.edvr_stf import EDVRSTF
 from napari_xfusion.core.model.weights import Loaded
 from napari_xfusion.core.pairing import Pair, pair_stacks
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.types import Stack
 
 FULL = Sizes(channels=128, extract=5, reconstruct=40, groups=8)
 
@@ -128,11 +128,9 @@ def film_pair(frames: int, size: tuple[int, int], step: int) -> Pair:
     lr = film.reshape(len(film), size[0] // 4, 4, size[1] // 4, 4).mean((2, 4))
     times = sorted({*range(0, len(film), step), len(film) - 1})
 
-    def stack(array: np.ndarray, name: str) -> Stack:
-        times = np.arange(len(array), dtype=float)
-        return Stack(array.shape, array.dtype, array.__getitem__, lambda: "", name, times)
-
-    return pair_stacks(stack(lr, "lr"), stack(film[times], "hr"), make_plan(hr_times=tuple(times)))
+    return pair_stacks(
+        as_stack(lr, name="lr"), as_stack(film[times], name="hr"), make_plan(hr_times=tuple(times))
+    )
 
 
 def make_fuser(precision: str) -> NetworkFuser:

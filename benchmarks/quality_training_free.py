@@ -22,9 +22,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.grey import percentile_map
+from napari_xfusion.core.io import as_stack
 from napari_xfusion.core.pairing import pair_stacks
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.types import Stack
 
 Film = NDArray[np.float32]
 FRAMES, SHAPE = 41, (192, 256)
@@ -114,17 +114,11 @@ def make_film(name: str) -> Film:
     return np.asarray(frames, np.float32)
 
 
-def as_stack(film: Film, source: str) -> Stack:
-    """An array as a Stack."""
-    times = np.arange(len(film), dtype=np.float64)
-    return Stack(film.shape, film.dtype, lambda i: film[i], lambda: "", source, times)
-
-
 def measure(film: Film, step: int, lr_psnr: float | None, count: int) -> tuple[dict[str, float], float]:
     """PSNR by method, and the median seconds per frame of the slowest."""
     frames, h, w = len(film), film.shape[1] // 4, film.shape[2] // 4
     film = film[:, : 4 * h, : 4 * w]
-    grey, _ = percentile_map(as_stack(film, "truth"), frames)
+    grey, _ = percentile_map(as_stack(film, name="truth"), frames)
     lr = film.reshape(frames, h, 4, w, 4).mean(axis=(2, 4))
     if lr_psnr is not None:
         noise = np.random.default_rng(2).normal(0, grey.span * 10 ** (-lr_psnr / 20), lr.shape)
@@ -132,7 +126,9 @@ def measure(film: Film, step: int, lr_psnr: float | None, count: int) -> tuple[d
     times = sorted({*range(0, frames, step), frames - 1})
     unseen = [t for t in range(frames) if t not in times]
     targets = [unseen[i] for i in np.unique(np.linspace(0, len(unseen) - 1, count).round().astype(int))]
-    pair = pair_stacks(as_stack(lr, "LR"), as_stack(film[times], "HR"), make_plan(hr_times=tuple(times)))
+    pair = pair_stacks(
+        as_stack(lr, name="LR"), as_stack(film[times], name="HR"), make_plan(hr_times=tuple(times))
+    )
     psnr, seconds = {}, 0.0
     for name, fuser in TRAINING_FREE.items():
         values, spent = [], []

@@ -57,15 +57,12 @@ def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
 
 
 def _film(film: Stack) -> dict[str, Any]:
-    interval = None
-    if film.time_unit == "s" and len(film) > 1:
-        interval = float(np.diff(film.times).mean())
     return {
         "source": film.source,
         "frames": len(film),
         "size": list(film.shape[1:]),
         "dtype": str(film.dtype),
-        "frame_interval_s": interval,
+        "frame_interval_s": film.frame_interval,
         "pixel_size_um": film.pixel_size,
     }
 

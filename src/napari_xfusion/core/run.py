@@ -25,7 +25,7 @@ from napari_xfusion.core.io import OutputSpec, as_stack, open_sink
 from napari_xfusion.core.io.record import read_frames
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.types import FusedFrame, Region, Stack, Token
+from napari_xfusion.core.types import FusedFrame, Region, Token
 from napari_xfusion.errors import OutputError
 
 Progress = Callable[[int, int], None]
@@ -204,16 +204,10 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[st
         dtype=pair.hr.dtype if plan.dtype == "hr" else np.dtype(np.float32),
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         pixel_size=pair.hr.pixel_size,
-        frame_interval=_frame_interval(pair.lr),
+        frame_interval=pair.lr.frame_interval,
         hr_times=tuple(pair.hr_times.tolist()),
     )
     return spec, resolved
-
-
-def _frame_interval(film: Stack) -> float | None:
-    if film.time_unit != "s" or len(film) < 2:
-        return None
-    return float(film.times[-1] - film.times[0]) / (len(film) - 1)
 
 
 def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:

@@ -50,6 +50,13 @@ class Stack:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def frame_interval(self) -> float | None:
+        """Mean seconds from one frame to the next, where the film knows its times in seconds."""
+        if self.time_unit != "s" or len(self) < 2:
+            return None
+        return float(self.times[-1] - self.times[0]) / (len(self) - 1)
+
     def frame(self, i: int) -> NDArray[Any]:
         """Frame ``i`` as stored, (H, W); raises InputError outside 0..T-1."""
         if not 0 <= i < len(self):

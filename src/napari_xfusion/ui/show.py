@@ -54,11 +54,10 @@ def _layer(name: str, film: Stack, pixel: float, coarseness: float) -> Layer:
     side = pixel * coarseness
     # Whole numbers are pixel centres in napari: coarse pixels begin at the same edge, not the same centre.
     shift = pixel * (coarseness - 1) / 2
-    interval = float(np.diff(film.times).mean()) if len(film) > 1 else 1.0
     grey, _ = percentile_map(film)
     options = {
         "name": name,
-        "scale": (interval, side, side),
+        "scale": (film.frame_interval or 1.0, side, side),
         "translate": (0.0, shift, shift),
         "axis_labels": ("t", "y", "x"),
         "units": ("s" if film.time_unit == "s" else "pixel", "um", "um"),

@@ -119,8 +119,6 @@ class NetworkStream:
         self.grid = Grid.of(pair.geometry)
         self.notes = card_notes(fuser.loaded.card, pair) + precision_notes(fuser.device, fuser.precision)
         self._open = ExitStack()
-        if fuser.device.type == "cpu":
-            self._open.enter_context(kept_buffers())
         self._encoded: OrderedDict[tuple[Source, Tile], Encoded] = OrderedDict()
         self._side = fuser.tile
         if self._side is None:
@@ -136,6 +134,8 @@ class NetworkStream:
             yield from frames
 
     def __enter__(self) -> Self:
+        if self.fuser.device.type == "cpu":
+            self._open.enter_context(kept_buffers())
         return self
 
     def __exit__(

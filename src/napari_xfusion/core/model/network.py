@@ -36,8 +36,11 @@ class Output(NamedTuple):
     """(B, 1, H, W)."""
     raw: Tensor
     """(B, F, h, w) temporal attention before the sigmoid, in the order of the network's inputs."""
-    attention: Tensor
-    """(B, F, h, w) temporal attention, 0..1."""
+
+    @property
+    def attention(self) -> Tensor:
+        """(B, F, h, w) temporal attention, 0..1."""
+        return self.raw.sigmoid()
 
 
 class Network(nn.Module):
@@ -85,7 +88,7 @@ class Network(nn.Module):
         fused, raw = self.fusion(aligned)
         del aligned
         residual = in_strips(self._enlarge, self.reconstruction(fused), rows=LR_STRIP, halo=TAIL_HALO)
-        return Output(base.float() + residual.float(), raw, raw.sigmoid())
+        return Output(base.float() + residual.float(), raw)
 
     @staticmethod
     def base(lr: Tensor) -> Tensor:

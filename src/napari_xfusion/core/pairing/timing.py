@@ -88,7 +88,6 @@ def _listing(times: Times) -> str:
 
 def _hint(lr: Stack, hr: Stack) -> str:
     """The ratio of the frame intervals, where both files know theirs; the start stays unknown."""
-    if lr.time_unit == hr.time_unit == "s" and len(lr) > 1 and len(hr) > 1:
-        ratio = float(np.diff(hr.times).mean() / np.diff(lr.times).mean())
-        return f" (the frame intervals suggest a step of {ratio:.4g})"
-    return ""
+    if lr.frame_interval is None or hr.frame_interval is None:
+        return ""
+    return f" (the frame intervals suggest a step of {hr.frame_interval / lr.frame_interval:.4g})"

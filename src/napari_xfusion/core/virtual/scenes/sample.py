@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core import degrade
+from napari_xfusion.core.grey import PERCENTILES
 from napari_xfusion.core.types import Image
 from napari_xfusion.core.virtual.noise import poisson_noise
 from napari_xfusion.core.virtual.scenes.scene import Kind, make_scene
@@ -69,7 +70,7 @@ def _grey(film: Image, rng: np.random.Generator) -> Image:
     A film's percentiles lie at 0 and 1 (D4), those of a small part of it between; what has hardly
     any contrast keeps little.
     """
-    low, high = np.percentile(film[:, ::2, ::2], (0.35, 99.65))
+    low, high = np.percentile(film[:, ::2, ::2], PERCENTILES)
     contrast = rng.uniform(0.1, 1.0) ** 0.5
     black = rng.uniform(0, 1 - contrast)
     scaled = (film - np.float32(low)) * np.float32(contrast / max(high - low, 0.05)) + np.float32(black)
