@@ -173,9 +173,9 @@ def test_what_is_kept_is_bounded_and_freed():
     with fuser.open(pair) as stream:
         most = 0
         for _ in stream.fuse(range(len(pair)), threading.Event()):
-            most = max(most, len(stream._encoded))
+            most = max(most, len(stream._feed._encoded))
         assert most <= 6
-    assert not stream._encoded
+    assert not stream._feed._encoded
 
 
 def test_a_stop_is_heard_between_tiles():

@@ -18,6 +18,7 @@ off <aa> and <bb>. LR noise: LR(t) is believed against what the HR neighbours sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -46,6 +47,16 @@ class Candidate:
     """What does not survive binning, (H, W)."""
     error: Image
     """Energy (h, w) by which ``coarse`` misses LR(t) beyond LR noise."""
+    moved: Image
+    """The HR neighbour carried along the motion, (H, W)."""
+
+
+class Estimate(NamedTuple):
+    """A fused image and what it was made of, (H, W) each."""
+
+    image: Image
+    moved: tuple[Image, Image]
+    """Both HR neighbours carried to the target's time; twice the same where there is one."""
 
 
 class FlowStream(WindowStream):
@@ -57,19 +68,35 @@ class FlowStream(WindowStream):
 
     def combine(self, window: Window) -> tuple[Image, None]:
         """See ``WindowStream.combine``."""
-        variance = np.float32(window.lr_noise**2)
-        if window.times[3] == window.times[1]:  # the target has an HR frame of its own
-            binned = self._binned(window.hr_index[0], window.hr[0])
-            coarse = believe(window.lr[1], binned, variance)
-            return window.hr[0] + self.pair.geometry.up(coarse - binned), None
-        candidates = [self._candidate(window, k) for k in (0, 1)[: len(set(window.hr_index))]]
+        if has_hr_frame(window):
+            return self._at_hr_time(window), None
+        return self._between(window, self._candidates(window)), None
+
+    def estimate(self, window: Window) -> Estimate:
+        """The same image with the carried HR neighbours beside it, for networks that go on from there."""
+        candidates = self._candidates(window)
+        seen = has_hr_frame(window)
+        image = self._at_hr_time(window) if seen else self._between(window, candidates)
+        return Estimate(image, (candidates[0].moved, candidates[-1].moved))
+
+    def _candidates(self, window: Window) -> list[Candidate]:
+        return [self._candidate(window, k) for k in (0, 1)[: len(set(window.hr_index))]]
+
+    def _at_hr_time(self, window: Window) -> Image:
+        """The target's own HR frame, brought to what LR says."""
+        binned = self._binned(window.hr_index[0], window.hr[0])
+        coarse = believe(window.lr[1], binned, np.float32(window.lr_noise**2))
+        return window.hr[0] + self.pair.geometry.up(coarse - binned)
+
+    def _between(self, window: Window, candidates: list[Candidate]) -> Image:
+        """What is coarse from LR, what is fine from the candidates."""
         expected, weights = self._trust(candidates, window.weights)
-        coarse = believe(window.lr[1], expected, variance)
+        coarse = believe(window.lr[1], expected, np.float32(window.lr_noise**2))
         image = self.pair.geometry.up(coarse)
         for weight, candidate in zip(weights, candidates, strict=True):
             image += self._enlarge(weight) * candidate.fine
         image += self.pair.geometry.up(coarse - self.pair.geometry.down(image))
-        return image, None
+        return image
 
     def _trust(
         self, candidates: list[Candidate], in_time: tuple[float, float]
@@ -95,7 +122,8 @@ class FlowStream(WindowStream):
         motion = still_error**2 / (still_error**2 + moved_error**2)
         image = still + self._enlarge(motion) * (moved - still)
         coarse = geometry.down(image)
-        return Candidate(coarse, image - geometry.up(coarse), error_energy(target - coarse, variance))
+        error = error_energy(target - coarse, variance)
+        return Candidate(coarse, image - geometry.up(coarse), error, moved)
 
     def _enlarge(self, field: Image) -> Image:
         return enlarge(field, self.pair.geometry.hr_shape, self.pair.geometry.scale)
@@ -103,6 +131,11 @@ class FlowStream(WindowStream):
     def _energy(self, a: Image, b: Image) -> Image:
         """Local mean (h, w) of the product of two fine structures (H, W)."""
         return local_mean(self.pair.geometry.down(a * b))
+
+
+def has_hr_frame(window: Window) -> bool:
+    """Whether there is an HR frame at the target's own time."""
+    return window.times[3] == window.times[1]
 
 
 def local_mean(field: Image) -> Image:

@@ -1,19 +1,19 @@
-"""A network at work on a film: every frame is encoded once and kept, every target combined from what is kept.
+"""A network at work on a film, batch by batch and tile by tile, the same for all networks.
 
-EDVR and EDVR-STF differ only in which frames they take; neighbouring targets share most of them. Frames
-that do not fit into memory go through in tiles, each with a halo wide enough not to be seen.
+Frames that do not fit into memory go through in tiles, each with a halo wide enough not to be seen. What the
+networks differ in, how a window becomes their input, is the feed's: ``encoded.py`` for those of the
+paper, ``lite.py`` for the small one.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import psutil
@@ -21,16 +21,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_xfusion.core.fusers.encoded import EncodedFeed
+from napari_xfusion.core.fusers.feed import Feed
 from napari_xfusion.core.fusers.heap import kept_buffers
-from napari_xfusion.core.fusers.tiles import HALO, SCALE, Grid, Rect, Tile, cut_tiles, side_that_fits
-from napari_xfusion.core.model.cards import Card, Variant, find_model
-from napari_xfusion.core.model.edvr_stf import EDVRSTF
-from napari_xfusion.core.model.network import Network, Output
-from napari_xfusion.core.model.pcd import Encoded, Features
+from napari_xfusion.core.fusers.lite import LiteFeed
+from napari_xfusion.core.fusers.tiles import HALO, LITE_HALO, SCALE, Grid, cut_tiles, side_that_fits
+from napari_xfusion.core.model.cards import Card, find_model
+from napari_xfusion.core.model.lite import Lite
+from napari_xfusion.core.model.network import Network
 from napari_xfusion.core.model.weights import Loaded, load_model
 from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.types import FusedFrame, Image, Region, Role, Score, Token, Window
+from napari_xfusion.core.types import FusedFrame, Image, Region, Score, Token
 from napari_xfusion.errors import DeviceError
 
 GPU_BATCH = 4
@@ -40,13 +42,6 @@ WORKING_MAPS = 60
 SHARE = 0.6
 """Of the free memory that one target may take."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class Source(NamedTuple):
-    """Which frame of which camera; what encoded frames are kept by, together with the tile."""
-
-    camera: str
-    number: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +58,11 @@ class NetworkFuser:
     """Targets at once."""
     gives_std: bool = False
     gives_attention: bool = True
-    halo: int | None = SCALE * HALO
+
+    @property
+    def halo(self) -> int:
+        """See ``Fuser.halo``."""
+        return SCALE * (LITE_HALO if self.loaded.card.variant == "lite" else HALO)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -87,12 +86,19 @@ def load_fuser(plan: Plan) -> NetworkFuser:
     that are not to be had, DeviceError for a device that is not there.
     """
     device = find_device(plan.device)
-    loaded = load_model(find_model(plan.model or plan.method), cast("Variant", plan.method))
+    loaded = load_model(find_model(plan.model or plan.method), plan.method)
     precision = "float32" if plan.precision == "auto" else plan.precision
     network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
     batch = GPU_BATCH if device.type == "cuda" else 1
     return NetworkFuser(plan.method, loaded, device, precision, plan.tile, batch)
+
+
+def make_feed(loaded: Loaded, pair: Pair, grid: Grid, device: torch.device) -> Feed:
+    """What turns windows of ``pair`` into the network's answers."""
+    if loaded.card.variant == "lite":
+        return LiteFeed(cast("Lite", loaded.network), pair, grid, device)
+    return EncodedFeed(cast("Network", loaded.network), pair, grid, device)
 
 
 def find_device(name: str) -> torch.device:
@@ -111,18 +117,17 @@ def find_device(name: str) -> torch.device:
 
 
 class NetworkStream:
-    """See ``Stream``. Keeps the encoded frames of the last windows, by frame and tile."""
+    """See ``Stream``. The feed keeps what neighbouring windows share."""
 
     def __init__(self, fuser: NetworkFuser, pair: Pair) -> None:
         self.pair, self.fuser = pair, fuser
-        self.network: Network = fuser.loaded.network
         self.grid = Grid.of(pair.geometry)
+        self._feed = make_feed(fuser.loaded, pair, self.grid, fuser.device)
         self.notes = card_notes(fuser.loaded.card, pair) + precision_notes(fuser.device, fuser.precision)
         self._open = ExitStack()
-        self._encoded: OrderedDict[tuple[Source, Tile], Encoded] = OrderedDict()
         self._side = fuser.tile
         if self._side is None:
-            self._side = side_that_fits(self.grid.padded, self._affordable_pixels())
+            self._side = side_that_fits(self.grid.padded, self._affordable_pixels(), self._feed.halo)
 
     def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
         """See ``Stream.fuse``; ``stop`` is looked at before every tile."""
@@ -162,13 +167,13 @@ class NetworkStream:
         area = self.grid.area(region)
         shape = area.bottom - area.top, area.right - area.left
         images = np.empty((len(batch), SCALE * shape[0], SCALE * shape[1]), np.float32)
-        raw = np.empty((len(batch), len(self.network.inputs), *shape), np.float32)
-        tiles = list(cut_tiles(self.grid.padded, area, self._side))
+        raw = np.empty((len(batch), len(self.fuser.loaded.card.inputs), *shape), np.float32)
+        tiles = list(cut_tiles(self.grid.padded, area, self._side, self._feed.halo))
         for tile in tiles:
             if stop.is_set():
                 return None
             with exact_float32():
-                out = self._combine(windows, tile, len(tiles))
+                out = self._feed.combine(windows, tile, len(tiles))
             kept, place = tile.inner.seen_from(tile.outer), tile.inner.seen_from(area)
             place.cut(images, SCALE)[:] = kept.cut(_array(out.image[:, 0]), SCALE)
             place.cut(raw)[:] = kept.cut(_array(out.raw))
@@ -181,7 +186,7 @@ class NetworkStream:
 
     def _frame(self, target: int, image: Image, raw: NDArray[np.float32], seconds: float) -> FusedFrame:
         sigmoid = 1 / (1 + np.exp(-np.clip(raw, -80, 80)))
-        roles = self.network.inputs
+        roles = self.fuser.loaded.card.inputs
         means = zip(roles, raw.mean(axis=(1, 2)), sigmoid.mean(axis=(1, 2)), strict=True)
         return FusedFrame(
             index=target,
@@ -191,43 +196,8 @@ class NetworkStream:
             seconds=seconds,
         )
 
-    def _combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
-        """The network's answer for one tile of the windows' targets."""
-        sources = [[source_of(role, window) for window in windows] for role in self.network.inputs]
-        # Two uses of an LR frame lie at most 2s + 1 others apart; the windows' own must stay anyway.
-        keep = (2 * self.pair.separation + len(windows) + 2) * tiles
-        self._make_room({(source, tile) for same_role in sources for source in same_role}, keep)
-        frames = [stack_frames([self._encode(source, tile) for source in same_role]) for same_role in sources]
-        references = [self._tensor(self.grid.lr(window.lr[1]), tile.outer) for window in windows]
-        return self.network.combine(frames, self.network.base(torch.cat(references)))
-
-    def _encode(self, source: Source, tile: Tile) -> Encoded:
-        """A frame's part in ``tile``, encoded now or kept from before."""
-        key = source, tile
-        if key not in self._encoded:
-            if source.camera == "lr":
-                image = self._tensor(self.grid.lr(self.pair.lr_frame(source.number)), tile.outer)
-                self._encoded[key] = self.network.encode_lr(image)
-            else:
-                image = self._tensor(self.grid.hr(self.pair.hr_frame(source.number)), tile.outer, SCALE)
-                self._encoded[key] = cast("EDVRSTF", self.network).encode_hr(image)
-        return self._encoded[key]
-
-    def _make_room(self, wanted: set[tuple[Source, Tile]], keep: int) -> None:
-        """Drop what was used longest ago, so that ``keep`` are kept when all that is ``wanted`` is there."""
-        for key in wanted & self._encoded.keys():
-            self._encoded.move_to_end(key)
-        fresh = len(wanted - self._encoded.keys())
-        while len(self._encoded) + fresh > max(keep, len(wanted)):
-            self._encoded.popitem(last=False)
-
-    def _tensor(self, image: Image, place: Rect, scale: int = 1) -> Tensor:
-        """A part of an image as (1, 1, h, w) on the device."""
-        part = np.ascontiguousarray(place.cut(image, scale))
-        return torch.from_numpy(part)[None, None].to(self.fuser.device)
-
     def _free(self) -> None:
-        self._encoded.clear()
+        self._feed.free()
         if self.fuser.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -259,21 +229,6 @@ def exact_float32() -> AbstractContextManager[None]:
     """Convolutions in the float32 that was asked for: on newer GPUs torch would cut it to 10 bits (TF32)."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     return flags
-
-
-def source_of(role: Role, window: Window) -> Source:
-    """The frame that plays ``role`` in ``window``."""
-    if role.startswith("hr"):
-        return Source("hr", window.hr_index[role == "hr+"])
-    return Source("lr", int(window.times[("lr-", "lr", "lr+").index(role)]))
-
-
-def stack_frames(frames: list[Encoded]) -> Encoded:
-    """Encoded frames (1, ...) of several targets as one (B, ...)."""
-    if len(frames) == 1:
-        return frames[0]
-    stacked = [torch.cat(level) for level in zip(*([*f.features, *f.halves] for f in frames), strict=True)]
-    return Encoded(Features(*stacked[:3]), Features(*stacked[3:]))
 
 
 def card_notes(card: Card, pair: Pair) -> tuple[str, ...]:

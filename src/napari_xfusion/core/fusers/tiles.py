@@ -22,7 +22,9 @@ SCALE = 4
 ALIGN = 4
 """Tiles begin at multiples of this, in step with the network's pyramid."""
 HALO = 96
-"""LR pixels around a tile that can change it; with fewer its border shows (benchmarks/tiles.py)."""
+"""LR pixels around a tile that can change it in the paper's networks; with fewer its border shows."""
+LITE_HALO = 48
+"""The same for the lite network, whose convolutions reach no further."""
 
 
 class Rect(NamedTuple):
@@ -81,10 +83,14 @@ class Grid:
     def lr(self, image: Image) -> Image:
         """An LR frame (h', w') on the padded grid, clipped to [0, 1] as networks want it."""
         image = image if self.resample is None else self.resample(image)
-        return _pad(image, (self.padded.bottom, self.padded.right))
+        return _pad(np.clip(image, 0, 1), (self.padded.bottom, self.padded.right))
 
     def hr(self, image: Image) -> Image:
         """An HR frame (H, W) on the padded grid, four times as fine, clipped to [0, 1]."""
+        return self.padded_hr(np.clip(image, 0, 1))
+
+    def padded_hr(self, image: Image) -> Image:
+        """An HR frame (H, W) on the padded grid, with the values it has."""
         return _pad(image, (SCALE * self.padded.bottom, SCALE * self.padded.right))
 
     def area(self, region: Region | None) -> Rect:
@@ -134,9 +140,8 @@ def side_that_fits(padded: Rect, pixels: float, halo: int = HALO) -> int | None:
 
 
 def _pad(image: Image, shape: tuple[int, int]) -> Image:
-    clipped = np.clip(image, 0, 1)
     below, beside = shape[0] - image.shape[0], shape[1] - image.shape[1]
-    return np.pad(clipped, ((0, below), (0, beside)), mode="symmetric") if below or beside else clipped
+    return np.pad(image, ((0, below), (0, beside)), mode="symmetric") if below or beside else image
 
 
 def _up(n: int) -> int:

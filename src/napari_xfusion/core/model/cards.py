@@ -16,12 +16,14 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from napari_xfusion.core.plan import GreyRule
+from napari_xfusion.core.plan import GreyRule, Method
 from napari_xfusion.core.types import ROLES, Role
 from napari_xfusion.errors import ModelError
 
-Variant = Literal["edvr-stf", "edvr"]
-INPUTS: dict[Variant, tuple[Role, ...]] = {"edvr-stf": ROLES, "edvr": ROLES[:3]}
+Variant = Literal["edvr-stf", "edvr", "lite"]
+INPUTS: dict[Variant, tuple[Role, ...]] = {"edvr-stf": ROLES, "edvr": ROLES[:3], "lite": ROLES}
+VARIANTS: dict[Method, tuple[Variant, ...]] = {"edvr-stf": ("edvr-stf", "lite"), "edvr": ("edvr",)}
+"""The networks that a method can run."""
 SUFFIX = ".safetensors"
 CARD = "card"
 """The metadata key of the card."""
@@ -51,6 +53,21 @@ class Sizes(BaseModel):
         return self
 
 
+class LiteSizes(BaseModel):
+    """The same for the lite network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    encode: Size
+    """Channels per input."""
+    channels: Size
+    """At LR resolution."""
+    half: Size
+    """At half of it."""
+    blocks: Size
+    """Residual blocks at half the LR resolution."""
+
+
 class Trained(BaseModel):
     """What the network has seen in training, smallest and largest; None where that is not known."""
 
@@ -77,10 +94,10 @@ class Card(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: Variant
-    sizes: Sizes
+    sizes: Sizes | LiteSizes
     inputs: tuple[Role, ...]
     """The frames of a window in the order the network takes them."""
-    base: Literal["bilinear"] = "bilinear"
+    base: Literal["bilinear", "flow"] = "bilinear"
     """What the network's residual is added to."""
     scale: Literal[4] = 4
     grey: GreyRule = "match"
@@ -95,6 +112,8 @@ class Card(BaseModel):
     def _consistent(self) -> Self:
         if self.inputs != INPUTS[self.variant]:
             raise ValueError(f"{self.variant} takes {', '.join(INPUTS[self.variant])}")
+        if (self.variant == "lite") != isinstance(self.sizes, LiteSizes):
+            raise ValueError(f"these are not the sizes of {self.variant}")
         return self
 
 

@@ -8,7 +8,7 @@ import os
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +19,20 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from napari_xfusion.core.model.build import edvr, edvr_stf
-from napari_xfusion.core.model.cards import CARD, INPUTS, SUFFIX, Card, Sizes, Variant, read_header
+from napari_xfusion.core.model.cards import (
+    CARD,
+    INPUTS,
+    SUFFIX,
+    VARIANTS,
+    Card,
+    LiteSizes,
+    Sizes,
+    Variant,
+    read_header,
+)
+from napari_xfusion.core.model.lite import Lite, lite
 from napari_xfusion.core.model.network import Network
+from napari_xfusion.core.plan import Method
 from napari_xfusion.errors import ModelError, OutputError
 
 Shapes = dict[str, tuple[int, ...]]
@@ -32,19 +44,24 @@ KEYS = ("params", "params_ema")
 class Loaded(NamedTuple):
     """A network from a file."""
 
-    network: Network
+    network: Network | Lite
     """float32 on the CPU, in evaluation mode."""
     card: Card
     sha256: str
     """Of the file, for the run record."""
 
 
-def build(variant: Variant, sizes: Sizes) -> Network:
+def build(variant: Variant, sizes: Sizes | LiteSizes) -> Network | Lite:
     """The network of that variant and those sizes."""
-    return {"edvr-stf": edvr_stf, "edvr": edvr}[variant](**sizes.model_dump())
+    builders: dict[Variant, Callable[..., Network | Lite]] = {
+        "edvr-stf": edvr_stf,
+        "edvr": edvr,
+        "lite": lite,
+    }
+    return builders[variant](**sizes.model_dump())
 
 
-def save_model(path: Path, network: Network, card: Card) -> None:
+def save_model(path: Path, network: Network | Lite, card: Card) -> None:
     """Write weights and card to a safetensors file, which is there complete or not at all.
 
     Raises ModelError when the card does not describe the network or a weight is not finite.
@@ -55,16 +72,16 @@ def save_model(path: Path, network: Network, card: Card) -> None:
     _write(path, tensors, card)
 
 
-def load_model(path: Path, variant: Variant | None = None) -> Loaded:
+def load_model(path: Path, method: Method | None = None) -> Loaded:
     """The network of a model file, whose tensors must be exactly those its card calls for.
 
     Raises ModelError for a file that is none, for missing, unexpected, misshapen or non-finite
-    tensors, and for another variant than the one asked for.
+    tensors, and for a variant that ``method`` cannot run.
     """
     card, shapes = read_header(path)
-    if variant not in (None, card.variant):
+    if method is not None and card.variant not in VARIANTS[method]:
         raise ModelError(
-            path, expected=f"an {variant} model", found=f"an {card.variant} model", do="choose another model"
+            path, expected=f"an {method} model", found=f"an {card.variant} model", do="choose another model"
         )
     _check_shapes(path, shapes, card.variant, card.sizes)
     try:
@@ -129,7 +146,7 @@ def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _check_shapes(where: Path, found: Shapes, variant: Variant, sizes: Sizes) -> None:
+def _check_shapes(where: Path, found: Shapes, variant: Variant, sizes: Sizes | LiteSizes) -> None:
     """Raise ModelError unless the tensors are exactly those of that network."""
     with torch.device("meta"):
         expected = _shapes(build(variant, sizes).state_dict())
@@ -185,7 +202,7 @@ def _as_float32(where: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     return narrow
 
 
-def _fill(where: Path, tensors: Mapping[str, Tensor], card: Card) -> Network:
+def _fill(where: Path, tensors: Mapping[str, Tensor], card: Card) -> Network | Lite:
     with torch.device("meta"):
         network = build(card.variant, card.sizes)
     network.load_state_dict(_as_float32(where, tensors), assign=True)

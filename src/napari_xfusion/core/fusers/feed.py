@@ -1,0 +1,36 @@
+"""How windows become a network's input: the contract, and the step from images to tensors that all share."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_xfusion.core.fusers.tiles import Rect, Tile
+from napari_xfusion.core.model.network import Output
+from napari_xfusion.core.types import Image, Window
+
+
+class Feed(Protocol):
+    """Windows of one pair to a network's answers; keeps what neighbouring windows share, within bounds."""
+
+    @property
+    def halo(self) -> int:
+        """LR pixels around a tile that can change it."""
+        ...
+
+    def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
+        """The network's answer for the outer rectangle of one of ``tiles`` tiles of the windows' targets."""
+        ...
+
+    def free(self) -> None:
+        """Drop what is kept."""
+        ...
+
+
+def as_tensor(image: Image, place: Rect, scale: int, device: torch.device) -> Tensor:
+    """A part of an image as (1, 1, h, w); ``place`` is in LR pixels, ``scale`` image pixels each."""
+    part = np.ascontiguousarray(place.cut(image, scale))
+    return torch.from_numpy(part)[None, None].to(device)
