@@ -17,7 +17,7 @@ LAYERS = [
     {"core.pairing", "core.model", "core.inspect"},
     {"core.fusers", "core.virtual"},
     {"core.io", "core.doctor"},
-    {"core.run"},
+    {"core.run", "core.train"},
     {"core.check", "core.demo"},
     {"ui"},
     {"cli"},

@@ -37,3 +37,7 @@ class ModelError(XFusionError):
 
 class DeviceError(XFusionError):
     """The asked device is missing or has too little memory."""
+
+
+class TrainingError(XFusionError):
+    """A training cannot go on."""

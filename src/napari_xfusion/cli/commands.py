@@ -34,6 +34,7 @@ from napari_xfusion.cli.terminal import (
     tell,
     write_file,
 )
+from napari_xfusion.cli.train import train
 from napari_xfusion.core.plan import DEFAULT_METHOD
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ app = typer.Typer(
 
 models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The networks' weights.")
 app.add_typer(models, name="models")
+app.command()(train)
 
 
 @models.command("list")

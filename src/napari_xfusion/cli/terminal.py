@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 from tqdm import tqdm
@@ -22,6 +22,15 @@ if TYPE_CHECKING:  # costs a second, and --help needs none of it
     from napari_xfusion.core.check import Check
 
 log = logging.getLogger("napari_xfusion")
+
+
+class Begun(Protocol):
+    """Knows whether the work itself has begun."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether films and output are open, or samples and checkpoint."""
+        ...
 
 
 class Progress:
@@ -51,7 +60,7 @@ class Progress:
 
 
 @contextmanager
-def stop_on_signal(progress: Progress) -> Iterator[threading.Event]:
+def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
     """A token that Ctrl-C and SIGTERM set, so that a run ends after the frame at work.
 
     Before the first frame, and when asked twice, the run ends at once.

@@ -6,7 +6,12 @@ import torch
 from torch.nn import functional
 
 from napari_xfusion.core.model import deform
-from napari_xfusion.core.model.deform import DeformPack, deform_conv_plain, modulated_deform_conv
+from napari_xfusion.core.model.deform import (
+    DeformPack,
+    deform_conv_plain,
+    deform_conv_training,
+    modulated_deform_conv,
+)
 
 
 def by_definition(x, offset, mask, weight, bias):
@@ -50,7 +55,7 @@ def random_case(generator, shape, reach, O=4):  # noqa: E741 - O is outputs in t
 def test_is_the_definition(generator, shape, reach):
     case = random_case(generator, shape, reach)
     expected = by_definition(*(t.double().numpy() for t in case))
-    for deform_conv in (modulated_deform_conv, deform_conv_plain):
+    for deform_conv in (modulated_deform_conv, deform_conv_plain, deform_conv_training):
         np.testing.assert_allclose(deform_conv(*case).numpy(), expected, atol=2e-5)
 
 
@@ -69,10 +74,11 @@ def test_no_offset_and_full_mask_is_a_plain_convolution(generator):
     torch.testing.assert_close(moved, plain, atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_are_those_of_finite_differences(generator):
+@pytest.mark.parametrize("deform_conv", [deform_conv_plain, deform_conv_training])
+def test_gradients_are_those_of_finite_differences(generator, deform_conv):
     case = [t.double().requires_grad_() for t in random_case(generator, (1, 2, 1, 3, 3), 0.3, O=2)]
     # The sampler works in float32, so the step must be coarse.
-    assert torch.autograd.gradcheck(deform_conv_plain, case, eps=1e-3, atol=2e-2, rtol=2e-2, nondet_tol=1e-6)
+    assert torch.autograd.gradcheck(deform_conv, case, eps=1e-3, atol=2e-2, rtol=2e-2, nondet_tol=1e-6)
 
 
 def test_bfloat16_keeps_coordinates_apart(generator):

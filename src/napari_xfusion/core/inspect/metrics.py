@@ -31,14 +31,18 @@ def measure(truth: Image, result: Image) -> Metrics:
 
     SSIM is NaN where the image is smaller than its window.
     """
-    difference = np.subtract(result, truth, dtype=np.float64)
-    mse = float(np.mean(difference**2))
     return Metrics(
-        psnr=-10 * float(np.log10(mse)) if mse > 0 else float("inf"),
-        aad=255 * float(np.mean(np.abs(difference))),
+        psnr=psnr(truth, result),
+        aad=255 * float(np.mean(np.abs(np.subtract(result, truth, dtype=np.float64)))),
         ssim=_ssim(truth, result, window=7),
         ssim_gaussian=_ssim(truth, result, window=11),
     )
+
+
+def psnr(truth: Image, result: Image) -> float:
+    """See ``Metrics.psnr``; images (H, W) with values in [0, 1]."""
+    mse = float(np.mean(np.subtract(result, truth, dtype=np.float64) ** 2))
+    return -10 * float(np.log10(mse)) if mse > 0 else float("inf")
 
 
 def _ssim(truth: Image, result: Image, window: int) -> float:

@@ -10,6 +10,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from napari_xfusion.errors import InputError
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
 _DEFLATE_RATIO = 1100
+_CHANNELS = {0: 1, 2: 3, 6: 4}
+"""Samples per pixel of a PNG's colour types: grey, RGB, RGBA."""
 
 
 class _Frame(NamedTuple):
@@ -31,14 +34,17 @@ class _Frame(NamedTuple):
     pixel_size: float | None
 
 
-def open_folder(path: Path) -> Stack:
-    """Open a folder as a Stack; raises InputError naming the file where one is damaged, unlike or missing."""
+def open_folder(path: Path, *, luma: bool = False) -> Stack:
+    """Open a folder as a Stack; raises InputError naming the file where one is damaged, unlike or missing.
+
+    Colour PNG is refused, or becomes its luma.
+    """
     with told(path, "a folder of frames"):
         files = _in_order(path)
     first, *others = files
-    film = _open_frame(first)
+    film = _open_frame(first, luma)
     for file in others:
-        frame = _open_frame(file)
+        frame = _open_frame(file, luma)
         if (frame.shape, frame.dtype) != (film.shape, film.dtype):
             raise InputError(
                 file,
@@ -50,7 +56,7 @@ def open_folder(path: Path) -> Stack:
     def read(i: int) -> NDArray[Any]:
         where = f"{files[i]} frame {i}"
         with told(where, f"a frame {film.shape} of {film.dtype}"):
-            return checked(_open_frame(files[i]).read(), film.shape, film.dtype, where)
+            return checked(_open_frame(files[i], luma).read(), film.shape, film.dtype, where)
 
     return Stack(
         shape=(len(files), *film.shape),
@@ -64,8 +70,8 @@ def open_folder(path: Path) -> Stack:
     )
 
 
-def _open_png(path: Path) -> _Frame:
-    """Check a grey PNG to its last chunk; raises InputError where it is cut or has colours."""
+def _open_png(path: Path, luma: bool) -> _Frame:
+    """Check a PNG to its last chunk; raises InputError where it is cut, or has colours and not ``luma``."""
     with told(path, "a complete PNG"):
         file = FileBytes(path)
         head = file.read(8, 21)
@@ -73,7 +79,8 @@ def _open_png(path: Path) -> _Frame:
             raise damaged(path, "a PNG header", repr(head[4:8]))
         shape = (int.from_bytes(head[12:16]), int.from_bytes(head[8:12]))
         bits, colour = head[16], head[17]
-        if colour != 0 or bits not in (8, 16):
+        channels = _CHANNELS.get(colour, 0) if luma else int(colour == 0)
+        if not channels or bits not in (8, 16):
             raise InputError(
                 path,
                 expected="a grey PNG of 8 or 16 bits",
@@ -81,11 +88,17 @@ def _open_png(path: Path) -> _Frame:
                 do="convert it to grey",
             )
         pixels = _png_bytes(file)
-        claimed = shape[0] * shape[1] * bits // 8
+        claimed = shape[0] * shape[1] * channels * bits // 8
         if not 0 < claimed <= min(MOST_DECODED, _DEFLATE_RATIO * pixels):
             raise damaged(path, f"pixels for {shape}", f"{pixels} compressed bytes")
         dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    return _Frame(shape, dtype, lambda: np.asarray(imagecodecs.png_decode(file.read(0, file.size))), None)
+
+    def read() -> NDArray[Any]:
+        pixels = np.asarray(imagecodecs.png_decode(file.read(0, file.size)))
+        # Luma is that of ITU-R BT.601, as is usual where networks are trained on grey natural images.
+        return pixels if channels == 1 else np.asarray(cv2.cvtColor(pixels[..., :3], cv2.COLOR_RGB2GRAY))
+
+    return _Frame(shape, dtype, read, None)
 
 
 def _png_bytes(file: FileBytes) -> int:
@@ -101,9 +114,9 @@ def _png_bytes(file: FileBytes) -> int:
     return pixels
 
 
-def _open_frame(file: Path) -> _Frame:
+def _open_frame(file: Path, luma: bool) -> _Frame:
     if file.suffix.lower() == ".png":
-        return _open_png(file)
+        return _open_png(file, luma)
     stack = open_tiff(file)
     if len(stack) != 1:
         raise InputError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.io.describe import film_axis
 from napari_xfusion.core.io.folder import PNG_MAGIC, open_folder
+from napari_xfusion.core.io.movie_reader import is_movie, open_movie
 from napari_xfusion.core.io.source import FileBytes, check_grey, checked, digest_frames, told
 from napari_xfusion.core.io.tiff import MAGIC, open_tiff
 from napari_xfusion.core.io.zarr_store import is_zarr, open_zarr
@@ -31,23 +32,26 @@ _OTHERS = {
 }
 
 
-def open_stack(path: str | PathLike[str]) -> Stack:
-    """Open a film lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, or a Zarr.
+def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
+    """Open a film lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
 
     Reading a frame reads its bytes only and may be done from several threads. Times are seconds where the
     file knows the frame interval, frame numbers otherwise. ``metadata`` holds ``axes`` and, where the file
     says them, ``hr_times``. Raises InputError where the film is not there, not grey, damaged or not complete.
+    Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
     """
     with told(path, _WHAT):
         place = Path(path)
         if not place.exists():
             raise _missing(place)
         if place.is_dir():
-            return open_zarr(place) if is_zarr(place) else open_folder(place)
+            return open_zarr(place) if is_zarr(place) else open_folder(place, luma=luma)
         file = FileBytes(place)
         magic = file.read(0, min(8, file.size))
         if magic.startswith(MAGIC):
             return open_tiff(place)
+        if is_movie(magic):
+            return open_movie(place)
         raise _other(place, magic)
 
 

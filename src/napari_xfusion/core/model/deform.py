@@ -37,9 +37,10 @@ def modulated_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tenso
     ``weight`` (O, C, 3, 3), ``bias`` (O,).
     """
     tensors = x, offset, mask, weight, bias
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        kernel = _torchvision_kernel(x.device) if x.is_cuda else None
+        return (kernel or deform_conv_training)(*tensors)
     if x.is_cuda:
-        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-            return (_torchvision_kernel(x.device) or deform_conv_plain)(*tensors)
         return _quickest(x.device, x.dtype, x.shape[1], mask.shape[1] // TAPS)(*tensors)
     return deform_conv_plain(*tensors)
 
@@ -53,22 +54,50 @@ def deform_conv_plain(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, b
     G, O = mask.shape[1] // TAPS, len(bias)  # noqa: E741 - O is outputs in the legend
     image, kernel = x.float().reshape(B, G, C // G, h, w), weight.reshape(O, C * TAPS)
     offset, mask = offset.reshape(B, G, TAPS, 2, h, w), mask.reshape(B, G, TAPS, h, w)
-    tap = torch.arange(TAPS, device=x.device).view(TAPS, 1, 1)
-    row = _centres(h, x.device).view(h, 1) + (tap // 3 - 1) * (2 / h)
-    column = _centres(w, x.device) + (tap % 3 - 1) * (2 / w)
+    row, column = _taps(h, w, x.device)
     rows = max(1, STRIP // w)
     out = torch.empty((B, O, h, w), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     pixels = out.permute(0, 2, 3, 1)
     for b, top in itertools.product(range(B), range(0, h, rows)):
         strip = slice(top, top + rows)
-        y = torch.add(row[:, strip], offset[b, :, :, 0, strip].float(), alpha=2 / h)
-        x_ = torch.add(column, offset[b, :, :, 1, strip].float(), alpha=2 / w)
-        grid = torch.stack((x_, y), dim=-1).flatten(1, 2)
-        seen = functional.grid_sample(image[b], grid, padding_mode="zeros", align_corners=False)
-        seen = seen * mask[b, :, :, strip].reshape(G, 1, -1, w)
+        seen = _see(image[b], offset[b, :, :, :, strip], mask[b, :, :, strip], row[:, strip], column)
         seen = seen.to(weight.dtype).view(C * TAPS, -1)
         pixels[b, strip] = torch.addmm(bias, seen.t(), kernel.t()).view(-1, w, O)
     return out
+
+
+def deform_conv_training(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`deform_conv_plain` for all frames and rows at once.
+
+    Takes nine times the image in memory, but gradients need not be put together from hundreds of pieces.
+    """
+    B, C, h, w = x.shape
+    G = mask.shape[1] // TAPS
+    image, moved = x.float().reshape(B * G, C // G, h, w), offset.reshape(B * G, TAPS, 2, h, w)
+    seen = _see(image, moved, mask.reshape(B * G, TAPS, h, w), *_taps(h, w, x.device))
+    result = weight.flatten(1) @ seen.to(weight.dtype).view(B, C * TAPS, h * w)
+    return (result.view(B, -1, h, w) + bias.view(-1, 1, 1)).to(x.dtype)
+
+
+def _taps(h: int, w: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where the taps of an image's pixels lie before they move, from -1 to 1: y (9, h, 1) and x (9, 1, w)."""
+    tap = torch.arange(TAPS, device=device).view(TAPS, 1, 1)
+    row = _centres(h, device).view(h, 1) + (tap // 3 - 1) * (2 / h)
+    return row, _centres(w, device) + (tap % 3 - 1) * (2 / w)
+
+
+def _see(image: Tensor, offset: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """What moved taps see of N images (N, c, h, w), weighed: (N, c, 9 * rows, w).
+
+    ``offset`` (N, 9, 2, rows, w) and ``mask`` (N, 9, rows, w) belong to some rows of the image, whose taps
+    lie at ``row`` (9, rows, 1) and ``column`` (9, 1, w).
+    """
+    h, w = image.shape[2:]
+    y = torch.add(row, offset[:, :, 0].float(), alpha=2 / h)
+    x = torch.add(column, offset[:, :, 1].float(), alpha=2 / w)
+    grid = torch.stack((x, y), dim=-1).flatten(1, 2)
+    seen = functional.grid_sample(image, grid, padding_mode="zeros", align_corners=False)
+    return seen * mask.reshape(len(mask), 1, -1, w)
 
 
 def _centres(size: int, device: torch.device) -> Tensor:

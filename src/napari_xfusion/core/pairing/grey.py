@@ -78,7 +78,7 @@ def fit_grey(
             f"LR and binned HR agree poorly at common times (correlation {correlation:.2f}): "
             "are the HR times right, and do both films show the same field of view?",
         )
-    return Grey(rule, lr_map, hr_map, _spread(seen - binned), correlation, notes)
+    return Grey(rule, lr_map, hr_map, spread(seen - binned), correlation, notes)
 
 
 def _require_unit_range(stack: Stack) -> None:
@@ -140,6 +140,6 @@ def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float((a * b).sum(dtype=np.float64)) / norm if norm > 0 else 1.0
 
 
-def _spread(residual: NDArray[Any]) -> float:
+def spread(residual: NDArray[Any]) -> float:
     """Standard deviation from the median absolute deviation: motion is not noise."""
     return 1.4826 * float(np.median(np.abs(residual - np.median(residual))))

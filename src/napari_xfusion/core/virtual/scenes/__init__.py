@@ -4,7 +4,7 @@ from napari_xfusion.core.virtual.scenes.carried import carried
 from napari_xfusion.core.virtual.scenes.crack import crack
 from napari_xfusion.core.virtual.scenes.nonsense import nonsense
 from napari_xfusion.core.virtual.scenes.powder import powder
-from napari_xfusion.core.virtual.scenes.sample import Sample, draw_sample
+from napari_xfusion.core.virtual.scenes.sample import Clean, Sample, draw_clean, draw_sample, expose
 from napari_xfusion.core.virtual.scenes.scene import Kind, Scene, make_scene
 from napari_xfusion.core.virtual.scenes.spray import bubbles, spray
 from napari_xfusion.core.virtual.scenes.stirring import stirring
@@ -20,4 +20,4 @@ KINDS: dict[str, Kind] = {
 }
 """Name and kind."""
 
-__all__ = ["KINDS", "Kind", "Sample", "Scene", "draw_sample", "make_scene"]
+__all__ = ["KINDS", "Clean", "Kind", "Sample", "Scene", "draw_clean", "draw_sample", "expose", "make_scene"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,30 @@ HR_READ_NOISE = 0.0015
 """Standard deviation on the grey scale: 4 counts of 2600, as in camera.py."""
 FREE_OF_NOISE = 0.2
 """Share of the samples whose LR frames have no noise."""
+
+
+SEPARATIONS = (1, 2, 3)
+"""LR frames between the three of a window (D11)."""
+FARTHEST = 20
+"""Separations from the target to an HR frame, at most (D11)."""
+_STEPS = np.array(
+    [(s, s * a, s * b) for s in SEPARATIONS for a, b in np.ndindex(FARTHEST + 1, FARTHEST + 1) if a * b]
+)
+
+
+class Clean(NamedTuple):
+    """One target and what is around it before the cameras' noise; grey values 0 to 1, float32."""
+
+    lr: Image
+    """(5, h, w): LR frames at ``times``."""
+    hr: Image
+    """(2, H, W): HR frames before and after the target."""
+    truth: Image
+    """(H, W): the HR frame at the target."""
+    times: NDArray[np.float32]
+    """(5,): in LR frames, the target's being 0: -s, 0, s, -a, b."""
+    filmed: bool
+    """Whether the frames come from a camera, and hold an HR camera's noise already."""
 
 
 class Sample(NamedTuple):
@@ -45,23 +70,58 @@ class Sample(NamedTuple):
 
 
 def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample:
-    """A new scene of ``kind``, a target and its inputs.
+    """A new scene of ``kind``, a target and its inputs, with noise; see `draw_clean` and `expose`."""
+    return expose(draw_clean(kind, rng, crop), rng)
 
-    HR distances a and b are s times 1 to 20 each (D11); b0 is 10 to a power of 1 to 7, the same for all LR
-    frames of a sample (D7). Frames are turned and mirrored at random, together. ``crop`` is the side of
-    HR frames in pixels, a multiple of 4.
+
+def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Clean:
+    """A new scene of ``kind``, a target and its inputs, all without noise.
+
+    ``crop`` is the side of HR frames in pixels, a multiple of 4.
     """
-    s = int(rng.integers(1, 4))
-    before, after = (s * int(d) for d in rng.integers(1, 21, 2))
-    times = np.array([-s, 0, s, -before, after], np.float32)
+    times = draw_times(rng)
     scene = make_scene(kind, (crop, crop), rng)
-    clean = _turned(_grey(np.stack([scene.image(float(t)) for t in times]), rng), rng)
-    lr = _binned(clean)
+    film = _grey(np.stack([scene.image(float(t)) for t in times]), rng)
+    return clean_sample(film, times, filmed=False)
+
+
+def draw_times(
+    rng: np.random.Generator, longest: int = 2 * SEPARATIONS[-1] * FARTHEST
+) -> NDArray[np.float32]:
+    """Times (5,) of a target's inputs, see ``Clean.times``: HR at s times 1 to 20 to either side (D11).
+
+    The HR frames are at most ``longest`` LR frames apart, 2 or more: all choices that fit are as likely.
+    """
+    fitting = _STEPS[_STEPS[:, 1] + _STEPS[:, 2] <= longest]
+    s, before, after = fitting[rng.integers(len(fitting))]
+    return np.array([-s, 0, s, -before, after], np.float32)
+
+
+def clean_sample(film: Image, times: NDArray[np.float32], *, filmed: bool) -> Clean:
+    """A sample of the sharp frames ``film`` (5, H, W) at ``times``; H and W are multiples of 4.
+
+    LR frames are their means over 4 x 4 pixels (D3).
+    """
+    H, W = film.shape[1:]
+    down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
+    return Clean(np.stack([down(frame) for frame in film]), film[3:], film[1], times, filmed)
+
+
+def expose(clean: Clean, rng: np.random.Generator) -> Sample:
+    """What the cameras make of ``clean``, turned and mirrored at random, all frames together (D11).
+
+    b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has
+    no LR noise. The frames of a film hold the noise of its camera, and get no more of that.
+    """
+    turn = _draw_turn(rng)
+    lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
     b0 = float("inf") if rng.random() < FREE_OF_NOISE else float(10 ** rng.uniform(1, 7))
     if np.isfinite(b0):
         lr = poisson_noise(lr, b0, rng)
-    seen = _hr_camera(clean[[3, 4, 1]], rng)
-    return Sample(lr[:3], seen[:2], lr[3:], clean[1], seen[2], times, s, b0)
+    seen = truth
+    if not clean.filmed:
+        hr, seen = _hr_camera(hr, rng), _hr_camera(truth, rng)
+    return Sample(lr[:3], hr, lr[3:], truth, seen, clean.times, int(clean.times[2]), b0)
 
 
 def _grey(film: Image, rng: np.random.Generator) -> Image:
@@ -78,23 +138,20 @@ def _grey(film: Image, rng: np.random.Generator) -> Image:
     return grey
 
 
-def _turned(film: Image, rng: np.random.Generator) -> Image:
+def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
     """Mirrored in x, mirrored in y, turned by 90 degrees, each for half of the samples (D11)."""
     across, down, turned = rng.random(3) < 0.5
-    film = film[:, :, ::-1] if across else film
-    film = film[:, ::-1] if down else film
-    return np.ascontiguousarray(np.rot90(film, axes=(1, 2)) if turned else film)
 
+    def turn(frames: Image) -> Image:
+        frames = frames[..., ::-1] if across else frames
+        frames = frames[..., ::-1, :] if down else frames
+        return np.ascontiguousarray(np.rot90(frames, axes=(-2, -1)) if turned else frames)
 
-def _binned(film: Image) -> Image:
-    """LR frames (T, H/4, W/4) of HR frames (T, H, W): the mean over 4 x 4 pixels (D3)."""
-    H, W = film.shape[1:]
-    down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
-    return np.stack([down(frame) for frame in film])
+    return turn
 
 
 def _hr_camera(film: Image, rng: np.random.Generator) -> Image:
-    """``film`` (T, H, W) with photon and read noise; so many photons are as good as normally distributed."""
+    """``film`` (..., H, W) with photon and read noise; so many photons are as good as normal."""
     spread = np.sqrt(film / np.float32(HR_PHOTONS) + np.float32(HR_READ_NOISE**2))
     noisy: Image = np.clip(film + spread * rng.standard_normal(film.shape, dtype=np.float32), 0, 1)
     return noisy

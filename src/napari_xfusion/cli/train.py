@@ -1,0 +1,115 @@
+"""The train command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Literal, Self
+
+import typer
+
+from napari_xfusion.cli.options import Json
+from napari_xfusion.cli.terminal import Progress, report, stop_on_signal, tell
+
+
+def train(
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="scenes (simulated; also one kind, scenes:powder), films, or folders of films",
+            show_default="scenes",
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="folder for the model and all that belongs to it")
+    ],
+    variant: Annotated[Literal["edvr-stf", "edvr"], typer.Option(help="which network")] = "edvr-stf",
+    channels: Annotated[int, typer.Option(min=1, help="the paper's network: 128")] = 32,
+    extract: Annotated[int, typer.Option(min=1, help="blocks before alignment; the paper's: 5")] = 5,
+    reconstruct: Annotated[int, typer.Option(min=1, help="blocks after fusion; the paper's: 40")] = 5,
+    groups: Annotated[int, typer.Option(min=1, help="of channels that move together; the paper's: 8")] = 2,
+    samples: Annotated[int, typer.Option(min=1, help="drawn once, then used again and again")] = 8000,
+    pool: Annotated[
+        Path | None, typer.Option(help="folder of the samples, for several trainings to share")
+    ] = None,
+    halve: Annotated[bool, typer.Option("--halve", help="films at half their size")] = False,
+    crop: Annotated[int, typer.Option(min=32, help="HR pixels, a multiple of 16; the paper's: 256")] = 128,
+    iterations: Annotated[int, typer.Option(min=1, help="the paper's: 300000")] = 20_000,
+    batch: Annotated[int, typer.Option(min=1, help="samples per iteration")] = 16,
+    rate: Annotated[float, typer.Option("--rate", "--lr", help="learning rate at the start")] = 1e-4,
+    init: Annotated[
+        str | None, typer.Option(help="weights to start from: name or file of the same sizes")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of weights, samples and noise")] = 0,
+    half: Annotated[bool, typer.Option("--half", help="store the model in 16-bit floats")] = False,
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="to train on")] = "auto",
+    minutes: Annotated[float, typer.Option(min=0, help="stop after so long; run again to go on")] = float(
+        "inf"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Train a network on simulated scenes or on your own sharp films. Run the same command again to go on.
+
+    Several GPUs: torchrun --nproc-per-node 4 -m napari_xfusion.cli train ...
+    """
+    from napari_xfusion.core.train.loop import train as run_training
+    from napari_xfusion.core.train.plan import make_train_plan
+
+    plan = make_train_plan(
+        variant=variant,
+        sizes={"channels": channels, "extract": extract, "reconstruct": reconstruct, "groups": groups},
+        data=tuple(data or ["scenes"]),
+        halve=halve,
+        samples=samples,
+        crop=crop,
+        iterations=iterations,
+        batch=batch,
+        rate=rate,
+        init=init,
+        seed=seed,
+        half=half,
+    )
+    with Bars() as bars, stop_on_signal(bars) as stop:
+        found = run_training(
+            plan, output, pool=pool, device=device, minutes=minutes, stop=stop, progress=bars, tell=tell
+        )
+    facts = {
+        "model": str(found.model),
+        "iterations": found.iterations,
+        "total": found.total,
+        "resumed": found.resumed,
+        "finished": found.finished,
+        "psnr": {"network": found.figures, **found.compared} if found.figures else None,
+    }
+    text = f"{found.model}: {found.iterations} of {found.total} iterations"
+    report(as_json, facts, text if found.finished else f"{text}; run the same command again to go on")
+    if not found.finished and stop.is_set():
+        raise typer.Exit(130)
+
+
+class Bars:
+    """One progress bar after another, for samples and iterations."""
+
+    def __init__(self) -> None:
+        self._unit, self._bar = "", Progress("")
+
+    @property
+    def begun(self) -> bool:
+        """See ``Progress.begun``."""
+        return self._bar.begun
+
+    def __call__(self, unit: str, done: int, total: int) -> None:
+        """Show ``done`` of ``total`` of what is counted now."""
+        if unit != self._unit:
+            self._bar.__exit__()
+            self._unit, self._bar = unit, Progress(unit)
+        self._bar(done, total)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.__exit__()

@@ -1,0 +1,57 @@
+"""What a trained model says of itself."""
+
+from __future__ import annotations
+
+import copy
+
+from napari_xfusion import __version__
+from napari_xfusion.core.model.cards import INPUTS, Card, Trained
+from napari_xfusion.core.model.network import Network
+from napari_xfusion.core.train.clips import SCENES
+from napari_xfusion.core.train.held_out import ALL, Figures, HeldOut
+from napari_xfusion.core.train.plan import TrainPlan
+from napari_xfusion.core.virtual.scenes.sample import FARTHEST, SEPARATIONS
+
+
+def make_card(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figures) -> Card:
+    """The card of a network after so many iterations of ``plan``."""
+    return Card(
+        variant=plan.variant,
+        sizes=plan.sizes,
+        inputs=INPUTS[plan.variant],
+        trained=Trained(
+            separations=(SEPARATIONS[0], SEPARATIONS[-1]),
+            hr_distances=(SEPARATIONS[0], SEPARATIONS[-1] * FARTHEST),
+            noise=(0, round(held_out.noise, 4)),
+        ),
+        training=_training(plan, iteration, held_out, figures),
+        provenance=_provenance(plan),
+    )
+
+
+def _training(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figures) -> str:
+    groups = "; ".join(
+        f"{name}: " + ", ".join(f"{method} {of[name]:.2f}" for method, of in _rows(held_out, figures))
+        for name in figures
+    )
+    return (
+        f"{iteration} of {plan.iterations} iterations of {plan.batch} samples of {plan.samples}, HR crops "
+        f"of {plan.crop} pixels, from {', '.join(plan.data)}; clean truth where it is simulated; Charbonnier "
+        f"loss, Adam, {plan.rate:g} falling along a cosine, averaged weights. Mean PSNR in dB on "
+        f"{len(held_out.groups[ALL])} held-out samples: {groups}"
+    )
+
+
+def _rows(held_out: HeldOut, figures: Figures) -> list[tuple[str, Figures]]:
+    return [("network", figures), *held_out.compared.items()]
+
+
+def _provenance(plan: TrainPlan) -> str:
+    simulated = all(word.split(":")[0] == SCENES for word in plan.data) and plan.init is None
+    terms = "BSD-3-Clause, as napari-xfusion" if simulated else "the terms of its training data"
+    return f"napari-xfusion {__version__}: {plan.command}. Licence: {terms}."
+
+
+def stored(network: Network, half: bool) -> Network:
+    """The network as it is written: itself, or a copy in 16-bit floats."""
+    return copy.deepcopy(network).half() if half else network

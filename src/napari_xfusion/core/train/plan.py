@@ -1,0 +1,109 @@
+"""A training as a value: what was asked for, checked once, saved as JSON beside its checkpoint."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_xfusion.core.io.source import told
+from napari_xfusion.core.model.cards import Sizes, Variant
+from napari_xfusion.core.train.clips import SCENES, Part
+from napari_xfusion.core.train.files import write_whole
+from napari_xfusion.core.train.pool import PoolPlan
+from napari_xfusion.errors import InputError
+
+HELD_OUT = 128
+"""Samples that validation looks at, shared between the sources."""
+ROWS = 1000
+"""Lines of the table of losses."""
+PER_CHECKPOINT = 20
+"""Lines between two checkpoints, and validations."""
+
+
+class TrainPlan(BaseModel):
+    """How a network is trained; frozen, and enough to repeat it to the bit on one CPU thread."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variant: Variant
+    sizes: Sizes
+    data: tuple[str, ...] = (SCENES,)
+    """See `open_sources`."""
+    halve: bool = False
+    """Films at half their size."""
+    samples: Annotated[int, Field(ge=1)] = 8000
+    """In the pool."""
+    crop: Annotated[int, Field(ge=32, multiple_of=16)] = 128
+    """Side of HR frames in pixels."""
+    iterations: Annotated[int, Field(ge=1)] = 20_000
+    batch: Annotated[int, Field(ge=1)] = 16
+    """Samples per iteration, over all processes together."""
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
+    """Learning rate at the start; it falls to zero along a cosine (paper, D12)."""
+    init: str | None = None
+    """Name or file of the weights to start from; random when None."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    half: bool = False
+    """Whether the result is stored in 16-bit floats."""
+
+    def pool(self, part: Part) -> PoolPlan:
+        """The samples of one part. The held-out ones are the same for all seeds."""
+        held_out = part == "held-out"
+        return PoolPlan(
+            data=self.data,
+            count=HELD_OUT if held_out else self.samples,
+            crop=self.crop,
+            part=part,
+            seed=0 if held_out else self.seed,
+            halve=self.halve,
+        )
+
+    @property
+    def row(self) -> int:
+        """Iterations from one line of the table of losses to the next."""
+        return max(1, self.iterations // ROWS)
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats it."""
+        words = ["napari-xfusion", "train", *self.data, "-o", "DIR", "--variant", self.variant]
+        for name, value in {**self.sizes.model_dump(), **self.model_dump()}.items():
+            if name in ("variant", "sizes", "data") or value in (None, False):
+                continue
+            words += [f"--{name}"] + [str(value)] * (value is not True)
+        return shlex.join(words)
+
+
+def settle(plan: TrainPlan, folder: Path) -> None:
+    """Save the plan in ``folder``; raises InputError where a training by another plan is there."""
+    path = folder / "plan.json"
+    if not path.exists():
+        write_whole(path, lambda beside: beside.write_text(plan.model_dump_json(indent=1), encoding="utf-8"))
+        return
+    with told(path, "the plan of a training"):
+        before = TrainPlan.model_validate_json(path.read_text(encoding="utf-8"))
+    changed = [name for name, value in plan if value != getattr(before, name)]
+    if changed:
+        raise InputError(
+            folder,
+            expected="; ".join(f"{name} {getattr(before, name)}" for name in changed) + ", as it began",
+            found="; ".join(f"{name} {getattr(plan, name)}" for name in changed),
+            do="go on with the same settings, or choose another folder",
+        )
+
+
+def make_train_plan(**settings: object) -> TrainPlan:
+    """A plan from settings by name; raises InputError that names the setting that cannot be."""
+    try:
+        return TrainPlan.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            ".".join(map(str, first["loc"])) or "settings",
+            expected="a setting that can be",
+            found=f"{first['msg'].removeprefix('Value error, ')} (got {first['input']!r})",
+            do="change it and run again",
+        ) from None

@@ -1,0 +1,90 @@
+"""What a variant is fed in training, and how it is called: the only place that tells variants apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.model.cards import Variant
+from napari_xfusion.core.pairing import Grey, Pair, fit_geometry
+from napari_xfusion.core.pairing.grey import spread
+from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.core.virtual.scenes import Sample
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class Task(Protocol):
+    """One variant's side of training."""
+
+    def prepare(self, sample: Sample) -> Arrays:
+        """The network's inputs from one sample, by name, always of the same shapes; called in threads."""
+        ...
+
+    def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """The network's answer (B, 1, H, W) to what was prepared for B samples."""
+        ...
+
+
+@dataclass(frozen=True)
+class PaperTask:
+    """EDVR and EDVR-STF take the frames as they are."""
+
+    hr: bool
+    """Whether HR frames are among the inputs."""
+
+    def prepare(self, sample: Sample) -> Arrays:
+        """See ``Task.prepare``."""
+        frames = {"lr": sample.lr[:, None]}
+        return frames | {"hr": sample.hr[:, None]} if self.hr else frames
+
+    def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """See ``Task.predict``."""
+        image: Tensor = network(**{name: batch[name] for name in ("lr", "hr") if name in batch}).image
+        return image
+
+
+TASKS: dict[Variant, Task] = {"edvr-stf": PaperTask(hr=True), "edvr": PaperTask(hr=False)}
+
+
+def as_pair(sample: Sample) -> tuple[Pair, int]:
+    """A sample as the pair of films it would be cut from, and its target: for methods that take windows.
+
+    The films hold no frames but those of the sample.
+    """
+    times = (sample.times - sample.times[3]).astype(int)
+    lr = dict(zip(times.tolist(), (*sample.lr, *sample.hr_lr), strict=True))
+    geometry = fit_geometry(sample.lr.shape[1:], sample.truth.shape)
+    noise = spread(sample.hr_lr - np.stack([geometry.down(frame) for frame in sample.hr]))
+    pair = Pair(
+        lr=_stack("lr", int(times[4]) + 1, lr),
+        hr=_stack("hr", 2, dict(enumerate(sample.hr))),
+        hr_times=times[3:].astype(np.float64),
+        geometry=geometry,
+        grey=Grey("match", Affine(0.0, 1.0), Affine(0.0, 1.0), noise, 1.0),
+        separation=sample.separation,
+        notes=(),
+    )
+    return pair, int(times[1])
+
+
+def _stack(name: str, count: int, frames: Mapping[int, Image]) -> Stack:
+    shape = next(iter(frames.values())).shape
+
+    def read(i: int) -> NDArray[Any]:
+        return frames[i]
+
+    return Stack(
+        shape=(count, *shape),
+        dtype=np.dtype(np.float32),
+        read=read,
+        digest=lambda: "",
+        source=name,
+        times=np.arange(count, dtype=np.float64),
+    )
