@@ -11,6 +11,7 @@ from napari_xfusion.core.model.blocks import ResidualBlock, trunk
 from napari_xfusion.core.model.deform import DeformPack
 from napari_xfusion.core.model.edvr import EDVR
 from napari_xfusion.core.model.edvr_stf import EDVRSTF
+from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import REFERENCE, Network
 from napari_xfusion.core.model.pcd import PCDAlign
 from napari_xfusion.core.model.tsa import TSAFusion
@@ -26,6 +27,11 @@ def edvr_stf(channels: int = 128, extract: int = 5, reconstruct: int = 40, group
 def edvr(channels: int = 128, extract: int = 5, reconstruct: int = 40, groups: int = 8) -> EDVR:
     """The paper's baseline: 3 LR frames in."""
     return _assemble(EDVR, channels, extract, reconstruct, groups)
+
+
+def lite(encode: int = 24, channels: int = 32, half: int = 64, blocks: int = 4) -> Lite:
+    """The bundled default's sizes."""
+    return Lite(encode, channels, half, blocks)
 
 
 def _assemble(kind: type[N], channels: int, extract: int, reconstruct: int, groups: int) -> N:
@@ -57,3 +63,6 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             module.conv2.weight.mul_(0.1)
         elif isinstance(module, DeformPack):
             nn.init.zeros_(module.conv_offset.weight)
+        elif isinstance(module, Lite):  # starts at its base
+            module.residual.weight.mul_(0.01)
+            module.filters.weight.mul_(0.01)

@@ -4,14 +4,16 @@ What the paper's network learns to do, alignment, is done beforehand by the moti
 handed the HR neighbours as they are and carried to the target's time, and a first result to start from
 (``base``, the method ``flow``). HR images enter by pixel unshuffling: the 16 HR pixels under an LR pixel
 become 16 channels, so that nothing is lost and no convolution runs at full resolution. As in the paper, each
-input is weighed by its temporal attention against the reference LR frame. The network answers how far to lean
-on each neighbour, pixel by pixel, and with a residual.
+input is weighed by its temporal attention against the reference LR frame. The network answers with small
+filters, for every HR pixel its own: what to take from around it in ``base``, in the carried HR frames and in
+the unmoved ones; and with a residual.
 
 Shape legend: B targets · n channels · H W HR pixels · h w LR pixels
 """
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -23,12 +25,12 @@ from napari_xfusion.core.model.network import Output
 from napari_xfusion.core.types import ROLES, Role
 
 SCALE = 4
-FACTS = 4
-"""Numbers a target comes with, see ``Inputs.facts``."""
 _BLOCK = SCALE * SCALE
-_CANDIDATES = 4
-_LR, _HR = (1, 0, 2), (3, 4)
-"""Places among the roles of the reference and the LR frames beside it, and of the HR frames."""
+REACH = (5, 3, 3, 1, 1)
+"""Sides in HR pixels of the filters on ``base``, both ``moved`` and both ``still``."""
+TAPS = sum(side * side for side in REACH)
+LR_STRIP = 16
+"""LR rows whose filters are in memory at once: 45 numbers for each HR pixel."""
 
 
 class Inputs(NamedTuple):
@@ -72,7 +74,8 @@ class Lite(nn.Module):
         self.middle = trunk(half, blocks)
         self.up = conv(half, 4 * channels, kernel=1)
         self.after = trunk(channels, 2)
-        self.last = conv(channels, _BLOCK * (1 + _CANDIDATES))
+        self.residual = conv(channels, _BLOCK)
+        self.filters = conv(channels, _BLOCK * TAPS, kernel=1)
 
     def forward(self, x: Inputs) -> Output:
         """HR images at the targets' times; h and w must be even."""
@@ -81,15 +84,29 @@ class Lite(nn.Module):
         weighed = [frame * raw[:, i, None].sigmoid() for i, frame in enumerate(frames)]
         fused = self.before(act(self.fusion(torch.cat(weighed, 1))))
         coarse = self.middle(act(self.down(fused)))
-        fused = fused + functional.pixel_shuffle(self.up(coarse), 2)
-        answer = functional.pixel_shuffle(self.last(self.after(fused)), SCALE).float()
-        candidates = torch.cat([x.moved, x.still], 1) - x.base
-        image = x.base + answer[:, :1] + (answer[:, 1:] * candidates).sum(1, keepdim=True)
-        return Output(image, raw.float())
+        fused = self.after(fused + functional.pixel_shuffle(self.up(coarse), 2))
+        image = x.base + functional.pixel_shuffle(self.residual(fused), SCALE).float()
+        return Output(image + self._filtered(x, fused), raw.float())
+
+    def _filtered(self, x: Inputs, fused: Tensor) -> Tensor:
+        """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
+        height = fused.shape[2]
+        rows = height if torch.is_grad_enabled() else LR_STRIP
+        images = [x.base, *x.moved.split(1, 1), *x.still.split(1, 1)]
+        padded = [
+            functional.pad(image, [side // 2] * 4, mode="replicate") if side > 1 else image
+            for image, side in zip(images, REACH, strict=True)
+        ]
+        strips = []
+        for top in range(0, height, rows):
+            strip = self.filters(fused[:, :, top : top + rows])
+            weights = functional.pixel_shuffle(strip, SCALE).float()
+            strips.append(_filter(padded, weights, x.base, SCALE * top))
+        return torch.cat(strips, 2)
 
     def _encode(self, x: Inputs) -> list[Tensor]:
         """Features (B, n, h, w) of the five inputs, in the order of ROLES."""
-        kind = self.last.weight.dtype
+        kind = self.residual.weight.dtype
         lr, lr_at_hr, facts = (part.to(kind) for part in (x.lr.clamp(0, 1), x.lr_at_hr.clamp(0, 1), x.facts))
         here = lr[:, 1:2]
         noise, *weights, distance = (maps(fact, here) for fact in facts.unbind(1))
@@ -110,9 +127,26 @@ class Lite(nn.Module):
         return torch.stack([(self.temporal_attn2(frame) * anchor).sum(1) for frame in frames], 1)
 
 
+def _filter(padded: list[Tensor], weights: Tensor, base: Tensor, top: int) -> Tensor:
+    """Sum over all taps of weight times (candidate there - ``base`` here), in rows of HR pixels from ``top``.
+
+    ``weights`` (B, TAPS, rows, W); the images of ``padded`` reach half a filter further than ``base``.
+    """
+    rows, width = weights.shape[2:]
+    total = -weights.sum(1, keepdim=True) * base[:, :, top : top + rows]
+    tap = 0
+    for image, side in zip(padded, REACH, strict=True):
+        for down in range(side):
+            for right in range(side):
+                there = image[:, :, top + down : top + down + rows, right : right + width]
+                total = torch.addcmul(total, weights[:, tap, None], there)
+                tap += 1
+    return total
+
+
 def facts_of(noise: float, weights: tuple[float, float], distance: float) -> tuple[float, ...]:
     """LR noise (grey units), weights of the HR frames and LR frames between them, scaled to about 1."""
-    return 10 * noise, *weights, float(torch.log2(torch.tensor(max(distance, 1.0)))) / 6
+    return 10 * noise, *weights, math.log2(max(distance, 1.0)) / 6
 
 
 def maps(fact: Tensor, like: Tensor) -> Tensor:
@@ -123,8 +157,3 @@ def maps(fact: Tensor, like: Tensor) -> Tensor:
 def unshuffled(images: Tensor, here: Tensor) -> Tensor:
     """HR images (B, C, H, W) as (B, 16 C, h, w), relative to the LR frame ``here`` (B, 1, h, w)."""
     return functional.pixel_unshuffle(images, SCALE) - here
-
-
-def lite(encode: int = 24, channels: int = 32, half: int = 64, blocks: int = 4) -> Lite:
-    """The bundled default's sizes."""
-    return Lite(encode, channels, half, blocks)

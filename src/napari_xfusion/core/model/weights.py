@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from napari_xfusion.core.model.build import edvr, edvr_stf
+from napari_xfusion.core.model.build import edvr, edvr_stf, lite
 from napari_xfusion.core.model.cards import (
     CARD,
     INPUTS,
@@ -30,11 +30,12 @@ from napari_xfusion.core.model.cards import (
     Variant,
     read_header,
 )
-from napari_xfusion.core.model.lite import Lite, lite
+from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import Network
 from napari_xfusion.core.plan import Method
 from napari_xfusion.errors import ModelError, OutputError
 
+AnyNetwork = Network | Lite
 Shapes = dict[str, tuple[int, ...]]
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 KEYS = ("params", "params_ema")
@@ -44,16 +45,16 @@ KEYS = ("params", "params_ema")
 class Loaded(NamedTuple):
     """A network from a file."""
 
-    network: Network | Lite
+    network: AnyNetwork
     """float32 on the CPU, in evaluation mode."""
     card: Card
     sha256: str
     """Of the file, for the run record."""
 
 
-def build(variant: Variant, sizes: Sizes | LiteSizes) -> Network | Lite:
+def build(variant: Variant, sizes: Sizes | LiteSizes) -> AnyNetwork:
     """The network of that variant and those sizes."""
-    builders: dict[Variant, Callable[..., Network | Lite]] = {
+    builders: dict[Variant, Callable[..., AnyNetwork]] = {
         "edvr-stf": edvr_stf,
         "edvr": edvr,
         "lite": lite,
@@ -61,7 +62,7 @@ def build(variant: Variant, sizes: Sizes | LiteSizes) -> Network | Lite:
     return builders[variant](**sizes.model_dump())
 
 
-def save_model(path: Path, network: Network | Lite, card: Card) -> None:
+def save_model(path: Path, network: AnyNetwork, card: Card) -> None:
     """Write weights and card to a safetensors file, which is there complete or not at all.
 
     Raises ModelError when the card does not describe the network or a weight is not finite.
@@ -202,7 +203,7 @@ def _as_float32(where: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     return narrow
 
 
-def _fill(where: Path, tensors: Mapping[str, Tensor], card: Card) -> Network | Lite:
+def _fill(where: Path, tensors: Mapping[str, Tensor], card: Card) -> AnyNetwork:
     with torch.device("meta"):
         network = build(card.variant, card.sizes)
     network.load_state_dict(_as_float32(where, tensors), assign=True)

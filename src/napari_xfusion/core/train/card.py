@@ -6,7 +6,7 @@ import copy
 
 from napari_xfusion import __version__
 from napari_xfusion.core.model.cards import INPUTS, Card, Trained
-from napari_xfusion.core.model.network import Network
+from napari_xfusion.core.model.weights import AnyNetwork
 from napari_xfusion.core.train.clips import SCENES
 from napari_xfusion.core.train.held_out import ALL, Figures, HeldOut
 from napari_xfusion.core.train.plan import TrainPlan
@@ -52,6 +52,6 @@ def _provenance(plan: TrainPlan) -> str:
     return f"napari-xfusion {__version__}: {plan.command}. Licence: {terms}."
 
 
-def stored(network: Network, half: bool) -> Network:
+def stored(network: AnyNetwork, half: bool) -> AnyNetwork:
     """The network as it is written: itself, or a copy in 16-bit floats."""
     return copy.deepcopy(network).half() if half else network

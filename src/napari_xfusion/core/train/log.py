@@ -55,8 +55,8 @@ class Log:
         figure = Figure(figsize=(7, 7), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
         losses = self.rows(LOSSES)
-        above.semilogy([int(r["iteration"]) for r in losses], [float(r["loss"]) for r in losses])
-        above.set_ylabel("Charbonnier loss")
+        above.plot([int(r["iteration"]) for r in losses], [float(r["loss"]) for r in losses])
+        above.set_ylabel("loss")
         rows = [row for row in self.rows(VALIDATION) if row["samples"] == ALL]
         curve = [(int(r["iteration"]), float(r["psnr"])) for r in rows if r["method"] == NETWORK]
         below.plot(*zip(*curve, strict=True), marker=".", label=NETWORK)

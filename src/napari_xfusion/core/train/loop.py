@@ -1,6 +1,6 @@
 """Training: pools are filled, then iterations follow one another until the plan is done or one says stop.
 
-Charbonnier loss, Adam, a cosine from the first learning rate to zero, clipped gradients, a moving average
+The variant's loss, Adam, a cosine from the first learning rate to zero, clipped gradients, a moving average
 of the weights (paper, D12; Wang et al. 2019). On CUDA in bfloat16. One process, or several by ``torchrun``.
 """
 
@@ -33,8 +33,6 @@ from napari_xfusion.core.types import Token
 from napari_xfusion.errors import TrainingError
 
 CHECKPOINT, MODEL = "checkpoint.pt", "model.safetensors"
-EPSILON = 1e-3
-"""Grey values below which the Charbonnier loss is quadratic."""
 LARGEST_GRADIENT = 1.0
 """Norm that gradients are clipped to."""
 Progress = Callable[[str, int, int], None]
@@ -206,7 +204,7 @@ class Loop:
             group["lr"] = rate
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             image = self.task.predict(model, there)
-        loss = charbonnier(image.float(), there[TRUTH])
+        loss = self.task.loss(image.float(), there[TRUTH])
         self.state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch's stubs lack it
         norm = nn.utils.clip_grad_norm_(self.state.network.parameters(), LARGEST_GRADIENT)
@@ -238,8 +236,3 @@ class Loop:
 def learning_rate(plan: TrainPlan, iteration: int) -> float:
     """Cosine annealing (Loshchilov and Hutter 2017) from ``plan.rate`` to zero."""
     return plan.rate * (1 + math.cos(math.pi * iteration / plan.iterations)) / 2
-
-
-def charbonnier(image: Tensor, truth: Tensor) -> Tensor:
-    """Mean of sqrt(d^2 + EPSILON^2): the absolute difference, smooth at zero (Charbonnier et al. 1994)."""
-    return torch.sqrt((image - truth) ** 2 + EPSILON**2).mean()

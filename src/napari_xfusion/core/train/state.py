@@ -16,8 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from napari_xfusion.core.model.build import initialise
 from napari_xfusion.core.model.cards import find_model
-from napari_xfusion.core.model.network import Network
-from napari_xfusion.core.model.weights import build, load_model
+from napari_xfusion.core.model.weights import AnyNetwork, build, load_model
 from napari_xfusion.core.train.files import write_whole
 from napari_xfusion.core.train.plan import TrainPlan
 from napari_xfusion.errors import InputError
@@ -46,9 +45,9 @@ class State:
         """Iterations that are done."""
 
     @property
-    def averaged(self) -> Network:
+    def averaged(self) -> AnyNetwork:
         """The network with averaged weights: the one to keep."""
-        return cast("Network", self.average.module)
+        return cast("AnyNetwork", self.average.module)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint, complete or not at all."""

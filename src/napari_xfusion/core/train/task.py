@@ -7,17 +7,25 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_xfusion.core.fusers.flow import FlowStream
+from napari_xfusion.core.fusers.lite import prepare
+from napari_xfusion.core.fusers.tiles import Grid
 from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.model.cards import Variant
+from napari_xfusion.core.model.lite import Inputs
 from napari_xfusion.core.pairing import Grey, Pair, fit_geometry
 from napari_xfusion.core.pairing.grey import spread
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.core.virtual.scenes import Sample
 
 Arrays = dict[str, NDArray[np.float32]]
+
+EPSILON = 1e-3
+"""Grey values below which differences count less."""
 
 
 class Task(Protocol):
@@ -29,6 +37,10 @@ class Task(Protocol):
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """The network's answer (B, 1, H, W) to what was prepared for B samples."""
+        ...
+
+    def loss(self, image: Tensor, truth: Tensor) -> Tensor:
+        """How far the answer is from the truth, both (B, 1, H, W); one number."""
         ...
 
 
@@ -49,8 +61,50 @@ class PaperTask:
         image: Tensor = network(**{name: batch[name] for name in ("lr", "hr") if name in batch}).image
         return image
 
+    def loss(self, image: Tensor, truth: Tensor) -> Tensor:
+        """See ``Task.loss``."""
+        return charbonnier(image, truth)
 
-TASKS: dict[Variant, Task] = {"edvr-stf": PaperTask(hr=True), "edvr": PaperTask(hr=False)}
+
+@dataclass(frozen=True)
+class LiteTask:
+    """The lite network goes on from the result of the method ``flow``."""
+
+    def prepare(self, sample: Sample) -> Arrays:
+        """See ``Task.prepare``."""
+        pair, target = as_pair(sample)
+        prepared = prepare(pair.window(target), FlowStream(pair), Grid.of(pair.geometry))
+        return {name: np.asarray(value, np.float32) for name, value in prepared._asdict().items()}
+
+    def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """See ``Task.predict``."""
+        image: Tensor = network(Inputs(**{name: batch[name] for name in Inputs._fields})).image
+        return image
+
+    def loss(self, image: Tensor, truth: Tensor) -> Tensor:
+        """See ``Task.loss``."""
+        return log_error(image, truth)
+
+
+TASKS: dict[Variant, Task] = {
+    "edvr-stf": PaperTask(hr=True),
+    "edvr": PaperTask(hr=False),
+    "lite": LiteTask(),
+}
+
+
+def charbonnier(image: Tensor, truth: Tensor) -> Tensor:
+    """Mean of sqrt(d^2 + EPSILON^2): the absolute difference, smooth at zero (Charbonnier et al. 1994)."""
+    return torch.sqrt((image - truth) ** 2 + EPSILON**2).mean()
+
+
+def log_error(image: Tensor, truth: Tensor) -> Tensor:
+    """Mean over samples of a tenth of the log of the mean square error: PSNR, up to a factor.
+
+    A sample without LR noise counts as much as a noisy one, which has a hundred times the error.
+    """
+    error = ((image - truth) ** 2).flatten(1).mean(1)
+    return torch.log(error + EPSILON**2).mean() / 10
 
 
 def as_pair(sample: Sample) -> tuple[Pair, int]:
