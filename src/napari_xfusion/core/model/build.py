@@ -29,9 +29,9 @@ def edvr(channels: int = 128, extract: int = 5, reconstruct: int = 40, groups: i
     return _assemble(EDVR, channels, extract, reconstruct, groups)
 
 
-def lite(encode: int = 24, channels: int = 32, half: int = 64, blocks: int = 4) -> Lite:
+def lite(encode: int = 24, channels: int = 32, coarse: int = 64, blocks: int = 4) -> Lite:
     """The bundled default's sizes."""
-    return Lite(encode, channels, half, blocks)
+    return Lite(encode, channels, coarse, blocks)
 
 
 def _assemble(kind: type[N], channels: int, extract: int, reconstruct: int, groups: int) -> N:

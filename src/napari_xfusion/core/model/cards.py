@@ -62,7 +62,7 @@ class LiteSizes(BaseModel):
     """Channels per input."""
     channels: Size
     """At LR resolution."""
-    half: Size
+    coarse: Size
     """At half of it."""
     blocks: Size
     """Residual blocks at half the LR resolution."""

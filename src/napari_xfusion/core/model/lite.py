@@ -55,8 +55,8 @@ class Lite(nn.Module):
 
     inputs: ClassVar[tuple[Role, ...]] = ROLES
 
-    def __init__(self, encode: int, channels: int, half: int, blocks: int) -> None:
-        """``encode`` channels per input, ``channels`` at LR resolution and ``half`` at half of it.
+    def __init__(self, encode: int, channels: int, coarse: int, blocks: int) -> None:
+        """``encode`` channels per input, ``channels`` at LR resolution and ``coarse`` at half of it.
 
         ``blocks`` residual blocks work at half the LR resolution, two before and two after at the LR one.
         """
@@ -70,9 +70,9 @@ class Lite(nn.Module):
         self.temporal_attn2 = conv(encode, encode, kernel=1)
         self.fusion = conv(len(ROLES) * encode, channels, kernel=1)
         self.before = trunk(channels, 2)
-        self.down = conv(channels, half, stride=2)
-        self.middle = trunk(half, blocks)
-        self.up = conv(half, 4 * channels, kernel=1)
+        self.down = conv(channels, coarse, stride=2)
+        self.middle = trunk(coarse, blocks)
+        self.up = conv(coarse, 4 * channels, kernel=1)
         self.after = trunk(channels, 2)
         self.residual = conv(channels, _BLOCK)
         self.filters = conv(channels, _BLOCK * TAPS, kernel=1)
@@ -83,8 +83,8 @@ class Lite(nn.Module):
         raw = self._attention(frames)
         weighed = [frame * raw[:, i, None].sigmoid() for i, frame in enumerate(frames)]
         fused = self.before(act(self.fusion(torch.cat(weighed, 1))))
-        coarse = self.middle(act(self.down(fused)))
-        fused = self.after(fused + functional.pixel_shuffle(self.up(coarse), 2))
+        below = self.middle(act(self.down(fused)))
+        fused = self.after(fused + functional.pixel_shuffle(self.up(below), 2))
         image = x.base + functional.pixel_shuffle(self.residual(fused), SCALE).float()
         return Output(image + self._filtered(x, fused), raw.float())
 

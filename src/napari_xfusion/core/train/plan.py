@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_xfusion.core.io.source import told
-from napari_xfusion.core.model.cards import Sizes, Variant
+from napari_xfusion.core.model.cards import LiteSizes, Sizes, Variant
 from napari_xfusion.core.train.clips import SCENES, Part
 from napari_xfusion.core.train.files import write_whole
 from napari_xfusion.core.train.pool import PoolPlan
@@ -29,7 +29,7 @@ class TrainPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: Variant
-    sizes: Sizes
+    sizes: Sizes | LiteSizes
     data: tuple[str, ...] = (SCENES,)
     """See `open_sources`."""
     halve: bool = False

@@ -112,14 +112,15 @@ def as_pair(sample: Sample) -> tuple[Pair, int]:
 
     The films hold no frames but those of the sample.
     """
-    times = (sample.times - sample.times[3]).astype(int)
+    times = (sample.times - sample.times.min()).astype(int)
     lr = dict(zip(times.tolist(), (*sample.lr, *sample.hr_lr), strict=True))
+    hr = dict(zip(times[3:].tolist(), sample.hr, strict=True))
     geometry = fit_geometry(sample.lr.shape[1:], sample.truth.shape)
     noise = spread(sample.hr_lr - np.stack([geometry.down(frame) for frame in sample.hr]))
     pair = Pair(
-        lr=_stack("lr", int(times[4]) + 1, lr),
-        hr=_stack("hr", 2, dict(enumerate(sample.hr))),
-        hr_times=times[3:].astype(np.float64),
+        lr=_stack("lr", int(times.max()) + 1, lr),
+        hr=_stack("hr", len(hr), dict(enumerate(hr.values()))),
+        hr_times=np.array(list(hr), np.float64),
         geometry=geometry,
         grey=Grey("match", Affine(0.0, 1.0), Affine(0.0, 1.0), noise, 1.0),
         separation=sample.separation,

@@ -20,9 +20,14 @@ HR_PHOTONS = 6000.0
 """Detected by an HR pixel of grey value 1, always: the sharp camera is the same in every experiment."""
 HR_READ_NOISE = 0.0015
 """Standard deviation on the grey scale: 4 counts of 2600, as in camera.py."""
-FREE_OF_NOISE = 0.2
-"""Share of the samples whose LR frames have no noise."""
-
+FREE_OF_NOISE = 0.4
+"""Share of the samples whose LR frames have no photon noise of their own."""
+ONE_EXPOSURE = 0.5
+"""Share of the samples whose LR frames are binned from noisy HR frames, as in a virtual experiment."""
+OWN_FRAME = 0.05
+"""Share of the targets that have an HR frame of their own."""
+LONE = 0.04
+"""Share of the targets before the first HR frame or after the last, which then serves as both."""
 
 SEPARATIONS = (1, 2, 3)
 """LR frames between the three of a window (D11)."""
@@ -91,9 +96,12 @@ def draw_times(
     """Times (5,) of a target's inputs, see ``Clean.times``: HR at s times 1 to 20 to either side (D11).
 
     The HR frames are at most ``longest`` LR frames apart, 2 or more: all choices that fit are as likely.
+    A few targets have an HR frame of their own.
     """
     fitting = _STEPS[_STEPS[:, 1] + _STEPS[:, 2] <= longest]
     s, before, after = fitting[rng.integers(len(fitting))]
+    if rng.random() < OWN_FRAME:
+        before = 0
     return np.array([-s, 0, s, -before, after], np.float32)
 
 
@@ -116,12 +124,19 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
     turn = _draw_turn(rng)
     lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
     b0 = float("inf") if rng.random() < FREE_OF_NOISE else float(10 ** rng.uniform(1, 7))
-    if np.isfinite(b0):
-        lr = poisson_noise(lr, b0, rng)
     seen = truth
     if not clean.filmed:
         hr, seen = _hr_camera(hr, rng), _hr_camera(truth, rng)
-    return Sample(lr[:3], hr, lr[3:], truth, seen, clean.times, int(clean.times[2]), b0)
+        if rng.random() < ONE_EXPOSURE:
+            lr = _of_one_exposure(lr, seen, hr, rng)
+    if np.isfinite(b0):
+        lr = poisson_noise(lr, b0, rng)
+    times, s = clean.times, int(clean.times[2])
+    if rng.random() < LONE:
+        only = int(times[3] == 0 or rng.random() < 0.5)
+        times = np.append(times[:3], times[[3 + only] * 2])
+        return Sample(lr[:3], hr[[only] * 2], lr[[3 + only] * 2], truth, seen, times, s, b0)
+    return Sample(lr[:3], hr, lr[3:], truth, seen, times, s, b0)
 
 
 def _grey(film: Image, rng: np.random.Generator) -> Image:
@@ -148,6 +163,14 @@ def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
         return np.ascontiguousarray(np.rot90(frames, axes=(-2, -1)) if turned else frames)
 
     return turn
+
+
+def _of_one_exposure(lr: Image, seen: Image, hr: Image, rng: np.random.Generator) -> Image:
+    """LR frames (5, h, w) with the noise that binning leaves of the HR camera's, in register with it."""
+    H, W = seen.shape
+    down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
+    beside = lr[[0, 2]] + (_hr_camera(lr[[0, 2]], rng) - lr[[0, 2]]) / SCALE
+    return np.stack([beside[0], down(seen), beside[1], down(hr[0]), down(hr[1])])
 
 
 def _hr_camera(film: Image, rng: np.random.Generator) -> Image:
