@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_xfusion.core.model.cards import LiteSizes, describe, model_of
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import Stack
@@ -18,18 +19,20 @@ SECONDS_PER_MEGAPIXEL: dict[Method, float] = {
     "flow": 0.28,
     "bayesian": 0.034,
     "bayesian-paper": 0.034,
-    "edvr-stf": 30.0,
 }
-"""Per fused frame and million HR pixels on two cores, reading and writing included (benchmarks/speed.py,
-network.py; full-size networks)."""
+"""Per fused frame and million HR pixels on two cores, reading and writing included (benchmarks/speed.py)."""
+LITE_SECONDS, SECONDS_PER_MILLION = 0.65, 1.4
+"""The same for the lite network, and for each million parameters of the others (benchmarks/network.py)."""
 WORKING_IMAGES: dict[Method, int] = {
     "flow": 32,
     "bayesian": 32,
     "bayesian-paper": 32,
-    "edvr-stf": 600,
-    "edvr": 600,
 }
-"""HR images in float32 that a run holds at its peak, 18 if not said (benchmarks/memory.py, network.py)."""
+"""HR images in float32 that a run holds at its peak, 18 if not said (benchmarks/memory.py)."""
+LITE_IMAGES, IMAGES_PER_CHANNEL = 80, 5
+"""The same for the lite network, and for each channel of the others (benchmarks/network.py)."""
+TORCH_MB = 350
+"""What a network's library takes."""
 BASE_MB = 80
 """What the program itself takes."""
 
@@ -51,9 +54,9 @@ def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
     found = {"lr": _film(lr), "hr": _film(hr)}
     try:
         pair = pair_stacks(lr, hr, plan)
+        return Check(found, _pairing(plan, pair), _estimate(plan, pair), pair.notes)
     except XFusionError as error:
         return Check(found, problem=str(error))
-    return Check(found, _pairing(plan, pair), _estimate(plan, pair), pair.notes)
 
 
 def _film(film: Stack) -> dict[str, Any]:
@@ -86,11 +89,26 @@ def _pairing(plan: Plan, pair: Pair) -> dict[str, Any]:
 def _estimate(plan: Plan, pair: Pair) -> dict[str, Any]:
     targets, (height, width) = len(plan.targets(len(pair))), pair.hr.shape[1:]
     itemsize = pair.hr.dtype.itemsize if plan.dtype == "hr" else 4
-    per_megapixel = SECONDS_PER_MEGAPIXEL.get(plan.method)
+    seconds, images, base = _cost(plan)
     pixels = height * width
     return {
         "method": plan.method,
-        "seconds": None if per_megapixel is None else round(targets * pixels / 1e6 * per_megapixel, 1),
-        "memory_mb": round(BASE_MB + WORKING_IMAGES.get(plan.method, 18) * pixels * 4 / 1e6),
+        "seconds": round(targets * pixels / 1e6 * seconds, 1),
+        "memory_mb": round(base + images * pixels * 4 / 1e6),
         "output_mb": round(targets * pixels * itemsize / 1e6, 1),
     }
+
+
+def _cost(plan: Plan) -> tuple[float, int, int]:
+    """Seconds per megapixel on two cores, images at the peak, and megabytes besides.
+
+    Raises ModelError where the plan's weights are not to be had.
+    """
+    if plan.method in SECONDS_PER_MEGAPIXEL:
+        return SECONDS_PER_MEGAPIXEL[plan.method], WORKING_IMAGES.get(plan.method, 18), BASE_MB
+    model = describe(model_of(plan))
+    if isinstance(model.card.sizes, LiteSizes):
+        return LITE_SECONDS, LITE_IMAGES, BASE_MB + TORCH_MB
+    millions = model.parameters / 1e6
+    images = IMAGES_PER_CHANNEL * model.card.sizes.channels
+    return SECONDS_PER_MILLION * millions, images, round(BASE_MB + TORCH_MB + 4 * millions)

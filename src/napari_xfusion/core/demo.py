@@ -1,4 +1,4 @@
-"""The sample film, fused by every method that needs no weights: a film, a picture and a table."""
+"""The sample film, fused by every method and every bundled model: a film, a picture and a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.grey import Affine, percentile_map
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.io import as_stack, open_stack
-from napari_xfusion.core.plan import DEFAULT_METHOD, make_plan
+from napari_xfusion.core.model.cards import BUNDLED, DEFAULT_MODELS, describe, list_models, method_of
+from napari_xfusion.core.plan import DEFAULT_METHOD, Plan, make_plan
 from napari_xfusion.core.run import Progress, fuse, fuse_files
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, OutputError
@@ -55,19 +56,29 @@ def run_demo(folder: Path, progress: Progress = lambda _done, _total: None) -> D
     fused, table, picture = (folder / name for name in ("fused.tif", "table.txt", "comparison.png"))
     fuse_files(make_plan(), lr, hr, fused, overwrite=True)
     lines = [f"{'unseen frames, means':24}{'PSNR dB':>9}{'AAD':>8}{'SSIM':>9}"]
-    for number, method in enumerate(TRAINING_FREE):
-        lines.append(_table_row(method, lr, hr, truth))
-        progress(number + 1, len(TRAINING_FREE))
+    plans = demo_plans()
+    for number, (name, plan) in enumerate(plans.items()):
+        lines.append(_table_row(name, plan, lr, hr, truth))
+        progress(number + 1, len(plans))
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     _compare(lr, hr, open_stack(fused), truth).save(picture)
     return Demo((fused, picture, table), "\n".join(lines))
 
 
-def _table_row(method: str, lr: Stack, hr: Stack, truth: Stack) -> str:
-    film = np.stack([frame.image for frame in fuse(make_plan(method=method), lr, hr)])
+def demo_plans() -> dict[str, Plan]:
+    """A plan for every method without weights and every bundled model, by name."""
+    plans = {method: make_plan(method=method) for method in TRAINING_FREE}
+    for name, path in list_models().items():
+        if path.parent == BUNDLED:
+            plans[name] = make_plan(method=method_of(describe(path).card.variant), model=name)
+    return plans
+
+
+def _table_row(name: str, plan: Plan, lr: Stack, hr: Stack, truth: Stack) -> str:
+    film = np.stack([frame.image for frame in fuse(plan, lr, hr)])
     times = hr.metadata["hr_times"]
-    means = evaluate(truth, as_stack(film, name=method), hr_times=times).summary()["unseen"]
-    return f"{method:24}" + "".join(
+    means = evaluate(truth, as_stack(film, name=name), hr_times=times).summary()["unseen"]
+    return f"{name:24}" + "".join(
         f"{means[key]['mean']:{form}}" for key, form in (("psnr", "9.2f"), ("aad", "8.3f"), ("ssim", "9.4f"))
     )
 
@@ -84,7 +95,7 @@ def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
     panels = [
         (f"fast camera (LR), frame {moment}", _shades(coarse, percentile_map(lr)[0])),
         (f"sharp camera (HR), {gap} frames earlier", _shades(hr.frame(middle - 1), grey)),
-        (f"fused ({DEFAULT_METHOD}), frame {moment}", _shades(fused.frame(moment), grey)),
+        (f"fused ({DEFAULT_MODELS[DEFAULT_METHOD]}), frame {moment}", _shades(fused.frame(moment), grey)),
         (f"truth, frame {moment}", _shades(truth.frame(moment), grey)),
     ]
     height, width = truth.shape[1:]

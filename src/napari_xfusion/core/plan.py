@@ -14,7 +14,7 @@ from napari_xfusion.errors import PairingError
 
 Method = Literal["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", "edvr-stf", "edvr"]
 GreyRule = Literal["match", "percentile", "none"]
-DEFAULT_METHOD: Method = "flow"
+DEFAULT_METHOD: Method = "edvr-stf"
 
 
 class Plan(BaseModel):
@@ -28,7 +28,7 @@ class Plan(BaseModel):
 
     method: Method = DEFAULT_METHOD
     model: str | None = None
-    """Name or file of a network's weights."""
+    """Name or file of a network's weights; the bundled ones of the method when None."""
     hr_times: tuple[float, ...] | None = None
     """Times of the HR frames in LR frame numbers."""
     hr_step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -32,5 +32,5 @@ class Feed(Protocol):
 
 def as_tensor(image: Image, place: Rect, scale: int, device: torch.device) -> Tensor:
     """A part of an image as (1, 1, h, w); ``place`` is in LR pixels, ``scale`` image pixels each."""
-    part = np.ascontiguousarray(place.cut(image, scale))
+    part = np.array(place.cut(image, scale))  # a copy: frames are shared and read-only, tensors never are
     return torch.from_numpy(part)[None, None].to(device)

@@ -26,7 +26,7 @@ from napari_xfusion.core.fusers.feed import Feed
 from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.lite import LiteFeed
 from napari_xfusion.core.fusers.tiles import HALO, LITE_HALO, SCALE, Grid, cut_tiles, side_that_fits
-from napari_xfusion.core.model.cards import Card, find_model
+from napari_xfusion.core.model.cards import Card, model_of
 from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import Network
 from napari_xfusion.core.model.weights import Loaded, load_model
@@ -82,11 +82,10 @@ class NetworkFuser:
 def load_fuser(plan: Plan) -> NetworkFuser:
     """The network that ``plan`` names, ready on its device.
 
-    ``plan.model`` is a name or a file; the method's own name when None. Raises ModelError for weights
-    that are not to be had, DeviceError for a device that is not there.
+    Raises ModelError for weights that are not to be had, DeviceError for a device that is not there.
     """
     device = find_device(plan.device)
-    loaded = load_model(find_model(plan.model or plan.method), plan.method)
+    loaded = load_model(model_of(plan), plan.method)
     precision = "float32" if plan.precision == "auto" else plan.precision
     network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it

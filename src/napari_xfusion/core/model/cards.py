@@ -16,7 +16,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from napari_xfusion.core.plan import GreyRule, Method
+from napari_xfusion.core.plan import GreyRule, Method, Plan
 from napari_xfusion.core.types import ROLES, Role
 from napari_xfusion.errors import ModelError
 
@@ -24,6 +24,8 @@ Variant = Literal["edvr-stf", "edvr", "lite"]
 INPUTS: dict[Variant, tuple[Role, ...]] = {"edvr-stf": ROLES, "edvr": ROLES[:3], "lite": ROLES}
 VARIANTS: dict[Method, tuple[Variant, ...]] = {"edvr-stf": ("edvr-stf", "lite"), "edvr": ("edvr",)}
 """The networks that a method can run."""
+DEFAULT_MODELS: dict[Method, str] = {"edvr-stf": "edvr-stf-lite", "edvr": "edvr-small"}
+"""Names of the bundled weights that a method takes when none are named."""
 SUFFIX = ".safetensors"
 CARD = "card"
 """The metadata key of the card."""
@@ -139,6 +141,16 @@ def list_models() -> dict[str, Path]:
 def models_folder() -> Path:
     """The folder where the user keeps models of his own; need not exist."""
     return Path(platformdirs.user_data_dir("napari-xfusion", appauthor=False)) / "models"
+
+
+def method_of(variant: Variant) -> Method:
+    """The method that runs networks of that variant."""
+    return next(method for method, variants in VARIANTS.items() if variant in variants)
+
+
+def model_of(plan: Plan) -> Path:
+    """The file of the weights that a plan for a network asks for; raises ModelError when there is none."""
+    return find_model(plan.model or DEFAULT_MODELS[plan.method])
 
 
 def find_model(name: str | Path) -> Path:

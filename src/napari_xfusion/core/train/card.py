@@ -5,12 +5,18 @@ from __future__ import annotations
 import copy
 
 from napari_xfusion import __version__
-from napari_xfusion.core.model.cards import INPUTS, Card, Trained
+from napari_xfusion.core.model.cards import INPUTS, Card, Trained, Variant
 from napari_xfusion.core.model.weights import AnyNetwork
 from napari_xfusion.core.train.clips import SCENES
 from napari_xfusion.core.train.held_out import ALL, Figures, HeldOut
 from napari_xfusion.core.train.plan import TrainPlan
 from napari_xfusion.core.virtual.scenes.sample import FARTHEST, SEPARATIONS
+
+LOSSES: dict[Variant, str] = {
+    "edvr-stf": "Charbonnier loss",
+    "edvr": "Charbonnier loss",
+    "lite": "mean log error",
+}
 
 
 def make_card(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figures) -> Card:
@@ -19,6 +25,7 @@ def make_card(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figur
         variant=plan.variant,
         sizes=plan.sizes,
         inputs=INPUTS[plan.variant],
+        base="flow" if plan.variant == "lite" else "bilinear",
         trained=Trained(
             separations=(SEPARATIONS[0], SEPARATIONS[-1]),
             hr_distances=(SEPARATIONS[0], SEPARATIONS[-1] * FARTHEST),
@@ -36,8 +43,8 @@ def _training(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figur
     )
     return (
         f"{iteration} of {plan.iterations} iterations of {plan.batch} samples of {plan.samples}, HR crops "
-        f"of {plan.crop} pixels, from {', '.join(plan.data)}; clean truth where it is simulated; Charbonnier "
-        f"loss, Adam, {plan.rate:g} falling along a cosine, averaged weights. Mean PSNR in dB on "
+        f"of {plan.crop} pixels, from {', '.join(plan.data)}; clean truth where it is simulated; {LOSSES[plan.variant]}, "
+        f"Adam, {plan.rate:g} falling along a cosine, averaged weights. Mean PSNR in dB on "
         f"{len(held_out.groups[ALL])} held-out samples: {groups}"
     )
 

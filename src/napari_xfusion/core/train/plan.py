@@ -70,7 +70,8 @@ class TrainPlan(BaseModel):
     def command(self) -> str:
         """The command line that repeats it."""
         words = ["napari-xfusion", "train", *self.data, "-o", "DIR", "--variant", self.variant]
-        for name, value in {**self.sizes.model_dump(), **self.model_dump()}.items():
+        sizes = {} if isinstance(self.sizes, LiteSizes) else self.sizes.model_dump()  # the lite has one size
+        for name, value in {**sizes, **self.model_dump()}.items():
             if name in ("variant", "sizes", "data") or value in (None, False):
                 continue
             words += [f"--{name}"] + [str(value)] * (value is not True)
