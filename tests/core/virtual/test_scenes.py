@@ -7,7 +7,7 @@ from skimage.registration import phase_cross_correlation
 
 from napari_xfusion.core.virtual.scenes import KINDS, draw_sample, make_scene
 from napari_xfusion.core.virtual.scenes.motion import Motion, draw_motion
-from napari_xfusion.core.virtual.scenes.sample import HR_PHOTONS
+from napari_xfusion.core.virtual.scenes.sample import HR_READ_NOISE
 from napari_xfusion.core.virtual.scenes.scene import FASTEST, grid
 from napari_xfusion.core.virtual.scenes.shapes import Balls, chords
 from napari_xfusion.core.virtual.scenes.texture import FINER, SIZE, look_up, texture
@@ -91,17 +91,19 @@ def test_times_are_those_of_the_paper():
         np.testing.assert_array_equal(times[:3], [-s, 0, s])
         steps = np.abs(times[3:]) / s
         assert np.array_equal(steps, np.round(steps))
-        assert 1 <= steps.min() <= steps.max() <= 20
-        assert times[3] < 0 < times[4]
+        assert steps.max() <= 20
+        lone = times[3] == times[4] and np.array_equal(*drawn.hr)
+        assert lone or times[3] <= 0 < times[4]
 
 
 def test_lr_is_the_binned_clean_hr_before_noise():
     free = [d for d in (sample("carried", seed) for seed in range(30)) if np.isinf(d.b0)]
     assert len(free) >= 2
     for drawn in free:
-        np.testing.assert_allclose(drawn.lr[1], binned(drawn.truth), atol=1e-5)
-        spread = np.sqrt(1 / HR_PHOTONS / 16)  # of the HR camera's noise, binned
-        assert np.abs(drawn.hr_lr - binned(drawn.hr)).mean() < 1.5 * spread
+        spread = np.sqrt(1 / drawn.hr_photons / 16)  # of the HR camera's noise, binned
+        clean = np.allclose(drawn.lr[1], binned(drawn.truth), atol=1e-5)
+        assert clean or np.allclose(drawn.lr[1], binned(drawn.seen), atol=1e-5)
+        assert np.abs(drawn.hr_lr - binned(drawn.hr)).mean() < 1.5 * spread + 1e-5
 
 
 def test_the_noise_is_that_of_the_two_cameras():
@@ -109,11 +111,13 @@ def test_the_noise_is_that_of_the_two_cameras():
         drawn = sample("carried", seed, 128)
         light = np.clip(drawn.truth, 0.02, 0.9)
         lit = (drawn.truth > 0.02) & (drawn.truth < 0.9)
-        hr = ((drawn.seen - drawn.truth) / np.sqrt(light / HR_PHOTONS + 0.0015**2))[lit]
+        spread = np.sqrt(light / drawn.hr_photons + (HR_READ_NOISE / drawn.hr_photons) ** 2)
+        hr = ((drawn.seen - drawn.truth) / spread)[lit]
         assert hr.std() == pytest.approx(1, abs=0.1)
         mean = binned(drawn.truth)
         grey = (mean > 0.1) & (mean < 0.6)
-        if 100 < drawn.b0 < 1e6 and grey.sum() > 300:
+        # LR frames may be binned from noisy HR frames; where LR has few photons, that hardly counts.
+        if 100 < drawn.b0 < 2 * drawn.hr_photons and grey.sum() > 300:
             lr = ((drawn.lr[1] - mean) / np.sqrt(mean / drawn.b0))[grey]
             assert lr.std() == pytest.approx(1, abs=0.15)
 

@@ -43,9 +43,9 @@ def _training(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figur
     )
     return (
         f"{iteration} of {plan.iterations} iterations of {plan.batch} samples of {plan.samples}, HR crops "
-        f"of {plan.crop} pixels, from {', '.join(plan.data)}; clean truth where it is simulated; {LOSSES[plan.variant]}, "
-        f"Adam, {plan.rate:g} falling along a cosine, averaged weights. Mean PSNR in dB on "
-        f"{len(held_out.groups[ALL])} held-out samples: {groups}"
+        f"of {plan.crop} pixels, from {', '.join(plan.data)}; clean truth where it is simulated; "
+        f"{LOSSES[plan.variant]}, Adam, {plan.rate:g} falling along a cosine, averaged weights. Mean PSNR in "
+        f"dB on {len(held_out.groups[ALL])} held-out samples: {groups}"
     )
 
 

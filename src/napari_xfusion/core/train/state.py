@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from napari_xfusion.core.model.build import initialise
-from napari_xfusion.core.model.cards import find_model
+from napari_xfusion.core.model.cards import find_model, method_of
 from napari_xfusion.core.model.weights import AnyNetwork, build, load_model
 from napari_xfusion.core.train.files import write_whole
 from napari_xfusion.core.train.plan import TrainPlan
@@ -35,7 +35,9 @@ class State:
         if plan.init is None:
             initialise(network, torch.Generator().manual_seed(plan.seed))
         else:
-            network.load_state_dict(load_model(find_model(plan.init), plan.variant).network.state_dict())
+            network.load_state_dict(
+                load_model(find_model(plan.init), method_of(plan.variant)).network.state_dict()
+            )
         self.network = network.to(device)
         if device.type == "cuda":  # on a CPU gradients take a tenth longer with it
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it

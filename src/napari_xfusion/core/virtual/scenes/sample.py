@@ -16,10 +16,10 @@ from napari_xfusion.core.virtual.scenes.scene import Kind, make_scene
 
 SCALE = 4
 """HR pixels per LR pixel and axis."""
-HR_PHOTONS = 6000.0
-"""Detected by an HR pixel of grey value 1, always: the sharp camera is the same in every experiment."""
-HR_READ_NOISE = 0.0015
-"""Standard deviation on the grey scale: 4 counts of 2600, as in camera.py."""
+HR_PHOTONS = (500.0, 2e6)
+"""Detected by an HR pixel of grey value 1, from and to: grainy films, and films without visible noise."""
+HR_READ_NOISE = 9.0
+"""Standard deviation in photons of an HR pixel that is black."""
 FREE_OF_NOISE = 0.4
 """Share of the samples whose LR frames have no photon noise of their own."""
 ONE_EXPOSURE = 0.5
@@ -72,6 +72,8 @@ class Sample(NamedTuple):
     """s, 1 to 3."""
     b0: float
     """Photons of an LR pixel of grey value 1; infinite without noise."""
+    hr_photons: float
+    """The same of an HR pixel; infinite for films, whose noise is not known."""
 
 
 def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample:
@@ -110,9 +112,7 @@ def clean_sample(film: Image, times: NDArray[np.float32], *, filmed: bool) -> Cl
 
     LR frames are their means over 4 x 4 pixels (D3).
     """
-    H, W = film.shape[1:]
-    down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
-    return Clean(np.stack([down(frame) for frame in film]), film[3:], film[1], times, filmed)
+    return Clean(_binned(film), film[3:], film[1], times, filmed)
 
 
 def expose(clean: Clean, rng: np.random.Generator) -> Sample:
@@ -124,19 +124,21 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
     turn = _draw_turn(rng)
     lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
     b0 = float("inf") if rng.random() < FREE_OF_NOISE else float(10 ** rng.uniform(1, 7))
-    seen = truth
+    seen, photons = truth, float("inf")
     if not clean.filmed:
-        hr, seen = _hr_camera(hr, rng), _hr_camera(truth, rng)
+        photons = float(np.exp(rng.uniform(*np.log(HR_PHOTONS))))
+        hr, seen = (_hr_camera(film, photons, rng) for film in (hr, truth))
         if rng.random() < ONE_EXPOSURE:
-            lr = _of_one_exposure(lr, seen, hr, rng)
+            beside = lr[[0, 2]] + (_hr_camera(lr[[0, 2]], photons, rng) - lr[[0, 2]]) / SCALE
+            lr = np.stack([beside[0], *_binned(seen[None]), beside[1], *_binned(hr)])
     if np.isfinite(b0):
         lr = poisson_noise(lr, b0, rng)
     times, s = clean.times, int(clean.times[2])
     if rng.random() < LONE:
         only = int(times[3] == 0 or rng.random() < 0.5)
         times = np.append(times[:3], times[[3 + only] * 2])
-        return Sample(lr[:3], hr[[only] * 2], lr[[3 + only] * 2], truth, seen, times, s, b0)
-    return Sample(lr[:3], hr, lr[3:], truth, seen, times, s, b0)
+        return Sample(lr[:3], hr[[only] * 2], lr[[3 + only] * 2], truth, seen, times, s, b0, photons)
+    return Sample(lr[:3], hr, lr[3:], truth, seen, times, s, b0, photons)
 
 
 def _grey(film: Image, rng: np.random.Generator) -> Image:
@@ -165,16 +167,15 @@ def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
     return turn
 
 
-def _of_one_exposure(lr: Image, seen: Image, hr: Image, rng: np.random.Generator) -> Image:
-    """LR frames (5, h, w) with the noise that binning leaves of the HR camera's, in register with it."""
-    H, W = seen.shape
+def _binned(film: Image) -> Image:
+    """LR frames (T, H/4, W/4) of HR frames (T, H, W): the mean over 4 x 4 pixels (D3)."""
+    H, W = film.shape[1:]
     down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
-    beside = lr[[0, 2]] + (_hr_camera(lr[[0, 2]], rng) - lr[[0, 2]]) / SCALE
-    return np.stack([beside[0], down(seen), beside[1], down(hr[0]), down(hr[1])])
+    return np.stack([down(frame) for frame in film])
 
 
-def _hr_camera(film: Image, rng: np.random.Generator) -> Image:
+def _hr_camera(film: Image, photons: float, rng: np.random.Generator) -> Image:
     """``film`` (..., H, W) with photon and read noise; so many photons are as good as normal."""
-    spread = np.sqrt(film / np.float32(HR_PHOTONS) + np.float32(HR_READ_NOISE**2))
+    spread = np.sqrt(film / np.float32(photons) + np.float32((HR_READ_NOISE / photons) ** 2))
     noisy: Image = np.clip(film + spread * rng.standard_normal(film.shape, dtype=np.float32), 0, 1)
     return noisy
