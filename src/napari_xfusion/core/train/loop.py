@@ -149,10 +149,10 @@ class Keeper:
 
     def validate(self, device: torch.device) -> None:
         """Measure the averaged weights and keep them as a model file."""
-        self.figures = self.held_out.measure(self.state.averaged, device)
+        self.figures = self.held_out.measure(self.state.average, device)
         self.log.figures(self.state.iteration, NETWORK, self.figures)
         card = make_card(self.plan, self.state.iteration, self.held_out, self.figures)
-        save_model(self.folder / MODEL, stored(self.state.averaged, self.plan.half), card)
+        save_model(self.folder / MODEL, stored(self.state.average, self.plan.half), card)
         self.log.plot()
         others = ", ".join(f"{name} {f[ALL]:.2f}" for name, f in self.held_out.compared.items())
         self.tell(f"iteration {self.state.iteration}: {self.figures[ALL]:.2f} dB held out ({others})")
@@ -179,7 +179,6 @@ class Loop:
         for batch in ahead(batches, range(resumed, plan.iterations), threads):
             sums += self._step(model, batch)
             since += 1
-            state.iteration += 1
             last = state.iteration == plan.iterations
             stopping = self.ranks.any(stops())
             if last or stopping or state.iteration % plan.row == 0:
@@ -211,7 +210,7 @@ class Loop:
         loss.backward()  # type: ignore[no-untyped-call] # torch's stubs lack it
         norm = nn.utils.clip_grad_norm_(self.state.network.parameters(), LARGEST_GRADIENT)
         self.state.optimizer.step()
-        self.state.average.update_parameters(self.state.network)
+        self.state.advance()
         return torch.stack([loss.detach(), norm])
 
     def _row(self, loss: float, gradient: float) -> None:
