@@ -28,7 +28,7 @@ def plan():
             "crop": 32,
             "batch": 2,
         }
-        return make_train_plan(**{**defaults, "rate": 1e-3, "iterations": 40, **settings})
+        return make_train_plan(**{**defaults, "rate": 1e-3, "iterations": 24, **settings})
 
     return make
 

@@ -12,8 +12,12 @@ from safetensors import safe_open
 
 from napari_xfusion.core.model.weights import load_model
 from napari_xfusion.core.train import log
-from napari_xfusion.core.train.loop import CHECKPOINT, MODEL, charbonnier, learning_rate
+from napari_xfusion.core.train.batches import collate
+from napari_xfusion.core.train.loop import CHECKPOINT, MODEL, Loop, charbonnier, learning_rate
+from napari_xfusion.core.train.ranks import Ranks
 from napari_xfusion.core.train.state import State
+from napari_xfusion.core.train.task import TASKS
+from napari_xfusion.core.virtual.scenes import KINDS, draw_sample
 from napari_xfusion.errors import InputError, ModelError, OutputError, TrainingError
 
 
@@ -58,13 +62,13 @@ def test_stopped_and_gone_on_with_is_the_same_as_never_stopped(plan, trained, tm
     trained(plan(), tmp_path / "whole")
     first = trained(plan(), tmp_path / "parts", stop=StopAfter(7 + 2))  # it is looked at for the pools, too
     assert not first.finished
-    assert 0 < first.iterations < 40
+    assert 0 < first.iterations < 24
     second = trained(plan(), tmp_path / "parts")
     assert second.finished
     assert second.resumed == first.iterations
     assert_same_state(tmp_path / "whole", tmp_path / "parts")
     iterations = [int(row["iteration"]) for row in rows(tmp_path / "parts" / log.LOSSES)]
-    assert iterations == list(range(1, 41))
+    assert iterations == list(range(1, 25))
 
 
 def test_minutes_end_a_run_with_a_checkpoint(plan, trained, tmp_path):
@@ -79,7 +83,7 @@ def test_what_is_left_behind(plan, trained, tmp_path):
     assert left == {CHECKPOINT, MODEL, "plan.json", log.LOSSES, log.VALIDATION, log.PLOT}
     assert json.loads((tmp_path / "plan.json").read_text())["variant"] == "edvr"
     losses = [float(row["loss"]) for row in rows(tmp_path / log.LOSSES)]
-    assert len(losses) == 40
+    assert len(losses) == 24
     assert all(map(math.isfinite, losses))
     last = {
         r["samples"]: float(r["psnr"]) for r in rows(tmp_path / log.VALIDATION) if r["method"] == "network"
@@ -104,12 +108,17 @@ def test_without_matplotlib_there_are_the_tables(plan, trained, tmp_path, monkey
 
 
 @pytest.mark.parametrize("variant", ["edvr", "edvr-stf"])
-def test_it_learns(plan, trained, tmp_path, variant):
-    """Four samples seen again and again: the loss falls well below that of the bilinear base."""
-    settings = {"data": ("scenes:carried",), "samples": 4, "batch": 4, "iterations": 120, "rate": 4e-3}
-    trained(plan(variant=variant, **settings), tmp_path, pool=tmp_path / "pool")
-    losses = [float(row["loss"]) for row in rows(tmp_path / log.LOSSES)]
-    assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:5])
+def test_it_learns(plan, variant):
+    """Four samples, seen again and again: the loss falls well below that of the enlarged LR frame."""
+    sizes = {"channels": 8, "extract": 1, "reconstruct": 1, "groups": 2}
+    toy = plan(variant=variant, sizes=sizes, rate=4e-3, iterations=400)
+    drawn = (draw_sample(KINDS["carried"], np.random.default_rng(seed), 32) for seed in range(24))
+    batch = collate([sample for sample in drawn if np.isinf(sample.b0)][:4], TASKS[variant])
+    state = State(toy, torch.device("cpu"))
+    loop = Loop(toy, Ranks(0, 1, torch.device("cpu")), state, TASKS[variant], None)
+    base = charbonnier(state.network.base(batch["lr"][:, 1]), batch["truth"]).item()
+    losses = [loop.step(state.network, batch)[0].item() for _ in range(110)]
+    assert losses[-1] < 0.75 * base < losses[0]
 
 
 def test_training_goes_on_from_other_weights(plan, trained, tmp_path):
@@ -126,7 +135,7 @@ def test_training_goes_on_from_other_weights(plan, trained, tmp_path):
 
 
 def test_a_loss_that_is_no_number_is_told_and_the_last_good_weights_stay(plan, trained, tmp_path):
-    trained(plan(), tmp_path, stop=StopAfter(25 + 2))
+    trained(plan(), tmp_path, stop=StopAfter(22 + 2))
     content = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     content["network"]["conv_last.bias"].fill_(float("inf"))  # as after a step that was too large
     torch.save(content, tmp_path / CHECKPOINT)
@@ -162,7 +171,7 @@ def test_damaged_files_are_told(plan, trained, tmp_path, name, content, said):
 
 def test_another_plan_in_the_same_folder_is_told(plan, trained, tmp_path):
     trained(plan(), tmp_path, minutes=0)
-    with pytest.raises(InputError, match=r"rate 0\.001; batch 2.*rate 0\.002; batch 4"):
+    with pytest.raises(InputError, match=r"batch 2; rate 0\.001.*batch 4; rate 0\.002"):
         trained(plan(rate=2e-3, batch=4), tmp_path)
 
 
@@ -179,9 +188,9 @@ def test_two_trainings_in_one_folder_are_told(plan, trained, tmp_path):
 def test_half_a_line_in_a_table_is_left_out(plan, trained, tmp_path):
     trained(plan(), tmp_path, stop=StopAfter(9))
     with (tmp_path / log.LOSSES).open("a") as file:
-        file.write("39,1.0,0.0")
+        file.write("23,1.0,0.0")
     assert trained(plan(), tmp_path).finished
-    assert [int(row["iteration"]) for row in rows(tmp_path / log.LOSSES)] == list(range(1, 41))
+    assert [int(row["iteration"]) for row in rows(tmp_path / log.LOSSES)] == list(range(1, 25))
 
 
 def test_the_rate_falls_along_a_cosine(plan):

@@ -177,7 +177,7 @@ class Loop:
         threads = min(8, os.cpu_count() or 1) if self.ranks.device.type == "cuda" else 1
         stopping = False
         for batch in ahead(batches, range(resumed, plan.iterations), threads):
-            sums += self._step(model, batch)
+            sums += self.step(model, batch)
             since += 1
             last = state.iteration == plan.iterations
             stopping = self.ranks.any(stops())
@@ -196,7 +196,7 @@ class Loop:
         )
         return Trained(folder / MODEL, state.iteration, plan.iterations, resumed, figures, dict(compared))
 
-    def _step(self, model: nn.Module, batch: Batch) -> Tensor:
+    def step(self, model: nn.Module, batch: Batch) -> Tensor:
         """One iteration; its loss and the norm of its gradient, (2,)."""
         device = self.ranks.device
         there = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
