@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import typer
+from tqdm import tqdm
 
 from napari_xfusion.cli.options import Json
-from napari_xfusion.cli.terminal import Progress, report, stop_on_signal, tell
+from napari_xfusion.cli.terminal import Progress, report, stop_on_signal
 from napari_xfusion.errors import InputError
 
 if TYPE_CHECKING:  # costs seconds, and --help needs none of it
@@ -82,7 +84,7 @@ def train(
     )
     with Bars() as bars, stop_on_signal(bars) as stop:
         found = run_training(
-            plan, output, pool=pool, device=device, minutes=minutes, stop=stop, progress=bars, tell=tell
+            plan, output, pool=pool, device=device, minutes=minutes, stop=stop, progress=bars, tell=bars.tell
         )
     facts = {
         "model": str(found.model),
@@ -125,6 +127,10 @@ class Bars:
             self._bar.__exit__()
             self._unit, self._bar = unit, Progress(unit)
         self._bar(done, total)
+
+    def tell(self, line: str) -> None:
+        """A line on stderr above the bar."""
+        tqdm.write(f"napari-xfusion: {line}", file=sys.stderr)
 
     def __enter__(self) -> Self:
         return self
