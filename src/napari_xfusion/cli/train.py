@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import typer
+from tqdm import tqdm
 
 from napari_xfusion.cli.options import Json
-from napari_xfusion.cli.terminal import Progress, report, stop_on_signal, tell
+from napari_xfusion.cli.terminal import Progress, report, stop_on_signal
+from napari_xfusion.errors import InputError
+
+if TYPE_CHECKING:  # costs seconds, and --help needs none of it
+    from napari_xfusion.core.train.plan import TrainPlan
 
 
 def train(
@@ -24,12 +30,17 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="folder for the model and all that belongs to it")
     ],
-    variant: Annotated[Literal["edvr-stf", "edvr"], typer.Option(help="which network")] = "edvr-stf",
-    channels: Annotated[int, typer.Option(min=1, help="the paper's network: 128")] = 32,
-    extract: Annotated[int, typer.Option(min=1, help="blocks before alignment; the paper's: 5")] = 5,
-    reconstruct: Annotated[int, typer.Option(min=1, help="blocks after fusion; the paper's: 40")] = 5,
-    groups: Annotated[int, typer.Option(min=1, help="of channels that move together; the paper's: 8")] = 2,
+    variant: Annotated[Literal["lite", "edvr-stf", "edvr"], typer.Option(help="which network")] = "lite",
+    channels: Annotated[int | None, typer.Option(min=1, help="32, or as --init; the paper's: 128")] = None,
+    extract: Annotated[int | None, typer.Option(min=1, help="blocks before alignment; 5")] = None,
+    reconstruct: Annotated[
+        int | None, typer.Option(min=1, help="blocks after fusion; 5, the paper's: 40")
+    ] = None,
+    groups: Annotated[
+        int | None, typer.Option(min=1, help="of channels that move together; 2, the paper's: 8")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="drawn once, then used again and again")] = 8000,
+    held_out: Annotated[int, typer.Option(min=1, help="other samples, to validate on")] = 128,
     pool: Annotated[
         Path | None, typer.Option(help="folder of the samples, for several trainings to share")
     ] = None,
@@ -37,7 +48,7 @@ def train(
     crop: Annotated[int, typer.Option(min=32, help="HR pixels, a multiple of 16; the paper's: 256")] = 128,
     iterations: Annotated[int, typer.Option(min=1, help="the paper's: 300000")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="samples per iteration")] = 16,
-    rate: Annotated[float, typer.Option("--rate", "--lr", help="learning rate at the start")] = 1e-4,
+    rate: Annotated[float, typer.Option(help="learning rate at the start")] = 1e-4,
     init: Annotated[
         str | None, typer.Option(help="weights to start from: name or file of the same sizes")
     ] = None,
@@ -54,14 +65,17 @@ def train(
     Several GPUs: torchrun --nproc-per-node 4 -m napari_xfusion.cli train ...
     """
     from napari_xfusion.core.train.loop import train as run_training
-    from napari_xfusion.core.train.plan import make_train_plan
+    from napari_xfusion.core.train.plan import sizes_from
 
-    plan = make_train_plan(
+    plan = parse_train_plan(
         variant=variant,
-        sizes={"channels": channels, "extract": extract, "reconstruct": reconstruct, "groups": groups},
+        sizes=sizes_from(
+            variant, init, channels=channels, extract=extract, reconstruct=reconstruct, groups=groups
+        ),
         data=tuple(data or ["scenes"]),
         halve=halve,
         samples=samples,
+        held_out=held_out,
         crop=crop,
         iterations=iterations,
         batch=batch,
@@ -72,7 +86,7 @@ def train(
     )
     with Bars() as bars, stop_on_signal(bars) as stop:
         found = run_training(
-            plan, output, pool=pool, device=device, minutes=minutes, stop=stop, progress=bars, tell=tell
+            plan, output, pool=pool, device=device, minutes=minutes, stop=stop, progress=bars, tell=bars.tell
         )
     facts = {
         "model": str(found.model),
@@ -86,6 +100,16 @@ def train(
     report(as_json, facts, text if found.finished else f"{text}; run the same command again to go on")
     if not found.finished and stop.is_set():
         raise typer.Exit(130)
+
+
+def parse_train_plan(**settings: object) -> TrainPlan:
+    """A plan from settings by name; what cannot be is wrong usage."""
+    from napari_xfusion.core.train.plan import make_train_plan
+
+    try:
+        return make_train_plan(**settings)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 class Bars:
@@ -105,6 +129,10 @@ class Bars:
             self._bar.__exit__()
             self._unit, self._bar = unit, Progress(unit)
         self._bar(done, total)
+
+    def tell(self, line: str) -> None:
+        """A line on stderr above the bar."""
+        tqdm.write(f"napari-xfusion: {line}", file=sys.stderr)
 
     def __enter__(self) -> Self:
         return self

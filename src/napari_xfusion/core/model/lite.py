@@ -92,7 +92,7 @@ class Lite(nn.Module):
         """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
         height = fused.shape[2]
         rows = height if torch.is_grad_enabled() else LR_STRIP
-        images = [x.base, *x.moved.split(1, 1), *x.still.split(1, 1)]
+        images = [x.base, *x.moved.chunk(2, 1), *x.still.chunk(2, 1)]
         padded = [
             functional.pad(image, [side // 2] * 4, mode="replicate") if side > 1 else image
             for image, side in zip(images, REACH, strict=True)

@@ -30,6 +30,8 @@ HELD_OUT = 0.2
 """Share of a film's frames, its last ones, that are kept for validation."""
 FEWEST = 15
 """Frames of a film: the held-out part then has three, which is one window."""
+FILMS = (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi")
+"""Endings of files that may hold a whole film."""
 
 
 class Source(Protocol):
@@ -77,8 +79,8 @@ def find_clips(path: Path) -> list[Path]:
     folders = [x for x in inside if x.is_dir()]
     if folders:
         return folders
-    movies = [x for x in inside if x.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi")]
-    return movies or [path]
+    films = [x for x in inside if x.suffix.lower() in FILMS]
+    return films if films and len(open_stack(films[0])) > 1 else [path]
 
 
 def _kind(word: str) -> str:

@@ -147,10 +147,10 @@ class Keeper:
 
     def validate(self, device: torch.device) -> None:
         """Measure the averaged weights and keep them as a model file."""
-        self.figures = self.held_out.measure(self.state.averaged, device)
+        self.figures = self.held_out.measure(self.state.average, device)
         self.log.figures(self.state.iteration, NETWORK, self.figures)
         card = make_card(self.plan, self.state.iteration, self.held_out, self.figures)
-        save_model(self.folder / MODEL, stored(self.state.averaged, self.plan.half), card)
+        save_model(self.folder / MODEL, stored(self.state.average, self.plan.half), card)
         self.log.plot()
         others = ", ".join(f"{name} {f[ALL]:.2f}" for name, f in self.held_out.compared.items())
         self.tell(f"iteration {self.state.iteration}: {self.figures[ALL]:.2f} dB held out ({others})")
@@ -175,9 +175,8 @@ class Loop:
         threads = min(8, os.cpu_count() or 1) if self.ranks.device.type == "cuda" else 1
         stopping = False
         for batch in ahead(batches, range(resumed, plan.iterations), threads):
-            sums += self._step(model, batch)
+            sums += self.step(model, batch)
             since += 1
-            state.iteration += 1
             last = state.iteration == plan.iterations
             stopping = self.ranks.any(stops())
             if last or stopping or state.iteration % plan.row == 0:
@@ -195,7 +194,7 @@ class Loop:
         )
         return Trained(folder / MODEL, state.iteration, plan.iterations, resumed, figures, dict(compared))
 
-    def _step(self, model: nn.Module, batch: Batch) -> Tensor:
+    def step(self, model: nn.Module, batch: Batch) -> Tensor:
         """One iteration; its loss and the norm of its gradient, (2,)."""
         device = self.ranks.device
         there = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
@@ -209,7 +208,7 @@ class Loop:
         loss.backward()  # type: ignore[no-untyped-call] # torch's stubs lack it
         norm = nn.utils.clip_grad_norm_(self.state.network.parameters(), LARGEST_GRADIENT)
         self.state.optimizer.step()
-        self.state.average.update_parameters(self.state.network)
+        self.state.advance()
         return torch.stack([loss.detach(), norm])
 
     def _row(self, loss: float, gradient: float) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_xfusion.core.io.source import told
-from napari_xfusion.core.model.cards import LiteSizes, Sizes, Variant
+from napari_xfusion.core.model.cards import LiteSizes, Sizes, Variant, find_model, read_header
 from napari_xfusion.core.train.clips import SCENES, Part
 from napari_xfusion.core.train.files import write_whole
 from napari_xfusion.core.train.pool import PoolPlan
 from napari_xfusion.errors import InputError
 
-HELD_OUT = 128
-"""Samples that validation looks at, shared between the sources."""
+SMALL = Sizes(channels=32, extract=5, reconstruct=5, groups=2)
+LITE = LiteSizes(encode=24, channels=32, coarse=64, blocks=4)
 ROWS = 1000
 """Lines of the table of losses."""
 PER_CHECKPOINT = 20
 """Lines between two checkpoints, and validations."""
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class TrainPlan(BaseModel):
@@ -36,6 +40,8 @@ class TrainPlan(BaseModel):
     """Films at half their size."""
     samples: Annotated[int, Field(ge=1)] = 8000
     """In the pool."""
+    held_out: Annotated[int, Field(ge=1)] = 128
+    """Samples that validation looks at."""
     crop: Annotated[int, Field(ge=32, multiple_of=16)] = 128
     """Side of HR frames in pixels."""
     iterations: Annotated[int, Field(ge=1)] = 20_000
@@ -54,7 +60,7 @@ class TrainPlan(BaseModel):
         held_out = part == "held-out"
         return PoolPlan(
             data=self.data,
-            count=HELD_OUT if held_out else self.samples,
+            count=self.held_out if held_out else self.samples,
             crop=self.crop,
             part=part,
             seed=0 if held_out else self.seed,
@@ -74,7 +80,7 @@ class TrainPlan(BaseModel):
         for name, value in {**sizes, **self.model_dump()}.items():
             if name in ("variant", "sizes", "data") or value in (None, False):
                 continue
-            words += [f"--{name}"] + [str(value)] * (value is not True)
+            words += [f"--{name.replace('_', '-')}"] + [str(value)] * (value is not True)
         return shlex.join(words)
 
 
@@ -96,10 +102,23 @@ def settle(plan: TrainPlan, folder: Path) -> None:
         )
 
 
+def sizes_from(variant: Variant, init: str | None, **given: int | None) -> Sizes | LiteSizes:
+    """The sizes of a network: those given, the others as in ``init`` or small enough for a CPU.
+
+    Raises ModelError where ``init`` is no model, InputError for sizes that cannot be.
+    """
+    sizes = read_header(find_model(init))[0].sizes if init else LITE if variant == "lite" else SMALL
+    return _checked(type(sizes), sizes.model_dump() | {k: v for k, v in given.items() if v is not None})
+
+
 def make_train_plan(**settings: object) -> TrainPlan:
     """A plan from settings by name; raises InputError that names the setting that cannot be."""
+    return _checked(TrainPlan, settings)
+
+
+def _checked(kind: type[M], settings: Mapping[str, object]) -> M:
     try:
-        return TrainPlan.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(

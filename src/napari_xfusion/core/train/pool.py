@@ -124,7 +124,7 @@ def fill_pool(
         progress(done, plan.count)
         if stop.is_set():
             break
-    return None if pool.missing() else pool
+    return None if stop.is_set() or pool.missing() else pool
 
 
 def _draw_all(plan: PoolPlan, folder: Path, chunks: Sequence[list[int]], *, processes: int) -> Any:

@@ -5,21 +5,18 @@ There is no state of random generators in it: batch k, its noise and the learnin
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Sequence
+import copy
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from napari_xfusion.core.model.build import initialise
 from napari_xfusion.core.model.cards import find_model, method_of
 from napari_xfusion.core.model.weights import AnyNetwork, build, load_model
 from napari_xfusion.core.train.files import write_whole
 from napari_xfusion.core.train.plan import TrainPlan
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, ModelError
 
 BETAS = (0.9, 0.99)
 """Of Adam, as EDVR was trained."""
@@ -27,56 +24,43 @@ DECAY = 0.999
 """Of the moving average of the weights."""
 
 
+PARTS = ("network", "average", "optimizer")
+
+
 class State:
-    """A network in training, the average of its weights, Adam, and how far it is."""
+    """A network in training, the moving average of its weights, Adam, and how far it is."""
 
     def __init__(self, plan: TrainPlan, device: torch.device) -> None:
-        network = build(plan.variant, plan.sizes)
-        if plan.init is None:
-            initialise(network, torch.Generator().manual_seed(plan.seed))
-        else:
-            network.load_state_dict(
-                load_model(find_model(plan.init), method_of(plan.variant)).network.state_dict()
-            )
-        self.network = network.to(device)
+        self.network = _begin(plan).to(device)
         if device.type == "cuda":  # on a CPU gradients take a tenth longer with it
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
-        self.average = AveragedModel(self.network, multi_avg_fn=_follow)
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        """The network to keep."""
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=plan.rate, betas=BETAS)
         self.iteration = 0
         """Iterations that are done."""
 
-    @property
-    def averaged(self) -> AnyNetwork:
-        """The network with averaged weights: the one to keep."""
-        return cast("AnyNetwork", self.average.module)
+    def advance(self) -> None:
+        """Count an iteration whose step is taken; the average follows, quickly while all weights are poor."""
+        self.iteration += 1
+        decay = min(DECAY, self.iteration / (9 + self.iteration))
+        with torch.no_grad():
+            for averaged, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                averaged.lerp_(current, 1 - decay)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint, complete or not at all."""
-        content = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "iteration": self.iteration,
-        }
-        write_whole(path, lambda beside: torch.save(content, beside))
+        content = {name: getattr(self, name).state_dict() for name in PARTS}
+        write_whole(path, lambda beside: torch.save(content | {"iteration": self.iteration}, beside))
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises InputError where it is none of this network."""
         try:
             content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            for name in ("network", "average", "optimizer"):
+            for name in PARTS:
                 getattr(self, name).load_state_dict(content[name])
             self.iteration = int(content["iteration"])
-        except (
-            OSError,
-            RuntimeError,
-            pickle.UnpicklingError,
-            KeyError,
-            ValueError,
-            TypeError,
-            EOFError,
-        ) as error:
+        except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
             raise InputError(
                 path,
                 expected="the checkpoint of this training",
@@ -85,7 +69,19 @@ class State:
             ) from error
 
 
-def _follow(averaged: Sequence[Tensor], current: Sequence[Tensor], seen: Tensor | int) -> None:
-    """Move the averaged weights towards the current ones: quickly at first, when all of them are poor."""
-    decay = min(DECAY, (1 + int(seen)) / (10 + int(seen)))
-    torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
+def _begin(plan: TrainPlan) -> AnyNetwork:
+    """The network before its first iteration; raises ModelError where ``init`` is another one."""
+    if plan.init is None:
+        network = build(plan.variant, plan.sizes)
+        initialise(network, torch.Generator().manual_seed(plan.seed))
+        return network
+    path = find_model(plan.init)
+    loaded = load_model(path, method_of(plan.variant))
+    if loaded.card.sizes != plan.sizes:
+        raise ModelError(
+            path,
+            expected=f"a network of {plan.sizes}",
+            found=str(loaded.card.sizes),
+            do="ask for those sizes",
+        )
+    return loaded.network.train()

@@ -98,12 +98,9 @@ def draw_times(
     """Times (5,) of a target's inputs, see ``Clean.times``: HR at s times 1 to 20 to either side (D11).
 
     The HR frames are at most ``longest`` LR frames apart, 2 or more: all choices that fit are as likely.
-    A few targets have an HR frame of their own.
     """
     fitting = _STEPS[_STEPS[:, 1] + _STEPS[:, 2] <= longest]
     s, before, after = fitting[rng.integers(len(fitting))]
-    if rng.random() < OWN_FRAME:
-        before = 0
     return np.array([-s, 0, s, -before, after], np.float32)
 
 
@@ -119,7 +116,8 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
     """What the cameras make of ``clean``, turned and mirrored at random, all frames together (D11).
 
     b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has
-    no LR noise. The frames of a film hold the noise of its camera, and get no more of that.
+    no LR noise. The frames of a film hold the noise of its camera, and get no more of that. A few targets get
+    an HR frame of their own, or lie outside the HR film.
     """
     turn = _draw_turn(rng)
     lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
@@ -133,11 +131,13 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
             lr = np.stack([beside[0], *_binned(seen[None]), beside[1], *_binned(hr)])
     if np.isfinite(b0):
         lr = poisson_noise(lr, b0, rng)
-    times, s = clean.times, int(clean.times[2])
-    if rng.random() < LONE:
-        only = int(times[3] == 0 or rng.random() < 0.5)
-        times = np.append(times[:3], times[[3 + only] * 2])
-        return Sample(lr[:3], hr[[only] * 2], lr[[3 + only] * 2], truth, seen, times, s, b0, photons)
+    times, s = clean.times.copy(), int(clean.times[2])
+    chance = rng.random()
+    if chance < OWN_FRAME:
+        times[3], hr, lr = 0, np.stack([seen, hr[1]]), lr[[0, 1, 2, 1, 4]]
+    elif chance < OWN_FRAME + LONE:
+        only = int(rng.integers(2))
+        times[3:], hr, lr = times[3 + only], hr[[only] * 2], lr[[0, 1, 2, 3 + only, 3 + only]]
     return Sample(lr[:3], hr, lr[3:], truth, seen, times, s, b0, photons)
 
 
