@@ -70,11 +70,12 @@ def wait_for_rows(process, folder, count):
 
 def test_killed_and_started_again_gives_the_same_bytes(command, tmp_path, capsys):
     """A checkpoint is written after 20 iterations; the kill comes after some more."""
-    more = ("--iterations", "60")
+    more = ("--iterations", "46")
     process = start(*command(tmp_path / "killed", *more))
-    wait_for_rows(process, tmp_path / "killed", 30)
+    wait_for_rows(process, tmp_path / "killed", 25)
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
     code, out, err = finish(start(*command(tmp_path / "killed", *more, "--json")), timeout=300)
     assert code == 0, err
     facts = json.loads(out)

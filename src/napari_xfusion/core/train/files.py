@@ -11,7 +11,7 @@ from napari_xfusion.errors import OutputError
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then put it in its place; raises OutputError where not."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    beside = path.with_name(f".{path.name}.part{path.suffix}")  # what a kill leaves is overwritten
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(beside)
