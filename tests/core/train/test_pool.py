@@ -70,7 +70,8 @@ def test_half_a_record_is_drawn_again(filled, tmp_path):
     (tmp_path / PLAN).write_bytes((filled[1] / PLAN).read_bytes())
     whole = (filled[1] / FILE).read_bytes()
     torn = bytearray(whole)
-    torn[-PLAN_OF_70.record.itemsize // 2 :] = bytes(PLAN_OF_70.record.itemsize // 2)
+    half = PLAN_OF_70.record.itemsize // 2
+    torn[-half:] = bytes(half)
     (tmp_path / FILE).write_bytes(torn)
     assert Pool(PLAN_OF_70, tmp_path).missing() == [69]
     fill(PLAN_OF_70, tmp_path)
