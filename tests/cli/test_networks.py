@@ -111,5 +111,6 @@ def test_attention_has_a_place_before_anything_is_computed(model, films, tmp_pat
 
 
 def test_attention_of_a_method_that_has_none_is_told(films, tmp_path, capsys):
-    assert main(["fuse", *films, "-o", str(tmp_path / "f.tif"), "--attention", str(tmp_path / "a.csv")]) == 1
+    out = ["-o", str(tmp_path / "f.tif"), "--attention", str(tmp_path / "a.csv")]
+    assert main(["fuse", *films, "--method", "flow", *out]) == 1
     assert "--method edvr-stf" in capsys.readouterr().err
