@@ -131,7 +131,7 @@ class Workbench:
         try:
             value = request.body(request.stop, lambda item: self._answer(request, item))
             return Outcome(value, cancelled=request.stop.is_set())
-        except BaseException as error:  # noqa: BLE001 - a thread that dies would leave the window waiting
+        except BaseException as error:  # a thread that dies would leave the window waiting
             if not isinstance(error, XFusionError):
                 log.exception("a request of the window failed")
             return Outcome(error=error, cancelled=request.stop.is_set())
@@ -153,7 +153,7 @@ class Worker(QObject):
         parent: QObject,
         name: str,
         *,
-        told: Callable[[list[Any]], None] = lambda news: None,
+        told: Callable[[list[Any]], None] | None = None,
         ended: Callable[[Outcome], None],
         every: int,
         at_end: Callable[[], None] = lambda: None,
@@ -164,7 +164,7 @@ class Worker(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(every)
         self._timer.timeout.connect(self.deliver)
-        self.destroyed.connect(lambda: bench.close())
+        self.destroyed.connect(lambda _: bench.close())
 
     @property
     def busy(self) -> bool:
@@ -184,7 +184,7 @@ class Worker(QObject):
         """Hand over what came in the meantime."""
         news = self._bench.news()
         outcome = news.pop() if news and isinstance(news[-1], Outcome) else None
-        if news:
+        if news and self._told is not None:
             self._told(news)
         if outcome is not None:
             self._timer.stop()

@@ -123,7 +123,11 @@ class DataBox(QGroupBox):
             ("HR", self.hr, "The sharp film with fewer frames, of the same field of view"),
             ("HR step", self.hr_step, "One HR frame every N LR frames; may be a fraction"),
             ("HR start", self.hr_start, "LR frame at which the first HR frame was taken"),
-            ("HR times", self.hr_times, "Or the LR frame number of every HR frame: 0, 10, 20; or a file that holds them"),
+            (
+                "HR times",
+                self.hr_times,
+                "Or the LR frame number of every HR frame: 0, 10, 20; or a file that holds them",
+            ),
             ("Separation", self.separation, "LR frames between the three of a window"),
         ):
             field.setToolTip(tip)
@@ -141,4 +145,3 @@ class DataBox(QGroupBox):
 def is_image(layer: Layer) -> bool:
     """Whether a layer can be taken for a film; what it holds is looked at later, and told."""
     return type(layer).__name__ == "Image"
-

@@ -23,7 +23,7 @@ def frame_on_screen(viewer: napari.Viewer, layer: Image) -> int:
     """The frame of ``layer`` (t, y, x) under the slider; the nearest one where it has none there."""
     world = np.asarray(viewer.dims.point)[-layer.ndim :]
     frame = round(float(np.asarray(layer.world_to_data(world))[-3]))
-    return min(max(frame, 0), layer.data.shape[-3] - 1)
+    return min(max(frame, 0), int(layer.data.shape[-3]) - 1)
 
 
 def visible_region(lr: Image, hr_shape: tuple[int, int]) -> Region | None:

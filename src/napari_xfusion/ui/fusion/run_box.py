@@ -88,7 +88,10 @@ class RunBox(QGroupBox):
         self.preview.setWhatsThis("Fuse the frame under the slider only")
         self.run.setWhatsThis("Fuse all frames; the one on screen first, then its neighbours")
         for widget, tip in (
-            (self.live, "Fuse the frame under the slider whenever it or a setting changes; what is seen of it"),
+            (
+                self.live,
+                "Fuse the frame under the slider whenever it or a setting changes; what is seen of it",
+            ),
             (self.cancel, "Stop; what is done stays, and the run can be resumed"),
             (self.progress, "Frames that are done"),
         ):

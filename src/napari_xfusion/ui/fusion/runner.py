@@ -83,24 +83,25 @@ class KeptFrames:
         if isinstance(time, slice):
             chosen = [self._frame(j) for j in range(self.shape[0])[time]]
             film = np.stack(chosen) if chosen else np.zeros((0, *self._spec.shape), self.dtype)
-            return film[(slice(None), *pixels)]
-        return self._frame(range(self.shape[0])[int(time)])[tuple(pixels)]
+            return np.asarray(film[(slice(None), *pixels)])
+        return np.asarray(self._frame(range(self.shape[0])[int(time)])[tuple(pixels)])
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ARG002
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def _frame(self, position: int) -> NDArray[Any]:
         target = self._spec.frames[position]
         if target not in self._done:
             return np.zeros(self._spec.shape, self.dtype)
-        return self._sink.read(target)
+        frame: NDArray[Any] = self._sink.read(target)
+        return frame
 
 
 class Runner(QObject):
-    """Runs one request at a time; keeps the last result, which can be resumed as long as its layer is there."""
+    """One run at a time; its result can be resumed as long as its layer is there."""
 
     progressed = Signal(int, int, str)
     """Frames done, of all, and the pace in words."""
@@ -126,7 +127,12 @@ class Runner(QObject):
         if request.output is not None:
             return unfinished(request.output).exists()
         result = self._result
-        return result is not None and result.request.key == request.key and 0 < len(result.done) and not result.finished
+        return (
+            result is not None
+            and result.request.key == request.key
+            and bool(result.done)
+            and not result.finished
+        )
 
     def start(self, request: Request, looked_at: int) -> None:
         """Run ``request``, or go on with it, from frame ``looked_at`` outward."""
@@ -249,7 +255,9 @@ def walk(result: Result) -> Body:
                 run.commit()
         record = None
         if run.finished:
-            record = dict(sink.record or {}) if isinstance(sink, MemorySink) else read_record(str(request.output))
+            record = (
+                dict(sink.record or {}) if isinstance(sink, MemorySink) else read_record(str(request.output))
+            )
         return Ended(run.finished, tuple(run.notes), record)
 
     return body
@@ -258,7 +266,9 @@ def walk(result: Result) -> Body:
 def _end_in_words(result: Result, outcome: Outcome) -> str:
     done, total = len(result.done), len(result.spec.frames) if result.spec else 0
     if outcome.error is not None:
-        kept = f" ({done} of {total} frames are kept)" if done and "are kept" not in outcome.in_words() else ""
+        kept = (
+            f" ({done} of {total} frames are kept)" if done and "are kept" not in outcome.in_words() else ""
+        )
         return outcome.in_words() + kept
     if not outcome.value.finished:
         return f"stopped: {done} of {total} frames are kept; Resume goes on"
