@@ -150,6 +150,7 @@ def beside(
     role: LayerRole,
     coarseness: float = 1.0,
     first: int = 0,
+    corner: tuple[float, float] = (0.0, 0.0),
     film: Stack | None = None,
     plan: Plan | None = None,
     record: Mapping[str, Any] | None = None,
@@ -159,14 +160,14 @@ def beside(
 
     ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``coarseness`` is the side of its
     pixels in pixels of ``layer`` (4 for LR beside HR, 1/4 for HR beside LR), ``first`` the frame of
-    ``layer`` that its first frame belongs to; ``film`` is what ``data`` show, where those are made while
-    they are shown. Contrast limits are those of ``layer`` unless ``options`` (for ``viewer.add_image``)
-    give others.
+    ``layer`` that its first frame belongs to, ``corner`` the row and column of ``layer`` where its first
+    pixel begins. ``film`` is what ``data`` show, where those are made while they are shown. Contrast limits
+    are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give others.
     """
     if isinstance(data, Stack):
         film, data = data, lazy_frames(data)
     n = data.ndim
-    before = np.array([first, 0, 0][-n:], dtype=float)
+    before = np.array([first, *corner][-n:], dtype=float)
     factor = np.array([1, coarseness, coarseness][-n:], dtype=float)
     shift = before + (factor - 1) / 2
     place = {
@@ -292,6 +293,11 @@ def film_title(stack: Stack) -> str:
     if stem.lower() in _CAMERAS:
         return path.parent.name or stem
     return re.sub(rf"[-_. ]({'|'.join(_CAMERAS)})$", "", stem, flags=re.IGNORECASE)
+
+
+def title_of(layer: Layer) -> str:
+    """What the film of a layer is called, by the layer's name: the user may have changed it."""
+    return str(layer.name).split(" · ")[0]
 
 
 def layer_name(title: str, role: LayerRole, detail: str = "") -> str:
