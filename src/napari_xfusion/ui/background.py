@@ -1,0 +1,109 @@
+"""One thread beside the window: panels give it work and get the answer back where widgets may be touched.
+
+Python's executor and not a Qt worker: a future keeps whatever its work raises (superqt's workers lose
+RuntimeErrors, and out-of-memory is one), may be waited for a moment, and may be withdrawn.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from time import monotonic
+from typing import Any, TypeVar
+
+from qtpy.QtCore import QObject, Qt, Signal
+
+T = TypeVar("T")
+EVERY = 0.1
+"""Seconds between two deliveries of a long walk: more would be work for the window and not seen."""
+
+
+class Background(QObject):
+    """A thread that ends when its ``parent`` is destroyed, and at ``close``."""
+
+    _back = Signal(object)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="napari-xfusion")
+        self._closed = closed = threading.Event()
+        self._back.connect(_call, Qt.ConnectionType.QueuedConnection)
+        pool = self._pool  # self is half gone when destroyed is heard
+        parent.destroyed.connect(lambda: _end(pool, closed))
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Do ``work`` in the thread, after what was submitted before; raises RuntimeError when closed."""
+        return self._pool.submit(work)
+
+    def ask(
+        self,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None],
+    ) -> Future[T]:
+        """Do ``work`` in the thread, then ``done`` or ``failed`` in the window's; neither when withdrawn."""
+        future = self.submit(work)
+        future.add_done_callback(lambda ended: self._answer(ended, done, failed))
+        return future
+
+    def walk(
+        self,
+        items: Callable[[], Iterator[T]],
+        each: Callable[[list[T]], None],
+        end: Callable[[Exception | None], None],
+    ) -> threading.Event:
+        """Go through ``items()`` in the thread; ``each`` gets what came since, ten times a second.
+
+        ``end`` comes last, with what went wrong. Setting the returned token ends the walk at its next item.
+        """
+        stop = threading.Event()
+
+        def go() -> None:
+            fresh: list[T] = []
+            delivered = monotonic()
+            for item in items():
+                fresh.append(item)
+                if stop.is_set() or self._closed.is_set():
+                    break
+                if monotonic() - delivered >= EVERY:
+                    self.call(lambda batch=fresh: each(batch))
+                    fresh, delivered = [], monotonic()
+            self.call(lambda: each(fresh))
+
+        self.ask(go, lambda _: end(None), end)
+        return stop
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Call ``function`` in the window's thread, soon; not at all when the window is gone."""
+        if not self._closed.is_set():
+            try:
+                self._back.emit(function)
+            except RuntimeError:  # destroyed between the two lines
+                self._closed.set()
+
+    def close(self) -> None:
+        """Withdraw what waits; what runs is heard no more."""
+        _end(self._pool, self._closed)
+
+    def _answer(
+        self, ended: Future[T], done: Callable[[T], None], failed: Callable[[Exception], None]
+    ) -> None:
+        try:
+            result = ended.result()
+        except CancelledError:
+            return
+        except Exception as error:  # whatever it is, the panel tells it  # noqa: BLE001
+            told = error
+            self.call(lambda: failed(told))
+        else:
+            self.call(lambda: done(result))
+
+
+def _call(function: Callable[[], Any]) -> None:
+    function()
+
+
+def _end(pool: ThreadPoolExecutor, closed: threading.Event) -> None:
+    closed.set()
+    pool.shutdown(wait=False, cancel_futures=True)
