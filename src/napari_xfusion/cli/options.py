@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_xfusion.core.plan import GreyRule, Method, Plan, make_plan
+from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError, PairingError
 
 Film = Annotated[Path, typer.Argument(help="TIFF stack, folder of frames, or OME-Zarr", show_default=False)]
@@ -24,8 +25,15 @@ HrTimes = Annotated[
     ),
 ]
 Frames = Annotated[str | None, typer.Option(help="targets A to B-1 only", metavar="A:B", show_default=False)]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="HR pixels only: rows A to B-1, columns C to D-1", metavar="A:B,C:D", show_default=False
+    ),
+]
 Separation = Annotated[int, typer.Option(help="LR frames between the three of a window", metavar="S")]
 GreyOption = Annotated[GreyRule, typer.Option(help="how grey values of LR and HR are brought together")]
+ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
 MethodOption = Annotated[Method, typer.Option(help="how to fuse")]
 
 
@@ -62,6 +70,16 @@ def parse_frames(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise typer.BadParameter(f"--frames: expected A:B such as 10:20, found {text}")
     return int(match[1]), int(match[2])
+
+
+def parse_region(text: str | None) -> Region | None:
+    """``A:B,C:D`` as a rectangle."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text)
+    if match is None:
+        raise typer.BadParameter(f"--region: expected A:B,C:D such as 0:256,128:512, found {text}")
+    return Region(*map(int, match.groups()))
 
 
 def parse_tile(text: str) -> int | None:

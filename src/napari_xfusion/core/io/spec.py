@@ -75,6 +75,13 @@ class Sink(Protocol):
         """
         ...
 
+    def read(self, index: int) -> NDArray[Any]:
+        """Target ``index`` as it is kept, (H, W); from any thread, also when closed or finished.
+
+        Raises OutputError where it is not kept.
+        """
+        ...
+
     def commit(self, record: Mapping[str, Any]) -> None:
         """Turn the frames into the result, with its record; OutputError names the frames that are missing.
 
@@ -122,6 +129,13 @@ def stored(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
     if np.isnan(values.min()):
         np.nan_to_num(values, copy=False)
     return values.astype(dtype.newbyteorder("<"))
+
+
+def not_kept(where: object, index: int) -> OutputError:
+    """The error for a target that a sink is asked for and does not have."""
+    return OutputError(
+        where, expected=f"frame {index}", found="not fused yet", do="run again: what is done is kept"
+    )
 
 
 def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> None:

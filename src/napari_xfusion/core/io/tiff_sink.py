@@ -79,9 +79,13 @@ class TiffSink(FileSink):
             return file.write(data)
 
     def _read(self, position: int) -> bytes:
-        file = self._opened()
-        file.seek(self._offset + position * self._frame_bytes)
-        return file.read(self._frame_bytes)
+        # Not by the file that is written to: seeking there would be in the way where there is no pwrite.
+        try:
+            with self._partial.open("rb") as file:
+                file.seek(self._offset + position * self._frame_bytes)
+                return file.read(self._frame_bytes)
+        except FileNotFoundError:
+            return b""
 
     def _seal(self) -> None:
         if self._file is not None:
