@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from napari_xfusion.core.fusers import Fuser, Stream, make_fuser
 from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.pairing import Pair, pair_stacks
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.run import in_units
 from napari_xfusion.core.types import FusedFrame, Image, Role, Stack
 from napari_xfusion.errors import DeviceError, ModelError
 
@@ -39,6 +40,7 @@ class FusedFilm:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, FusedFrame] = OrderedDict()
+        weakref.finalize(self, self._open.close)
 
     def __len__(self) -> int:
         return len(self.pair)
@@ -106,9 +108,7 @@ class FusedFilm:
             raise DeviceError(
                 f"frame {target}", expected="a film that is open", found="a closed one", do="make it again"
             )
-        grey = self.pair.grey.hr
-        std = None if made.std is None else made.std * np.float32(grey.span)
-        return replace(made, image=grey.from_grey(made.image), std=std)
+        return next(in_units(iter([made]), self.pair.grey.hr))
 
     def _keep(self, made: FusedFrame) -> None:
         size = made.image.nbytes * (1 if made.std is None else 2)
@@ -118,7 +118,7 @@ class FusedFilm:
 
     def _view(self, read: Callable[[int], Image], shape: tuple[int, int], what: str) -> Stack:
         lr = self.pair.lr
-        side = None if self.pair.hr.pixel_size is None else self.pair.hr.pixel_size
+        side = self.pair.hr.pixel_size
         if side is not None and shape != self.pair.hr.shape[1:]:
             side *= ATTENTION_SCALE
         source = f"{lr.source}, {self.plan.method}{what}"

@@ -11,8 +11,8 @@ import numpy as np
 from napari_xfusion.core.model.cards import list_models, read_header
 from napari_xfusion.core.pairing import find_hr_times, fit_geometry, neighbours
 from napari_xfusion.core.plan import Method, Plan
-from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import XFusionError
+from napari_xfusion.core.types import Image, Region, Stack
+from napari_xfusion.errors import PairingError, XFusionError
 from napari_xfusion.ui.layers import film_title, provenance_of, stack_of
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ class Films:
         return self.plan.frames[0] if self.plan.frames else 0
 
     def by(self, method: Method) -> Plan:
-        """The same run by another method, whole film, for baselines."""
+        """The same run by another method, of whole frames and the whole film."""
         same = self.plan.method == method
-        changes = {"method": method, "model": self.plan.model if same else None, "frames": None, "dtype": "hr"}
-        return self.plan.model_copy(update=changes)
+        whole = {"frames": None, "region": None}
+        model = self.plan.model if same else None
+        return self.plan.model_copy(update={"method": method, "model": model, **whole})
 
     def network(self) -> Plan | None:
         """The run whose attention can be shown: that of the fused film, else by a model at hand."""
@@ -85,19 +86,18 @@ class Films:
         return stack_of(self.lr), stack_of(self.hr)
 
     def fused_stack(self) -> Stack:
-        """The fused film, one frame per LR frame; NaN where it was not fused."""
-        if self.fused is None:
-            raise ValueError("a fused film is needed")
-        film = stack_of(self.fused)
-        if self.lr is None or (self.first == 0 and len(film) == len(stack_of(self.lr))):
-            return film
-        count, first = len(stack_of(self.lr)), self.first
-        blank = np.full(film.shape[1:], np.nan, np.float32)
-        return film.derive(
-            lambda t: film.frame(t - first) if first <= t < first + len(film) else blank,
-            (count, *film.shape[1:]),
-            np.dtype(np.float32),
-        )
+        """The fused film, one whole frame per LR frame, float32; NaN where it was not fused."""
+        lr, hr = self.stacks()
+        film, plan = stack_of(self.fused), self.plan
+        region = plan.region or Region(0, hr.shape[1], 0, hr.shape[2])
+
+        def read(t: int) -> Image:
+            whole = np.full(hr.shape[1:], np.nan, np.float32)
+            if 0 <= t - self.first < len(film):
+                whole[region.top : region.bottom, region.left : region.right] = film.frame(t - self.first)
+            return whole
+
+        return film.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
 
 
 def problem(films: Films, needed: Iterable[str]) -> str:
@@ -115,9 +115,23 @@ def pairing_problem(films: Films) -> str:
         lr, hr = films.stacks()
         fit_geometry(lr.shape[1:], hr.shape[1:])
         find_hr_times(lr, hr, films.plan)
+        if films.fused is not None:
+            _check_fused(films, hr)
     except XFusionError as error:
         return str(error)
     return ""
+
+
+def _check_fused(films: Films, hr: Stack) -> None:
+    """Raise PairingError when the fused layer is not of these films."""
+    fused, expected = stack_of(films.fused), films.plan.frame_shape(hr.shape[1:])
+    if fused.shape[1:] != expected:
+        raise PairingError(
+            films.fused.name if films.fused is not None else "fused",
+            expected=f"frames of {expected} pixels, as fused from {hr.source}",
+            found=str(fused.shape[1:]),
+            do="choose the films it was fused from",
+        )
 
 
 def guess(layers: Iterable[Layer]) -> Films:

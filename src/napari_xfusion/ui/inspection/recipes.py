@@ -13,13 +13,13 @@ import numpy as np
 
 from napari_xfusion.core.film import ATTENTION_SCALE, FusedFilm, difference, lr_consistency
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
-from napari_xfusion.core.pairing import pair_stacks
+from napari_xfusion.core.pairing import fit_geometry, pair_stacks
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import ROLES, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.colours import HEAT, diverging
-from napari_xfusion.ui.inspection.films import Films
-from napari_xfusion.ui.layers import LayerData, beside, layer_name, stack_of
+from napari_xfusion.ui.inspection.films import NETWORKS, Films
+from napari_xfusion.ui.layers import LayerData, LayerRole, beside, layer_name, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -60,56 +60,47 @@ class Workbench:
     def frame_division(self, films: Films, kind: Kind) -> list[LayerData]:
         """A film, each frame divided by its previous one; HR by its previous HR frame."""
         layer: Layer = getattr(films, kind)
-        if kind == "fused":
-            film = divided(films.fused_stack())
-            limits = ratio_limits(divided(stack_of(films.hr or layer)))
-        else:
-            film = divided(stack_of(layer))
-            limits = ratio_limits(film)
+        film = divided(stack_of(layer))
+        limits = ratio_limits(film)
         if kind == "hr" and len(layer.data) != len(film):
             film = _spread(film, films.entries())
         name = layer_name(films.title, "difference", f"{KIND_NAMES[kind]}, frame-divided")
-        return [_diverging(layer, film, name, limits, films)]
+        look = {"colormap": diverging(), "contrast_limits": limits}
+        return [beside(layer, film, name=name, role="difference", **look)]
 
     def baseline(self, films: Films, method: Method) -> list[LayerData]:
         """What another method makes of the same two films."""
-        plan = self._plan(films, method)
+        plan = _by(films, method)
         film = self.film(plan, films).images()
         name = layer_name(films.title, "baseline", method)
-        base = _hr_layer(films)
-        return [beside(base, film, name=name, role="baseline", plan=plan, first=-_offset(films, base))]
+        limits = tuple((films.fused or films.hr).contrast_limits)
+        return [_on_hr_grid(films, film, name, "baseline", plan=plan, contrast_limits=limits)]
 
     def difference(self, films: Films, method: Method, frame: int) -> list[LayerData]:
         """The fused film minus a baseline, limits from ``frame``."""
-        fused = films.fused_stack()
-        baseline = self.film(self._plan(films, method), films).images()
-        film = difference(fused, baseline)
+        plan = _by(films, method)
+        film = difference(films.fused_stack(), self.film(plan, films).images())
         name = layer_name(films.title, "difference", f"fused − {method}")
-        return [_diverging(_hr_layer(films), film, name, _about(0.0, film, frame), films)]
+        look = {"colormap": diverging(), "contrast_limits": _about_zero(film, frame)}
+        return [_on_hr_grid(films, film, name, "difference", plan=plan, **look)]
 
     def attention(self, films: Films, frame: int) -> list[LayerData]:
         """The heat-maps of a network's inputs, on the network's grid at their exact place."""
         plan = films.network()
         if plan is None:
-            raise ModelError(
-                "attention", expected="a network's weights", found="none at hand", do="import a model"
-            )
+            raise ModelError("attention", expected="weights", found="none at hand", do="import a model")
         film = self.film(plan, films)
         roles = [role for role in ROLES if role in film.frame(frame).attention]
-        base = _hr_layer(films)
+        look = {"colormap": HEAT, "contrast_limits": (0.0, 1.0), "opacity": 0.7, "plan": plan}
         return [
-            beside(
-                base,
+            _on_hr_grid(
+                films,
                 film.attention(role),
-                name=layer_name(films.title, "attention", ROLE_NAMES[role]),
-                role="attention",
+                layer_name(films.title, "attention", ROLE_NAMES[role]),
+                "attention",
                 coarseness=ATTENTION_SCALE,
-                first=-_offset(films, base),
-                plan=plan,
-                colormap=HEAT,
-                contrast_limits=(0.0, 1.0),
-                opacity=0.7,
                 visible=role == roles[-1],
+                **look,
             )
             for role in roles
         ]
@@ -118,53 +109,44 @@ class Workbench:
         """The binned fused film minus LR: what was invented or lost."""
         film = lr_consistency(films.fused_stack(), pair_stacks(*films.stacks(), films.plan))
         name = layer_name(films.title, "consistency", "binned fused − LR")
-        limits = _about(0.0, film, frame)
-        return [_diverging(films.lr, film, name, limits, films, role="consistency")]
+        look = {"colormap": diverging(), "contrast_limits": _about_zero(film, frame)}
+        return [beside(films.lr, film, name=name, role="consistency", plan=films.plan, **look)]
 
     def std(self, films: Films, frame: int) -> list[LayerData]:
         """The standard deviation of the Bayesian method."""
-        method: Method = "bayesian-paper" if films.plan.method == "bayesian-paper" else "bayesian"
-        plan = films.by(method)
+        plan = films.by("bayesian-paper" if films.plan.method == "bayesian-paper" else "bayesian")
         film = self.film(plan, films).std()
-        highest = float(np.nanpercentile(film.frame(frame), 99.8))
-        return [
-            beside(
-                _hr_layer(films),
-                film,
-                name=layer_name(films.title, "std", method),
-                role="std",
-                plan=plan,
-                colormap=HEAT,
-                contrast_limits=(0.0, highest or 1.0),
-            )
-        ]
-
-    def _plan(self, films: Films, method: Method) -> Plan:
-        plan = films.by_model(method) if method.startswith("edvr") else films.by(method)
-        if plan is None:
-            raise ModelError(method, expected="its weights", found="none at hand", do="import a model")
-        return plan
+        highest = float(np.nanpercentile(film.frame(frame), 99.8)) or 1.0
+        name = layer_name(films.title, "std", plan.method)
+        look = {"colormap": HEAT, "contrast_limits": (0.0, highest)}
+        return [_on_hr_grid(films, film, name, "std", plan=plan, **look)]
 
 
-def _hr_layer(films: Films) -> Layer:
-    """The layer on the HR grid beside which new ones lie."""
-    return films.hr or films.fused
+def _by(films: Films, method: Method) -> Plan:
+    plan = films.by_model(method) if method in NETWORKS else films.by(method)
+    if plan is None:
+        raise ModelError(method, expected="its weights", found="none at hand", do="import a model")
+    return plan
 
 
-def _diverging(
-    layer: Any, film: Stack, name: str, limits: tuple[float, float], films: Films, role: Any = "difference"
+def _on_hr_grid(
+    films: Films, film: Stack, name: str, role: LayerRole, *, coarseness: float = 1.0, **look: Any
 ) -> LayerData:
-    return beside(
-        layer, film, name=name, role=role, plan=films.plan, colormap=diverging(), contrast_limits=limits
-    )
+    """A layer with one frame per LR frame, its pixels ``coarseness`` HR pixels wide.
+
+    Beside LR and not HR: only the LR layer surely has one entry per LR frame.
+    """
+    lr, hr = films.stacks()
+    scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
+    return beside(films.lr, film, name=name, role=role, coarseness=coarseness / scale, **look)
 
 
-def _about(middle: float, film: Stack, frame: int) -> tuple[float, float]:
-    """Limits about ``middle`` that hold all but the outermost half percent of one frame."""
-    distance = np.abs(film.frame(frame) - middle)
-    distance = distance[np.isfinite(distance)]
-    reach = float(np.percentile(distance, 99.5)) if distance.size else 0.0
-    return middle - (reach or 1.0), middle + (reach or 1.0)
+def _about_zero(film: Stack, frame: int) -> tuple[float, float]:
+    """Limits about 0 that hold all but the outermost half percent of one frame."""
+    values = np.abs(film.frame(frame))
+    values = values[np.isfinite(values)]
+    reach = float(np.percentile(values, 99.5)) if values.size else 0.0
+    return -(reach or 1.0), reach or 1.0
 
 
 def _spread(film: Stack, entries: list[int]) -> Stack:
