@@ -7,6 +7,7 @@ of the pixel sides further. All layers of one experiment bear the same kinds of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isclose
@@ -40,7 +41,7 @@ LayerRole = Literal[
 CONTRAST_FRAMES = 4
 """Frames looked at for the contrast limits: more make opening a long film slow."""
 _SHOWN_AS: dict[LayerRole, str] = {"lr": "LR", "hr": "HR"}
-_NO_TITLES = ("lr", "hr", "truth", "fused", "")
+_CAMERAS = ("lr", "hr", "truth", "fused")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def film_layer(
     after another (default: all).
     """
     pixel = pixel_size or (stack.pixel_size / coarseness if stack.pixel_size else None)
-    interval = frame_interval or stack.frame_interval
+    interval = frame_interval or (stack.frame_interval if entries is None else None)
     side = (pixel or 1.0) * coarseness
     shift = (pixel or 1.0) * (coarseness - 1) / 2
     length = "um" if pixel else "pixel"
@@ -110,26 +111,31 @@ def film_pair(
 ) -> tuple[LayerData, LayerData]:
     """LR and HR of one event as layers that lie upon each other, called by ``title`` or their files.
 
-    ``hr_times`` are the times of the HR frames in LR frame numbers (default: those the HR file knows).
-    With them HR gets one entry per LR frame, the last HR frame at or before it: napari would show a sparse
-    film blank at its end. Raises PairingError when the frame sizes do not fit.
+    ``hr_times`` are the times of the HR frames in LR frame numbers (default: those the HR file knows). HR
+    gets one entry per LR frame, the last HR frame at or before it: napari would show a sparse film blank at
+    its end. Where the times are not known, HR is spread over the film and its name says so. Raises
+    PairingError when the frame sizes do not fit.
     """
     scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
     pixel = hr.pixel_size or (lr.pixel_size / scale if lr.pixel_size else None)
-    times = hr.metadata.get("hr_times") if hr_times is None else hr_times
-    entries, interval = None, hr.frame_interval
-    if times is not None:
-        clock = np.fromiter(times, dtype=np.float64)
-        entries, interval = [neighbours(clock, t)[0] for t in range(len(lr))], lr.frame_interval
-        entries = np.minimum(entries, len(hr) - 1).tolist()
+    times = hr.metadata.get("hr_times") if hr_times is None else tuple(hr_times)
+    clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
+    entries = [min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr))]
+    detail = "times not known" if times is None else ""
     return (
-        film_layer(lr, role="lr", name=title and layer_name(title, "lr"), coarseness=scale, pixel_size=pixel),
+        film_layer(
+            lr,
+            role="lr",
+            name=layer_name(title or film_title(lr), "lr"),
+            coarseness=scale,
+            pixel_size=pixel,
+        ),
         film_layer(
             hr,
             role="hr",
-            name=title and layer_name(title, "hr"),
+            name=layer_name(title or film_title(hr), "hr", detail),
             pixel_size=pixel,
-            frame_interval=interval,
+            frame_interval=lr.frame_interval,
             entries=entries,
         ),
     )
@@ -264,9 +270,9 @@ def film_title(stack: Stack) -> str:
     """What a film is called: its file without ending and camera, or its folder: ``melt01``."""
     path = Path(stack.source)
     stem = path.name.split(".")[0]
-    for ending in _NO_TITLES[:-1]:
-        stem = stem.removesuffix(f"_{ending}").removesuffix(f"-{ending}")
-    return path.parent.name or stem if stem.lower() in _NO_TITLES else stem
+    if stem.lower() in _CAMERAS:
+        return path.parent.name or stem
+    return re.sub(rf"[-_. ]({'|'.join(_CAMERAS)})$", "", stem, flags=re.IGNORECASE)
 
 
 def layer_name(title: str, role: LayerRole, detail: str = "") -> str:
