@@ -13,7 +13,7 @@ from napari_xfusion.core.pairing import find_hr_times, fit_geometry, neighbours
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, XFusionError
-from napari_xfusion.ui.layers import film_title, provenance_of, stack_of
+from napari_xfusion.ui.layers import provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -34,11 +34,8 @@ class Films:
     @property
     def title(self) -> str:
         """What the film is called in the names of new layers."""
-        layer = self.lr or self.fused or self.hr or self.truth
-        if layer is None:
-            return "film"
-        known = provenance_of(layer)
-        return film_title(known.film) if known and known.film else layer.name.split(" · ")[0]
+        layer = self.fused or self.lr or self.hr or self.truth
+        return "film" if layer is None else layer.name.split(" · ")[0]
 
     @property
     def plan(self) -> Plan:

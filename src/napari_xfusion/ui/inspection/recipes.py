@@ -64,7 +64,7 @@ class Workbench:
         limits = ratio_limits(film)
         if kind == "hr" and len(layer.data) != len(film):
             film = _spread(film, films.entries())
-        name = layer_name(films.title, "difference", f"{KIND_NAMES[kind]}, frame-divided")
+        name = f"{films.title} · {KIND_NAMES[kind]}, frame-divided"
         look = {"colormap": diverging(), "contrast_limits": limits}
         return [beside(layer, film, name=name, role="difference", **look)]
 
@@ -80,7 +80,7 @@ class Workbench:
         """The fused film minus a baseline, limits from ``frame``."""
         plan = _by(films, method)
         film = difference(films.fused_stack(), self.film(plan, films).images())
-        name = layer_name(films.title, "difference", f"fused − {method}")
+        name = f"{films.title} · fused − {method}"
         look = {"colormap": diverging(), "contrast_limits": _about_zero(film, frame)}
         return [_on_hr_grid(films, film, name, "difference", plan=plan, **look)]
 
@@ -108,7 +108,7 @@ class Workbench:
     def consistency(self, films: Films, frame: int) -> list[LayerData]:
         """The binned fused film minus LR: what was invented or lost."""
         film = lr_consistency(films.fused_stack(), pair_stacks(*films.stacks(), films.plan))
-        name = layer_name(films.title, "consistency", "binned fused − LR")
+        name = f"{films.title} · binned fused − LR"
         look = {"colormap": diverging(), "contrast_limits": _about_zero(film, frame)}
         return [beside(films.lr, film, name=name, role="consistency", plan=films.plan, **look)]
 

@@ -1,0 +1,318 @@
+"""The Inspect panel: what the fused film is made of, where it may be wrong, and films beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_xfusion.core.plan import Method
+from napari_xfusion.ui.background import Background
+from napari_xfusion.ui.choose import LayerBox
+from napari_xfusion.ui.follow import follow
+from napari_xfusion.ui.inspection.comparing import ComparingBox
+from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, Films, guess, problem
+from napari_xfusion.ui.inspection.recipes import Kind, Workbench
+from napari_xfusion.ui.layers import METADATA, LayerData, provenance_of
+from napari_xfusion.ui.lazy import LazyFilm
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+Recipe = Callable[[Films, int], list[LayerData]]
+WIDTH = 320
+"""Least width of the panel; a dock left alone may come out at 100 pixels."""
+TITLES: dict[Method, str] = {
+    "bicubic": "bicubic",
+    "backprojection": "back-projection",
+    "flow": "flow",
+    "bayesian": "Bayesian",
+    "bayesian-paper": "Bayesian (paper)",
+    "edvr": "EDVR",
+    "edvr-stf": "EDVR-STF",
+}
+FILM_TIPS = {
+    "fused": "The result to look into; films that it was fused from are chosen with it",
+    "lr": "The fast, coarse film",
+    "hr": "The slow, sharp film",
+    "truth": "The sharp fast film of a virtual experiment, if there is one: gives PSNR, AAD and SSIM",
+}
+
+
+class InspectPanel(QWidget):
+    """Adds layers that show how far to trust a fused film, compares layers, and opens the plots.
+
+    Layers are computed one frame at a time, when the slider reaches it; nothing is loaded whole.
+    """
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMinimumWidth(WIDTH)
+        self._viewer = viewer
+        self._workbench = bench = Workbench()
+        self._background = Background(self)
+        self._making: list[Future[list[LayerData]]] = []
+        self._buttons: list[tuple[QPushButton, Callable[[Films], str]]] = []
+        self.destroyed.connect(lambda: bench.close())
+        self.boxes = {name: LayerBox(viewer, none=f"no {_WORDS[name]}") for name in _WORDS}
+        self.status = QLabel(wordWrap=True)
+        self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
+        self._lay_out()
+        for box in self.boxes.values():
+            box.chosen.connect(self._look_again)
+        self.boxes["fused"].chosen.connect(self._take_origins)
+        follow(self, viewer.layers.events.inserted, self._take_new)
+        self.cancel.clicked.connect(self._cancel)
+        self._choose(guess(viewer.layers))
+
+    @property
+    def films(self) -> Films:
+        """The layers that are chosen."""
+        return Films(**{name: box.layer for name, box in self.boxes.items()})
+
+    @property
+    def frame(self) -> int:
+        """The LR frame under the slider."""
+        layer = self.films.lr or self.films.fused
+        if layer is None:
+            return 0
+        position = float(layer.world_to_data(self._viewer.dims.point)[0])
+        return int(np.clip(round(position), 0, layer.data.shape[0] - 1))
+
+    def add(self, recipe: Recipe) -> None:
+        """Make the layers of ``recipe`` in the background, and add them when they are ready."""
+        films, frame = self.films, self.frame
+        future = self._background.ask(lambda: recipe(films, frame), self._add, self._tell)
+        self._making.append(future)
+        self._show_status()
+
+    def _add(self, made: list[LayerData]) -> None:
+        for data, options in made:
+            known = options["metadata"][METADATA]
+            if self._shown_already(options["name"], known):
+                continue
+            film = LazyFilm(known.film, self._background, self._arrived, self._tell)
+            options = {**options, "metadata": {METADATA: replace(known, shown=film)}}
+            layer = self._viewer.add_image(film, **options)
+            layer.name_overlay.visible = self._viewer.canvas.grid.enabled
+        self._show_status()
+
+    def _shown_already(self, name: str, known: Any) -> bool:
+        """Whether a layer of that name shows the same already; it is shown again if it was hidden."""
+        layer = next((x for x in self._viewer.layers if x.name == name), None)
+        there = provenance_of(layer) if layer is not None else None
+        if layer is None or there is None or (there.plan, there.origins) != (known.plan, known.origins):
+            return False
+        layer.visible = True
+        self._viewer.layers.selection.active = layer
+        return True
+
+    def _arrived(self, film: LazyFilm, _frame: int) -> None:
+        """Draw layers whose frame has come."""
+        for layer in self._viewer.layers:
+            if film is layer.data or film is getattr(layer.data, "data", None):  # wiped
+                layer.refresh(extent=False, thumbnail=False)
+
+    def _tell(self, error: Exception) -> None:
+        show_error(str(error))
+        self._show_status()
+
+    def _cancel(self) -> None:
+        for future in self._making:
+            future.cancel()
+        self._show_status()
+
+    def _show_status(self) -> None:
+        self._making = [future for future in self._making if not future.done()]
+        self.cancel.setVisible(bool(self._making))
+        reason = problem(self.films, ("lr", "hr"))
+        if self._making:
+            self.status.setText("Making layers: pairing the films, first frame …")
+        else:
+            self.status.setText(reason or self._pairing())
+
+    def _pairing(self) -> str:
+        lr, hr = self.films.stacks()
+        made = f", fused by {self.films.plan.method}" if self.films.fused is not None else ""
+        return f"{len(lr)} LR and {len(hr)} HR frames{made}. New layers lie exactly upon these."
+
+    def _take_new(self, event: Any) -> None:
+        """A film that has just come is chosen where nothing was."""
+        known = provenance_of(event.value)
+        if known is not None and known.role in self.boxes and self.boxes[known.role].layer is None:
+            self.boxes[known.role].layer = event.value
+        self._look_again()
+
+    def _take_origins(self) -> None:
+        """With a fused film, the films it was fused from."""
+        fused = self.boxes["fused"].layer
+        if fused is not None:
+            others = [x for x in self._viewer.layers if x is not fused]
+            found = guess([*others, fused])
+            for name in ("lr", "hr"):
+                self.boxes[name].layer = getattr(found, name) or self.boxes[name].layer
+
+    def _choose(self, films: Films) -> None:
+        for name, box in self.boxes.items():
+            box.layer = getattr(films, name)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Turn buttons on and off by what is chosen, each with its reason."""
+        films = self.films
+        for button, reason_of in self._buttons:
+            reason = reason_of(films)
+            button.setEnabled(not reason)
+            button.setToolTip(f"{button.statusTip()}\n\nNot now: {reason}" if reason else button.statusTip())
+        self._show_status()
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        for box in (
+            self._films_box(),
+            self._division_box(),
+            self._baselines_box(),
+            self._trust_box(),
+            ComparingBox(self._viewer),
+        ):
+            column.addWidget(box)
+        column.addStretch()
+        scroll = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        scroll.setWidget(inner)
+        bottom = QHBoxLayout()
+        bottom.addWidget(self.status, stretch=1)
+        bottom.addWidget(self.cancel)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll, stretch=1)
+        whole.addLayout(bottom)
+
+    def _films_box(self) -> QGroupBox:
+        group = QGroupBox("Films")
+        form = QFormLayout(group)
+        for name, box in self.boxes.items():
+            label = QLabel(_WORDS[name])
+            label.setToolTip(FILM_TIPS[name])
+            form.addRow(label, box)
+        return group
+
+    def _division_box(self) -> QGroupBox:
+        group = QGroupBox("Frame division")
+        group.setToolTip("Each frame divided by the one before: what stands still is 1, what moves shows")
+        row = QHBoxLayout(group)
+        for kind in ("lr", "hr", "fused", "truth"):
+            row.addWidget(
+                self._button(
+                    kind.upper() if len(kind) == 2 else kind,
+                    f"Add a layer: {_WORDS[kind]}, each frame divided by its previous one",
+                    partial(self._workbench_division, kind=kind),
+                    partial(_need, needed=(kind,)),
+                )
+            )
+        return group
+
+    def _workbench_division(self, films: Films, _frame: int, kind: Kind) -> list[LayerData]:
+        return self._workbench.frame_division(films, kind)
+
+    def _baselines_box(self) -> QGroupBox:
+        group = QGroupBox("Other methods")
+        grid = QGridLayout(group)
+        grid.setColumnStretch(0, 1)
+        for row, method in enumerate(BASELINES):
+            grid.addWidget(QLabel(TITLES[method]), row, 0)
+            film = self._button(
+                "film",
+                f"Add a layer: what {TITLES[method]} makes of the same two films",
+                lambda films, _frame, method=method: self._workbench.baseline(films, method),
+                partial(_need_model, method=method, needed=("lr", "hr")),
+            )
+            minus = self._button(
+                "fused − it",
+                f"Add a layer: the fused film minus {TITLES[method]}; blue is darker, orange brighter",
+                partial(self._workbench_difference, method=method),
+                partial(_need_model, method=method, needed=("lr", "hr", "fused")),
+            )
+            grid.addWidget(film, row, 1)
+            grid.addWidget(minus, row, 2)
+        return group
+
+    def _workbench_difference(self, films: Films, frame: int, method: Method) -> list[LayerData]:
+        return self._workbench.difference(films, method, frame)
+
+    def _trust_box(self) -> QGroupBox:
+        group = QGroupBox("How far to trust it")
+        column = QVBoxLayout(group)
+        for text, tip, recipe, reason in (
+            (
+                "LR consistency",
+                "Add a layer: the fused film binned to LR, minus LR. What is left was invented, lost, or is noise",
+                self._workbench.consistency,
+                partial(_need, needed=("lr", "hr", "fused")),
+            ),
+            (
+                "Standard deviation",
+                "Add a layer: how sure the Bayesian method is of each pixel, in HR grey values",
+                self._workbench.std,
+                partial(_need, needed=("lr", "hr")),
+            ),
+            (
+                "Attention",
+                "Add one layer for each input of a network: where it agrees with the reference LR frame",
+                self._workbench.attention,
+                _need_network,
+            ),
+        ):
+            column.addWidget(self._button(text, tip, recipe, reason))
+        return group
+
+    def _button(
+        self, text: str, tip: str, recipe: Recipe, reason: Callable[[Films], str]
+    ) -> QPushButton:
+        button = QPushButton(text)
+        button.setStatusTip(tip)
+        button.clicked.connect(lambda: self.add(recipe))
+        self._buttons.append((button, reason))
+        return button
+
+
+_WORDS = {"fused": "fused", "lr": "LR", "hr": "HR", "truth": "truth"}
+
+
+def _need(films: Films, needed: tuple[str, ...]) -> str:
+    return problem(films, needed)
+
+
+def _need_model(films: Films, method: Method, needed: tuple[str, ...]) -> str:
+    reason = problem(films, needed)
+    if reason:
+        return reason
+    if method in NETWORKS and films.by_model(method) is None:
+        return f"No weights of {TITLES[method]} are at hand; import a model first."
+    if "fused" in needed and films.plan.method == method and films.fused is not None:
+        return "The fused film is by this method."
+    return ""
+
+
+def _need_network(films: Films) -> str:
+    reason = problem(films, ("lr", "hr"))
+    if not reason and films.network() is None:
+        return "Only networks have attention, and no weights are at hand; import a model first."
+    return reason
