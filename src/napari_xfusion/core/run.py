@@ -13,19 +13,19 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
 from napari_xfusion import __version__
-from napari_xfusion.core.fusers import Fuser, make_fuser
-from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.fusers import Fuser, Stream, make_fuser
 from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.io import OutputSpec, Sink, as_stack, open_sink
 from napari_xfusion.core.io.record import read_frames
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.types import FusedFrame, Region, Token
+from napari_xfusion.core.types import FusedFrame, Region, Stack, Token
 from napari_xfusion.errors import OutputError
 
 Progress = Callable[[int, int], None]
@@ -73,36 +73,74 @@ def fuse(
     the plan's by default. Setting ``stop`` ends the iteration early. Raises XFusionError at the call when
     the stacks do not fit.
     """
-    pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
-    fuser = make_fuser(plan)
-    wanted = plan.targets(len(pair)) if targets is None else targets
+    opened = Opened(plan, lr, hr)
+    wanted = plan.targets(len(opened.pair)) if targets is None else targets
 
     def frames() -> Iterator[FusedFrame]:
-        with fuser.open(pair) as stream:
-            part = region or plan.region
-            yield from in_units(stream.fuse(wanted, stop or threading.Event(), part), pair.grey.hr)
+        with opened:
+            yield from opened.frames(wanted, stop or threading.Event(), region)
 
     return frames()
 
 
-class Run:
-    """A plan on its two stacks, with its way into sinks: ``begin``, ``frames``, ``commit``.
+class Opened:
+    """A plan's fuser on its two stacks, for frames in any order; within ``with`` it keeps what they share.
 
-    The same walk serves files and windows, and gives the same bytes in whatever order frames are made.
     Raises XFusionError at once when the stacks do not fit, or weights or device are not to be had.
     """
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
         self.pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
         self.fuser = make_fuser(plan)
+        self._region = plan.region
+        self._stream: Stream | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What was odd about the films so far."""
+        said = self._stream.notes if self._stream is not None else ()
+        return [*self.pair.notes, *_filled(self.pair), *said]
+
+    def frames(
+        self, targets: Iterable[int], stop: Token, region: Region | None = None
+    ) -> Iterator[FusedFrame]:
+        """Fuse ``targets``, in the HR camera's units; see ``Stream.fuse``. The plan's region by default."""
+        if self._stream is None:
+            raise RuntimeError("frames of a fuser that is not open")
+        units = self.pair.grey.hr
+        for frame in self._stream.fuse(targets, stop, region or self._region):
+            std = None if frame.std is None else frame.std * np.float32(units.span)
+            yield replace(frame, image=units.from_grey(frame.image), std=std)
+
+    def __enter__(self) -> Self:
+        self._stream = self.fuser.open(self.pair).__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.__exit__(kind, error, trace)
+
+
+class Run:
+    """A plan on its two stacks, with its way into sinks: ``begin``, ``frames``, ``commit``.
+
+    The same walk serves files and windows, and gives the same bytes in whatever order frames are made.
+    Raises XFusionError as ``Opened`` does.
+    """
+
+    def __init__(self, plan: Plan, lr: object, hr: object) -> None:
+        self._opened = Opened(plan, lr, hr)
+        self.pair, self.fuser = self._opened.pair, self._opened.fuser
         self.spec, self.settled = _describe(plan, self.pair, self.fuser)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
         """Targets that all sinks keep."""
-        self.notes: list[str] = [*self.pair.notes]
+        self.notes: list[str] = self._opened.notes
         """What was odd about the films; complete when ``frames`` has ended."""
-        self._region = plan.region
         self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
 
     @property
@@ -126,15 +164,15 @@ class Run:
         """
         missing = [t for t in self.spec.frames if t not in self.done]
         seen = seen_targets(self.pair.hr_times, len(self.pair))
-        with self.fuser.open(self.pair) as stream:
-            for frame in in_units(stream.fuse(order(missing), stop, self._region), self.pair.grey.hr):
+        with self._opened as opened:
+            for frame in opened.frames(order(missing), stop):
                 notes = _notes_of(frame, bool(seen[frame.index]))
                 for (sink, kept), image in zip(self._sinks, (frame.image, frame.std), strict=False):
                     if frame.index not in kept and image is not None:
                         sink.put(frame.index, image, notes)
                 self.done.add(frame.index)
                 yield frame
-            self.notes += [*_filled(self.pair), *stream.notes]
+            self.notes = opened.notes
 
     def commit(self) -> None:
         """Turn the frames into results with their record; see ``Sink.commit``."""
@@ -163,7 +201,7 @@ def fuse_files(
     """
     began = perf_counter()
     run = Run(plan, lr, hr)
-    check_outputs(run.pair, [path for path in (output, std, attention) if path is not None])
+    check_outputs((run.pair.lr, run.pair.hr), [path for path in (output, std, attention) if path is not None])
     _check_abilities(run.fuser, std, attention)
     total = len(run.spec.frames)
     with ExitStack() as opened:
@@ -182,13 +220,6 @@ def fuse_files(
     return Outcome(Path(output), len(run.done), total, run.resumed, seconds, tuple(run.notes))
 
 
-def in_units(frames: Iterator[FusedFrame], units: Affine) -> Iterator[FusedFrame]:
-    """Frames with grey units turned into the HR camera's."""
-    for frame in frames:
-        std = None if frame.std is None else frame.std * np.float32(units.span)
-        yield replace(frame, image=units.from_grey(frame.image), std=std)
-
-
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
     try:
@@ -202,9 +233,9 @@ def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
         ) from error
 
 
-def check_outputs(pair: Pair, outputs: Sequence[Path | str]) -> None:
+def check_outputs(films: Iterable[Stack], outputs: Sequence[Path | str]) -> None:
     """Raise OutputError when an output has no folder, or would replace another film of the run."""
-    taken = {Path(film.source).resolve(): "an input" for film in (pair.lr, pair.hr)}
+    taken = {Path(film.source).resolve(): "an input" for film in films}
     for path in outputs:
         place = Path(path).resolve()
         if not place.parent.is_dir():
