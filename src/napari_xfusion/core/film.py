@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
 
 import numpy as np
 
-from napari_xfusion.core.fusers import Fuser, Stream, make_fuser
 from napari_xfusion.core.inspect.consistency import consistency
-from napari_xfusion.core.pairing import Pair, pair_stacks
+from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.run import in_units
-from napari_xfusion.core.types import FusedFrame, Image, Role, Stack
+from napari_xfusion.core.run import Opened
+from napari_xfusion.core.types import FusedFrame, Image, Role, Stack, Token
 from napari_xfusion.errors import DeviceError, ModelError
 
 KEPT_BYTES = 2**27
@@ -34,8 +33,8 @@ class FusedFilm:
 
     def __init__(self, plan: Plan, lr: Stack, hr: Stack) -> None:
         self.plan = plan
-        self.pair: Pair = pair_stacks(lr, hr, plan)
-        self.fuser: Fuser = make_fuser(plan)
+        self._opened = Opened(plan, lr, hr)
+        self.pair, self.fuser = self._opened.pair, self._opened.fuser
         self._open = ExitStack()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -98,17 +97,17 @@ class FusedFilm:
                 self.plan.method, expected=f"a method that gives {what}", found="none", do=f"use {method}"
             )
 
-    @cached_property
-    def _stream(self) -> Stream:
-        return self._open.enter_context(self.fuser.open(self.pair))
-
     def _fuse(self, target: int) -> FusedFrame:
-        made = None if self._stop.is_set() else next(self._stream.fuse([target], self._stop), None)
+        made = None if self._stop.is_set() else next(self._frames([target], self._stop), None)
         if made is None:
             raise DeviceError(
                 f"frame {target}", expected="a film that is open", found="a closed one", do="make it again"
             )
-        return next(in_units(iter([made]), self.pair.grey.hr))
+        return made
+
+    @cached_property
+    def _frames(self) -> Callable[[Iterable[int], Token], Iterator[FusedFrame]]:
+        return self._open.enter_context(self._opened).frames
 
     def _keep(self, made: FusedFrame) -> None:
         size = made.image.nbytes * (1 if made.std is None else 2)

@@ -1,22 +1,19 @@
-"""One thread beside the window: panels give it work and get the answer back where widgets may be touched.
+"""Small answers beside the window: a thread that makes frames for layers, several films at a time.
 
-Python's executor and not a Qt worker: a future keeps whatever its work raises (superqt's workers lose
-RuntimeErrors, and out-of-memory is one), may be waited for a moment, and may be withdrawn.
+For long work, of which only the newest request counts, there is ``job``. Here each answer is a future: it
+may be waited for a moment, and withdrawn when the slider has gone on.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from time import monotonic
 from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, Qt, Signal
 
 T = TypeVar("T")
-EVERY = 0.1
-"""Seconds between two deliveries of a long walk: more would be work for the window and not seen."""
 
 
 class Background(QObject):
@@ -47,34 +44,7 @@ class Background(QObject):
         future.add_done_callback(lambda ended: self._answer(ended, done, failed))
         return future
 
-    def walk(
-        self,
-        items: Callable[[], Iterator[T]],
-        each: Callable[[list[T]], None],
-        end: Callable[[Exception | None], None],
-    ) -> threading.Event:
-        """Go through ``items()`` in the thread; ``each`` gets what came since, ten times a second.
-
-        ``end`` comes last, with what went wrong. Setting the returned token ends the walk at its next item.
-        """
-        stop = threading.Event()
-
-        def go() -> None:
-            fresh: list[T] = []
-            delivered = monotonic()
-            for item in items():
-                fresh.append(item)
-                if stop.is_set() or self._closed.is_set():
-                    break
-                if monotonic() - delivered >= EVERY:
-                    self.call(lambda batch=fresh: each(batch))
-                    fresh, delivered = [], monotonic()
-            self.call(lambda: each(fresh))
-
-        self.ask(go, lambda _: end(None), end)
-        return stop
-
-    def call(self, function: Callable[[], Any]) -> None:
+    def _call_soon(self, function: Callable[[], Any]) -> None:
         """Call ``function`` in the window's thread, soon; not at all when the window is gone."""
         if not self._closed.is_set():
             try:
@@ -95,9 +65,9 @@ class Background(QObject):
             return
         except Exception as error:  # whatever it is, the panel tells it  # noqa: BLE001
             told = error
-            self.call(lambda: failed(told))
+            self._call_soon(lambda: failed(told))
         else:
-            self.call(lambda: done(result))
+            self._call_soon(lambda: done(result))
 
 
 def _call(function: Callable[[], Any]) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
-from napari_xfusion.ui.choose import LayerBox
 from napari_xfusion.ui.compare import Wipe, link_contrast, show_grid
+from napari_xfusion.ui.inspection.films import is_film
+from napari_xfusion.ui.widgets import LayerCombo
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -21,13 +22,13 @@ class ComparingBox(QGroupBox):
         super().__init__("Compare")
         self._viewer = viewer
         self._wipe: Wipe | None = None
-        self.grid = QCheckBox("Grid of the visible layers, under one camera")
+        self.grid = QCheckBox("Grid of visible layers")
         self.grid.setToolTip("Every visible layer in a cell of its own; zoom and slider move all of them")
         self.grid.setChecked(viewer.canvas.grid.enabled)
-        self.contrast = QCheckBox("One contrast for HR, fused, truth and baselines")
-        self.contrast.setToolTip("Their grey values mean the same; changing one changes all")
-        self.left = LayerBox(viewer, none="left of the wipe …")
-        self.right = LayerBox(viewer, none="right of the wipe …")
+        self.contrast = QCheckBox("One contrast for HR and results")
+        self.contrast.setToolTip("HR, fused films, truth and baselines have the same grey values: changing one changes all")
+        self.left = LayerCombo(viewer, is_film, none="choose", parent=self)
+        self.right = LayerCombo(viewer, is_film, none="choose", parent=self)
         self.slider = QSlider(Qt.Orientation.Horizontal, maximum=1000, value=500)
         self.slider.setToolTip("Where one layer ends and the other begins")
         self.wipe = QPushButton("Wipe", checkable=True)
@@ -52,7 +53,7 @@ class ComparingBox(QGroupBox):
         column.addWidget(self.wipe)
 
     def _choose(self) -> None:
-        ready = None not in (self.left.layer, self.right.layer) and self.left.layer is not self.right.layer
+        ready = None not in (self.left.layer(), self.right.layer()) and self.left.layer() is not self.right.layer()
         self.wipe.setChecked(False)
         self.wipe.setEnabled(ready)
         self.slider.setEnabled(ready)
@@ -63,7 +64,7 @@ class ComparingBox(QGroupBox):
         if self._wipe is not None:
             self._wipe.remove()
             self._wipe = None
-        over, under = self.left.layer, self.right.layer
+        over, under = self.left.layer(), self.right.layer()
         if on and over is not None and under is not None:
             self.grid.setChecked(False)
             self._wipe = Wipe(self._viewer, over, under)

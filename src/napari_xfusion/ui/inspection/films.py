@@ -91,7 +91,9 @@ class Films:
         def read(t: int) -> Image:
             whole = np.full(hr.shape[1:], np.nan, np.float32)
             if 0 <= t - self.first < len(film):
-                whole[region.top : region.bottom, region.left : region.right] = film.frame(t - self.first)
+                frame = film.frame(t - self.first)
+                # A run in progress leaves frames it has not come to at 0, which no camera gives throughout.
+                whole[region.top : region.bottom, region.left : region.right] = frame if frame.any() else np.nan
             return whole
 
         return film.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
@@ -129,6 +131,11 @@ def _check_fused(films: Films, hr: Stack) -> None:
             found=str(fused.shape[1:]),
             do="choose the films it was fused from",
         )
+
+
+def is_film(layer: Layer) -> bool:
+    """Whether a layer is a film of grey frames."""
+    return getattr(layer, "rgb", None) is False and layer.ndim == 3
 
 
 def guess(layers: Iterable[Layer]) -> Films:

@@ -8,10 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import (
-    QFormLayout,
     QFrame,
     QGridLayout,
     QGroupBox,
@@ -25,13 +23,14 @@ from qtpy.QtWidgets import (
 
 from napari_xfusion.core.plan import Method
 from napari_xfusion.ui.background import Background
-from napari_xfusion.ui.choose import LayerBox
-from napari_xfusion.ui.follow import follow
+from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.comparing import ComparingBox
-from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, Films, guess, problem
+from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, Films, guess, is_film, problem
 from napari_xfusion.ui.inspection.recipes import Kind, Workbench
 from napari_xfusion.ui.layers import METADATA, LayerData, provenance_of
 from napari_xfusion.ui.lazy import LazyFilm
+from napari_xfusion.ui.widgets import LayerCombo, form, listen, sentence
+from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -71,30 +70,27 @@ class InspectPanel(QWidget):
         self._making: list[Future[list[LayerData]]] = []
         self._buttons: list[tuple[QPushButton, Callable[[Films], str]]] = []
         self.destroyed.connect(lambda: bench.close())
-        self.boxes = {name: LayerBox(viewer, none=f"no {_WORDS[name]}") for name in _WORDS}
-        self.status = QLabel(wordWrap=True)
+        self.boxes = {name: LayerCombo(viewer, is_film, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS}
+        self.status = sentence(self)
         self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
         self._lay_out()
         for box in self.boxes.values():
             box.chosen.connect(self._look_again)
         self.boxes["fused"].chosen.connect(self._take_origins)
-        follow(self, viewer.layers.events.inserted, self._take_new)
+        listen(self, viewer.layers.events.inserted, self._take_new)
         self.cancel.clicked.connect(self._cancel)
         self._choose(guess(viewer.layers))
 
     @property
     def films(self) -> Films:
         """The layers that are chosen."""
-        return Films(**{name: box.layer for name, box in self.boxes.items()})
+        return Films(**{name: box.layer() for name, box in self.boxes.items()})
 
     @property
     def frame(self) -> int:
         """The LR frame under the slider."""
         layer = self.films.lr or self.films.fused
-        if layer is None:
-            return 0
-        position = float(layer.world_to_data(self._viewer.dims.point)[0])
-        return int(np.clip(round(position), 0, layer.data.shape[0] - 1))
+        return 0 if layer is None else frame_on_screen(self._viewer, layer)
 
     def add(self, recipe: Recipe) -> None:
         """Make the layers of ``recipe`` in the background, and add them when they are ready."""
@@ -131,7 +127,7 @@ class InspectPanel(QWidget):
                 layer.refresh(extent=False, thumbnail=False)
 
     def _tell(self, error: Exception) -> None:
-        show_error(str(error))
+        show_error(in_window_words(str(error)))
         self._show_status()
 
     def _cancel(self) -> None:
@@ -146,32 +142,32 @@ class InspectPanel(QWidget):
         if self._making:
             self.status.setText("Making layers: pairing the films, first frame …")
         else:
-            self.status.setText(reason or self._pairing())
+            self.status.setText(in_window_words(reason) or self._pairing())
 
     def _pairing(self) -> str:
         lr, hr = self.films.stacks()
         made = f", fused by {self.films.plan.method}" if self.films.fused is not None else ""
         return f"{len(lr)} LR and {len(hr)} HR frames{made}. New layers lie exactly upon these."
 
-    def _take_new(self, event: Any) -> None:
-        """A film that has just come is chosen where nothing was."""
-        known = provenance_of(event.value)
-        if known is not None and known.role in self.boxes and self.boxes[known.role].layer is None:
-            self.boxes[known.role].layer = event.value
+    def _take_new(self) -> None:
+        """Films that have just come are chosen where nothing was."""
+        found = guess(self._viewer.layers)
+        for name, box in self.boxes.items():
+            if box.layer() is None:
+                box.choose(getattr(found, name))
         self._look_again()
 
     def _take_origins(self) -> None:
         """With a fused film, the films it was fused from."""
-        fused = self.boxes["fused"].layer
+        fused = self.boxes["fused"].layer()
         if fused is not None:
-            others = [x for x in self._viewer.layers if x is not fused]
-            found = guess([*others, fused])
+            found = guess([*(x for x in self._viewer.layers if x is not fused), fused])
             for name in ("lr", "hr"):
-                self.boxes[name].layer = getattr(found, name) or self.boxes[name].layer
+                self.boxes[name].choose(getattr(found, name) or self.boxes[name].layer())
 
     def _choose(self, films: Films) -> None:
         for name, box in self.boxes.items():
-            box.layer = getattr(films, name)
+            box.choose(getattr(films, name))
         self._look_again()
 
     def _look_again(self) -> None:
@@ -207,11 +203,11 @@ class InspectPanel(QWidget):
 
     def _films_box(self) -> QGroupBox:
         group = QGroupBox("Films")
-        form = QFormLayout(group)
+        rows = form(group)
         for name, box in self.boxes.items():
             label = QLabel(_WORDS[name])
             label.setToolTip(FILM_TIPS[name])
-            form.addRow(label, box)
+            rows.addRow(label, box)
         return group
 
     def _division_box(self) -> QGroupBox:
