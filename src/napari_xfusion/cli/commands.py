@@ -24,7 +24,6 @@ from napari_xfusion.cli.options import (
     parse_plan,
     parse_region,
     parse_tile,
-    parse_times,
 )
 from napari_xfusion.cli.terminal import (
     Progress,
@@ -36,7 +35,7 @@ from napari_xfusion.cli.terminal import (
     tell,
     write_file,
 )
-from napari_xfusion.core.plan import DEFAULT_METHOD
+from napari_xfusion.core.plan import DEFAULT_METHOD, parse_times
 
 if TYPE_CHECKING:
     from napari_xfusion.core.run import Outcome

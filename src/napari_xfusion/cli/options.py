@@ -10,7 +10,7 @@ import typer
 
 from napari_xfusion.core.plan import GreyRule, Method, Plan, make_plan
 from napari_xfusion.core.types import Region
-from napari_xfusion.errors import InputError, PairingError
+from napari_xfusion.errors import PairingError
 
 Film = Annotated[Path, typer.Argument(help="TIFF stack, folder of frames, or OME-Zarr", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
@@ -43,23 +43,6 @@ def parse_plan(**settings: object) -> Plan:
         return make_plan(**settings)
     except PairingError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def parse_times(text: str | None) -> tuple[float, ...] | None:
-    """Numbers from a list such as 0,10,20 or from a file that holds them."""
-    if text is None:
-        return None
-    path = Path(text)
-    try:
-        content = path.read_text(encoding="utf-8") if path.is_file() else text
-        return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "--hr-times",
-            expected="numbers such as 0,10,20, or a file with one number per line",
-            found=str(error),
-            do="give LR frame numbers",
-        ) from error
 
 
 def parse_frames(text: str | None) -> tuple[int, int] | None:

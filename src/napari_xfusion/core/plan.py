@@ -6,12 +6,14 @@ A plan knows no data and no fuser; whether it fits two stacks is said by pairing
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_xfusion.core.types import Region
-from napari_xfusion.errors import PairingError
+from napari_xfusion.errors import InputError, PairingError
 
 Method = Literal["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", "edvr-stf", "edvr"]
 GreyRule = Literal["match", "percentile", "none"]
@@ -92,3 +94,20 @@ def make_plan(**settings: object) -> Plan:
             else first["msg"].removeprefix("Value error, "),
             do="change it and run again",
         ) from None
+
+
+def parse_times(text: str | None) -> tuple[float, ...] | None:
+    """HR times from a list such as ``0,10,20`` or from a file that holds one; None where nothing is said."""
+    if text is None or not text.strip():
+        return None
+    is_list = re.fullmatch(r"[-+.,;\s\deE]+", text)
+    try:
+        content = text if is_list else Path(text.strip()).read_text(encoding="utf-8")
+        return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "--hr-times",
+            expected="numbers such as 0,10,20, or a file with one number per line",
+            found=str(error),
+            do="give LR frame numbers",
+        ) from error

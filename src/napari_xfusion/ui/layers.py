@@ -149,6 +149,7 @@ def beside(
     role: LayerRole,
     coarseness: float = 1.0,
     first: int = 0,
+    corner: tuple[float, float] = (0.0, 0.0),
     plan: Plan | None = None,
     record: Mapping[str, Any] | None = None,
     **options: Any,
@@ -157,13 +158,14 @@ def beside(
 
     ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``coarseness`` is the side of its
     pixels in pixels of ``layer`` (4 for LR beside HR, 1/4 for HR beside LR), ``first`` the frame of
-    ``layer`` that its first frame belongs to.
+    ``layer`` that its first frame belongs to, ``corner`` the row and column of ``layer`` where its first
+    pixel begins.
     Contrast limits are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give others.
     """
     film = data if isinstance(data, Stack) else None
     data = data if film is None else lazy_frames(film)
     n = data.ndim
-    before = np.array([first, 0, 0][-n:], dtype=float)
+    before = np.array([first, *corner][-n:], dtype=float)
     factor = np.array([1, coarseness, coarseness][-n:], dtype=float)
     shift = before + (factor - 1) / 2
     place = {
