@@ -23,6 +23,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(skip)
 
 
+@pytest.fixture(scope="session")
+def _icons(tmp_path_factory):
+    """napari draws its icons once for all windows, into a cache that has to stay where it is."""
+    return tmp_path_factory.mktemp("icons")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(_own_home, _icons, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_icons))
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(request):
     """A test with a window leaves no thread, no running timer and no top-level widget behind."""

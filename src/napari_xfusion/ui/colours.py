@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 LINES_ON_DARK = ("#56b4e9", "#e69f00", "#2fc79a", "#f0e442", "#d98cc0")
 LINES_ON_LIGHT = ("#0072b2", "#c35500", "#00795a", "#8f6f00", "#a83f84")
-HEAT = "inferno"
-"""For scores and standard deviations: black is nothing."""
+BLUE_ORANGE = ("#0b2f6b", "#3f7fc6", "#b7d4ee", "#f7f7f7", "#f6c89a", "#cf6d12", "#6b2f00")
 
 
-def diverging() -> Colormap:
-    """Blue below the middle, white in it, orange-brown above; NaN is transparent."""
+def diverging(chosen: str) -> Colormap | str:
+    """The colormap for differences that the user chose: ``blue-orange`` or one of napari's.
+
+    Blue is below the middle, white in it, orange above; NaN is transparent.
+    """
     from napari.utils import Colormap  # noqa: PLC0415 - napari is there when a layer is made
 
-    stops = ("#0b2f6b", "#3f7fc6", "#b7d4ee", "#f7f7f7", "#f6c89a", "#cf6d12", "#6b2f00")
-    return Colormap(list(stops), name="xfusion-diverging", display_name="diverging")
+    if chosen != "blue-orange":
+        return chosen
+    return Colormap(list(BLUE_ORANGE), name="xfusion-blue-orange", display_name=chosen)
 
 
 def lines(on_dark: bool) -> tuple[str, ...]:

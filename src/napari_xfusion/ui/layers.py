@@ -19,6 +19,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion import __version__
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.io import as_stack
 from napari_xfusion.core.io.describe import film_axis
@@ -150,6 +151,7 @@ def beside(
     coarseness: float = 1.0,
     first: int = 0,
     corner: tuple[float, float] = (0.0, 0.0),
+    film: Stack | None = None,
     plan: Plan | None = None,
     record: Mapping[str, Any] | None = None,
     **options: Any,
@@ -159,11 +161,11 @@ def beside(
     ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``coarseness`` is the side of its
     pixels in pixels of ``layer`` (4 for LR beside HR, 1/4 for HR beside LR), ``first`` the frame of
     ``layer`` that its first frame belongs to, ``corner`` the row and column of ``layer`` where its first
-    pixel begins.
-    Contrast limits are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give others.
+    pixel begins; ``film`` is what ``data`` show, where those are made while they are shown. Contrast limits
+    are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give others.
     """
-    film = data if isinstance(data, Stack) else None
-    data = data if film is None else lazy_frames(film)
+    if isinstance(data, Stack):
+        film, data = data, lazy_frames(data)
     n = data.ndim
     before = np.array([first, *corner][-n:], dtype=float)
     factor = np.array([1, coarseness, coarseness][-n:], dtype=float)
@@ -228,6 +230,22 @@ def provenance_of(layer: Layer) -> Provenance | None:
     """What is known of a layer that this package made."""
     known = layer.metadata.get(METADATA)
     return known if isinstance(known, Provenance) else None
+
+
+def film_record(layer: Layer) -> Mapping[str, Any]:
+    """What is written beside the film of a layer: the run record of a result, else where it comes from.
+
+    A result that the user changed is no longer that of its run.
+    """
+    known = provenance_of(layer)
+    made = known is not None and _same(known.shown, layer.data)
+    if known is not None and made and known.record is not None:
+        return known.record
+    origins = list(known.origins) if known else []
+    return {
+        "napari_xfusion": __version__,
+        "layer": {"name": layer.name, "role": known.role if known else "film", "made_from": origins},
+    }
 
 
 def layers_of(viewer: Viewer, *roles: LayerRole) -> list[Layer]:

@@ -57,11 +57,11 @@ class LazyFilm:
         """NumPy's basic indexing; a range of frames is read whole."""
         first, *rest = key if isinstance(key, tuple) else (key,)
         if isinstance(first, SupportsIndex):
-            return self.frame(range(len(self))[first])[tuple(rest)]
-        frames = [self.frame(i) for i in range(len(self))[first]]
+            return np.asarray(self.frame(range(len(self))[first])[tuple(rest)])
+        frames = [self.frame(i) for i in range(*first.indices(len(self)))]
         return (np.stack(frames) if frames else np.empty((0, *self.shape[1:]), self.dtype))[:, *rest]
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """All frames, waiting for each: whoever asks for the whole film is about to save it."""
         return np.stack([self._make(i) for i in range(len(self))]).astype(dtype or self.dtype, copy=False)
 

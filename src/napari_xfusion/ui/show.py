@@ -11,8 +11,7 @@ from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.plan import DEFAULT_METHOD
 from napari_xfusion.errors import DeviceError
 from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name
-
-TITLE = "sample"
+from napari_xfusion.ui.sample import TITLE
 
 
 def demo_layers(fused: Path) -> list[LayerData]:

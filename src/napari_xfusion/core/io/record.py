@@ -23,7 +23,7 @@ class RecordedTimes:
 
 
 def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
-    """Times from the record beside ``result``, or None where there is no record.
+    """Times from the record beside ``result``, or None where there is none, or one of no run.
 
     Raises InputError when something stands there that is no record.
     """
@@ -32,6 +32,8 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
         return None
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "plan" not in record:
+            return None
         first = int(record["plan"]["frames"][0])
         times = tuple(float(t) for t in record["hr_times"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

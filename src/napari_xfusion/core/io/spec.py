@@ -33,7 +33,7 @@ class OutputSpec:
     frame_interval: float | None
     """Seconds."""
     hr_times: tuple[float, ...]
-    """Times of the HR frames on the LR clock; travels in the file's metadata."""
+    """Times of the HR frames on the LR clock, if known; travels in the file's metadata."""
 
     @property
     def frame_bytes(self) -> int:

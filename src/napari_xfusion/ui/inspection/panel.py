@@ -35,6 +35,8 @@ from napari_xfusion.ui.words import in_window_words
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_xfusion.ui.inspection.plots_dock import PlotsDock
+
 Recipe = Callable[[Films, int], list[LayerData]]
 WIDTH = 320
 """Least width of the panel; a dock left alone may come out at 100 pixels."""
@@ -70,6 +72,7 @@ class InspectPanel(QWidget):
         self._making: list[Future[list[LayerData]]] = []
         self._buttons: list[tuple[QPushButton, Callable[[Films], str]]] = []
         self.destroyed.connect(lambda: bench.close())
+        self._plots: PlotsDock | None = None
         self.boxes = {name: LayerCombo(viewer, is_film, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS}
         self.status = sentence(self)
         self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
@@ -98,6 +101,16 @@ class InspectPanel(QWidget):
         future = self._background.ask(lambda: recipe(films, frame), self._add, self._tell)
         self._making.append(future)
         self._show_status()
+
+    def show_plots(self) -> PlotsDock:
+        """The dock with the plots, below the films; pyqtgraph is loaded when it is first wanted."""
+        from napari_xfusion.ui.inspection.plots_dock import PlotsDock  # noqa: PLC0415
+
+        if self._plots is None:
+            self._plots = PlotsDock(self._viewer, lambda: self.films, self._workbench)
+            self._viewer.window.add_dock_widget(self._plots, name="Plots", area="bottom")
+        self._plots.parent().show()
+        return self._plots
 
     def _add(self, made: list[LayerData]) -> None:
         for data, options in made:
@@ -178,6 +191,8 @@ class InspectPanel(QWidget):
             button.setEnabled(not reason)
             button.setToolTip(f"{button.statusTip()}\n\nNot now: {reason}" if reason else button.statusTip())
         self._show_status()
+        if self._plots is not None:
+            self._plots.look_again()
 
     def _lay_out(self) -> None:
         inner = QWidget()
@@ -190,6 +205,10 @@ class InspectPanel(QWidget):
             ComparingBox(self._viewer),
         ):
             column.addWidget(box)
+        plots = QPushButton("Plots …")
+        plots.setToolTip("Numbers per frame, attention histograms and a line profile, below the films")
+        plots.clicked.connect(self.show_plots)
+        column.addWidget(plots)
         column.addStretch()
         scroll = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
         scroll.setWidget(inner)

@@ -17,9 +17,10 @@ from napari_xfusion.core.pairing import fit_geometry, pair_stacks
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import ROLES, Role, Stack
 from napari_xfusion.errors import ModelError
-from napari_xfusion.ui.colours import HEAT, diverging
+from napari_xfusion.ui.colours import diverging
 from napari_xfusion.ui.inspection.films import NETWORKS, Films
 from napari_xfusion.ui.layers import LayerData, LayerRole, beside, layer_name, stack_of
+from napari_xfusion.ui.preferences import preferences
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -65,7 +66,7 @@ class Workbench:
         if kind == "hr" and len(layer.data) != len(film):
             film = _spread(film, films.entries())
         name = f"{films.title} · {KIND_NAMES[kind]}, frame-divided"
-        look = {"colormap": diverging(), "contrast_limits": limits}
+        look = {"colormap": diverging(preferences().difference), "contrast_limits": limits}
         return [beside(layer, film, name=name, role="difference", **look)]
 
     def baseline(self, films: Films, method: Method) -> list[LayerData]:
@@ -73,7 +74,8 @@ class Workbench:
         plan = _by(films, method)
         film = self.film(plan, films).images()
         name = layer_name(films.title, "baseline", method)
-        limits = tuple((films.fused or films.hr).contrast_limits)
+        shown = films.fused or films.hr
+        limits = None if shown is None else tuple(shown.contrast_limits)
         return [_on_hr_grid(films, film, name, "baseline", plan=plan, contrast_limits=limits)]
 
     def difference(self, films: Films, method: Method, frame: int) -> list[LayerData]:
@@ -81,7 +83,7 @@ class Workbench:
         plan = _by(films, method)
         film = difference(films.fused_stack(), self.film(plan, films).images())
         name = f"{films.title} · fused − {method}"
-        look = {"colormap": diverging(), "contrast_limits": _about_zero(film, frame)}
+        look = {"colormap": diverging(preferences().difference), "contrast_limits": _about_zero(film, frame)}
         return [_on_hr_grid(films, film, name, "difference", plan=plan, **look)]
 
     def attention(self, films: Films, frame: int) -> list[LayerData]:
@@ -91,7 +93,7 @@ class Workbench:
             raise ModelError("attention", expected="weights", found="none at hand", do="import a model")
         film = self.film(plan, films)
         roles = [role for role in ROLES if role in film.frame(frame).attention]
-        look = {"colormap": HEAT, "contrast_limits": (0.0, 1.0), "opacity": 0.7, "plan": plan}
+        look = {"colormap": preferences().heat, "contrast_limits": (0.0, 1.0), "opacity": 0.7, "plan": plan}
         return [
             _on_hr_grid(
                 films,
@@ -109,7 +111,7 @@ class Workbench:
         """The binned fused film minus LR: what was invented or lost."""
         film = lr_consistency(films.fused_stack(), pair_stacks(*films.stacks(), films.plan))
         name = f"{films.title} · binned fused − LR"
-        look = {"colormap": diverging(), "contrast_limits": _about_zero(film, frame)}
+        look = {"colormap": diverging(preferences().difference), "contrast_limits": _about_zero(film, frame)}
         return [beside(films.lr, film, name=name, role="consistency", plan=films.plan, **look)]
 
     def std(self, films: Films, frame: int) -> list[LayerData]:
@@ -118,7 +120,7 @@ class Workbench:
         film = self.film(plan, films).std()
         highest = float(np.nanpercentile(film.frame(frame), 99.8)) or 1.0
         name = layer_name(films.title, "std", plan.method)
-        look = {"colormap": HEAT, "contrast_limits": (0.0, highest)}
+        look = {"colormap": preferences().heat, "contrast_limits": (0.0, highest)}
         return [_on_hr_grid(films, film, name, "std", plan=plan, **look)]
 
 
