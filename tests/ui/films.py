@@ -31,9 +31,7 @@ def add_sample(viewer, *, fused: bool = True):
     layers["truth"] = viewer.add_image(made.data, **made.options)
     if fused:
         film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
-        made = beside(
-            layers["truth"], film, name="melt · fused (backprojection)", role="fused", plan=PLAN
-        )
+        made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", plan=PLAN)
         known = made.options["metadata"]["napari-xfusion"]
         from dataclasses import replace
 

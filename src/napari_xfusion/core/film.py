@@ -55,6 +55,10 @@ class FusedFilm:
             self._kept.move_to_end(target)
             return self._kept[target]
 
+    def known(self, target: int) -> FusedFrame | None:
+        """The frame at ``target`` if it is kept; makes none, and waits for none."""
+        return self._kept.get(target)
+
     def images(self) -> Stack:
         """The fused images (T, H, W)."""
         return self._view(lambda t: self.frame(t).image, self.pair.hr.shape[1:], "")
@@ -121,9 +125,7 @@ class FusedFilm:
         if side is not None and shape != self.pair.hr.shape[1:]:
             side *= ATTENTION_SCALE
         source = f"{lr.source}, {self.plan.method}{what}"
-        return lr.derive(
-            read, (len(lr), *shape), np.dtype(np.float32), source=source, pixel_size=side
-        )
+        return lr.derive(read, (len(lr), *shape), np.dtype(np.float32), source=source, pixel_size=side)
 
 
 def lr_consistency(film: Stack, pair: Pair) -> Stack:
@@ -148,6 +150,4 @@ def difference(film: Stack, other: Stack) -> Stack:
         image: Image = np.subtract(film.frame(t), other.frame(t), dtype=np.float32)
         return image
 
-    return film.derive(
-        read, film.shape, np.dtype(np.float32), source=f"{film.source} minus {other.source}"
-    )
+    return film.derive(read, film.shape, np.dtype(np.float32), source=f"{film.source} minus {other.source}")

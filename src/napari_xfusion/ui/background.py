@@ -63,7 +63,7 @@ class Background(QObject):
             result = ended.result()
         except CancelledError:
             return
-        except Exception as error:  # whatever it is, the panel tells it  # noqa: BLE001
+        except Exception as error:  # whatever it is, the panel tells it
             told = error
             self._call_soon(lambda: failed(told))
         else:

@@ -53,7 +53,7 @@ class WipedFrames:
         return int(np.prod(self.shape))
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __getitem__(self, key: Any) -> NDArray[np.float32]:
         part = np.array(np.asarray(self.data[key]), np.float32)

@@ -77,7 +77,7 @@ class LazyFilm:
             return self._asked[1].result(timeout=PATIENCE if self._quick else 0)
         except TimeoutError:
             self._late, self._quick = i, False
-        except Exception:  # noqa: BLE001, S110 - told by _fail
+        except Exception:  # noqa: S110 - told by _fail
             pass
         return np.full(self.shape[1:], np.nan, self.dtype)
 

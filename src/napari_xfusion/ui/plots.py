@@ -63,6 +63,7 @@ class Plots(QWidget):
                 axis.setTextPen(pen)
             if plot.legend is not None:
                 plot.legend.setLabelTextColor(theme.text.as_hex())
+                plot.legend.setBrush(pg.mkBrush(theme.background.as_hex() + "d0"))
 
     @property
     def colours(self) -> tuple[str, ...]:
@@ -202,5 +203,3 @@ def profile(layer: Image, ends: NDArray[np.float64], frame_point: Sequence[float
     low, high = layer.contrast_limits
     distance = np.linspace(0, float(np.hypot(*(ends[1] - ends[0]))), len(values))
     return distance, (values - low) / (high - low)
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +56,20 @@ class Evaluation:
             for row in self.rows:
                 seen = "" if row.seen is None else int(row.seen)
                 writer.writerow([row.frame, seen, *(f"{value:.6g}" for value in row.metrics)])
+
+
+def write_summaries(path: Path, evaluations: Mapping[str, Evaluation]) -> None:
+    """One row per method for all and for unseen frames, with mean, median and maximum of each number."""
+    columns = [f"{name} {kind}" for name in Metrics._fields for kind in ("mean", "median", "max")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "frames", "count", "identical", *columns])
+        for method, evaluation in evaluations.items():
+            for kind, numbers in evaluation.summary().items():
+                if numbers is not None:
+                    values = [v for name in Metrics._fields for v in numbers[name].values()]
+                    texts = ["" if value is None else f"{value:.6g}" for value in values]
+                    writer.writerow([method, kind, numbers["frames"], numbers["identical"], *texts])
 
 
 def evaluate(

@@ -26,7 +26,9 @@ class ComparingBox(QGroupBox):
         self.grid.setToolTip("Every visible layer in a cell of its own; zoom and slider move all of them")
         self.grid.setChecked(viewer.canvas.grid.enabled)
         self.contrast = QCheckBox("One contrast for HR and results")
-        self.contrast.setToolTip("HR, fused films, truth and baselines have the same grey values: changing one changes all")
+        self.contrast.setToolTip(
+            "HR, fused films, truth and baselines have the same grey values: changing one changes all"
+        )
         self.left = LayerCombo(viewer, is_film, none="choose", parent=self)
         self.right = LayerCombo(viewer, is_film, none="choose", parent=self)
         self.slider = QSlider(Qt.Orientation.Horizontal, maximum=1000, value=500)
@@ -53,7 +55,10 @@ class ComparingBox(QGroupBox):
         column.addWidget(self.wipe)
 
     def _choose(self) -> None:
-        ready = None not in (self.left.layer(), self.right.layer()) and self.left.layer() is not self.right.layer()
+        ready = (
+            None not in (self.left.layer(), self.right.layer())
+            and self.left.layer() is not self.right.layer()
+        )
         self.wipe.setChecked(False)
         self.wipe.setEnabled(ready)
         self.slider.setEnabled(ready)

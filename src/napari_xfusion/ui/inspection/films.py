@@ -13,6 +13,7 @@ from napari_xfusion.core.pairing import find_hr_times, fit_geometry, neighbours
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, XFusionError
+from napari_xfusion.ui.compare import WipedFrames
 from napari_xfusion.ui.layers import provenance_of, stack_of
 
 if TYPE_CHECKING:
@@ -65,10 +66,8 @@ class Films:
         """The same run by a network, with the first model at hand that is of its kind; None without one."""
         if self.plan.method == method:
             return self.by(method)
-        for name, path in list_models().items():
-            if read_header(path)[0].variant == method:
-                return self.by(method).model_copy(update={"model": name})
-        return None
+        name = model_of(method)
+        return None if name is None else self.by(method).model_copy(update={"model": name})
 
     def entries(self) -> list[int]:
         """The HR frame at or before each LR frame, by number; raises XFusionError when times are unknown."""
@@ -93,10 +92,19 @@ class Films:
             if 0 <= t - self.first < len(film):
                 frame = film.frame(t - self.first)
                 # A run in progress leaves frames it has not come to at 0, which no camera gives throughout.
-                whole[region.top : region.bottom, region.left : region.right] = frame if frame.any() else np.nan
+                whole[region.top : region.bottom, region.left : region.right] = (
+                    frame if frame.any() else np.nan
+                )
             return whole
 
         return film.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
+
+
+def model_of(method: Method) -> str | None:
+    """The name of the first model at hand that ``method`` can use."""
+    return next(
+        (name for name, path in list_models().items() if read_header(path)[0].variant == method), None
+    )
 
 
 def problem(films: Films, needed: Iterable[str]) -> str:
@@ -135,7 +143,8 @@ def _check_fused(films: Films, hr: Stack) -> None:
 
 def is_film(layer: Layer) -> bool:
     """Whether a layer is a film of grey frames."""
-    return getattr(layer, "rgb", None) is False and layer.ndim == 3
+    grey = getattr(layer, "rgb", None) is False and layer.ndim == 3
+    return grey and not isinstance(layer.data, WipedFrames)
 
 
 def guess(layers: Iterable[Layer]) -> Films:

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -26,7 +27,7 @@ from napari_xfusion.ui.background import Background
 from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, Films, guess, is_film, problem
-from napari_xfusion.ui.inspection.recipes import Kind, Workbench
+from napari_xfusion.ui.inspection.recipes import Kind, Recipes
 from napari_xfusion.ui.layers import METADATA, LayerData, provenance_of
 from napari_xfusion.ui.lazy import LazyFilm
 from napari_xfusion.ui.widgets import LayerCombo, form, listen, sentence
@@ -34,6 +35,7 @@ from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Layer
 
     from napari_xfusion.ui.inspection.plots_dock import PlotsDock
 
@@ -67,20 +69,26 @@ class InspectPanel(QWidget):
         super().__init__(parent)
         self.setMinimumWidth(WIDTH)
         self._viewer = viewer
-        self._workbench = bench = Workbench()
+        self._recipes = recipes = Recipes()
         self._background = Background(self)
         self._making: list[Future[list[LayerData]]] = []
         self._buttons: list[tuple[QPushButton, Callable[[Films], str]]] = []
-        self.destroyed.connect(lambda: bench.close())
+        self.destroyed.connect(partial(Recipes.close, recipes))
         self._plots: PlotsDock | None = None
-        self.boxes = {name: LayerCombo(viewer, is_film, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS}
+        self.boxes = {
+            name: LayerCombo(viewer, is_film, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS
+        }
         self.status = sentence(self)
+        self.scores = sentence(self)
+        self._heard: list[Layer] = []
+        self._looked_at: tuple[Layer | None, int] = (None, 0)
         self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
         self._lay_out()
         for box in self.boxes.values():
             box.chosen.connect(self._look_again)
         self.boxes["fused"].chosen.connect(self._take_origins)
         listen(self, viewer.layers.events.inserted, self._take_new)
+        listen(self, viewer.dims.events.current_step, self._show_scores)
         self.cancel.clicked.connect(self._cancel)
         self._choose(guess(viewer.layers))
 
@@ -107,20 +115,19 @@ class InspectPanel(QWidget):
         from napari_xfusion.ui.inspection.plots_dock import PlotsDock  # noqa: PLC0415
 
         if self._plots is None:
-            self._plots = PlotsDock(self._viewer, lambda: self.films, self._workbench)
+            self._plots = PlotsDock(self._viewer, lambda: self.films, self._recipes)
             self._viewer.window.add_dock_widget(self._plots, name="Plots", area="bottom")
         self._plots.parent().show()
         return self._plots
 
     def _add(self, made: list[LayerData]) -> None:
-        for data, options in made:
+        for _, options in made:
             known = options["metadata"][METADATA]
-            if self._shown_already(options["name"], known):
-                continue
-            film = LazyFilm(known.film, self._background, self._arrived, self._tell)
-            options = {**options, "metadata": {METADATA: replace(known, shown=film)}}
-            layer = self._viewer.add_image(film, **options)
-            layer.name_overlay.visible = self._viewer.canvas.grid.enabled
+            if not self._shown_already(options["name"], known):
+                film = LazyFilm(known.film, self._background, self._arrived, self._tell)
+                options["metadata"][METADATA] = replace(known, shown=film)
+                layer = self._viewer.add_image(film, **options)
+                layer.name_overlay.visible = self._viewer.canvas.grid.enabled
         self._show_status()
 
     def _shown_already(self, name: str, known: Any) -> bool:
@@ -137,6 +144,28 @@ class InspectPanel(QWidget):
         """Draw layers whose frame has come."""
         for layer in self._viewer.layers:
             if film is layer.data or film is getattr(layer.data, "data", None):  # wiped
+                layer.refresh(extent=False)
+        self._show_scores()
+
+    def _show_scores(self) -> None:
+        """The attention scores of the frame on screen, where they are known."""
+        plan = self.films.network() if not problem(self.films, ("lr", "hr")) else None
+        frame = None if plan is None else self._recipes.known(plan, self.films, self.frame)
+        scores = {} if frame is None else frame.scores
+        words = {"hr-": "backward", "hr+": "forward"}
+        said = [f"{words[role]} {score.raw:.3f}" for role, score in scores.items() if role in words]
+        self.scores.setText(f"frame {self.frame}: {', '.join(said)}" if said else "")
+        self.scores.setVisible(bool(said))
+
+    def _follow_run(self) -> None:
+        """The fused film changed under the slider: what is made from it is made anew."""
+        fused, before, self._looked_at = self.films.fused, self._looked_at, (self.films.fused, self.frame)
+        if fused is None or before != self._looked_at:
+            return  # only the slider was moved
+        for layer in self._viewer.layers:
+            known = provenance_of(layer)
+            if known is not None and fused.name in known.origins and isinstance(layer.data, LazyFilm):
+                layer.data.forget()
                 layer.refresh(extent=False, thumbnail=False)
 
     def _tell(self, error: Exception) -> None:
@@ -174,13 +203,21 @@ class InspectPanel(QWidget):
         """With a fused film, the films it was fused from."""
         fused = self.boxes["fused"].layer()
         if fused is not None:
+            self._hear(fused)
             found = guess([*(x for x in self._viewer.layers if x is not fused), fused])
             for name in ("lr", "hr"):
                 self.boxes[name].choose(getattr(found, name) or self.boxes[name].layer())
 
+    def _hear(self, fused: Layer) -> None:
+        """Hear when frames of a fused film come, once for each film."""
+        if not any(heard is fused for heard in self._heard):
+            self._heard.append(fused)
+            listen(self, fused.events.set_data, self._follow_run)
+
     def _choose(self, films: Films) -> None:
         for name, box in self.boxes.items():
             box.choose(getattr(films, name))
+        self._take_origins()
         self._look_again()
 
     def _look_again(self) -> None:
@@ -226,6 +263,7 @@ class InspectPanel(QWidget):
         for name, box in self.boxes.items():
             label = QLabel(_WORDS[name])
             label.setToolTip(FILM_TIPS[name])
+            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             rows.addRow(label, box)
         return group
 
@@ -238,14 +276,14 @@ class InspectPanel(QWidget):
                 self._button(
                     kind.upper() if len(kind) == 2 else kind,
                     f"Add a layer: {_WORDS[kind]}, each frame divided by its previous one",
-                    partial(self._workbench_division, kind=kind),
+                    partial(self._division, kind=kind),
                     partial(_need, needed=(kind,)),
                 )
             )
         return group
 
-    def _workbench_division(self, films: Films, _frame: int, kind: Kind) -> list[LayerData]:
-        return self._workbench.frame_division(films, kind)
+    def _division(self, films: Films, _frame: int, kind: Kind) -> list[LayerData]:
+        return self._recipes.frame_division(films, kind)
 
     def _baselines_box(self) -> QGroupBox:
         group = QGroupBox("Other methods")
@@ -256,21 +294,24 @@ class InspectPanel(QWidget):
             film = self._button(
                 "film",
                 f"Add a layer: what {TITLES[method]} makes of the same two films",
-                lambda films, _frame, method=method: self._workbench.baseline(films, method),
+                partial(self._baseline, method=method),
                 partial(_need_model, method=method, needed=("lr", "hr")),
             )
             minus = self._button(
-                "fused − it",
+                "difference",
                 f"Add a layer: the fused film minus {TITLES[method]}; blue is darker, orange brighter",
-                partial(self._workbench_difference, method=method),
+                partial(self._difference, method=method),
                 partial(_need_model, method=method, needed=("lr", "hr", "fused")),
             )
             grid.addWidget(film, row, 1)
             grid.addWidget(minus, row, 2)
         return group
 
-    def _workbench_difference(self, films: Films, frame: int, method: Method) -> list[LayerData]:
-        return self._workbench.difference(films, method, frame)
+    def _baseline(self, films: Films, _frame: int, method: Method) -> list[LayerData]:
+        return self._recipes.baseline(films, method)
+
+    def _difference(self, films: Films, frame: int, method: Method) -> list[LayerData]:
+        return self._recipes.difference(films, method, frame)
 
     def _trust_box(self) -> QGroupBox:
         group = QGroupBox("How far to trust it")
@@ -278,29 +319,32 @@ class InspectPanel(QWidget):
         for text, tip, recipe, reason in (
             (
                 "LR consistency",
-                "Add a layer: the fused film binned to LR, minus LR. What is left was invented, lost, or is noise",
-                self._workbench.consistency,
+                "Add a layer: the fused film binned to LR, minus LR: what was invented or lost, and noise",
+                self._recipes.consistency,
                 partial(_need, needed=("lr", "hr", "fused")),
             ),
             (
                 "Standard deviation",
                 "Add a layer: how sure the Bayesian method is of each pixel, in HR grey values",
-                self._workbench.std,
+                self._recipes.std,
                 partial(_need, needed=("lr", "hr")),
             ),
             (
                 "Attention",
                 "Add one layer for each input of a network: where it agrees with the reference LR frame",
-                self._workbench.attention,
+                self._recipes.attention,
                 _need_network,
             ),
         ):
             column.addWidget(self._button(text, tip, recipe, reason))
+        self.scores.setToolTip(
+            "Mean attention of the HR frame before (backward) and after (forward) in the frame on screen, "
+            "before the sigmoid, as in the paper's curves"
+        )
+        column.addWidget(self.scores)
         return group
 
-    def _button(
-        self, text: str, tip: str, recipe: Recipe, reason: Callable[[Films], str]
-    ) -> QPushButton:
+    def _button(self, text: str, tip: str, recipe: Recipe, reason: Callable[[Films], str]) -> QPushButton:
         button = QPushButton(text)
         button.setStatusTip(tip)
         button.clicked.connect(lambda: self.add(recipe))

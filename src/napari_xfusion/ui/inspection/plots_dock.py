@@ -19,7 +19,7 @@ from napari_xfusion.ui.inspection.numbers import (
     frame_numbers,
     hr_times_of,
 )
-from napari_xfusion.ui.inspection.recipes import Workbench
+from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.job import Outcome, Tell, Worker
 from napari_xfusion.ui.plots import FramePlots, HistogramPlots, ProfilePlot, profile
 from napari_xfusion.ui.widgets import listen
@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 LINE = "line of the profile"
 QUALITY = (
     ("PSNR (dB)", "Peak signal-to-noise ratio to the truth; circles: an HR frame was given at that time"),
-    ("AAD (grey levels of 255)", "Average absolute difference to the truth, in 8-bit grey levels"),
+    ("AAD (of 255)", "Average absolute difference to the truth, in 8-bit grey levels"),
     ("SSIM", "Structural similarity to the truth, 7x7 window"),
 )
 CONSISTENCY = (
-    ("RMS of binned fused − LR", "Grey units: what the fused film says more or less than the fast camera saw"),
-    ("mean of binned fused − LR", "Grey units: brightness that was added (above 0) or lost"),
+    (
+        "RMS",
+        "Binned fused minus LR, root mean square in grey units: what was invented, lost, or is noise",
+    ),
+    ("mean", "Binned fused minus LR, mean in grey units: brightness that was added (above 0) or lost"),
 )
 ATTENTION = (
     ("attention score", "Mean attention of the HR frame before (backward) and after (forward), raw"),
@@ -48,9 +51,9 @@ ATTENTION = (
 class PlotsDock(QWidget):
     """Numbers per frame in tabs, with a button that computes them and one that stops."""
 
-    def __init__(self, viewer: Viewer, films: Callable[[], Films], bench: Workbench) -> None:
+    def __init__(self, viewer: Viewer, films: Callable[[], Films], recipes: Recipes) -> None:
         super().__init__()
-        self._viewer, self._films, self._bench = viewer, films, bench
+        self._viewer, self._films, self._recipes = viewer, films, recipes
         self.numbers: list[FrameNumbers] = []
         self._shown = films()
         self._worker = Worker(self, "inspection numbers", told=self._take, ended=self._end, every=150)
@@ -88,7 +91,7 @@ class PlotsDock(QWidget):
 
         def body(stop: Token, tell: Tell) -> None:
             plan = films.network()
-            made = (lambda: self._bench.film(plan, films)) if plan is not None else _no_film
+            made = (lambda: self._recipes.film(plan, films)) if plan is not None else _no_film
             for each in frame_numbers(films, made):
                 if stop.is_set():
                     return

@@ -7,6 +7,7 @@ no widget and no viewer.
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,11 +16,11 @@ from napari_xfusion.core.film import ATTENTION_SCALE, FusedFilm, difference, lr_
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.pairing import fit_geometry, pair_stacks
 from napari_xfusion.core.plan import Method, Plan
-from napari_xfusion.core.types import ROLES, Role, Stack
+from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.colours import diverging
 from napari_xfusion.ui.inspection.films import NETWORKS, Films
-from napari_xfusion.ui.layers import LayerData, LayerRole, beside, layer_name, stack_of
+from napari_xfusion.ui.layers import METADATA, LayerData, LayerRole, beside, layer_name, stack_of
 from napari_xfusion.ui.preferences import preferences
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ ROLE_NAMES: dict[Role, str] = {
 }
 
 
-class Workbench:
+class Recipes:
     """Makes the layers, and keeps the films fused for them while a layer needs them."""
 
     def __init__(self) -> None:
@@ -46,12 +47,16 @@ class Workbench:
 
     def film(self, plan: Plan, films: Films) -> FusedFilm:
         """The films fused by ``plan``, shared by all layers that show something of it."""
-        lr, hr = films.stacks()
-        key = plan.model_dump_json(), lr.source, hr.source
+        key = _key(plan, films)
         made = self._films.get(key)
         if made is None:
-            self._films[key] = made = FusedFilm(plan, lr, hr)
+            self._films[key] = made = FusedFilm(plan, *films.stacks())
         return made
+
+    def known(self, plan: Plan, films: Films, frame: int) -> FusedFrame | None:
+        """A frame of that film if it was made already."""
+        made = self._films.get(_key(plan, films))
+        return None if made is None else made.known(frame)
 
     def close(self) -> None:
         """Stop what is being fused; layers that are left go blank."""
@@ -66,7 +71,7 @@ class Workbench:
         if kind == "hr" and len(layer.data) != len(film):
             film = _spread(film, films.entries())
         name = f"{films.title} · {KIND_NAMES[kind]}, frame-divided"
-        look = {"colormap": diverging(preferences().difference), "contrast_limits": limits}
+        look = _differences(limits)
         return [beside(layer, film, name=name, role="difference", **look)]
 
     def baseline(self, films: Films, method: Method) -> list[LayerData]:
@@ -83,8 +88,9 @@ class Workbench:
         plan = _by(films, method)
         film = difference(films.fused_stack(), self.film(plan, films).images())
         name = f"{films.title} · fused − {method}"
-        look = {"colormap": diverging(preferences().difference), "contrast_limits": _about_zero(film, frame)}
-        return [_on_hr_grid(films, film, name, "difference", plan=plan, **look)]
+        look = _differences(_about_zero(film, frame))
+        made = _on_hr_grid(films, film, name, "difference", plan=plan, **look)
+        return [_from(made, films.lr, films.hr, films.fused)]
 
     def attention(self, films: Films, frame: int) -> list[LayerData]:
         """The heat-maps of a network's inputs, on the network's grid at their exact place."""
@@ -93,7 +99,7 @@ class Workbench:
             raise ModelError("attention", expected="weights", found="none at hand", do="import a model")
         film = self.film(plan, films)
         roles = [role for role in ROLES if role in film.frame(frame).attention]
-        look = {"colormap": preferences().heat, "contrast_limits": (0.0, 1.0), "opacity": 0.7, "plan": plan}
+        look = _heat(1.0) | {"opacity": 0.7, "plan": plan}
         return [
             _on_hr_grid(
                 films,
@@ -111,8 +117,9 @@ class Workbench:
         """The binned fused film minus LR: what was invented or lost."""
         film = lr_consistency(films.fused_stack(), pair_stacks(*films.stacks(), films.plan))
         name = f"{films.title} · binned fused − LR"
-        look = {"colormap": diverging(preferences().difference), "contrast_limits": _about_zero(film, frame)}
-        return [beside(films.lr, film, name=name, role="consistency", plan=films.plan, **look)]
+        look = _differences(_about_zero(film, frame))
+        made = beside(films.lr, film, name=name, role="consistency", plan=films.plan, **look)
+        return [_from(made, films.lr, films.hr, films.fused)]
 
     def std(self, films: Films, frame: int) -> list[LayerData]:
         """The standard deviation of the Bayesian method."""
@@ -120,8 +127,13 @@ class Workbench:
         film = self.film(plan, films).std()
         highest = float(np.nanpercentile(film.frame(frame), 99.8)) or 1.0
         name = layer_name(films.title, "std", plan.method)
-        look = {"colormap": preferences().heat, "contrast_limits": (0.0, highest)}
+        look = _heat(highest)
         return [_on_hr_grid(films, film, name, "std", plan=plan, **look)]
+
+
+def _key(plan: Plan, films: Films) -> tuple[str, str, str]:
+    lr, hr = films.stacks()
+    return plan.model_dump_json(), lr.source, hr.source
 
 
 def _by(films: Films, method: Method) -> Plan:
@@ -140,7 +152,23 @@ def _on_hr_grid(
     """
     lr, hr = films.stacks()
     scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
-    return beside(films.lr, film, name=name, role=role, coarseness=coarseness / scale, **look)
+    made = beside(films.lr, film, name=name, role=role, coarseness=coarseness / scale, **look)
+    return _from(made, films.lr, films.hr)
+
+
+def _from(made: LayerData, *origins: Layer | None) -> LayerData:
+    """The same with all the layers it was made from."""
+    names = tuple(layer.name for layer in origins if layer is not None)
+    made.options["metadata"][METADATA] = replace(made.options["metadata"][METADATA], origins=names)
+    return made
+
+
+def _differences(limits: tuple[float, float]) -> dict[str, Any]:
+    return {"colormap": diverging(preferences().difference), "contrast_limits": limits}
+
+
+def _heat(highest: float) -> dict[str, Any]:
+    return {"colormap": preferences().heat, "contrast_limits": (0.0, highest)}
 
 
 def _about_zero(film: Stack, frame: int) -> tuple[float, float]:
