@@ -1,53 +1,60 @@
-"""The sample film as layers of a viewer, with a fused film made from it."""
+"""Two films in a window with the Fusion panel, and waiting for it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
+import tifffile
 
-from napari_xfusion.core.demo import sample_film
 from napari_xfusion.core.io import open_stack
-from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.run import fuse
-from napari_xfusion.ui.layers import beside, film_layer, film_pair
+from napari_xfusion.ui.fusion import FusionPanel
+from napari_xfusion.ui.layers import film_pair
+from tests.films import binned, moving_discs
 
-PLAN = Plan(method="backprojection")
-
-
-def sample():
-    """LR, HR and truth of the sample, as Stacks."""
-    return tuple(open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+STEP = 4
 
 
-def add_sample(viewer, *, fused: bool = True):
-    """LR, HR, truth and fused layers, by name of their role."""
-    lr, hr, truth = sample()
-    layers = {}
-    for role, made in zip(("lr", "hr"), film_pair(lr, hr, title="melt"), strict=True):
-        layers[role] = viewer.add_image(made.data, **made.options)
-    made = film_layer(truth, role="truth", name="melt · truth")
-    layers["truth"] = viewer.add_image(made.data, **made.options)
-    if fused:
-        film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
-        made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", plan=PLAN)
-        known = made.options["metadata"]["napari-xfusion"]
-        from dataclasses import replace
-
-        made.options["metadata"]["napari-xfusion"] = replace(known, origins=("melt · LR", "melt · HR"))
-        layers["fused"] = viewer.add_image(made.data, **made.options)
-    viewer.dims.set_current_step(0, 5)
-    return layers
+def write_films(folder, frames=24, shape=(128, 192)):
+    """lr.tif and hr.tif in ``folder``, uint16, HR every 4th frame; the file knows it."""
+    film = moving_discs(frames, shape) * 20000 + 3000
+    folder.mkdir(exist_ok=True)
+    times = ",".join(str(float(t)) for t in range(0, frames, STEP))
+    for name, part, extra in (("lr.tif", binned(film), {}), ("hr.tif", film[::STEP], {"hr_times": times})):
+        tifffile.imwrite(
+            folder / name,
+            part.astype(np.uint16)[:, None, None, :, :, None],
+            imagej=True,
+            metadata={"axes": "TZCYXS", "finterval": 1e-4, "unit": "um", **extra},
+            resolution=(1, 1),
+        )
+    return folder / "lr.tif", folder / "hr.tif"
 
 
-def wait(qtbot, true: Callable[[], bool], seconds: float = 20) -> None:
-    """Let the window live until ``true()``."""
-    qtbot.waitUntil(true, timeout=int(seconds * 1000))
+def open_films(viewer, paths):
+    """The two films as layers."""
+    for layer in film_pair(*map(open_stack, paths)):
+        viewer.add_image(layer.data, **layer.options)
+    viewer.dims.set_current_step(0, 0)
 
 
-def settle(qtbot, seconds: float = 0.3) -> None:
-    """Let the window live for a while."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        qtbot.wait(10)
+def open_panel(viewer, qtbot):
+    """The panel in its dock, when it has looked at the films."""
+    panel = FusionPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Fusion", area="right")
+    settled(panel, qtbot)
+    return panel
+
+
+def settled(panel, qtbot):
+    """Wait until the panel has looked at what was asked for."""
+    qtbot.waitUntil(lambda: not panel._settle.isActive() and not panel._checks.busy, timeout=10000)
+
+
+def ended(panel, qtbot):
+    """Wait until a run has ended and the panel is ready again."""
+    qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60000)
+    settled(panel, qtbot)
+
+
+def fused_layer(viewer):
+    """The newest layer with a whole fused film."""
+    return [layer for layer in viewer.layers if "fused" in layer.name and "preview" not in layer.name][-1]

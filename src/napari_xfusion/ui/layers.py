@@ -161,7 +161,7 @@ def beside(
     ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``coarseness`` is the side of its
     pixels in pixels of ``layer`` (4 for LR beside HR, 1/4 for HR beside LR), ``first`` the frame of
     ``layer`` that its first frame belongs to, ``corner`` the row and column of ``layer`` where its first
-    pixel begins; ``film`` is what ``data`` show, where those are made while they are shown. Contrast limits
+    pixel begins. ``film`` is what ``data`` show, where those are made while they are shown. Contrast limits
     are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give others.
     """
     if isinstance(data, Stack):
@@ -293,6 +293,11 @@ def film_title(stack: Stack) -> str:
     if stem.lower() in _CAMERAS:
         return path.parent.name or stem
     return re.sub(rf"[-_. ]({'|'.join(_CAMERAS)})$", "", stem, flags=re.IGNORECASE)
+
+
+def title_of(layer: Layer) -> str:
+    """What the film of a layer is called, by the layer's name: the user may have changed it."""
+    return str(layer.name).split(" · ")[0]
 
 
 def layer_name(title: str, role: LayerRole, detail: str = "") -> str:
