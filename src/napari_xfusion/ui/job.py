@@ -92,6 +92,14 @@ class Workbench:
         if self._current is not None:
             self._current.stop.set()
 
+    def forget(self) -> None:
+        """No answer to the newest request is wanted any more: it is stopped, and nothing of it comes."""
+        with self._wake:
+            self.cancel()
+            self.generation += 1
+            self._news.clear()
+            self._current = self._next = None
+
     def news(self) -> list[Any]:
         """What the newest request told since the last call, in order; an Outcome is the last."""
         fetched = []
@@ -179,6 +187,11 @@ class Worker(QObject):
     def cancel(self) -> None:
         """Ask the newest request to stop; ``ended`` is still called."""
         self._bench.cancel()
+
+    def forget(self) -> None:
+        """No answer to the newest request is wanted any more; ``ended`` is not called."""
+        self._bench.forget()
+        self._timer.stop()
 
     def deliver(self) -> None:
         """Hand over what came in the meantime."""

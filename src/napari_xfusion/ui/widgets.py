@@ -73,9 +73,10 @@ class LayerCombo(QComboBox):
 def form(box: QGroupBox) -> QFormLayout:
     """The layout of a box with one row for each setting, which breaks lines rather than growing wide."""
     layout = QFormLayout(box)
-    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-    layout.setContentsMargins(6, 6, 6, 6)
+    layout.setContentsMargins(6, 2, 6, 2)
+    layout.setVerticalSpacing(2)
     return layout
 
 

@@ -46,8 +46,8 @@ def duration(seconds: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A time of a film in the unit that suits it: ``240 us``, ``1.2 ms``."""
-    for factor, unit in ((1e9, "ns"), (1e6, "us"), (1e3, "ms")):
+    """A time of a film in the unit that suits it: ``240 µs``, ``1.2 ms``."""
+    for factor, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
         if abs(seconds) * factor < 1000:
             return f"{seconds * factor:.4g} {unit}"
     return f"{seconds:.4g} s"

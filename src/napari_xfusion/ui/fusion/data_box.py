@@ -12,7 +12,7 @@ from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.ui.layers import lr_and_hr, provenance_of, stack_of
-from napari_xfusion.ui.widgets import LayerCombo, form
+from napari_xfusion.ui.widgets import LayerCombo, form, sentence
 
 if TYPE_CHECKING:
     import napari
@@ -34,6 +34,7 @@ class DataBox(QGroupBox):
         self.hr_start = QDoubleSpinBox(self)
         self.hr_times = QLineEdit(self)
         self.separation = QSpinBox(self)
+        self.found = sentence(self)
         self._build()
         self.lr.chosen.connect(self.changed)
         self.hr.chosen.connect(self.changed)
@@ -133,6 +134,8 @@ class DataBox(QGroupBox):
             field.setToolTip(tip)
             layout.addRow(label, field)
             layout.labelForField(field).setToolTip(tip)
+        layout.addRow(self.found)
+        self.found.setToolTip("What was found, how the films pair, and what a run takes")
         self.hr_step.setRange(0, 1e6)
         self.hr_step.setDecimals(4)
         self.hr_step.setSpecialValueText("from the HR film")

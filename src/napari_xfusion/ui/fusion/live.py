@@ -94,12 +94,12 @@ class Previews(QObject):
 
     def forget(self) -> None:
         """No answer is wanted any more."""
-        self._worker.cancel()
+        self._worker.forget()
 
     def _on_end(self, outcome: Outcome) -> None:
         if outcome.error is not None:
             self.shown.emit(in_window_words(outcome.in_words()))
-        elif outcome.value is not None and not outcome.cancelled:
+        elif outcome.value is not None:
             self._show(outcome.value)
             self.shown.emit(f"frame {outcome.value.frame}: {outcome.value.seconds:.2f} s")
 

@@ -19,7 +19,7 @@ from napari_xfusion.ui.fusion.run_box import RunBox
 from napari_xfusion.ui.fusion.runner import Runner
 from napari_xfusion.ui.job import Outcome, Worker
 from napari_xfusion.ui.settings import load_settings, save_settings
-from napari_xfusion.ui.widgets import listen, sentence
+from napari_xfusion.ui.widgets import listen
 from napari_xfusion.ui.words import in_window_words, moment
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class FusionPanel(QWidget):
         self.method = MethodBox(self)
         self.output = OutputBox(viewer, self)
         self.run_box = RunBox(self)
-        self.found = sentence(self)
         self.runner = Runner(viewer, self)
         self.previews = Previews(viewer, self)
         self._checks = Worker(self, "fusion check", ended=self._on_examined, every=20)
@@ -102,7 +101,7 @@ class FusionPanel(QWidget):
     def _found(self, request: Request | None, findings: Findings) -> None:
         self._request, self._problem = request, findings.problem
         wrong = [f"Wrong: {findings.problem}"] if findings.problem else []
-        self.found.setText("\n".join([*findings.lines, *wrong]))
+        self.data.found.setText("\n".join([*findings.lines, *wrong]))
         self._show_ready()
         self._save()
         if self._request is not None and not self._problem:
@@ -160,6 +159,7 @@ class FusionPanel(QWidget):
     def _on_ended(self, words: str) -> None:
         self.method.say_what_is_there()
         self.run_box.say(words)
+        self._show_ready()
         self._label_frame()
         self._look()
 
@@ -203,7 +203,7 @@ class FusionPanel(QWidget):
         inside = QWidget(self)
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.data, self.found, self.method, self.output, self.run_box):
+        for widget in (self.data, self.method, self.output):
             column.addWidget(widget)
         column.addStretch()
         area = QScrollArea(self)
@@ -214,6 +214,7 @@ class FusionPanel(QWidget):
         outside = QVBoxLayout(self)
         outside.setContentsMargins(0, 0, 0, 0)
         outside.addWidget(area)
+        outside.addWidget(self.run_box)  # always in reach, however small the screen
 
 
 def _single_shot(owner: QWidget, milliseconds: int, then: object) -> QTimer:

@@ -77,6 +77,8 @@ def examine(request: Request) -> Findings:
         except XFusionError as error:
             problem = str(error)
     lines = [line for line in found.lines() if not line.startswith(("wrong", "ready"))]
+    for film in request.films:
+        lines = [line.replace(film.source, Path(film.source).name) for line in lines]
     return Findings(
         [in_window_words(" ".join(line.split())) for line in lines],
         in_window_words(problem),
