@@ -73,7 +73,7 @@ def viewer(make_napari_viewer, plugin_settings, npe2pm):
 
 
 def _threads() -> set[threading.Thread]:
-    """Threads at work, but for dask's, which it ends when it is used next, and strangers that only passed through Python."""
+    """Threads at work, without dask's, which it ends at its next use, and strangers that only passed by."""
     import dask.threaded
 
     pools = [pool for each in dask.threaded.pools.values() for pool in each.values()]

@@ -14,7 +14,7 @@ from napari_xfusion.core.types import Token
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui import export
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.layers import layers_of
+from napari_xfusion.ui.layers import layers_of, provenance_of
 from napari_xfusion.ui.widgets import LayerCombo, listen, sentence
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class ExportBox(QGroupBox):
             button.clicked.connect(lambda _, work=work: work())
         self.film.chosen.connect(self._enable)
         listen(self, viewer.layers.events.removed, self._enable)
+        listen(self, viewer.layers.events.inserted, self._choose_newest)
         self._enable()
 
     def export_film(self, path: Path) -> None:
@@ -125,6 +126,13 @@ class ExportBox(QGroupBox):
             _tell(outcome.in_words())
         self.said.setText(outcome.in_words() or str(outcome.value))
         self._enable()
+
+    def _choose_newest(self) -> None:
+        """A film that is being fused is what the user will want to save."""
+        newest = self._viewer.layers[-1]
+        known = provenance_of(newest)
+        if known is not None and known.role == "fused":
+            self.film.choose(newest)
 
     def _enable(self) -> None:
         layer, busy = self.film.layer(), self._worker.busy
