@@ -40,6 +40,21 @@ def add_sample(viewer, *, fused: bool = True):
     return layers
 
 
+def write_small_network(variant: str) -> str:
+    """A small network with the golden weights in the folder of the user's models; its name."""
+    from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, models_folder
+    from napari_xfusion.core.model.weights import save_model
+    from tests.core.model.conftest import load_golden
+
+    folder = models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    golden = load_golden(variant.replace("-", "_"))
+    sizes = Sizes(channels=16, extract=2, reconstruct=3, groups=8)
+    card = Card(variant=variant, sizes=sizes, inputs=INPUTS[variant])
+    save_model(folder / f"small-{variant}.safetensors", golden.network, card)
+    return f"small-{variant}"
+
+
 def wait(qtbot, true: Callable[[], bool], seconds: float = 20) -> None:
     """Let the window live until ``true()``."""
     qtbot.waitUntil(true, timeout=int(seconds * 1000))
