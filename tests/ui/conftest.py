@@ -73,11 +73,11 @@ def viewer(make_napari_viewer, plugin_settings, npe2pm):
 
 
 def _threads() -> set[threading.Thread]:
-    """Threads at work, but for the pools that dask keeps, and strangers that only passed through Python."""
+    """Threads at work, without dask's, which it ends at its next use, and strangers that only passed by."""
     import dask.threaded
 
-    pool = dask.threaded.default_pool
-    kept = set() if pool is None else pool._threads
+    pools = [pool for each in dask.threaded.pools.values() for pool in each.values()]
+    kept = {thread for pool in (dask.threaded.default_pool, *pools) if pool for thread in pool._threads}
     return {
         thread
         for thread in set(threading.enumerate()) - kept

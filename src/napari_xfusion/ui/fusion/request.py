@@ -17,7 +17,8 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import OutputError, XFusionError
-from napari_xfusion.ui.layers import film_title
+from napari_xfusion.ui.layers import title_of
+from napari_xfusion.ui.preferences import preferences
 from napari_xfusion.ui.words import byte_count, in_window_words
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Request:
     @property
     def title(self) -> str:
         """What the films are called."""
-        return film_title(self.films[0])
+        return title_of(self.layers[0])
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,12 @@ def unfinished(output: Path) -> Path:
 
 def _check_output(request: Request, size: float) -> None:
     if request.output is None:
-        free = psutil.virtual_memory().available
-        if size > MEMORY_SHARE * free:
+        free, allowed = psutil.virtual_memory().available, preferences().memory * 1e9
+        if size > min(MEMORY_SHARE * free, allowed):
             raise OutputError(
                 "Result",
                 expected=f"room for {byte_count(size)} in memory",
-                found=f"{byte_count(free)} free",
+                found=f"{byte_count(free)} free, and {byte_count(allowed)} allowed by the preferences",
                 do="keep it in a file, or fuse fewer frames or a region",
             )
         return
