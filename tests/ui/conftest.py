@@ -91,7 +91,7 @@ def _timers() -> list[str]:
 
     running = []
     for thing in gc.get_objects():
-        if issubclass(type(thing), QTimer):  # isinstance would ask lazy modules for their class
+        if issubclass(type(thing), QTimer):  # isinstance would ask the thing, and some answer by warning
             try:
                 if thing.isActive() and not thing.isSingleShot():
                     running.append(repr(thing.parent() or thing))

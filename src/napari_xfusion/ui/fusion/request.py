@@ -44,7 +44,7 @@ class Request:
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for requests that make the same film in the same place."""
-        return self.plan, *self.films, self.output
+        return self.plan, *self.films, self.output, self.replace
 
     @property
     def method(self) -> str:
