@@ -45,7 +45,7 @@ class LazyFilm:
         """Whether the last frame came in time; if not, waiting for the next would only stop the window."""
         self._told = False
         self.awake = False
-        """Set it when the layer is about to enter the viewer: napari asks for frame 0 before, which nobody sees."""
+        """To be set when the layer enters the viewer: napari asks for frame 0 before, which nobody sees."""
 
     @property
     def size(self) -> int:

@@ -107,7 +107,7 @@ class InspectPanel(QWidget):
     def add(self, recipe: Recipe) -> None:
         """Make the layers of ``recipe`` in the background, and add them when they are ready."""
         films, frame = self.films, self.frame
-        future = self._background.ask(lambda: recipe(films, frame), self._add, self._tell)
+        future = self._background.ask(lambda: recipe(films, frame), partial(self._add, films), self._tell)
         self._making.append(future)
         self._show_status()
 
@@ -121,7 +121,9 @@ class InspectPanel(QWidget):
         self._plots.parent().show()
         return self._plots
 
-    def _add(self, made: list[LayerData]) -> None:
+    def _add(self, films: Films, made: list[LayerData]) -> None:
+        if any(film is not None and film not in self._viewer.layers for film in vars(films).values()):
+            made = []  # the films were removed meanwhile, or the viewer is closing
         for _, options in made:
             known = options["metadata"][METADATA]
             if not self._shown_already(options["name"], known):
