@@ -61,12 +61,17 @@ def nothing_left(request):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, plugin_settings, npe2pm):
-    """A visible napari window with this plugin and napari's own readers, and settings of its own."""
+def plugin(plugin_settings, npe2pm):
+    """This plugin and napari's own readers, with settings of their own."""
     from npe2 import PluginManifest
 
     for name in ("napari", "napari-xfusion"):
         npe2pm.register(PluginManifest.from_distribution(name))
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, plugin):
+    """A visible napari window with this plugin."""
     shown = make_napari_viewer(show=True)
     shown.window.resize(1366, 768)
     return shown

@@ -34,7 +34,7 @@ def expected(films, tmp_path_factory):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
+def viewer(make_napari_viewer, plugin):
     """Not shown: drawing costs most of a test's time, and the panel does not know the difference."""
     return make_napari_viewer(show=False)
 
@@ -116,7 +116,9 @@ def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, vi
 
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
-def test_resume_from_the_file_after_a_new_viewer(name, make_napari_viewer, films, pace, qtbot, tmp_path):
+def test_resume_from_the_file_after_a_new_viewer(
+    name, make_napari_viewer, plugin, films, pace, qtbot, tmp_path
+):
     def opened():
         viewer = make_napari_viewer(show=False)
         open_films(viewer, films)
@@ -229,7 +231,7 @@ def test_settings_are_remembered(panel, make_napari_viewer, films, qtbot):
     panel.method.method.setCurrentText("bayesian")
     panel.data.separation.setValue(3)
     settled(panel, qtbot)
-    other = make_napari_viewer(show=True)
+    other = make_napari_viewer(show=False)
     open_films(other, films)
     again = open_panel(other, qtbot)
     assert again.method.method.currentText() == "bayesian"
@@ -269,7 +271,7 @@ def test_the_result_goes_with_its_layer(panel, viewer, pace, qtbot):
     assert panel.runner._result is None
 
 
-def test_twenty_cancels_at_random_moments(make_napari_viewer, films, expected, qtbot, capfd):
+def test_twenty_cancels_at_random_moments(make_napari_viewer, plugin, films, expected, qtbot, capfd):
     chance, viewer = random.Random(1), make_napari_viewer(show=False)  # noqa: S311 - no secret
     open_films(viewer, films)
     panel = open_panel(viewer, qtbot)
@@ -289,7 +291,7 @@ def test_twenty_cancels_at_random_moments(make_napari_viewer, films, expected, q
     assert "QThread" not in capfd.readouterr().err
 
 
-def test_twenty_closes_at_random_moments(make_napari_viewer, films, qtbot, capfd):
+def test_twenty_closes_at_random_moments(make_napari_viewer, plugin, films, qtbot, capfd):
     """What is left behind is looked for by the fixture of every window test."""
     chance = random.Random(2)  # noqa: S311 - no secret
     for number in range(20):
@@ -336,7 +338,7 @@ napari.run()
 def test_quitting_during_a_run_is_quiet_and_opening_loads_no_torch(films, viewer):
     """In a process of its own, to its very end."""
     command = [sys.executable, "-c", QUIT, *map(str, films)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

@@ -19,7 +19,7 @@ COMMON = {"contrast_limits": (0, 20000), "rgb": False}
 
 
 @pytest.fixture
-def panel_on(make_napari_viewer, qtbot):
+def panel_on(make_napari_viewer, plugin, qtbot):
     """A panel on two arrays."""
 
     def make(lr, hr, times=TIMES):

@@ -19,7 +19,7 @@ def films(tmp_path_factory):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
+def viewer(make_napari_viewer, plugin):
     return make_napari_viewer(show=False)
 
 
@@ -85,7 +85,7 @@ def test_live_follows_slider_method_and_separation(panel, viewer, films, qtbot):
     assert provenance_of(live_layer(viewer)).plan.frames == (5, 6)
 
 
-def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, films, qtbot):
+def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, films, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(800, 500)
     open_films(viewer, films)
