@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -20,7 +21,8 @@ from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError
 from napari_xfusion.ui import export
 from napari_xfusion.ui.export_box import ExportBox
-from napari_xfusion.ui.layers import beside, film_layer, film_pair
+from napari_xfusion.ui.fusion.request import Request
+from napari_xfusion.ui.layers import METADATA, film_layer, film_pair
 
 PLAN = Plan(method="backprojection", frames=(3, 15))
 
@@ -45,21 +47,10 @@ def fused_layers(plan: Plan = PLAN) -> dict[str, Image]:
     for _ in run.frames(NeverStop()):
         pass
     run.commit()
-    shown = beside(
-        made["lr"],
-        sink.data,
-        name="sample · fused",
-        role="fused",
-        coarseness=1 / 4,
-        first=plan.frames[0] if plan.frames else 0,
-        plan=plan,
-        record=sink.record,
-        contrast_limits=made["hr"].contrast_limits,
-    )
-    known = shown.options["metadata"]["napari-xfusion"]
-    shown.options["metadata"] = {
-        "napari-xfusion": type(known)(**vars(known) | {"origins": ("sample · LR", "sample · HR")})
-    }
+    request = Request(plan, (made["lr"], made["hr"]), (lr, hr))
+    shown = request.layer(sink.data, plan, run.pair.geometry.scale[0])
+    known = shown.options["metadata"][METADATA]
+    shown.options["metadata"][METADATA] = replace(known, record=sink.record)
     return made | {"fused": Image(shown.data, **shown.options)}
 
 
@@ -182,12 +173,12 @@ def box(viewer, layers):
     box = ExportBox(viewer, parent)
     viewer.window.add_dock_widget(parent, name="export")
     parent.setMinimumSize(320, 120)
-    box.film.choose(viewer.layers["sample · fused"])
+    box.film.choose(viewer.layers["sample · fused (backprojection)"])
     return box
 
 
 def wait(qtbot, box):
-    qtbot.waitUntil(lambda: not box._worker.busy, timeout=30000)
+    qtbot.waitUntil(lambda: not box._worker.busy, timeout=120000)
 
 
 def test_the_box_saves_film_movie_view_and_numbers(box, qtbot, tmp_path):

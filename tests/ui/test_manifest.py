@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from npe2 import PluginManifest
+from qtpy.QtWidgets import QLabel
 
 from napari_xfusion.core.demo import sample_film
 
@@ -63,3 +64,14 @@ def test_every_colour_that_can_be_chosen_is_one_of_naparis(manifest):
     choices = manifest.contributions.configurations["colours"].properties
     for name in ("difference", "heat"):
         assert {*choices[name].enum} - {"blue-orange"} <= {*AVAILABLE_COLORMAPS}
+
+
+def test_the_preferences_are_a_page_of_naparis_own_dialog(viewer, qtbot):
+    from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+
+    dialog = PreferencesDialog(viewer.window._qt_window)
+    qtbot.addWidget(dialog)
+    pages = [dialog._list.item(row).text() for row in range(dialog._list.count())]
+    page = dialog._stack.widget(pages.index(PLUGIN))
+    texts = {label.text() for label in page.findChildren(QLabel)}
+    assert {"Device", "Precision", "Memory for results (GB)"} <= texts, texts

@@ -139,13 +139,13 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
 
 
 def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image, Image]] | None:
-    """The plan of a fused layer, and the LR and HR layers among ``layers`` it was made from."""
+    """The plan of a film that a run made, and the LR and HR layers among ``layers`` it was made from."""
     known = provenance_of(layer)
     there = {other.name: other for other in layers}
-    if known is None or known.plan is None or not {*known.origins} <= {*there}:
+    if known is None or known.plan is None or known.role not in ("fused", "baseline"):
         return None
-    lr, hr = (there[name] for name in known.origins[:2])
-    return known.plan, (lr, hr)
+    lr, hr = (there.get(name) for name in known.origins)
+    return None if lr is None or hr is None else (known.plan, (lr, hr))
 
 
 def command_line(plan: Plan, films: tuple[Image, Image], output: str) -> str:

@@ -151,9 +151,8 @@ def beside(
     coarseness: float = 1.0,
     first: int = 0,
     corner: tuple[float, float] = (0.0, 0.0),
-    film: Stack | None = None,
+    origins: Sequence[Layer | None] = (),
     plan: Plan | None = None,
-    record: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> LayerData:
     """Something made from ``layer`` at exactly its place and time, in its units.
@@ -161,11 +160,12 @@ def beside(
     ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``coarseness`` is the side of its
     pixels in pixels of ``layer`` (4 for LR beside HR, 1/4 for HR beside LR), ``first`` the frame of
     ``layer`` that its first frame belongs to, ``corner`` the row and column of ``layer`` where its first
-    pixel begins. ``film`` is what ``data`` show, where those are made while they are shown. Contrast limits
-    are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give others.
+    pixel begins. ``origins`` are all layers it was made from (default: ``layer``), ``plan`` is the run
+    that made it. Contrast limits are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give
+    others.
     """
-    if isinstance(data, Stack):
-        film, data = data, lazy_frames(data)
+    film = data if isinstance(data, Stack) else None
+    data = data if film is None else lazy_frames(film)
     n = data.ndim
     before = np.array([first, *corner][-n:], dtype=float)
     factor = np.array([1, coarseness, coarseness][-n:], dtype=float)
@@ -178,7 +178,8 @@ def beside(
     }
     if layer.ndim == n:
         place |= {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
-    provenance = Provenance(role, film, data, (layer.name,), plan, record)
+    names = tuple(origin.name for origin in origins or (layer,) if origin is not None)
+    provenance = Provenance(role, film, data, names, plan)
     return LayerData(
         data,
         {

@@ -17,7 +17,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import OutputError, XFusionError
-from napari_xfusion.ui.layers import METADATA, LayerData, Provenance, beside, layer_name, title_of
+from napari_xfusion.ui.layers import LayerData, beside, layer_name, title_of
 from napari_xfusion.ui.preferences import preferences
 from napari_xfusion.ui.words import byte_count, in_window_words
 
@@ -60,7 +60,7 @@ class Request:
         """The layer for ``data`` (T, H, W), which ``plan`` makes; ``scale`` is HR pixels per LR pixel."""
         lr, hr = self.layers
         top, left = (plan.region.top, plan.region.left) if plan.region else (0, 0)
-        shown = beside(
+        return beside(
             lr,
             data,
             name=layer_name(self.title, "fused", self.method + detail),
@@ -68,11 +68,11 @@ class Request:
             coarseness=1 / scale,
             first=plan.frames[0] if plan.frames else 0,
             corner=(top / scale, left / scale),
+            origins=self.layers,
+            plan=plan,
             contrast_limits=tuple(hr.contrast_limits),
             colormap=hr.colormap,
         )
-        known = Provenance("fused", shown=shown.data, origins=(lr.name, hr.name), plan=plan)
-        return LayerData(shown.data, shown.options | {"metadata": {METADATA: known}})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ no widget and no viewer.
 from __future__ import annotations
 
 import weakref
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +19,7 @@ from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.colours import diverging
 from napari_xfusion.ui.inspection.films import NETWORKS, Films
-from napari_xfusion.ui.layers import METADATA, LayerData, LayerRole, beside, layer_name, stack_of
+from napari_xfusion.ui.layers import LayerData, LayerRole, beside, layer_name, stack_of
 from napari_xfusion.ui.preferences import preferences
 
 if TYPE_CHECKING:
@@ -89,8 +88,8 @@ class Recipes:
         film = difference(films.fused_stack(), self.film(plan, films).images())
         name = f"{films.title} · fused − {method}"
         look = _differences(_about_zero(film, frame))
-        made = _on_hr_grid(films, film, name, "difference", plan=plan, **look)
-        return [_from(made, films.lr, films.hr, films.fused)]
+        origins = films.lr, films.hr, films.fused
+        return [_on_hr_grid(films, film, name, "difference", origins=origins, plan=plan, **look)]
 
     def attention(self, films: Films, frame: int) -> list[LayerData]:
         """The heat-maps of a network's inputs, on the network's grid at their exact place."""
@@ -118,8 +117,8 @@ class Recipes:
         film = lr_consistency(films.fused_stack(), pair_stacks(*films.stacks(), films.plan))
         name = f"{films.title} · binned fused − LR"
         look = _differences(_about_zero(film, frame))
-        made = beside(films.lr, film, name=name, role="consistency", plan=films.plan, **look)
-        return [_from(made, films.lr, films.hr, films.fused)]
+        look |= {"origins": (films.lr, films.hr, films.fused), "plan": films.plan}
+        return [beside(films.lr, film, name=name, role="consistency", **look)]
 
     def std(self, films: Films, frame: int) -> list[LayerData]:
         """The standard deviation of the Bayesian method."""
@@ -152,15 +151,8 @@ def _on_hr_grid(
     """
     lr, hr = films.stacks()
     scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
-    made = beside(films.lr, film, name=name, role=role, coarseness=coarseness / scale, **look)
-    return _from(made, films.lr, films.hr)
-
-
-def _from(made: LayerData, *origins: Layer | None) -> LayerData:
-    """The same with all the layers it was made from."""
-    names = tuple(layer.name for layer in origins if layer is not None)
-    made.options["metadata"][METADATA] = replace(made.options["metadata"][METADATA], origins=names)
-    return made
+    look.setdefault("origins", (films.lr, films.hr))
+    return beside(films.lr, film, name=name, role=role, coarseness=coarseness / scale, **look)
 
 
 def _differences(limits: tuple[float, float]) -> dict[str, Any]:
