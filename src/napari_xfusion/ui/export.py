@@ -207,5 +207,6 @@ def _enlarged(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
 
 def _labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     bar = Picture.new("RGB", (picture.shape[1], BAR), (WHITE,) * 3)
-    ImageDraw.Draw(bar).text((4, 3), text, fill=BLACK, font=ImageFont.load_default(14))
+    plain = text.replace("µ", "u")  # which Pillow's own font lacks
+    ImageDraw.Draw(bar).text((4, 3), plain, fill=BLACK, font=ImageFont.load_default(14))
     return np.concatenate([np.asarray(bar), picture])
