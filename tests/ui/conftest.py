@@ -61,23 +61,28 @@ def nothing_left(request):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, plugin_settings, npe2pm):
-    """A visible napari window with this plugin and napari's own readers, and settings of its own."""
+def plugin(plugin_settings, npe2pm):
+    """This plugin and napari's own readers, with settings of their own."""
     from npe2 import PluginManifest
 
     for name in ("napari", "napari-xfusion"):
         npe2pm.register(PluginManifest.from_distribution(name))
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, plugin):
+    """A visible napari window with this plugin."""
     shown = make_napari_viewer(show=True)
     shown.window.resize(1366, 768)
     return shown
 
 
 def _threads() -> set[threading.Thread]:
-    """Threads at work, but for the pools that dask keeps, and strangers that only passed through Python."""
+    """Threads at work, without dask's, which it ends at its next use, and strangers that only passed by."""
     import dask.threaded
 
-    pool = dask.threaded.default_pool
-    kept = set() if pool is None else pool._threads
+    pools = [pool for each in dask.threaded.pools.values() for pool in each.values()]
+    kept = {thread for pool in (dask.threaded.default_pool, *pools) if pool for thread in pool._threads}
     return {
         thread
         for thread in set(threading.enumerate()) - kept
@@ -91,7 +96,7 @@ def _timers() -> list[str]:
 
     running = []
     for thing in gc.get_objects():
-        if issubclass(type(thing), QTimer):  # isinstance would ask lazy modules for their class
+        if issubclass(type(thing), QTimer):  # isinstance would ask the thing, and some answer by warning
             try:
                 if thing.isActive() and not thing.isSingleShot():
                     running.append(repr(thing.parent() or thing))

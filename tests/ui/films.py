@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import tifffile
 
@@ -58,3 +60,22 @@ def ended(panel, qtbot):
 def fused_layer(viewer):
     """The newest layer with a whole fused film."""
     return [layer for layer in viewer.layers if "fused" in layer.name and "preview" not in layer.name][-1]
+
+
+class Pace:
+    """Lets the frames of ``flow`` be made only as they are allowed; the method itself is the real one."""
+
+    def __init__(self, monkeypatch):
+        from napari_xfusion.core.fusers.flow import FlowStream
+
+        combine, self._allowed = FlowStream.combine, threading.Semaphore(0)
+
+        def paced(stream, window):
+            self._allowed.acquire(timeout=30)
+            return combine(stream, window)
+
+        monkeypatch.setattr(FlowStream, "combine", paced)
+
+    def allow(self, frames=1000):
+        """Let so many more frames be made."""
+        self._allowed.release(frames)

@@ -311,6 +311,8 @@ def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]
         "scale": pair.geometry.scale,
         "grey": asdict(pair.grey),
         "hr_times": pair.hr_times.tolist(),
+        "pixel_size": pair.hr.pixel_size,
+        "frame_interval": pair.lr.frame_interval,
         "frames_resumed": resumed,
         "notes": notes,
     }

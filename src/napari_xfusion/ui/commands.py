@@ -43,3 +43,9 @@ def compare(viewer: napari.Viewer) -> None:
         return
     show_grid(viewer, on)
     link_contrast(viewer, on)
+
+
+def fuse_selected(viewer: napari.Viewer) -> None:
+    """Open the Fusion panel on the two films that are selected."""
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Fusion")
+    panel.choose([layer for layer in viewer.layers if layer in viewer.layers.selection])

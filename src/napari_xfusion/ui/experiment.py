@@ -45,7 +45,7 @@ from napari_xfusion.ui.widgets import LayerCombo, form, sentence
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
-    from napari import Viewer
+    import napari.viewer
 
 DEFAULT_METHODS = ("bicubic", "backprojection", "flow", "bayesian")
 NUMBERS = (("psnr", "PSNR dB", ".2f"), ("aad", "AAD", ".3f"), ("ssim", "SSIM", ".4f"))
@@ -78,7 +78,7 @@ class ExperimentPanel(QWidget):
     Films are made frame by frame when they are looked at or fused; none is held in memory.
     """
 
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setMinimumWidth(WIDTH)
         self._viewer = viewer

@@ -15,7 +15,7 @@ class Preferences:
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16", "float16"]
     memory: float
-    """Gigabytes that a result may take in memory; larger ones go to a file."""
+    """Gigabytes that a result may take in memory; larger ones have to go to a file."""
     difference: str
     """Colours about 1: ``blue-orange``, or the name of a napari colormap."""
     heat: str
@@ -31,3 +31,11 @@ def preferences() -> Preferences:
     return Preferences(
         computing.device, computing.precision, computing.memory, colours.difference, colours.heat
     )
+
+
+def keep_computing(device: str, precision: str) -> None:
+    """Keep what was chosen in a panel, for the next session too."""
+    from napari.settings import get_plugin_settings  # noqa: PLC0415 - as above
+
+    computing = get_plugin_settings(PLUGIN).computing
+    computing.device, computing.precision = device, precision

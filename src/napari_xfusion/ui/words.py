@@ -13,7 +13,7 @@ FIELDS = {
     "--separation": "Separation",
     "--device": "Device",
     "--precision": "Precision",
-    "--overwrite": "Replace",
+    "--overwrite": "the Replace box",
     "--method": "Method",
     "--model": "Model",
     "--grey": "Grey values",

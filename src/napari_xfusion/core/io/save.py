@@ -55,8 +55,8 @@ def _spec(film: Stack, record: Mapping[str, Any]) -> OutputSpec:
         shape=film.shape[1:],
         dtype=film.dtype,
         identity=record.get("identity", ""),
-        pixel_size=film.pixel_size,
-        frame_interval=film.frame_interval,
+        pixel_size=record.get("pixel_size", film.pixel_size),
+        frame_interval=record.get("frame_interval", film.frame_interval),
         hr_times=tuple(float(time) for time in times),
     )
     if spec.identity:

@@ -11,7 +11,7 @@ from napari_xfusion.core.run import Opened
 from napari_xfusion.core.types import Image, Region, Token
 from napari_xfusion.ui.fusion.request import Request
 from napari_xfusion.ui.job import Body, Outcome, Worker
-from napari_xfusion.ui.layers import beside, layer_name, redraw
+from napari_xfusion.ui.layers import redraw
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
@@ -104,23 +104,10 @@ class Previews(QObject):
             self.shown.emit(f"frame {outcome.value.frame}: {outcome.value.seconds:.2f} s")
 
     def _show(self, answer: Answer) -> None:
-        lr, hr = answer.request.layers
-        top, left = (answer.region.top, answer.region.left) if answer.region else (0, 0)
         plan = answer.request.plan.model_copy(
             update={"frames": (answer.frame, answer.frame + 1), "region": answer.region}
         )
-        shown = beside(
-            lr,
-            answer.image[None],
-            name=layer_name(answer.request.title, "fused", f"{answer.request.method}, preview"),
-            role="fused",
-            coarseness=1 / answer.scale,
-            first=answer.frame,
-            corner=(top / answer.scale, left / answer.scale),
-            plan=plan,
-            contrast_limits=tuple(hr.contrast_limits),
-            colormap=hr.colormap,
-        )
+        shown = answer.request.layer(answer.image[None], plan, answer.scale, detail=", preview")
         if self._layer in self._viewer.layers:
             redraw(self._layer, shown)
         else:

@@ -12,6 +12,7 @@ from napari_xfusion.core.doctor import devices_in_words
 from napari_xfusion.core.model.cards import INPUTS, SUFFIX, list_models, read_header
 from napari_xfusion.core.plan import DEFAULT_METHOD, Method, Plan
 from napari_xfusion.errors import ModelError
+from napari_xfusion.ui.preferences import keep_computing, preferences
 from napari_xfusion.ui.widgets import form, sentence
 
 ABOUT: dict[Method, str] = {
@@ -44,6 +45,8 @@ class MethodBox(QGroupBox):
         self.method.currentIndexChanged.connect(lambda _: self._list_models())
         for combo in (self.method, self.model, self.device, self.precision):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+        for combo in (self.device, self.precision):
+            combo.currentIndexChanged.connect(lambda _: self._keep_computing())
         self.file.clicked.connect(lambda _: self._choose_file())
 
     def values(self) -> dict[str, Any]:
@@ -56,15 +59,14 @@ class MethodBox(QGroupBox):
         }
 
     def saved(self) -> dict[str, Any]:
-        """What to remember."""
-        return self.values()
+        """What to remember; device and precision are kept in napari's preferences."""
+        return {key: self.values()[key] for key in ("method", "model")}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Set what was remembered, where it can be."""
-        for combo, key in ((self.method, "method"), (self.device, "device"), (self.precision, "precision")):
-            index = combo.findText(str(saved.get(key)))
-            if index >= 0:
-                combo.setCurrentIndex(index)
+        index = self.method.findText(str(saved.get("method")))
+        if index >= 0:
+            self.method.setCurrentIndex(index)
         if saved.get("model"):
             self.choose_model(str(saved["model"]))
 
@@ -79,6 +81,9 @@ class MethodBox(QGroupBox):
     def say_what_is_there(self) -> None:
         """Write the devices and their free memory."""
         self.there.setText(devices_in_words())
+
+    def _keep_computing(self) -> None:
+        keep_computing(self.device.currentText(), self.precision.currentText())
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Weights of a network", "", f"Weights (*{SUFFIX})")
@@ -107,8 +112,10 @@ class MethodBox(QGroupBox):
         for method in get_args(Method):
             self.method.addItem(method)
             self.method.setItemData(self.method.count() - 1, ABOUT[method], 3)
+        chosen = preferences()
         for combo, field in ((self.device, "device"), (self.precision, "precision")):
             combo.addItems(get_args(Plan.model_fields[field].annotation))
+            combo.setCurrentText(getattr(chosen, field))
         for label, combo, tip in (
             ("Method", self.method, "\n".join(f"{name}: {what}" for name, what in ABOUT.items())),
             ("Model", self.model, "The weights of a network"),

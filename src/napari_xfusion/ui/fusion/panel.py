@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.errors import XFusionError
+from napari_xfusion.ui.export_box import ExportBox
 from napari_xfusion.ui.fusion.data_box import DataBox
 from napari_xfusion.ui.fusion.live import Previews
 from napari_xfusion.ui.fusion.method_box import MethodBox
@@ -23,7 +24,7 @@ from napari_xfusion.ui.widgets import listen
 from napari_xfusion.ui.words import in_window_words, moment
 
 if TYPE_CHECKING:
-    import napari
+    import napari.viewer
     from napari.layers import Layer
 
 SETTLE = 120
@@ -35,7 +36,7 @@ PANEL = "fusion"
 class FusionPanel(QWidget):
     """Fuse two films of a viewer, and watch it."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._request: Request | None = None
@@ -43,6 +44,7 @@ class FusionPanel(QWidget):
         self.data = DataBox(viewer, self)
         self.method = MethodBox(self)
         self.output = OutputBox(viewer, self)
+        self.export = ExportBox(viewer, self)
         self.run_box = RunBox(self)
         self.runner = Runner(viewer, self)
         self.previews = Previews(viewer, self)
@@ -203,7 +205,7 @@ class FusionPanel(QWidget):
         inside = QWidget(self)
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.data, self.method, self.output):
+        for widget in (self.data, self.method, self.output, self.export):
             column.addWidget(widget)
         column.addStretch()
         area = QScrollArea(self)

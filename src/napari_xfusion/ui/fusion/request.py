@@ -17,7 +17,8 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import OutputError, XFusionError
-from napari_xfusion.ui.layers import film_title
+from napari_xfusion.ui.layers import METADATA, LayerData, Provenance, beside, layer_name, title_of
+from napari_xfusion.ui.preferences import preferences
 from napari_xfusion.ui.words import byte_count, in_window_words
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Request:
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for requests that make the same film in the same place."""
-        return self.plan, *self.films, self.output
+        return self.plan, *self.films, self.output, self.replace
 
     @property
     def method(self) -> str:
@@ -53,7 +54,25 @@ class Request:
     @property
     def title(self) -> str:
         """What the films are called."""
-        return film_title(self.films[0])
+        return title_of(self.layers[0])
+
+    def layer(self, data: Any, plan: Plan, scale: float, *, detail: str = "") -> LayerData:
+        """The layer for ``data`` (T, H, W), which ``plan`` makes; ``scale`` is HR pixels per LR pixel."""
+        lr, hr = self.layers
+        top, left = (plan.region.top, plan.region.left) if plan.region else (0, 0)
+        shown = beside(
+            lr,
+            data,
+            name=layer_name(self.title, "fused", self.method + detail),
+            role="fused",
+            coarseness=1 / scale,
+            first=plan.frames[0] if plan.frames else 0,
+            corner=(top / scale, left / scale),
+            contrast_limits=tuple(hr.contrast_limits),
+            colormap=hr.colormap,
+        )
+        known = Provenance("fused", shown=shown.data, origins=(lr.name, hr.name), plan=plan)
+        return LayerData(shown.data, shown.options | {"metadata": {METADATA: known}})
 
 
 @dataclass(frozen=True)
@@ -93,12 +112,12 @@ def unfinished(output: Path) -> Path:
 
 def _check_output(request: Request, size: float) -> None:
     if request.output is None:
-        free = psutil.virtual_memory().available
-        if size > MEMORY_SHARE * free:
+        free, allowed = psutil.virtual_memory().available, preferences().memory * 1e9
+        if size > min(MEMORY_SHARE * free, allowed):
             raise OutputError(
                 "Result",
                 expected=f"room for {byte_count(size)} in memory",
-                found=f"{byte_count(free)} free",
+                found=f"{byte_count(free)} free, and {byte_count(allowed)} allowed by the preferences",
                 do="keep it in a file, or fuse fewer frames or a region",
             )
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.fusion.request import Request, unfinished
 from napari_xfusion.ui.fusion.run_box import Pace
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.layers import METADATA, Provenance, beside, layer_name
+from napari_xfusion.ui.layers import METADATA
 from napari_xfusion.ui.order import NearestFirst
 from napari_xfusion.ui.widgets import listen
 from napari_xfusion.ui.words import in_window_words
@@ -177,7 +177,6 @@ class Runner(QObject):
     def _on_begun(self, result: Result, begun: Begun) -> None:
         result.spec, plan = begun.spec, result.request.plan
         result.done |= begun.done
-        lr, hr = result.request.layers
         if isinstance(result.sink, MemorySink):
             data: Any = result.sink.data
         else:
@@ -187,19 +186,7 @@ class Runner(QObject):
         if result.layer is not None:
             result.layer.refresh(extent=False)
             return
-        top, left = (plan.region.top, plan.region.left) if plan.region else (0, 0)
-        shown = beside(
-            lr,
-            data,
-            name=layer_name(result.request.title, "fused", result.request.method),
-            role="fused",
-            coarseness=1 / begun.scale,
-            first=begun.spec.frames[0],
-            corner=(top / begun.scale, left / begun.scale),
-            plan=plan,
-            contrast_limits=tuple(hr.contrast_limits),
-            colormap=hr.colormap,
-        )
+        shown = result.request.layer(data, plan, begun.scale)
         result.layer = self._viewer.add_image(shown.data, **shown.options)
 
     def _say_progress(self, result: Result) -> None:
@@ -228,8 +215,7 @@ class Runner(QObject):
         if ended.finished:
             output = result.request.output
             film = open_stack(output) if output is not None else None
-            origins = tuple(origin.name for origin in result.request.layers)
-            known = Provenance("fused", film, layer.data, origins, result.request.plan, ended.record)
+            known = replace(layer.metadata[METADATA], film=film, shown=layer.data, record=ended.record)
             layer.metadata = {**layer.metadata, METADATA: known}
 
     def _on_removed(self) -> None:

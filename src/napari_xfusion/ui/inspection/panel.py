@@ -35,7 +35,7 @@ from napari_xfusion.ui.widgets import LayerCombo, form, listen, sentence
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
-    from napari import Viewer
+    import napari.viewer
     from napari.layers import Layer
 
     from napari_xfusion.ui.inspection.plots_dock import PlotsDock
@@ -66,7 +66,7 @@ class InspectPanel(QWidget):
     Layers are computed one frame at a time, when the slider reaches it; nothing is loaded whole.
     """
 
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setMinimumWidth(WIDTH)
         self._viewer = viewer
