@@ -68,10 +68,10 @@ def test_table_is_what_the_core_evaluates(panel, qtbot, tmp_path, monkeypatch):
     for line, method in enumerate(("bicubic", "flow")):
         film = np.stack([f.image for f in fuse(Plan(method=method), experiment.lr, experiment.hr)])
         expected = evaluate(experiment.truth, as_stack(film), hr_times=experiment.hr_times).summary()
-        for column, kind in ((0, "all"), (3, "unseen")):
-            assert panel.table.item(line, column).text() == f"{expected[kind]['psnr']['mean']:.2f}"
-            assert panel.table.item(line, column + 1).text() == f"{expected[kind]['aad']['mean']:.3f}"
-            assert panel.table.item(line, column + 2).text() == f"{expected[kind]['ssim']['mean']:.4f}"
+        for offset, kind in enumerate(("all", "unseen")):
+            texts = [panel.table.item(2 * line + offset, column).text() for column in range(3)]
+            means = {name: expected[kind][name]["mean"] for name in ("psnr", "aad", "ssim")}
+            assert texts == [f"{means['psnr']:.2f}", f"{means['aad']:.3f}", f"{means['ssim']:.4f}"]
             row = rows[method, kind]
             assert int(row["count"]) == expected[kind]["frames"]
             assert float(row["ssim median"]) == pytest.approx(expected[kind]["ssim"]["median"], rel=1e-5)

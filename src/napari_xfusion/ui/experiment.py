@@ -3,7 +3,6 @@ each method gets the film back (paper, D3 to D8)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -198,20 +197,21 @@ class ExperimentPanel(QWidget):
         self.look_again()
 
     def _fill_table(self) -> None:
-        """A row per method: means over all and over unseen frames; dashes until a method is through."""
+        """Two rows per method: means over all and over unseen frames; dashes until a method is through."""
         whole = self.evaluations
         self.save.setEnabled(bool(whole))
-        self.table.setRowCount(len(self._rows))
-        self.table.setVerticalHeaderLabels([TITLES[m] for m in self._rows])
-        for line, method in enumerate(self._rows):
-            summary = whole[method].summary() if method in whole else {}
-            for column, (kind, name, form_) in enumerate(_columns()):
-                value = (summary.get(kind) or {}).get(name, {}).get("mean")
-                item = QTableWidgetItem("–" if value is None else f"{value:{form_}}")
+        lines = [(method, kind) for method in self._rows for kind in ("all", "unseen")]
+        self.table.setRowCount(len(lines))
+        self.table.setVerticalHeaderLabels([f"{TITLES[method]} · {kind}" for method, kind in lines])
+        for line, (method, kind) in enumerate(lines):
+            means = whole[method].summary()[kind] if method in whole else None
+            for column, (name, _, digits) in enumerate(NUMBERS):
+                value = None if means is None else means[name]["mean"]
+                item = QTableWidgetItem("–" if value is None else f"{value:{digits}}")
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(line, column, item)
-        height = self.table.horizontalHeader().height() + self.table.verticalHeader().length() + 4
-        self.table.setFixedHeight(max(height, 60))
+        height = self.table.horizontalHeader().sizeHint().height() + self.table.verticalHeader().length()
+        self.table.setFixedHeight(max(height + 4, 60))
 
     def _save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Numbers of all methods", "methods.csv", "CSV (*.csv)")
@@ -300,10 +300,12 @@ class ExperimentPanel(QWidget):
         group = QGroupBox("Means against the truth", self)
         group.setToolTip("Only unseen frames, at whose time no HR frame was given, say how good a method is")
         column = QVBoxLayout(group)
-        titles = [f"{title}\n{kind}" for kind in ("all", "unseen") for _, title, _ in NUMBERS]
+        titles = [title for _, title, _ in NUMBERS]
         self.table.setColumnCount(len(titles))
         self.table.setHorizontalHeaderLabels(titles)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.verticalHeader().setDefaultSectionSize(24)
+        self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setToolTip(
             "PSNR and SSIM: higher is better; AAD (8-bit grey levels): lower. "
@@ -313,13 +315,6 @@ class ExperimentPanel(QWidget):
         column.addWidget(self.save)
         self._fill_table()
         return group
-
-
-def _columns() -> Iterator[tuple[str, str, str]]:
-    """Kind of frames, name of the number, and format of each column of the table."""
-    for kind in ("all", "unseen"):
-        for name, _, form_ in NUMBERS:
-            yield kind, name, form_
 
 
 def _experiment(movie: Stack, settings: Settings) -> Experiment:

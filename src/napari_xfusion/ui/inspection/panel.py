@@ -92,6 +92,7 @@ class InspectPanel(QWidget):
         listen(self, viewer.dims.events.current_step, self._show_scores)
         self.cancel.clicked.connect(self._cancel)
         self._choose(guess(viewer.layers))
+        self._show_scores()
 
     @property
     def films(self) -> Films:

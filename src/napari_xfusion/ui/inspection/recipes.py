@@ -97,8 +97,11 @@ class Recipes:
         if plan is None:
             raise ModelError("attention", expected="weights", found="none at hand", do="import a model")
         film = self.film(plan, films)
-        roles = [role for role in ROLES if role in film.frame(frame).attention]
-        look = _heat(1.0) | {"opacity": 0.7, "plan": plan}
+        maps = film.frame(frame).attention
+        roles = [role for role in ROLES if role in maps]
+        # One contrast for all inputs: which of them was listened to is what they are there to show.
+        limits = np.percentile(np.stack([maps[role] for role in roles]), (0.5, 99.5))
+        look = _heat(*limits.tolist()) | {"opacity": 0.7, "plan": plan}
         return [
             _on_hr_grid(
                 films,
@@ -124,9 +127,9 @@ class Recipes:
         """The standard deviation of the Bayesian method."""
         plan = films.by("bayesian-paper" if films.plan.method == "bayesian-paper" else "bayesian")
         film = self.film(plan, films).std()
-        highest = float(np.nanpercentile(film.frame(frame), 99.8)) or 1.0
+        highest = float(np.nanpercentile(film.frame(frame), 99.8))
         name = layer_name(films.title, "std", plan.method)
-        look = _heat(highest)
+        look = _heat(0.0, highest)
         return [_on_hr_grid(films, film, name, "std", plan=plan, **look)]
 
 
@@ -159,8 +162,9 @@ def _differences(limits: tuple[float, float]) -> dict[str, Any]:
     return {"colormap": diverging(preferences().difference), "contrast_limits": limits}
 
 
-def _heat(highest: float) -> dict[str, Any]:
-    return {"colormap": preferences().heat, "contrast_limits": (0.0, highest)}
+def _heat(lowest: float, highest: float) -> dict[str, Any]:
+    limits = lowest, highest if highest > lowest else lowest + 1
+    return {"colormap": preferences().heat, "contrast_limits": limits}
 
 
 def _about_zero(film: Stack, frame: int) -> tuple[float, float]:
