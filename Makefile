@@ -34,7 +34,7 @@ $(VENV)/ready: pyproject.toml tools/setup.sh tools/packages.sh
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	sh tools/packages.sh $(WINDOWS) || echo "without them the tests of the window are skipped" >&2
+	sh tools/packages.sh $(WINDOWS) || echo "tests of the window are skipped where there is no screen" >&2
 	$(RUN)python -m pip install --quiet --group dev
 	touch $@
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from napari_xfusion.core.demo import sample_film
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
-from napari_xfusion.ui.layers import beside, film_layer, film_pair
+from napari_xfusion.ui.layers import METADATA, beside, film_layer, film_pair
 
 PLAN = Plan(method="backprojection")
 
@@ -32,13 +33,26 @@ def add_sample(viewer, *, fused: bool = True):
     if fused:
         film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
         made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", plan=PLAN)
-        known = made.options["metadata"]["napari-xfusion"]
-        from dataclasses import replace
-
-        made.options["metadata"]["napari-xfusion"] = replace(known, origins=("melt · LR", "melt · HR"))
+        known = made.options["metadata"][METADATA]
+        made.options["metadata"][METADATA] = replace(known, origins=("melt · LR", "melt · HR"))
         layers["fused"] = viewer.add_image(made.data, **made.options)
     viewer.dims.set_current_step(0, 5)
     return layers
+
+
+def write_small_network(variant: str) -> str:
+    """A small network with the golden weights in the folder of the user's models; its name."""
+    from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, models_folder
+    from napari_xfusion.core.model.weights import save_model
+    from tests.core.model.conftest import load_golden
+
+    folder = models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    golden = load_golden(variant.replace("-", "_"))
+    sizes = Sizes(channels=16, extract=2, reconstruct=3, groups=8)
+    card = Card(variant=variant, sizes=sizes, inputs=INPUTS[variant])
+    save_model(folder / f"small-{variant}.safetensors", golden.network, card)
+    return f"small-{variant}"
 
 
 def wait(qtbot, true: Callable[[], bool], seconds: float = 20) -> None:

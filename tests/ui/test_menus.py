@@ -33,12 +33,12 @@ def run(command: str) -> None:
 
 
 @pytest.mark.parametrize("name", PANELS)
-def test_every_panel_opens_from_the_plugins_menu_and_fits_a_small_screen(viewer, name):
+def test_every_panel_opens_from_the_plugins_menu_and_fits_a_small_screen(viewer, qtbot, name):
     texts = menu_texts(viewer.window.plugins_menu)
     assert any(name in text for text in texts), texts
     run(COMMANDS[name])
     dock = viewer.window._wrapped_dock_widgets[f"{name} ({PLUGIN})"]
-    assert dock.isVisible()
+    qtbot.waitUntil(dock.isVisible)
     assert PANELS[name] in {type(widget).__name__ for widget in dock.findChildren(QWidget)}
     assert 300 <= dock.minimumSizeHint().width() <= 480
     window = viewer.window._qt_window

@@ -15,7 +15,7 @@ from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import Opened
-from napari_xfusion.core.types import FusedFrame, Image, Role, Stack, Token
+from napari_xfusion.core.types import FusedFrame, Image, Region, Role, Stack, Token
 from napari_xfusion.errors import DeviceError, ModelError
 
 KEPT_BYTES = 2**27
@@ -35,6 +35,7 @@ class FusedFilm:
         self.plan = plan
         self._opened = Opened(plan, lr, hr)
         self.pair, self.fuser = self._opened.pair, self._opened.fuser
+        self._shape = plan.frame_shape(hr.shape[1:])
         self._open = ExitStack()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -61,7 +62,7 @@ class FusedFilm:
 
     def images(self) -> Stack:
         """The fused images (T, H, W)."""
-        return self._view(lambda t: self.frame(t).image, self.pair.hr.shape[1:], "")
+        return self._view(lambda t: self.frame(t).image, self._shape, "")
 
     def std(self) -> Stack:
         """Their standard deviation (T, H, W); raises ModelError where the method does not know it."""
@@ -69,9 +70,9 @@ class FusedFilm:
 
         def read(t: int) -> Image:
             std = self.frame(t).std
-            return np.full(self.pair.hr.shape[1:], np.nan, np.float32) if std is None else std
+            return np.full(self._shape, np.nan, np.float32) if std is None else std
 
-        return self._view(read, self.pair.hr.shape[1:], ", standard deviation")
+        return self._view(read, self._shape, ", standard deviation")
 
     def attention(self, role: Role) -> Stack:
         """The sigmoid attention maps of one input (T, h, w), each pixel 4 HR pixels wide; 0 to 1.
@@ -79,8 +80,10 @@ class FusedFilm:
         Raises ModelError where the method has none.
         """
         self._need(self.fuser.gives_attention, "attention", "edvr-stf")
-        height, width = self.pair.hr.shape[1:]
-        shape = -(-height // ATTENTION_SCALE), -(-width // ATTENTION_SCALE)
+        part = self.plan.region or Region(0, self._shape[0], 0, self._shape[1])
+        first = part.top // ATTENTION_SCALE, part.left // ATTENTION_SCALE
+        last = -(-part.bottom // ATTENTION_SCALE), -(-part.right // ATTENTION_SCALE)
+        shape = last[0] - first[0], last[1] - first[1]
 
         def read(t: int) -> Image:
             maps = self.frame(t).attention
@@ -122,7 +125,7 @@ class FusedFilm:
     def _view(self, read: Callable[[int], Image], shape: tuple[int, int], what: str) -> Stack:
         lr = self.pair.lr
         side = self.pair.hr.pixel_size
-        if side is not None and shape != self.pair.hr.shape[1:]:
+        if side is not None and shape != self._shape:
             side *= ATTENTION_SCALE
         source = f"{lr.source}, {self.plan.method}{what}"
         return lr.derive(read, (len(lr), *shape), np.dtype(np.float32), source=source, pixel_size=side)

@@ -25,7 +25,8 @@ class Background(QObject):
         super().__init__(parent)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="napari-xfusion")
         self._closed = closed = threading.Event()
-        self._back.connect(_call, Qt.ConnectionType.QueuedConnection)
+        # What waits to be delivered when the panel goes is heard by nobody.
+        self._back.connect(lambda call: closed.is_set() or call(), Qt.ConnectionType.QueuedConnection)
         pool = self._pool  # self is half gone when destroyed is heard
         parent.destroyed.connect(lambda: _end(pool, closed))
 
@@ -68,10 +69,6 @@ class Background(QObject):
             self._call_soon(lambda: failed(told))
         else:
             self._call_soon(lambda: done(result))
-
-
-def _call(function: Callable[[], Any]) -> None:
-    function()
 
 
 def _end(pool: ThreadPoolExecutor, closed: threading.Event) -> None:

@@ -44,6 +44,8 @@ class LazyFilm:
         self._quick = True
         """Whether the last frame came in time; if not, waiting for the next would only stop the window."""
         self._told = False
+        self.awake = False
+        """To be set when the layer enters the viewer: napari asks for frame 0 before, which nobody sees."""
 
     @property
     def size(self) -> int:
@@ -69,6 +71,8 @@ class LazyFilm:
         """Frame ``i``, or blank in the window's thread when it takes long."""
         if threading.current_thread() is not threading.main_thread():
             return self._make(i)
+        if not self.awake:
+            return self._blank()
         if self._asked is None or self._asked[0] != i:
             self._ask(i)
         if self._asked is None:
@@ -79,7 +83,7 @@ class LazyFilm:
             self._late, self._quick = i, False
         except Exception:  # noqa: S110 - told by _fail
             pass
-        return np.full(self.shape[1:], np.nan, self.dtype)
+        return self._blank()
 
     def forget(self) -> None:
         """Make the frame anew when it is shown next: what it is made from has changed."""
@@ -113,3 +117,6 @@ class LazyFilm:
 
     def _make(self, i: int) -> NDArray[Any]:
         return self.stack.frame(i).astype(self.dtype, copy=False)
+
+    def _blank(self) -> NDArray[Any]:
+        return np.full(self.shape[1:], np.nan, self.dtype)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import (
     QFrame,
@@ -106,7 +107,7 @@ class InspectPanel(QWidget):
     def add(self, recipe: Recipe) -> None:
         """Make the layers of ``recipe`` in the background, and add them when they are ready."""
         films, frame = self.films, self.frame
-        future = self._background.ask(lambda: recipe(films, frame), self._add, self._tell)
+        future = self._background.ask(lambda: recipe(films, frame), partial(self._add, films), self._tell)
         self._making.append(future)
         self._show_status()
 
@@ -120,14 +121,19 @@ class InspectPanel(QWidget):
         self._plots.parent().show()
         return self._plots
 
-    def _add(self, made: list[LayerData]) -> None:
+    def _add(self, films: Films, made: list[LayerData]) -> None:
+        if any(film is not None and film not in self._viewer.layers for film in vars(films).values()):
+            made = []  # the films were removed meanwhile, or the viewer is closing
         for _, options in made:
             known = options["metadata"][METADATA]
             if not self._shown_already(options["name"], known):
                 film = LazyFilm(known.film, self._background, self._arrived, self._tell)
                 options["metadata"][METADATA] = replace(known, shown=film)
-                layer = self._viewer.add_image(film, **options)
+                layer = Image(film, **options)
+                film.awake = True
+                self._viewer.add_layer(layer)
                 layer.name_overlay.visible = self._viewer.canvas.grid.enabled
+        self._show_scores()
         self._show_status()
 
     def _shown_already(self, name: str, known: Any) -> bool:
@@ -212,6 +218,7 @@ class InspectPanel(QWidget):
         """Hear when frames of a fused film come, once for each film."""
         if not any(heard is fused for heard in self._heard):
             self._heard.append(fused)
+            self._looked_at = fused, self.frame
             listen(self, fused.events.set_data, self._follow_run)
 
     def _choose(self, films: Films) -> None:
