@@ -168,7 +168,7 @@ class Runner(QObject):
                 self._on_begun(result, item)
         fresh = {item for item in news if not isinstance(item, Begun)}
         result.done |= fresh
-        if result.layer is not None and result.spec is not None:
+        if fresh and result.layer is not None and result.spec is not None:
             here = frame_on_screen(self._viewer, result.layer)
             if result.spec.frames[here] in fresh:
                 result.layer.refresh(extent=False, thumbnail=False)
@@ -182,7 +182,6 @@ class Runner(QObject):
         else:
             data = KeptFrames(result.sink, begun.spec, result.done)
         self._pace = Pace(len(begun.done), len(begun.spec.frames))
-        self._bar = _activity_bar(len(begun.spec.frames), f"fusing {result.request.title}")
         if result.layer is not None:
             result.layer.refresh(extent=False)
             return
@@ -191,11 +190,13 @@ class Runner(QObject):
 
     def _say_progress(self, result: Result) -> None:
         done, total = len(result.done), len(result.spec.frames) if result.spec else 0
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-            if self._bar.is_canceled:
-                self.cancel()
         self.progressed.emit(done, total, self._pace.in_words(done))
+        if self._bar is None:
+            self._bar = _activity_bar(total, f"fusing {result.request.title}")
+        bar = self._bar
+        bar.update(done - bar.n)  # the last thing here: napari lets the window live in it, and the run may end
+        if bar.is_canceled:
+            self.cancel()
 
     def _on_end(self, outcome: Outcome) -> None:
         if self._bar is not None:
