@@ -207,3 +207,21 @@ def test_an_existing_layer_takes_another_film_and_keeps_its_look():
     assert layer.data.shape[0] == 13
     assert layers.provenance_of(layer).role == "hr"
     assert layers.stack_of(layer) is hr
+
+
+def test_films_are_arranged_once_it_is_known_how_they_pair():
+    lr, hr = (image(layers.film_layer(film, role="film")) for film in films(4, "um and s"))
+    assert (lr.name, hr.name) == ("lr", "hr")
+    assert layers.arrange(lr, hr, (0, 4, 8, 12))
+    assert (lr.name, hr.name) == ("melt01 · LR", "melt01 · HR")
+    assert np.abs(edges(lr) - edges(hr)).max() < 1e-9
+    assert len(hr.data) == 13
+    assert not layers.arrange(lr, hr, (0, 4, 8, 12))
+    assert layers.arrange(lr, hr, (0, 3, 6, 9))
+    assert np.array_equal(np.asarray(hr.data[3]), layers.stack_of(hr).frame(1))
+
+
+def test_layers_of_others_are_not_moved():
+    lr, hr = (Image(np.zeros(shape, np.uint16)) for shape in ((9, 8, 8), (3, 32, 32)))
+    assert not layers.arrange(lr, hr, (0, 4, 8))
+    assert list(lr.scale) == [1, 1, 1]

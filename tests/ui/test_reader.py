@@ -154,3 +154,15 @@ def test_the_sample_opens_from_the_menu(viewer):
     assert stack_of(viewer.layers[1]).frame_interval == pytest.approx(2e-5)
     assert stack_of(viewer.layers[2]).metadata["hr_times"] == (0, 10, 20, 30, 40, 50)
     assert open_stack(stack_of(viewer.layers[1]).source).digest() == stack_of(viewer.layers[1]).digest()
+
+
+def test_the_fusion_panel_shows_hr_at_its_times_once_the_step_is_given(viewer, qtbot, films):
+    for path in films:
+        viewer.open(path, plugin=PLUGIN)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Fusion")
+    hr = viewer.layers[1]
+    assert hr.name == "melt01 · HR (times not known)"
+    panel.data.hr_step.setValue(4)
+    qtbot.waitUntil(lambda: hr.name == "melt01 · HR", timeout=60000)
+    assert provenance_of(hr).times == (0, 4, 8)
+    assert np.array_equal(np.asarray(hr.data[5]), stack_of(hr).frame(1))

@@ -54,6 +54,8 @@ class Provenance:
     """The film behind a lazy layer, as it was recorded."""
     shown: Any = None
     """The layer's data when it was made: ``film`` stands for the layer as long as it shows them."""
+    times: tuple[float, ...] | None = None
+    """Of an HR film that has a partner: the LR frame numbers of its frames, where they are known."""
     origins: tuple[str, ...] = ()
     """Names of the layers it was made from."""
     plan: Plan | None = None
@@ -95,7 +97,7 @@ def film_layer(
     grey, _ = percentile_map(stack, CONTRAST_FRAMES)
     data = lazy_frames(stack, entries)
     options = {
-        "name": name or layer_name(film_title(stack), role),
+        "name": name or layer_name(film_title(stack) if role != "film" else _stem(stack), role),
         "axis_labels": ("t", "y", "x"),
         "units": ("s" if interval else "pixel", length, length),
         "scale": (interval or 1.0, side, side),
@@ -123,23 +125,25 @@ def film_pair(
     clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
     entries = [min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr))]
     detail = "times not known" if times is None else ""
-    return (
-        film_layer(
-            lr,
-            role="lr",
-            name=layer_name(title or film_title(lr), "lr"),
-            coarseness=scale,
-            pixel_size=pixel,
-        ),
-        film_layer(
-            hr,
-            role="hr",
-            name=layer_name(title or film_title(hr), "hr", detail),
-            pixel_size=pixel,
-            frame_interval=lr.frame_interval,
-            entries=entries,
-        ),
+    low = film_layer(
+        lr,
+        role="lr",
+        name=layer_name(title or film_title(lr), "lr"),
+        coarseness=scale,
+        pixel_size=pixel,
     )
+    high = film_layer(
+        hr,
+        role="hr",
+        name=layer_name(title or film_title(hr), "hr", detail),
+        pixel_size=pixel,
+        frame_interval=lr.frame_interval,
+        entries=entries,
+    )
+    if times is not None:
+        known = high.options["metadata"][METADATA]
+        high.options["metadata"][METADATA] = replace(known, times=tuple(times))
+    return low, high
 
 
 def beside(
@@ -179,7 +183,7 @@ def beside(
     if layer.ndim == n:
         place |= {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
     names = tuple(origin.name for origin in origins or (layer,) if origin is not None)
-    provenance = Provenance(role, film, data, names, plan)
+    provenance = Provenance(role, film, data, origins=names, plan=plan)
     return LayerData(
         data,
         {
@@ -199,6 +203,24 @@ def redraw(layer: Layer, shown: LayerData) -> None:
     for key in ("name", "axis_labels", "units", "scale", "translate"):
         setattr(layer, key, shown.options[key])
     layer.metadata = {**layer.metadata, **shown.options["metadata"]}
+
+
+def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
+    """Show LR and HR as the pair that a plan makes of them; whether something changed.
+
+    Only where this package opened both: layers of others stay as their owner put them.
+    """
+    times, known = tuple(hr_times), [provenance_of(layer) for layer in (lr, hr)]
+    films = [k.film for k in known if k is not None and k.film is not None]
+    low, high = known
+    if low is None or high is None or len(films) < 2:
+        return False
+    if (low.role, high.role, high.times) == ("lr", "hr", times):
+        return False
+    title = title_of(lr) if low.role == "lr" else None
+    for layer, shown in zip((lr, hr), film_pair(films[0], films[1], times, title=title), strict=True):
+        redraw(layer, shown)
+    return True
 
 
 def stack_of(layer: Layer) -> Stack:
@@ -290,10 +312,14 @@ def lazy_frames(stack: Stack, entries: Sequence[int] | None = None) -> da.Array:
 def film_title(stack: Stack) -> str:
     """What a film is called: its file without ending and camera, or its folder: ``melt01``."""
     path = Path(stack.source)
-    stem = path.name.split(".")[0]
+    stem = _stem(stack)
     if stem.lower() in _CAMERAS:
         return path.parent.name or stem
     return re.sub(rf"[-_. ]({'|'.join(_CAMERAS)})$", "", stem, flags=re.IGNORECASE)
+
+
+def _stem(stack: Stack) -> str:
+    return Path(stack.source).name.split(".")[0]
 
 
 def title_of(layer: Layer) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_xfusion.core.pairing import find_hr_times
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.export_box import ExportBox
@@ -19,6 +20,7 @@ from napari_xfusion.ui.fusion.request import Findings, Request, examine
 from napari_xfusion.ui.fusion.run_box import RunBox
 from napari_xfusion.ui.fusion.runner import Runner
 from napari_xfusion.ui.job import Outcome, Worker
+from napari_xfusion.ui.layers import arrange
 from napari_xfusion.ui.settings import load_settings, save_settings
 from napari_xfusion.ui.widgets import listen
 from napari_xfusion.ui.words import in_window_words, moment
@@ -107,8 +109,14 @@ class FusionPanel(QWidget):
         self._show_ready()
         self._save()
         if self._request is not None and not self._problem:
+            self._arrange(self._request)
             self._label_frame()
             self._ask_live()
+
+    def _arrange(self, request: Request) -> None:
+        """Now that it is known how the films pair, they are shown so."""
+        if arrange(*request.layers, find_hr_times(*request.films, request.plan)):
+            self._viewer.reset_view()
 
     def _show_ready(self) -> None:
         if self.runner.busy:
