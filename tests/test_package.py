@@ -18,7 +18,7 @@ LAYERS = [
     {"core.fusers", "core.virtual"},
     {"core.io", "core.doctor"},
     {"core.run", "core.train"},
-    {"core.check", "core.demo"},
+    {"core.check", "core.demo", "core.film"},
     {"ui"},
     {"cli"},
 ]

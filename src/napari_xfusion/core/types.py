@@ -8,8 +8,9 @@ Times are float64 in LR frame numbers ("the LR clock") unless seconds are named.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -68,6 +69,27 @@ class Stack:
             )
         return self.read(i)
 
+    def derive(
+        self,
+        read: Callable[[int], NDArray[Any]],
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        **changes: Any,
+    ) -> Stack:
+        """A film of other frames, made when they are read, which keeps what else this one knows but metadata.
+
+        ``shape`` is (T, H, W); ``changes`` are other fields of the new film.
+        """
+
+        def digest() -> str:
+            total = hashlib.sha256(f"{shape} {dtype.str}".encode())
+            for i in range(shape[0]):
+                total.update(np.ascontiguousarray(read(i)).data)
+            return total.hexdigest()
+
+        changes = {"metadata": {}, **changes}
+        return replace(self, read=read, shape=shape, dtype=dtype, digest=digest, **changes)
+
 
 class Region(NamedTuple):
     """A rectangle of HR pixels, ``image[top:bottom, left:right]``."""
@@ -76,6 +98,19 @@ class Region(NamedTuple):
     bottom: int
     left: int
     right: int
+
+    def __str__(self) -> str:
+        return f"{self.top}:{self.bottom},{self.left}:{self.right}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def holds_pixels(self) -> bool:
+        """Whether it is a rectangle at all."""
+        return 0 <= self.top < self.bottom and 0 <= self.left < self.right
 
 
 @dataclass(frozen=True, eq=False)

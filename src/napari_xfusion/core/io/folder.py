@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -41,6 +41,15 @@ def open_folder(path: Path, *, luma: bool = False) -> Stack:
     """
     with told(path, "a folder of frames"):
         files = _in_order(path)
+    return _film(files, str(path), luma=luma)
+
+
+def open_frames(files: Sequence[Path]) -> Stack:
+    """Open files of one frame each as a Stack, in natural order of their names; raises as ``open_folder``."""
+    return _film(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent))
+
+
+def _film(files: list[Path], source: str, *, luma: bool = False) -> Stack:
     first, *others = files
     film = _open_frame(first, luma)
     for file in others:
@@ -63,7 +72,7 @@ def open_folder(path: Path, *, luma: bool = False) -> Stack:
         dtype=film.dtype,
         read=read,
         digest=digest_files(files, names=True),
-        source=str(path),
+        source=source,
         times=np.arange(len(files), dtype=np.float64),
         pixel_size=film.pixel_size,
         metadata={"axes": "TYX"},

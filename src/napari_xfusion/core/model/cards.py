@@ -149,8 +149,33 @@ def method_of(variant: Variant) -> Method:
 
 
 def model_of(plan: Plan) -> Path:
-    """The file of the weights that a plan for a network asks for; raises ModelError when there is none."""
-    return find_model(plan.model or DEFAULT_MODELS[plan.method])
+    """The file of the weights that a plan for a network takes: those it names, else the bundled ones.
+
+    Raises ModelError where it is not to be had, no model, or one that the method cannot run.
+    """
+    path = find_model(plan.model or DEFAULT_MODELS[plan.method])
+    require_method(path, read_header(path)[0], plan.method)
+    return path
+
+
+def models_of(method: Method) -> list[str]:
+    """Names of the models at hand that ``method`` can run, its default first; damaged ones are left out."""
+    names = []
+    for name, path in list_models().items():
+        try:
+            require_method(path, read_header(path)[0], method)
+            names.append(name)
+        except ModelError:
+            continue
+    return sorted(names, key=lambda name: (name != DEFAULT_MODELS[method], name))
+
+
+def require_method(path: Path, card: Card, method: Method) -> None:
+    """Raise ModelError when the weights are those of a network that ``method`` cannot run."""
+    if card.variant not in VARIANTS[method]:
+        raise ModelError(
+            path, expected=f"an {method} model", found=f"an {card.variant} model", do="choose another model"
+        )
 
 
 def find_model(name: str | Path) -> Path:

@@ -23,12 +23,12 @@ from napari_xfusion.core.model.cards import (
     CARD,
     INPUTS,
     SUFFIX,
-    VARIANTS,
     Card,
     LiteSizes,
     Sizes,
     Variant,
     read_header,
+    require_method,
 )
 from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import Network
@@ -80,10 +80,8 @@ def load_model(path: Path, method: Method | None = None) -> Loaded:
     tensors, and for a variant that ``method`` cannot run.
     """
     card, shapes = read_header(path)
-    if method is not None and card.variant not in VARIANTS[method]:
-        raise ModelError(
-            path, expected=f"an {method} model", found=f"an {card.variant} model", do="choose another model"
-        )
+    if method is not None:
+        require_method(path, card, method)
     _check_shapes(path, shapes, card.variant, card.sizes)
     try:
         content = path.read_bytes()

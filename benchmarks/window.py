@@ -1,0 +1,179 @@
+"""How quick the window is: to the first fused frame, to later ones, and to the hand while a run is at work.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/window.py [--method flow]
+
+One process, from nothing: the sample is opened, the Fusion panel, and one frame is previewed. Then a film of
+256x512 pixels (HR) with an HR frame every 10th of 300 frames: ten previews; the beat of a 5 ms timer during a
+run, while nothing else happens; and redraws a second while the slider moves by one frame after each redraw,
+for three seconds idle and three during a run. A redraw is a draw event of the canvas (Mesa draws in software
+under Xvfb). Takes about a minute. The load average is printed because a busy machine is slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from time import perf_counter
+
+import napari
+import numpy as np
+from qtpy.QtCore import QEventLoop, QTimer
+
+from speed import STEP, two_cameras
+
+SIZE, FRAMES = (256, 512), 300
+Row = tuple[str, str, str]
+
+
+def live(until: Callable[[], bool], seconds: float) -> float:
+    """Let the window live until ``until()``, for ``seconds`` at most; the seconds it took."""
+    began, loop, watch = perf_counter(), QEventLoop(), QTimer()
+    watch.timeout.connect(lambda: loop.quit() if until() or perf_counter() - began > seconds else None)
+    watch.start(1)
+    loop.exec()
+    watch.stop()
+    return perf_counter() - began
+
+
+class Window:
+    """A viewer with the panel."""
+
+    def __init__(self) -> None:
+        self.viewer = napari.Viewer()
+        self.viewer.window.resize(1366, 768)
+        self.draws = 0
+        self.canvas = self.viewer.window._qt_viewer.canvas._scene_canvas
+        self.canvas.events.draw.connect(self._drawn)
+        live(lambda: False, 1)
+
+    def _drawn(self, _: object) -> None:
+        self.draws += 1
+
+    def open_panel(self, method: str | None) -> float:
+        """Seconds until the panel is there and drawn."""
+        began = perf_counter()
+        _, self.panel = self.viewer.window.add_plugin_dock_widget("napari-xfusion", "Fusion")
+        live(lambda: True, 1)
+        seconds = perf_counter() - began
+        if method is not None:
+            self.panel.method.method.setCurrentText(method)
+        return seconds
+
+    def ready(self) -> None:
+        """Wait until the films were looked at."""
+        live(self.panel.run_box.run.isEnabled, 30)
+
+    def preview(self) -> float:
+        """Seconds from the click to the frame on screen."""
+        layers = [layer.data for layer in self.viewer.layers]
+        began = perf_counter()
+        self.panel.run_box.preview.click()
+        live(lambda: len(layers) < len(self.viewer.layers) or self._shows_another(layers), 60)
+        draws = self.draws
+        self.canvas.update()
+        live(lambda: self.draws > draws, 5)
+        return perf_counter() - began
+
+    def _shows_another(self, before: list[object]) -> bool:
+        return any(layer.data is not data for layer, data in zip(self.viewer.layers, before, strict=False))
+
+    def beat(self, seconds: float) -> list[float]:
+        """Milliseconds between the ticks of a 5 ms timer."""
+        ticks: list[float] = []
+        timer = QTimer()
+        timer.timeout.connect(lambda: ticks.append(perf_counter()))
+        timer.start(5)
+        live(lambda: not self.panel.runner.busy, seconds)
+        timer.stop()
+        return [1000 * (b - a) for a, b in pairwise(ticks)]
+
+    def scrub(self, seconds: float) -> float:
+        """Redraws a second while the slider moves."""
+        began, first = perf_counter(), self.draws
+        while perf_counter() - began < seconds:
+            draws = self.draws
+            self.viewer.dims.set_current_step(0, (self.viewer.dims.current_step[0] + 1) % FRAMES)
+            live(lambda draws=draws: self.draws > draws, 1)
+        return (self.draws - first) / (perf_counter() - began)
+
+    def stop(self) -> None:
+        """End the run, and take its layer away."""
+        self.panel.run_box.cancel.click()
+        live(lambda: not self.panel.runner.busy, 30)
+        self.viewer.layers.remove(self.viewer.layers[-1])
+        self.ready()
+
+
+def of_the_sample(window: Window, method: str | None) -> list[Row]:
+    """From File > Open Sample to a fused frame."""
+    began = perf_counter()
+    window.viewer.open_sample("napari-xfusion", "two-cameras")
+    opened = window.open_panel(method)
+    torch = "torch" in sys.modules
+    window.ready()
+    window.preview()
+    return [
+        ("sample to first fused frame", f"{perf_counter() - began:.2f} s", "3 s"),
+        ("panel opens", f"{opened:.2f} s", "1 s"),
+        ("torch loaded before", "yes" if torch else "no", "no"),
+    ]
+
+
+def of_a_larger_film(window: Window) -> list[Row]:
+    """Previews, the beat and scrubbing at 256x512."""
+    viewer, panel = window.viewer, window.panel
+    viewer.layers.clear()
+    lr, hr = two_cameras(FRAMES, SIZE)
+    half = (4 - 1) / 2
+    for name, film, place in (("LR", lr, {"scale": (1, 4, 4), "translate": (0, half, half)}), ("HR", hr, {})):
+        viewer.add_image(film, name=name, contrast_limits=(0, 22000), **place)
+    panel.data.lr.choose(viewer.layers["LR"])
+    panel.data.hr.choose(viewer.layers["HR"])
+    panel.data.hr_step.setValue(STEP)
+    live(lambda: False, 0.5)
+    window.ready()
+    previews = []
+    for frame in np.linspace(3, FRAMES - 3, 10).astype(int):
+        viewer.dims.set_current_step(0, int(frame))
+        live(lambda: False, 0.2)
+        previews.append(window.preview())
+    viewer.layers.remove(viewer.layers[-1])
+    idle = window.scrub(3)
+    panel.run_box.run.click()
+    ticks = window.beat(4)
+    window.stop()
+    panel.run_box.run.click()
+    live(lambda: len(viewer.layers) > 2, 30)
+    running = window.scrub(3)
+    window.stop()
+    return [
+        ("later previews, median", f"{statistics.median(previews[1:]):.2f} s", "0.5 s"),
+        ("later previews, longest", f"{max(previews[1:]):.2f} s", ""),
+        ("5 ms timer during a run, median", f"{statistics.median(ticks):.0f} ms", "20 ms"),
+        ("5 ms timer during a run, longest", f"{max(ticks):.0f} ms", "100 ms; 300 when torch is imported"),
+        ("redraws a second, idle", f"{idle:.0f}", "20"),
+        ("redraws a second, during a run", f"{running:.0f}", "12"),
+    ]
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--method", help="instead of the default")
+    method = parser.parse_args().method
+    window = Window()
+    rows = of_the_sample(window, method)
+    rows += of_a_larger_film(window)
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    print(f"| {window.panel.method.method.currentText()} | measured | target |\n|---|---|---|")
+    for row in rows:
+        print("| {} | {} | {} |".format(*row))
+    window.viewer.close()
+
+
+if __name__ == "__main__":
+    main()

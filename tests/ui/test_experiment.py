@@ -1,0 +1,136 @@
+"""The Virtual experiment panel: the core's films and numbers, in layers and a table."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QFileDialog
+
+from napari_xfusion.core.inspect.evaluate import evaluate
+from napari_xfusion.core.io import as_stack
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.run import fuse
+from napari_xfusion.core.virtual.experiment import simulate
+from napari_xfusion.ui.experiment import ExperimentPanel
+from napari_xfusion.ui.layers import film_layer, provenance_of, stack_of
+from tests.films import moving_discs, stack
+from tests.ui.samples import settle, wait
+
+FILM = (moving_discs(21, (64, 96)) * 4000 + 200).astype(np.uint16)
+
+
+@pytest.fixture
+def panel(viewer):
+    made = film_layer(stack(FILM, "discs", pixel_size=2.0), role="truth", name="discs · truth")
+    viewer.add_image(made.data, **made.options)
+    panel = ExperimentPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Virtual experiment", area="right")
+    panel.hr_step.setValue(7)
+    return panel
+
+
+def run(panel, qtbot, button) -> None:
+    button.click()
+    wait(qtbot, lambda: not panel._worker.busy, 60)
+
+
+def choose(panel, *methods) -> None:
+    for method, box in panel.methods.items():
+        box.setChecked(method in methods)
+
+
+def test_films_are_those_of_the_core_and_lie_upon_each_other(panel, viewer, qtbot):
+    panel.seed.setValue(3)
+    run(panel, qtbot, panel.make)
+    made = {provenance_of(layer).role: layer for layer in viewer.layers if "simulated" in layer.name}
+    expected = simulate(stack(FILM), 7, lr_psnr=40, seed=3)
+    for role in ("lr", "hr", "truth"):
+        film = stack_of(made[role])
+        assert film.shape == getattr(expected, role).shape
+        for i in (0, len(film) - 1):
+            np.testing.assert_array_equal(film.frame(i), getattr(expected, role).frame(i))
+    corners = [layer.data_to_world((0, -0.5, -0.5))[1:] for layer in made.values()]
+    np.testing.assert_allclose(corners, np.full((3, 2), -1.0), atol=1e-9)
+    assert made["hr"].data.shape[0] == made["lr"].data.shape[0] == 21
+
+
+def test_table_is_what_the_core_evaluates(panel, qtbot, tmp_path, monkeypatch):
+    choose(panel, "bicubic", "flow")
+    run(panel, qtbot, panel.run)
+    experiment = simulate(stack(FILM), 7, lr_psnr=40)
+    csv_path = tmp_path / "methods.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(csv_path), ""))
+    panel.save.click()
+    with csv_path.open() as file:
+        rows = {(row["method"], row["frames"]): row for row in csv.DictReader(file)}
+    for line, method in enumerate(("bicubic", "flow")):
+        film = np.stack([f.image for f in fuse(Plan(method=method), experiment.lr, experiment.hr)])
+        expected = evaluate(experiment.truth, as_stack(film), hr_times=experiment.hr_times).summary()
+        for offset, kind in enumerate(("all", "unseen")):
+            texts = [panel.table.item(2 * line + offset, column).text() for column in range(3)]
+            means = {name: expected[kind][name]["mean"] for name in ("psnr", "aad", "ssim")}
+            assert texts == [f"{means['psnr']:.2f}", f"{means['aad']:.3f}", f"{means['ssim']:.4f}"]
+            row = rows[method, kind]
+            assert int(row["count"]) == expected[kind]["frames"]
+            assert float(row["ssim median"]) == pytest.approx(expected[kind]["ssim"]["median"], rel=1e-5)
+    assert panel.status.text() == "done"
+
+
+def test_settings_reach_the_experiment(panel, qtbot):
+    panel.noisy.setChecked(False)
+    panel.binning.setCurrentIndex(1)
+    panel.separation.setValue(2)
+    choose(panel, "bicubic")
+    run(panel, qtbot, panel.run)
+    experiment = simulate(stack(FILM), 7, binning="bicubic")
+    film = np.stack(
+        [f.image for f in fuse(Plan(method="bicubic", separation=2), experiment.lr, experiment.hr)]
+    )
+    expected = evaluate(experiment.truth, as_stack(film), hr_times=experiment.hr_times)
+    assert panel.evaluations["bicubic"].rows == expected.rows
+
+
+def test_cancel_keeps_methods_that_are_whole(panel, qtbot):
+    choose(panel, "bicubic", "bayesian")
+    panel.run.click()
+    wait(qtbot, lambda: len(panel._rows.get("bayesian", ())) > 0)
+    panel.cancel.click()
+    wait(qtbot, lambda: not panel._worker.busy)
+    assert panel.status.text() == "stopped"
+    assert set(panel.evaluations) == {"bicubic"} or set(panel.evaluations) == {"bicubic", "bayesian"}
+    assert panel.table.item(0, 0).text() != "–"
+    assert panel.run.isEnabled()
+    assert panel.save.isEnabled()
+
+
+def test_a_film_that_cannot_be_used_is_told(panel, viewer, qtbot):
+    flat = film_layer(stack(np.full((5, 32, 32), 7, np.uint16), "flat"), role="film", name="flat")
+    panel.movie.choose(viewer.add_image(flat.data, **flat.options))
+    run(panel, qtbot, panel.make)
+    assert "a film with contrast" in panel.status.text()
+    assert not any("simulated" in layer.name for layer in viewer.layers)
+
+
+def test_buttons_that_cannot_work_say_why(viewer):
+    panel = ExperimentPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Virtual experiment", area="right")
+    assert not panel.make.isEnabled()
+    assert "Choose a sharp, fast film first" in panel.make.toolTip()
+    made = film_layer(stack(FILM, "discs"), role="film", name="discs")
+    panel.movie.choose(viewer.add_image(made.data, **made.options))
+    assert panel.make.isEnabled()
+    choose(panel)
+    assert not panel.run.isEnabled()
+    assert "Choose a method first" in panel.run.toolTip()
+    assert not panel.methods["edvr"].isEnabled()
+    assert "No weights" in panel.methods["edvr"].toolTip()
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.2])
+def test_closing_in_the_middle_leaves_nothing(panel, viewer, qtbot, moment):
+    panel.run.click()
+    settle(qtbot, moment)
+    viewer.close()
+    settle(qtbot, 0.2)

@@ -1,0 +1,207 @@
+"""The plots below the films: the core's numbers, and a cursor that is the slider."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from qtpy.QtWidgets import QFileDialog
+from skimage.measure import profile_line
+
+from napari_xfusion.core.inspect.attention import normalise
+from napari_xfusion.core.inspect.evaluate import evaluate
+from napari_xfusion.core.io import as_stack
+from napari_xfusion.core.run import fuse
+from napari_xfusion.ui.inspection import InspectPanel
+from napari_xfusion.ui.layers import METADATA, film_layer
+from napari_xfusion.ui.plots import profile
+from tests.films import binned, stack
+from tests.ui.samples import PLAN, add_sample, sample, settle, wait, write_small_network
+
+HR_TIMES = (0, 10, 20, 30, 40, 50)
+
+
+@pytest.fixture
+def layers(viewer):
+    return add_sample(viewer)
+
+
+@pytest.fixture
+def dock(viewer, layers):
+    panel = InspectPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Inspect", area="right")
+    return panel.show_plots()
+
+
+def compute(dock, qtbot) -> None:
+    dock.compute.click()
+    wait(qtbot, lambda: not dock._worker.busy, 60)
+
+
+def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
+    compute(dock, qtbot)
+    lr, hr, truth = sample()
+    film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
+    expected = evaluate(truth, as_stack(film), hr_times=HR_TIMES)
+    assert [each.row for each in dock.numbers] == list(expected.rows)
+    curve, marks = dock.quality.plots[0].listDataItems()
+    np.testing.assert_allclose(curve.yData, [row.metrics.psnr for row in expected.rows])
+    assert marks.xData.tolist() == list(HR_TIMES)
+    rms = dock.consistency.plots[0].listDataItems()[0].yData
+    zero, span = 664.0, 2230.0  # percentiles of the sample's HR film, near enough for a check of the scale
+    seen = (binned(film[5:6])[0] - np.asarray(lr.frame(5), float)) / span
+    assert rms[5] == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)), rel=0.1)
+    assert zero < film.mean()
+
+
+def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, qtbot):
+    for t in (7, 50, 0, 33):
+        viewer.dims.set_current_step(0, t)
+        assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {t}
+    cursor = dock.quality.cursors[1]
+    cursor.setValue(21.3)
+    cursor.sigDragged.emit(cursor)
+    assert viewer.dims.current_step[0] == 21
+    assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {21}
+    cursor.setValue(400)  # dragged out of the film
+    cursor.sigDragged.emit(cursor)
+    assert viewer.dims.current_step[0] == 50
+
+
+def test_cancel_keeps_what_is_drawn(dock, qtbot):
+    dock.compute.click()
+    wait(qtbot, lambda: len(dock.numbers) > 2)
+    dock.cancel.click()
+    wait(qtbot, lambda: not dock._worker.busy)
+    assert 2 < len(dock.numbers) < 51
+    assert dock.status.text().startswith("stopped: ")
+    assert len(dock.quality.plots[0].listDataItems()[0].xData) == len(dock.numbers)
+    assert dock.compute.isEnabled()
+
+
+def test_csv_is_that_of_the_command_line(dock, qtbot, tmp_path, monkeypatch):
+    assert not dock.save.isEnabled()
+    compute(dock, qtbot)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "n.csv"), ""))
+    dock.save.click()
+    with (tmp_path / "n.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["frame", "seen", "psnr", "aad", "ssim", "ssim_gaussian"]
+    assert [int(row["frame"]) for row in rows if row["seen"] == "1"] == list(HR_TIMES)
+
+
+def test_without_a_truth_only_quality_is_missing(dock, viewer, layers, qtbot):
+    viewer.layers.remove(layers["truth"])
+    compute(dock, qtbot)
+    assert dock.numbers[0].row is None
+    assert len(dock.consistency.plots[0].listDataItems()[0].xData) == 51
+    assert "need a truth" in dock.status.text()
+    assert not dock.save.isEnabled()
+
+
+def test_without_a_fused_film_the_button_says_why(dock, viewer, layers):
+    viewer.layers.remove(layers["fused"])
+    assert not dock.compute.isEnabled()
+    assert "Choose a fused film first." in dock.compute.toolTip()
+
+
+def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot):
+    frames = [
+        {"frame": t, "scores": {r: {"raw": 1 + t / 100 + k} for k, r in enumerate(("hr-", "hr+"))}}
+        for t in range(51)
+    ]
+    plan = PLAN.model_copy(update={"method": "edvr-stf", "model": "not at hand"})
+    metadata = layers["fused"].metadata
+    known = replace(metadata[METADATA], plan=plan, record={"frames": frames})
+    layers["fused"].metadata = {**metadata, METADATA: known}
+    compute(dock, qtbot)
+    backward, forward = dock.attention.plots[0].listDataItems()
+    np.testing.assert_allclose(backward.yData, 1 + np.arange(51) / 100)
+    np.testing.assert_allclose(forward.yData, 2 + np.arange(51) / 100)
+    normal = normalise(range(51), backward.yData.tolist(), forward.yData.tolist(), HR_TIMES)
+    np.testing.assert_allclose(dock.attention.plots[1].listDataItems()[1].yData, normal.forward)
+    counts = dock.histograms.images[0].image
+    assert counts.sum() == 51
+    assert counts[0].sum() == 6  # six HR frames' own times
+
+
+def test_scores_come_from_the_network_where_no_record_has_them(dock, layers, qtbot):
+    plan = PLAN.model_copy(
+        update={"method": "edvr-stf", "model": write_small_network("edvr-stf"), "frames": (8, 12)}
+    )
+    metadata = layers["fused"].metadata
+    layers["fused"].metadata = {**metadata, METADATA: replace(metadata[METADATA], plan=plan)}
+    layers["fused"].data = layers["fused"].data[8:12]
+    compute(dock, qtbot)
+    lr, hr, _ = sample()
+    scores = {f.index: f.scores for f in fuse(plan, lr, hr)}
+    assert [each.frame for each in dock.numbers] == [8, 9, 10, 11]
+    for each in dock.numbers:
+        assert each.scores["hr-"] == pytest.approx(scores[each.frame]["hr-"].raw, rel=1e-4)
+
+
+def test_profile_is_that_of_scikit_image_in_micrometres(dock, viewer, layers):
+    line = dock.draw_line()
+    truth = layers["truth"]
+    names = [item.name() for item in dock.profile.plots[0].listDataItems()]
+    assert truth.name in names
+    drawn = dock.profile.plots[0].listDataItems()[names.index(truth.name)]
+    ends = line.data[0] / 2  # 2 um a pixel
+    low, high = truth.contrast_limits
+    expected = (profile_line(np.asarray(truth.data[5], float), *ends) - low) / (high - low)
+    np.testing.assert_allclose(drawn.yData, expected, atol=1e-9)
+    assert drawn.xData[-1] == pytest.approx(np.hypot(*(line.data[0][1] - line.data[0][0])))
+    assert "µm" in dock.profile.plots[0].getAxis("bottom").labelText
+
+
+def test_profile_follows_slider_and_line(dock, viewer, layers):
+    line = dock.draw_line()
+
+    def drawn():
+        return {item.name(): item.yData.copy() for item in dock.profile.plots[0].listDataItems()}
+
+    name = layers["truth"].name
+    before = drawn()[name]
+    viewer.dims.set_current_step(0, 25)
+    after = drawn()[name]
+    assert np.abs(before - after).max() > 0.01
+    line.data = [line.data[0] + [10, 0]]
+    assert np.abs(drawn()[name] - after).max() > 0.01
+
+
+def test_profiles_of_both_cameras_lie_at_the_same_place():
+    """On a plane both cameras see the same value at the same place, to the pixel's hundredth."""
+    y, x = np.mgrid[:64, :96].astype(np.float32)
+    plane = np.repeat((3 * x + 2 * y)[None], 2, axis=0)
+    ends = np.array([[20.0, 30.0], [90.0, 150.0]])
+    drawn = []
+    for film, coarseness in ((plane, 1), (binned(plane), 4)):
+        made = film_layer(stack(film), role="film", pixel_size=2.0, coarseness=coarseness)
+        layer = Image(made.data, **made.options | {"contrast_limits": (0, 1)})
+        distance, values = profile(layer, ends, layer.data_to_world((1, 0, 0)))
+        drawn.append(np.interp(np.linspace(0, distance[-1], 20), distance, values))
+    np.testing.assert_allclose(drawn[0], drawn[1], atol=0.02)
+    assert np.ptp(drawn[0]) > 200
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_colours_are_those_of_the_theme(dock, viewer, qtbot, theme):
+    compute(dock, qtbot)
+    viewer.theme = theme
+    settle(qtbot, 0.1)
+    background = dock.quality.area.backgroundBrush().color().lightness()
+    text = dock.quality.plots[0].getAxis("left").textPen().color().lightness()
+    curve = dock.quality.plots[0].listDataItems()[0].opts["pen"].color().lightness()
+    assert (background < 128) == (theme == "dark")
+    assert abs(text - background) > 100
+    assert abs(curve - background) > 60
+
+
+def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot):
+    dock.compute.click()
+    wait(qtbot, lambda: len(dock.numbers) > 0)
+    viewer.close()
+    settle(qtbot, 0.2)
