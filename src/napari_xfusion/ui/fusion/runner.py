@@ -194,7 +194,9 @@ class Runner(QObject):
         if self._bar is None:
             self._bar = _activity_bar(total, f"fusing {result.request.title}")
         bar = self._bar
-        bar.update(done - bar.n)  # the last thing here: napari lets the window live in it, and the run may end
+        bar.update(
+            done - bar.n
+        )  # the last thing here: napari lets the window live in it, and the run may end
         if bar.is_canceled:
             self.cancel()
 
