@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.file_sink import FileSink
 from napari_xfusion.core.plan import DEFAULT_METHOD, make_plan
 from napari_xfusion.core.run import fuse_files
@@ -88,6 +89,28 @@ def test_what_was_found_is_said_before_anything_runs(panel):
     assert panel.run_box.run.isEnabled()
     assert not panel.run_box.cancel.isEnabled()
     assert panel.output.last.value() == 23
+
+
+def test_films_that_come_after_the_panel_are_found(viewer, films, qtbot):
+    panel = open_panel(viewer, qtbot)
+    assert not panel.run_box.run.isEnabled()
+    open_films(viewer, films)
+    qtbot.waitUntil(panel.run_box.run.isEnabled, timeout=10000)
+    assert panel.data.lr.layer().name == "melt01 · LR"
+    assert panel.data.hr.layer().name == "melt01 · HR"
+
+
+def test_hr_is_shown_at_the_times_that_the_run_takes(panel, viewer, films, pace, qtbot):
+    hr = panel.data.hr.layer()
+    sharp = open_stack(films[1])
+    np.testing.assert_array_equal(hr.data[10], sharp.frame(2))
+    panel.data.hr_step.setValue(3)
+    settled(panel, qtbot)
+    run_for(panel, qtbot, pace, 1)
+    np.testing.assert_array_equal(hr.data[10], sharp.frame(3))
+    assert stack_of(hr) is panel.data.films()[1]
+    cancel(panel, qtbot, pace)
+    assert panel.run_box.run.text() == "Resume"
 
 
 def test_the_default_method_is_that_of_every_door(viewer, films, qtbot):

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:
-    """Call ``callback`` on every event of a napari ``emitter`` until ``owner`` goes."""
+    """Call ``callback`` on every event of a napari ``emitter`` until ``owner`` goes, after earlier listeners."""
 
     def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
         callback()
 
-    emitter.connect(on_event)
+    emitter.connect(on_event, position="last")
     owner.destroyed.connect(lambda: emitter.disconnect(on_event))
 
 

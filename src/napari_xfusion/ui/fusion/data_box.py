@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QGroupBox, QLineEdit, QSpinBox, QWidg
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.layers import lr_and_hr, provenance_of, stack_of
+from napari_xfusion.ui.layers import film_pair, lr_and_hr, provenance_of, redraw, stack_of, title_of
 from napari_xfusion.ui.widgets import LayerCombo, form, sentence
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class DataBox(QGroupBox):
         super().__init__("Data", parent)
         self._viewer = viewer
         self._films: dict[str, tuple[Any, Stack]] = {}
+        self._shown: tuple[Layer, tuple[float, ...]] | None = None
         self.lr = LayerCombo(viewer, is_image, parent=self)
         self.hr = LayerCombo(viewer, is_image, parent=self)
         self.hr_step = QDoubleSpinBox(self)
@@ -41,6 +42,11 @@ class DataBox(QGroupBox):
         for box in (self.hr_step, self.hr_start, self.separation):
             box.valueChanged.connect(lambda _: self.changed.emit())
         self.hr_times.textChanged.connect(lambda _: self.changed.emit())
+
+    @property
+    def undecided(self) -> bool:
+        """Whether LR and HR are not two layers yet."""
+        return self.lr.layer() is self.hr.layer()
 
     def guess(self) -> None:
         """Choose the first two films of the viewer that are LR and HR of each other."""
@@ -84,6 +90,15 @@ class DataBox(QGroupBox):
         """LR and HR; the same objects until another layer is chosen or its data change."""
         return self._film("lr", self.layers()[0]), self._film("hr", self.layers()[1])
 
+    def show_hr_at(self, hr_times: Iterable[float]) -> None:
+        """Show the HR film at these times, if we opened it and it was shown at others, or at none known."""
+        layer, (lr, hr) = self.layers()[1], self.films()
+        known, times = provenance_of(layer), tuple(map(float, hr_times))
+        if known is None or known.role != "hr" or known.film is not hr or times == self._shown_at(layer, hr):
+            return
+        redraw(layer, film_pair(lr, hr, times, title=title_of(layer))[1])
+        self._shown = layer, times
+
     def values(self) -> dict[str, Any]:
         """The pairing as settings of a plan; raises InputError for HR times that are none."""
         times = parse_times(self.hr_times.text())
@@ -110,6 +125,12 @@ class DataBox(QGroupBox):
                 box.setValue(value)
         if isinstance(saved.get("separation"), int):
             self.separation.setValue(saved["separation"])
+
+    def _shown_at(self, layer: Layer, hr: Stack) -> tuple[float, ...] | None:
+        if self._shown is not None and self._shown[0] is layer:
+            return self._shown[1]
+        times = hr.metadata.get("hr_times")
+        return None if times is None else tuple(map(float, times))
 
     def _film(self, camera: str, layer: Image) -> Stack:
         known = self._films.get(camera)

@@ -73,8 +73,14 @@ class FusionPanel(QWidget):
         self._show_ready()
         self._settle.start()
 
+    def _on_inserted(self) -> None:
+        if self.data.undecided:
+            self._settle.start()
+
     def _look(self) -> None:
         """Have the request examined in the other thread."""
+        if self.data.undecided:
+            self.data.guess()
         try:
             request = self._ask()
         except XFusionError as error:
@@ -137,6 +143,7 @@ class FusionPanel(QWidget):
 
     def _run(self) -> None:
         if self._request is not None and not self._problem:
+            self._show_hr()
             self.previews.forget()
             self.runner.start(self._request, self._frame())
             self.run_box.set_running()
@@ -144,8 +151,14 @@ class FusionPanel(QWidget):
 
     def _preview(self) -> None:
         if self._request is not None and not self._problem:
+            self._show_hr()
             self.run_box.say(f"fusing frame {self._frame()}")
             self.previews.ask(self._request, self._frame(), self._request.plan.region)
+
+    def _show_hr(self) -> None:
+        """The HR film at the times that the run takes for its own."""
+        if self._request is not None:
+            self.data.show_hr_at(find_hr_times(*self._request.films, self._request.plan))
 
     def _ask_live(self) -> None:
         """With Live on, the frame under the slider; during a run that is the run's own next frame."""
@@ -204,6 +217,7 @@ class FusionPanel(QWidget):
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
         self.previews.shown.connect(self.run_box.say)
+        listen(self, self._viewer.layers.events.inserted, self._on_inserted)
         listen(self, self._viewer.dims.events.current_step, self._on_slider)
         for emitter in (self._viewer.scene.camera.events.zoom, self._viewer.scene.camera.events.center):
             listen(self, emitter, self._moved.start)

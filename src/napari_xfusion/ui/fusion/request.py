@@ -13,6 +13,7 @@ import psutil
 
 from napari_xfusion.core.check import check
 from napari_xfusion.core.io import open_sink
+from napari_xfusion.core.model.cards import INPUTS, find_weights
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
@@ -48,8 +49,10 @@ class Request:
 
     @property
     def method(self) -> str:
-        """The method's name, or that of the model where one is chosen."""
-        return Path(self.plan.model).stem if self.plan.model else self.plan.method
+        """The method's name, or that of its weights."""
+        if self.plan.method not in INPUTS:
+            return self.plan.method
+        return find_weights(self.plan.model, self.plan.method).stem
 
     @property
     def title(self) -> str:

@@ -210,7 +210,10 @@ class Runner(QObject):
             return
         if isinstance(outcome.value, Ended) and result.layer is not None:
             self._finish(result, result.layer, outcome.value)
-        self.ended.emit(in_window_words(_end_in_words(result, outcome)))
+        words = in_window_words(_end_in_words(result, outcome))
+        self.ended.emit(words)
+        if outcome.error is not None:
+            _show_error(words)
 
     def _finish(self, result: Result, layer: Image, ended: Ended) -> None:
         """The layer gets its thumbnail and, when whole, its record."""
@@ -263,6 +266,13 @@ def _end_in_words(result: Result, outcome: Outcome) -> str:
         return f"stopped: {done} of {total} frames are kept; Resume goes on"
     where = f" in {result.request.output}" if result.request.output is not None else ""
     return "\n".join([f"done: {total} frames{where}", *(f"note: {note}" for note in outcome.value.notes)])
+
+
+def _show_error(words: str) -> None:
+    """napari's own way of telling an error, which is seen also when the panel is not."""
+    from napari.utils.notifications import show_error  # noqa: PLC0415 - napari is there when a window is
+
+    show_error(words)
 
 
 def _activity_bar(total: int, description: str) -> Any:
