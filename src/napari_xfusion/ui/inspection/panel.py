@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.core.plan import Method
+from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.ui.background import Background
 from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.comparing import ComparingBox
@@ -82,6 +82,8 @@ class InspectPanel(QWidget):
         self.status = sentence(self)
         self.scores = sentence(self)
         self._heard: list[Layer] = []
+        self._attended: Plan | None = None
+        """The run whose attention is among the layers."""
         self._looked_at: tuple[Layer | None, int] = (None, 0)
         self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
         self._lay_out()
@@ -133,6 +135,7 @@ class InspectPanel(QWidget):
                 layer = Image(film, **options)
                 film.awake = True
                 self._viewer.add_layer(layer)
+                self._attended = known.plan if known.role == "attention" else self._attended
                 layer.name_overlay.visible = self._viewer.canvas.grid.enabled
         self._show_scores()
         self._show_status()
@@ -156,8 +159,9 @@ class InspectPanel(QWidget):
 
     def _show_scores(self) -> None:
         """The attention scores of the frame on screen, where they are known."""
-        plan = self.films.network() if not problem(self.films, ("lr", "hr")) else None
-        frame = None if plan is None else self._recipes.known(plan, self.films, self.frame)
+        plan, films = self._attended, self.films
+        ready = None not in (plan, films.lr, films.hr)
+        frame = self._recipes.known(plan, films, self.frame) if plan and ready else None
         scores = {} if frame is None else frame.scores
         words = {"hr-": "backward", "hr+": "forward"}
         said = [f"{words[role]} {score.raw:.3f}" for role, score in scores.items() if role in words]
