@@ -252,7 +252,12 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     panel = open_panel(viewer)
     before = list(viewer.layers)
     gate = threading.Event()
-    panel._background.submit(lambda: gate.wait(10))
+
+    def slow(_films, _frame):
+        gate.wait(10)
+        return panel._recipes.baseline(panel.films, "bicubic")
+
+    panel.add(slow)
     for button, _ in panel._buttons[:3]:
         button.click()
     assert not panel.cancel.isHidden()

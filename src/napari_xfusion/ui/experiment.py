@@ -37,8 +37,8 @@ from napari_xfusion.core.plan import Method, make_plan
 from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.core.virtual.experiment import Binning, Experiment, simulate
 from napari_xfusion.errors import OutputError, XFusionError
-from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, is_film, model_of
-from napari_xfusion.ui.inspection.panel import TITLES, WIDTH
+from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, TITLES, is_film, model_of
+from napari_xfusion.ui.inspection.panel import WIDTH
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name, provenance_of, stack_of
 from napari_xfusion.ui.widgets import LayerCombo, form, sentence

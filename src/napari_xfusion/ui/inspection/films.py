@@ -23,6 +23,17 @@ NETWORKS: tuple[Method, ...] = ("edvr-stf", "edvr")
 BASELINES: tuple[Method, ...] = ("bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", *NETWORKS)
 
 
+TITLES: dict[Method, str] = {
+    "bicubic": "bicubic",
+    "backprojection": "back-projection",
+    "flow": "flow",
+    "bayesian": "Bayesian",
+    "bayesian-paper": "Bayesian (paper)",
+    "edvr": "EDVR",
+    "edvr-stf": "EDVR-STF",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Films:
     """The layers that are compared; those that are not there are None."""
@@ -112,6 +123,26 @@ def problem(films: Films, needed: Iterable[str]) -> str:
     if missing:
         return f"Choose {' and '.join(missing)} first."
     return pairing_problem(films) if {"lr", "hr"} <= set(needed) else ""
+
+
+def method_problem(films: Films, method: Method, needed: tuple[str, ...]) -> str:
+    """Why a baseline, or the fused film's difference to it, cannot be made; see ``problem``."""
+    reason = problem(films, needed)
+    if reason:
+        return reason
+    if method in NETWORKS and films.by_model(method) is None:
+        return f"No weights of {TITLES[method]} are at hand; import a model first."
+    if "fused" in needed and films.plan.method == method:
+        return "The fused film is by this method."
+    return ""
+
+
+def network_problem(films: Films) -> str:
+    """Why there is no attention to show; see ``problem``."""
+    reason = problem(films, ("lr", "hr"))
+    if not reason and films.network() is None:
+        return "Only networks have attention, and no weights are at hand; import a model first."
+    return reason
 
 
 def pairing_problem(films: Films) -> str:

@@ -23,11 +23,20 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.core.plan import Method
+from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.ui.background import Background
 from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.comparing import ComparingBox
-from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, Films, guess, is_film, problem
+from napari_xfusion.ui.inspection.films import (
+    BASELINES,
+    TITLES,
+    Films,
+    guess,
+    is_film,
+    method_problem,
+    network_problem,
+    problem,
+)
 from napari_xfusion.ui.inspection.recipes import Kind, Recipes
 from napari_xfusion.ui.layers import METADATA, LayerData, provenance_of
 from napari_xfusion.ui.lazy import LazyFilm
@@ -43,15 +52,6 @@ if TYPE_CHECKING:
 Recipe = Callable[[Films, int], list[LayerData]]
 WIDTH = 320
 """Least width of the panel; a dock left alone may come out at 100 pixels."""
-TITLES: dict[Method, str] = {
-    "bicubic": "bicubic",
-    "backprojection": "back-projection",
-    "flow": "flow",
-    "bayesian": "Bayesian",
-    "bayesian-paper": "Bayesian (paper)",
-    "edvr": "EDVR",
-    "edvr-stf": "EDVR-STF",
-}
 FILM_TIPS = {
     "fused": "The result to look into; films that it was fused from are chosen with it",
     "lr": "The fast, coarse film",
@@ -82,6 +82,10 @@ class InspectPanel(QWidget):
         self.status = sentence(self)
         self.scores = sentence(self)
         self._heard: list[Layer] = []
+        self._cancelled = 0
+        """How often layers were cancelled: those that were asked for before are not added."""
+        self._attended: Plan | None = None
+        """The run whose attention is among the layers."""
         self._looked_at: tuple[Layer | None, int] = (None, 0)
         self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
         self._lay_out()
@@ -108,7 +112,8 @@ class InspectPanel(QWidget):
     def add(self, recipe: Recipe) -> None:
         """Make the layers of ``recipe`` in the background, and add them when they are ready."""
         films, frame = self.films, self.frame
-        future = self._background.ask(lambda: recipe(films, frame), partial(self._add, films), self._tell)
+        add = partial(self._add, films, self._cancelled)
+        future = self._background.ask(lambda: recipe(films, frame), add, self._tell)
         self._making.append(future)
         self._show_status()
 
@@ -122,9 +127,10 @@ class InspectPanel(QWidget):
         self._plots.parent().show()
         return self._plots
 
-    def _add(self, films: Films, made: list[LayerData]) -> None:
-        if any(film is not None and film not in self._viewer.layers for film in vars(films).values()):
-            made = []  # the films were removed meanwhile, or the viewer is closing
+    def _add(self, films: Films, cancelled: int, made: list[LayerData]) -> None:
+        gone = any(film is not None and film not in self._viewer.layers for film in vars(films).values())
+        if gone or cancelled != self._cancelled:
+            made = []  # a closing viewer removes its films first
         for _, options in made:
             known = options["metadata"][METADATA]
             if not self._shown_already(options["name"], known):
@@ -133,6 +139,7 @@ class InspectPanel(QWidget):
                 layer = Image(film, **options)
                 film.awake = True
                 self._viewer.add_layer(layer)
+                self._attended = known.plan if known.role == "attention" else self._attended
                 layer.name_overlay.visible = self._viewer.canvas.grid.enabled
         self._show_scores()
         self._show_status()
@@ -156,8 +163,9 @@ class InspectPanel(QWidget):
 
     def _show_scores(self) -> None:
         """The attention scores of the frame on screen, where they are known."""
-        plan = self.films.network() if not problem(self.films, ("lr", "hr")) else None
-        frame = None if plan is None else self._recipes.known(plan, self.films, self.frame)
+        plan, films = self._attended, self.films
+        ready = None not in (plan, films.lr, films.hr)
+        frame = self._recipes.known(plan, films, self.frame) if plan and ready else None
         scores = {} if frame is None else frame.scores
         words = {"hr-": "backward", "hr+": "forward"}
         said = [f"{words[role]} {score.raw:.3f}" for role, score in scores.items() if role in words]
@@ -180,8 +188,10 @@ class InspectPanel(QWidget):
         self._show_status()
 
     def _cancel(self) -> None:
+        self._cancelled += 1
         for future in self._making:
             future.cancel()
+        self._making.clear()
         self._show_status()
 
     def _show_status(self) -> None:
@@ -285,7 +295,7 @@ class InspectPanel(QWidget):
                     kind.upper() if len(kind) == 2 else kind,
                     f"Add a layer: {_WORDS[kind]}, each frame divided by its previous one",
                     partial(self._division, kind=kind),
-                    partial(_need, needed=(kind,)),
+                    partial(problem, needed=(kind,)),
                 )
             )
         return group
@@ -303,13 +313,13 @@ class InspectPanel(QWidget):
                 "film",
                 f"Add a layer: what {TITLES[method]} makes of the same two films",
                 partial(self._baseline, method=method),
-                partial(_need_model, method=method, needed=("lr", "hr")),
+                partial(method_problem, method=method, needed=("lr", "hr")),
             )
             minus = self._button(
                 "difference",
                 f"Add a layer: the fused film minus {TITLES[method]}; blue is darker, orange brighter",
                 partial(self._difference, method=method),
-                partial(_need_model, method=method, needed=("lr", "hr", "fused")),
+                partial(method_problem, method=method, needed=("lr", "hr", "fused")),
             )
             grid.addWidget(film, row, 1)
             grid.addWidget(minus, row, 2)
@@ -329,19 +339,19 @@ class InspectPanel(QWidget):
                 "LR consistency",
                 "Add a layer: the fused film binned to LR, minus LR: what was invented or lost, and noise",
                 self._recipes.consistency,
-                partial(_need, needed=("lr", "hr", "fused")),
+                partial(problem, needed=("lr", "hr", "fused")),
             ),
             (
                 "Standard deviation",
                 "Add a layer: how sure the Bayesian method is of each pixel, in HR grey values",
                 self._recipes.std,
-                partial(_need, needed=("lr", "hr")),
+                partial(problem, needed=("lr", "hr")),
             ),
             (
                 "Attention",
                 "Add one layer for each input of a network: where it agrees with the reference LR frame",
                 self._recipes.attention,
-                _need_network,
+                network_problem,
             ),
         ):
             column.addWidget(self._button(text, tip, recipe, reason))
@@ -361,25 +371,3 @@ class InspectPanel(QWidget):
 
 
 _WORDS = {"fused": "fused", "lr": "LR", "hr": "HR", "truth": "truth"}
-
-
-def _need(films: Films, needed: tuple[str, ...]) -> str:
-    return problem(films, needed)
-
-
-def _need_model(films: Films, method: Method, needed: tuple[str, ...]) -> str:
-    reason = problem(films, needed)
-    if reason:
-        return reason
-    if method in NETWORKS and films.by_model(method) is None:
-        return f"No weights of {TITLES[method]} are at hand; import a model first."
-    if "fused" in needed and films.plan.method == method and films.fused is not None:
-        return "The fused film is by this method."
-    return ""
-
-
-def _need_network(films: Films) -> str:
-    reason = problem(films, ("lr", "hr"))
-    if not reason and films.network() is None:
-        return "Only networks have attention, and no weights are at hand; import a model first."
-    return reason
