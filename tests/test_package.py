@@ -19,6 +19,7 @@ LAYERS = [
     {"core.io", "core.doctor"},
     {"core.run"},
     {"core.check", "core.demo"},
+    {"core.study"},
     {"ui"},
     {"cli"},
 ]

@@ -8,8 +8,9 @@ Times are float64 in LR frame numbers ("the LR clock") unless seconds are named.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -67,6 +68,27 @@ class Stack:
                 do="ask for a frame of the film",
             )
         return self.read(i)
+
+    def derive(
+        self,
+        read: Callable[[int], NDArray[Any]],
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        **changes: Any,
+    ) -> Stack:
+        """A film of other frames, made when they are read, which keeps what else this one knows but metadata.
+
+        ``shape`` is (T, H, W); ``changes`` are other fields of the new film.
+        """
+
+        def digest() -> str:
+            total = hashlib.sha256(f"{shape} {dtype.str}".encode())
+            for i in range(shape[0]):
+                total.update(np.ascontiguousarray(read(i)).data)
+            return total.hexdigest()
+
+        changes = {"metadata": {}, **changes}
+        return replace(self, read=read, shape=shape, dtype=dtype, digest=digest, **changes)
 
 
 class Region(NamedTuple):

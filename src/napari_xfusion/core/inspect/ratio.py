@@ -1,0 +1,51 @@
+"""Frame division: each frame by the one before, so that what stands still becomes 1 (paper, M11, Fig. 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.types import Image, Stack
+
+
+def divide(frame: NDArray[Any], previous: NDArray[Any]) -> Image:
+    """``frame`` / ``previous``, pixel by pixel, float32 (H, W); both in camera units.
+
+    NaN where the previous value is not a positive number: there is no ratio, and none is made up. Grey
+    units will not do, because their zero is a percentile of the film and not darkness.
+    """
+    below = previous.astype(np.float64)
+    known = np.isfinite(below) & (below > 0)
+    ratio = np.full(frame.shape, np.nan)
+    np.divide(frame, below, out=ratio, where=known)
+    ratio[~np.isfinite(ratio)] = np.nan
+    image: Image = ratio.astype(np.float32)
+    return image
+
+
+def divided(film: Stack) -> Stack:
+    """The film (T, H, W) of frames divided by their previous ones; float32, made when they are read.
+
+    Frame 0 has no previous one. It is 1 throughout, "no change", so that the film keeps its length and times.
+    """
+
+    def read(i: int) -> Image:
+        if i == 0:
+            return np.ones(film.shape[1:], np.float32)
+        return divide(film.frame(i), film.frame(i - 1))
+
+    return film.derive(read, film.shape, np.dtype(np.float32), source=f"{film.source}, frame-divided")
+
+
+def ratio_limits(film: Stack, percentile: float = 99.5, at_most: int = 8) -> tuple[float, float]:
+    """Contrast limits for a ``divided`` film, symmetric about 1: (1 - d, 1 + d).
+
+    d is a percentile of the distance from 1 over some evenly spaced frames, at least 0.01.
+    """
+    frames = np.unique(np.linspace(min(1, len(film) - 1), len(film) - 1, at_most).astype(int))
+    distance = np.concatenate([np.abs(film.frame(int(i)) - 1).ravel() for i in frames])
+    distance = distance[np.isfinite(distance)]
+    reach = max(float(np.percentile(distance, percentile)) if distance.size else 0.0, 0.01)
+    return 1 - reach, 1 + reach
