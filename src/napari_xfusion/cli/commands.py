@@ -36,6 +36,7 @@ from napari_xfusion.cli.terminal import (
     write_file,
 )
 from napari_xfusion.core.plan import DEFAULT_METHOD
+from napari_xfusion.errors import InputError
 
 if TYPE_CHECKING:
     from napari_xfusion.core.run import Outcome
@@ -311,7 +312,15 @@ def study(
 
     One that was stopped goes on when it is started again.
     """
-    from napari_xfusion.core.study import run_study, settle_plan
+    try:
+        from napari_xfusion.core.study import run_study, settle_plan
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "napari-xfusion study",
+            expected="the packages of the extra study",
+            found=f"no {error.name}",
+            do="pip install 'napari-xfusion[study]'",
+        ) from None
 
     if preset is not None and plan is not None:
         raise typer.BadParameter("give --preset or --plan, not both")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from napari_xfusion.core.inspect.attention import NormalisedAttention, histogram
@@ -110,6 +113,7 @@ def draw_attention(attention: Mapping[str, NormalisedAttention]) -> Figure:
         curve.margins(x=0.01)
         for which in ("backward", "forward"):
             _histogram(axes[which], scores.relative, getattr(scores, which))
+            axes[which].xaxis.set_major_locator(MaxNLocator(integer=True))
             axes[which].set(ylabel=f"{which} attention", xlabel="LR frames since the HR frame before")
     return figure
 
@@ -155,16 +159,18 @@ def _box(axis: Axes, x: float, values: NDArray[np.float64], shape: tuple[float, 
         capprops={"color": "#333333", "linewidth": 0.6},
         medianprops={"color": "none"},
     )
-    axis.plot(
-        x,
-        np.median(values),
-        marker=look.marker,
-        color="white" if look.color != "#F0E442" else "black",
-        markeredgecolor="black",
-        markeredgewidth=0.6,
-        markersize=5,
-        linestyle="none",
-    )
+    axis.plot(x, np.median(values), linestyle="none", **_median_mark(look))
+
+
+def _median_mark(look: Look) -> dict[str, Any]:
+    """White with a black edge, so that it stands out from every box."""
+    return {
+        "marker": look.marker,
+        "markerfacecolor": "white",
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.6,
+        "markersize": 5,
+    }
 
 
 def _histogram(axis: Axes, relative: NDArray[np.int_], score: NDArray[np.float64]) -> None:
@@ -174,19 +180,16 @@ def _histogram(axis: Axes, relative: NDArray[np.int_], score: NDArray[np.float64
 
 def _legend(figure: Figure, look: Mapping[str, Look], *, lines: bool = False) -> None:
     """The series above the figure, as they look in it."""
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=one.color if lines else "none",
-            linestyle=one.line if lines else "none",
-            marker=one.marker if lines else "s",
-            markerfacecolor=one.color,
-            markeredgecolor=one.color if lines else "#333333",
-            markeredgewidth=0.5,
-            markersize=4.5 if lines else 7,
-            label=name,
-        )
-        for name, one in look.items()
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4))
+    if lines:
+        handles: list[Any] = [
+            Line2D([], [], color=one.color, linestyle=one.line, marker=one.marker) for one in look.values()
+        ]
+    else:
+        handles = [
+            (
+                Patch(facecolor=one.color, edgecolor="#333333", linewidth=0.5),
+                Line2D([], [], linestyle="none", **_median_mark(one)),
+            )
+            for one in look.values()
+        ]
+    figure.legend(handles, list(look), loc="outside upper center", ncols=min(len(handles), 4))

@@ -54,8 +54,8 @@ class FilmResults:
 
     @cached_property
     def series(self) -> list[str]:
-        """Those that have rows, in the plan's order."""
-        done = set(self.table["series"].tolist())
+        """Those that have rows in the base condition, in the plan's order."""
+        done = set(self.table.where(condition=self.base)["series"].tolist())
         return [series.name for series in self.plan.series if series.name in done]
 
     def method(self, series: str) -> str:

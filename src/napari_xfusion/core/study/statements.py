@@ -115,7 +115,7 @@ def _falls(setting: Setting, *, rising: bool, networks: bool) -> Callable[[FilmR
         not_so: list[str] = []
         for name in names:
             medians = np.array([results.median(name, condition=c) for c in sweep.values()])
-            steps = np.diff(medians)
+            steps = np.diff(np.round(medians, 2))  # as they are shown
             ok = bool((steps > 0).all() if rising else (steps < 0).all())
             (follow if ok else not_so).append(f"{name} {' → '.join(f'{m:.2f}' for m in medians)}")
         said = [f"along {', '.join(sweep)}: "]

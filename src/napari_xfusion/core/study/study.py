@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.lock import OutputLock
@@ -68,9 +68,10 @@ def run_study(
     lock = OutputLock(folder / ".lock")
     lock.acquire(folder)
     try:
+        (folder / "cells").mkdir(exist_ok=True)
+        for part in folder.rglob(".*.part"):  # left by a run that was killed
+            part.unlink(missing_ok=True)
         return _Study(films, folder, plan, stop, progress).run(jobs or cores(), command)
-    except StoppedError:
-        return Studied(folder, False, 0, 0)
     finally:
         lock.release()
 
@@ -88,28 +89,38 @@ class _Study:
         self.tasks = [self._task(cell, "cells", "parquet") for cell in self.cells]
 
     def run(self, jobs: int, command: str) -> Studied:
+        cells = self._computed(jobs)
+        done = Studied(self.folder, False, len(cells), len(self.tasks), notes=tuple(self.notes))
+        if self.stop.is_set():
+            return done
+        table = join(cells.values())
+        files: tuple[Path, ...] = write_table(table, self.folder)
+        try:
+            times = self._times()
+            write_times(times, self.folder / "times.csv")
+            weights = {series.name: found for series, found in self.weights.items() if found is not None}
+            results = Results(as_columns(table), self.plan, self.films, times, self.notes, command, weights)
+            films = [self._film(film_results) for film_results in results.each()]
+        except StoppedError:
+            return done
+        files += (self.folder / "times.csv", *films, *write_report(results, self.folder))
+        return replace(done, finished=True, files=files)
+
+    def _computed(self, jobs: int) -> dict[Task, Any]:
+        """The cells that are done, after computing those that were missing, in the order of the plan."""
         found = {task: read_cell(task.path, task.identity) for task in self.tasks}
         missing = [task for task in self.tasks if found[task] is None]
         self.count.add(sum(len(task.cell.targets) for task in self.tasks if found[task] is not None))
         failed = run_tasks(missing, jobs, self.stop, self.count.beside)
         found |= {task: read_cell(task.path, task.identity) for task in missing}
         cells = {task: cell for task, cell in found.items() if cell is not None}
-        if self.stop.is_set():
-            return Studied(self.folder, False, len(cells), len(self.tasks))
-        self._told(failed, len(cells))
-        table = join(cells.values())
-        files = write_table(table, self.folder)
+        if not self.stop.is_set():
+            self._told(failed, len(cells))
+            self.count.cells_done()
         for task, cell in cells.items():
             self.notes += [f"{_place(task.cell)}: {note}" for note in notes_of(cell)]
-        self.notes = list(dict.fromkeys(_merged(self.notes)))
-        self.count.cells_done()
-        times = self._times()
-        write_times(times, self.folder / "times.csv")
-        weights = {series.name: found for series, found in self.weights.items() if found is not None}
-        results = Results(as_columns(table), self.plan, self.films, times, self.notes, command, weights)
-        films = [self._film(film_results) for film_results in results.each()]
-        done = (*files, self.folder / "times.csv", *films, *write_report(results, self.folder))
-        return Studied(self.folder, True, len(cells), len(self.tasks), done, tuple(self.notes))
+        self.notes = _merged(self.notes)
+        return cells
 
     def _task(self, cell: Cell, kind: str, suffix: str) -> Task:
         identity = cell.identity(self.weights.get(cell.series))
@@ -204,7 +215,7 @@ def claim(folder: Path, plan: StudyPlan) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         there = path.read_text(encoding="utf-8") if path.exists() else None
-        if there is None and any(folder.iterdir()):
+        if there is None and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise OutputError(
                 folder,
                 expected="a folder of its own",
@@ -228,10 +239,6 @@ def claim(folder: Path, plan: StudyPlan) -> None:
         raise OutputError(
             path, expected="the plan of a study", found=str(error), do="choose another folder"
         ) from None
-    (folder / "cells").mkdir(exist_ok=True)
-    for part in folder.rglob(".*.part"):  # left by a run that was killed
-        with suppress(OSError):
-            part.unlink()
 
 
 def settle_plan(

@@ -44,28 +44,29 @@ class Time:
 def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Callable[[int], None]) -> None:
     """Measure the method of ``cell`` on its middle frame and keep the result in the file ``path``.
 
-    Every run is a stream of its own, so that nothing is kept from the run before; the films are read
-    already. ``done`` is told the number of runs. Nothing is kept when ``stop`` is set.
+    Every run is a stream of its own, so that nothing is kept from the run before. The first one, which
+    reads the films, does not count. ``done`` is told the number of runs. When ``stop`` is set nothing is
+    kept.
     """
     _, pair = set_up(cell)
     fuser, target = fuser_of(cell), cell.targets[len(cell.targets) // 2]
     seconds: list[float] = []
     began = perf_counter()
-    while len(seconds) < cell.plan.runs and not stop.is_set():
+    while len(seconds) <= cell.plan.runs and not stop.is_set():
         with fuser.open(pair) as stream:
             seconds += [frame.seconds for frame in islice(stream.fuse([target], stop), 1)]
-        done(len(seconds))
-        if len(seconds) >= FEWEST and perf_counter() - began > LONGEST:
+        done(len(seconds) - 1)
+        if len(seconds) > FEWEST and perf_counter() - began > LONGEST:
             break
     if stop.is_set():
         return
-    lower, median, upper = np.percentile(seconds[1:] or seconds, (25, 50, 75)).tolist()  # the first one reads
+    lower, median, upper = np.percentile(seconds[1:], (25, 50, 75)).tolist()
     time = Time(
         movie=cell.film.name,
         series=cell.series.name,
         height=cell.film.size[0],
         width=cell.film.size[1],
-        runs=len(seconds),
+        runs=len(seconds) - 1,
         median=median,
         lower=lower,
         upper=upper,
