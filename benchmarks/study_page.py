@@ -58,7 +58,7 @@ def page(facts: dict[str, Any]) -> Iterator[str]:
                     number(summary["unseen"]["aad"]["mean"], 3),
                     number(summary["unseen"]["ssim"]["mean"], 4),
                     number(summary["all"]["psnr"]["mean"], 2),
-                    number(film["times"].get(name, {}).get("median"), 4),
+                    seconds(film["times"].get(name)),
                 ]
                 for name, summary in film["summary"].items()
             ],
@@ -90,6 +90,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def number(value: float | None, digits: int) -> str:
     """A number, or a dash where there is none."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def seconds(time: dict[str, Any] | None) -> str:
+    """A median time."""
+    return "-" if time is None else f"{time['median']:.2g}"
 
 
 def verdict(holds: bool | None) -> str:

@@ -47,8 +47,8 @@ def small_plan(model: Path | None = None, **changes: object) -> StudyPlan:
     return StudyPlan.model_validate(settings | changes)
 
 
-def study(movies, folder, plan, **options) -> Studied:
-    return run_study(movies, folder, plan, stop=threading.Event(), jobs=2, **options)
+def study(movies, folder, plan, *, jobs=1, **options) -> Studied:
+    return run_study(movies, folder, plan, stop=threading.Event(), jobs=jobs, **options)
 
 
 @dataclass(frozen=True)
@@ -83,5 +83,5 @@ def small(tmp_path_factory) -> Small:
     card = Card(variant="edvr-stf", sizes=SIZES, inputs=INPUTS["edvr-stf"])
     save_model(model, lively(edvr_stf(**SIZES.model_dump())), card)
     plan = small_plan(model)
-    done = study([movie], folder / "out", plan, command="napari-xfusion study <discs> & more")
+    done = study([movie], folder / "out", plan, jobs=2, command="napari-xfusion study <discs> & more")
     return Small(movie, model, plan, done)
