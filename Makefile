@@ -7,6 +7,9 @@
 TORCH = torch==2.13.0
 VENV = .venv
 RUN = $(VENV)/bin/
+# What real windows need in tests: a screen in memory, OpenGL in software, and Qt's libraries.
+WINDOWS = xvfb libegl1 libgl1 libgl1-mesa-dri libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 libxcb-cursor0 \
+    libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1
 
 .PHONY: demo test lint soak clean
 
@@ -24,13 +27,14 @@ lint: $(VENV)/ready-dev
 	$(RUN)ruff check .
 	$(RUN)mypy
 
-$(VENV)/ready: pyproject.toml tools/setup.sh
+$(VENV)/ready: pyproject.toml tools/setup.sh tools/packages.sh
 	PYTHON="$(PYTHON)" sh tools/setup.sh $(VENV)
 	$(RUN)python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(RUN)python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
+	sh tools/packages.sh $(WINDOWS) || echo "without them the tests of the window are skipped" >&2
 	$(RUN)python -m pip install --quiet --group dev
 	touch $@
 

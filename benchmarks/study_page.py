@@ -28,10 +28,10 @@ Made by `benchmarks/study_page.py` from the results of this study; every number 
 {commands}
 ```
 
-**These are not the paper's data, nor its weights.** *additive* and *stirring* are synthetic radiographs of the
-processes that the paper filmed (laser melting; friction stir welding); other films are real. Bundled networks
-are trained on random draws of such synthetic scenes, so the synthetic films are the easier case for them, and
-the real ones the harder. What can be compared with the paper is what happens, not how much.
+**These are not the paper's data, nor its weights.** *additive* and *stirring* are synthetic radiographs of
+the processes that the paper filmed (laser melting; friction stir welding); other films are real. Bundled
+networks are trained on random draws of such synthetic scenes, so the synthetic films are the easier case for
+them, and the real ones the harder. What can be compared with the paper is what happens, not how much.
 
 PSNR is in dB, AAD in grey levels of 255, SSIM has the 7x7 uniform window; *unseen* frames are those at whose
 time no HR frame was given.

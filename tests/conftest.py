@@ -6,6 +6,8 @@ import pytest
 
 # Small tensors on many threads, in several test processes at once, would mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# napari keeps settings in memory only; it looks once, when it is imported.
+os.environ["NAPARI_CONFIG"] = ""
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ LAYERS = [
     {"core.fusers", "core.virtual"},
     {"core.io", "core.doctor"},
     {"core.run"},
-    {"core.check", "core.demo"},
+    {"core.check", "core.demo", "core.film"},
     {"core.study"},
     {"ui"},
     {"cli"},

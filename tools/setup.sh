@@ -16,14 +16,8 @@ if [ -z "$python" ]; then
 fi
 
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    package=python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv
-    if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
-    if command -v apt-get >/dev/null 2>&1 && $as_root apt-get update -q && $as_root apt-get install -qy "$package"; then
-        :
-    else
-        echo "Python's venv module is missing; install it: sudo apt-get install $package" >&2
-        exit 1
-    fi
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    sh "$(dirname "$0")/packages.sh" "python$version-venv"
 fi
 
 "$python" -m venv --clear "$venv"

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -120,3 +122,15 @@ def test_what_cannot_be_is_told_in_one_line(film, options, code, said, tmp_path,
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
+
+
+def test_a_missing_extra_is_told(tmp_path):
+    film = write_film(tmp_path / "film.tif", np.zeros((9, 16, 16), np.uint8))
+    program = (
+        "import sys; sys.modules['matplotlib'] = None; from napari_xfusion.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, "study", str(film), "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'napari-xfusion[study]'" in done.stderr
+    assert "no matplotlib" in done.stderr

@@ -5,9 +5,10 @@ import pytest
 from napari_xfusion.core.demo import sample_film
 from napari_xfusion.errors import DeviceError
 from napari_xfusion.ui import show
+from napari_xfusion.ui.layers import LayerData
 
 
-def corners(layer: show.Layer) -> list[tuple[float, float]]:
+def corners(layer: LayerData) -> list[tuple[float, float]]:
     """First and last edge of the frame in micrometres, down and across."""
     axes = zip(layer.data.shape[1:], layer.options["scale"][1:], layer.options["translate"][1:], strict=True)
     return [(shift - side / 2, shift + (count - 0.5) * side) for count, side, shift in axes]

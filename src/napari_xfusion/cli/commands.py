@@ -17,15 +17,16 @@ from napari_xfusion.cli.options import (
     HrTimes,
     Json,
     MethodOption,
+    ModelOption,
+    RegionOption,
     Separation,
     parse_frames,
     parse_plan,
+    parse_region,
     parse_tile,
-    parse_times,
 )
 from napari_xfusion.cli.terminal import (
     Progress,
-    check_lines,
     command_line,
     metrics_table,
     report,
@@ -35,7 +36,7 @@ from napari_xfusion.cli.terminal import (
     tell,
     write_file,
 )
-from napari_xfusion.core.plan import DEFAULT_METHOD
+from napari_xfusion.core.plan import DEFAULT_METHOD, parse_times
 from napari_xfusion.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,12 +112,13 @@ def fuse(
     hr: Film,
     output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
     method: MethodOption = DEFAULT_METHOD,
-    model: Annotated[str | None, typer.Option(help="a network's weights: name or file")] = None,
+    model: ModelOption = None,
     hr_step: HrStep = None,
     hr_start: HrStart = 0,
     hr_times: HrTimes = None,
     separation: Separation = 1,
     frames: Frames = None,
+    region: RegionOption = None,
     grey: GreyOption = "match",
     dtype: Annotated[Literal["hr", "float32"], typer.Option(help="of the result")] = "hr",
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="for networks")] = "auto",
@@ -142,6 +144,7 @@ def fuse(
         hr_times=parse_times(hr_times),
         separation=separation,
         frames=parse_frames(frames),
+        region=parse_region(region),
         grey=grey,
         dtype=dtype,
         device=device,
@@ -195,6 +198,7 @@ def check(
     lr: Film,
     hr: Film,
     method: MethodOption = DEFAULT_METHOD,
+    model: ModelOption = None,
     hr_step: HrStep = None,
     hr_start: HrStart = 0,
     hr_times: HrTimes = None,
@@ -209,6 +213,7 @@ def check(
 
     plan = parse_plan(
         method=method,
+        model=model,
         hr_step=hr_step,
         hr_start=hr_start,
         hr_times=parse_times(hr_times),
@@ -217,7 +222,7 @@ def check(
         grey=grey,
     )
     found = check_films(plan, open_stack(lr), open_stack(hr))
-    report(as_json, vars(found) | {"ok": found.problem is None}, "\n".join(check_lines(found)))
+    report(as_json, vars(found) | {"ok": found.problem is None}, "\n".join(found.lines()))
     if found.problem is not None:
         tell(found.problem)
         raise typer.Exit(1)

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from napari_xfusion.core.plan import GreyRule, Method, Plan, make_plan
-from napari_xfusion.errors import InputError, PairingError
+from napari_xfusion.core.types import Region
+from napari_xfusion.errors import PairingError
 
 Film = Annotated[Path, typer.Argument(help="TIFF stack, folder of frames, or OME-Zarr", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
@@ -24,8 +25,15 @@ HrTimes = Annotated[
     ),
 ]
 Frames = Annotated[str | None, typer.Option(help="targets A to B-1 only", metavar="A:B", show_default=False)]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="HR pixels only: rows A to B-1, columns C to D-1", metavar="A:B,C:D", show_default=False
+    ),
+]
 Separation = Annotated[int, typer.Option(help="LR frames between the three of a window", metavar="S")]
 GreyOption = Annotated[GreyRule, typer.Option(help="how grey values of LR and HR are brought together")]
+ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
 MethodOption = Annotated[Method, typer.Option(help="how to fuse")]
 
 
@@ -37,23 +45,6 @@ def parse_plan(**settings: object) -> Plan:
         raise typer.BadParameter(str(error)) from None
 
 
-def parse_times(text: str | None) -> tuple[float, ...] | None:
-    """Numbers from a list such as 0,10,20 or from a file that holds them."""
-    if text is None:
-        return None
-    path = Path(text)
-    try:
-        content = path.read_text(encoding="utf-8") if path.is_file() else text
-        return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "--hr-times",
-            expected="numbers such as 0,10,20, or a file with one number per line",
-            found=str(error),
-            do="give LR frame numbers",
-        ) from error
-
-
 def parse_frames(text: str | None) -> tuple[int, int] | None:
     """``A:B`` as numbers."""
     if text is None:
@@ -62,6 +53,16 @@ def parse_frames(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise typer.BadParameter(f"--frames: expected A:B such as 10:20, found {text}")
     return int(match[1]), int(match[2])
+
+
+def parse_region(text: str | None) -> Region | None:
+    """``A:B,C:D`` as a rectangle."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text)
+    if match is None:
+        raise typer.BadParameter(f"--region: expected A:B,C:D such as 0:256,128:512, found {text}")
+    return Region(*map(int, match.groups()))
 
 
 def parse_tile(text: str) -> int | None:

@@ -12,16 +12,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from tqdm import tqdm
 
 from napari_xfusion.core.doctor import log_file
 from napari_xfusion.errors import OutputError
-
-if TYPE_CHECKING:  # costs a second, and --help needs none of it
-    from napari_xfusion.core.check import Check
 
 log = logging.getLogger("napari_xfusion")
 
@@ -143,27 +140,3 @@ def metrics_table(summary: dict[str, Any]) -> str:
             same = f"   {part['identical']} identical to the truth, not in PSNR" if part["identical"] else ""
             lines.append(f"{name:8}{part['frames']:>8}{psnr:>10}{aad:>8}{ssim:>8}{same}")
     return "\n".join(lines)
-
-
-def check_lines(found: Check) -> Iterator[str]:
-    """The findings of ``check``, a line each."""
-    for name, film in found.found.items():
-        interval, pixel = film["frame_interval_s"], film["pixel_size_um"]
-        size = f"{film['frames']} frames of {film['size'][0]}x{film['size'][1]} {film['dtype']}"
-        time = "frame interval unknown" if interval is None else f"{interval:g} s per frame"
-        length = "pixel size unknown" if pixel is None else f"{pixel:g} um per pixel"
-        yield f"{name.upper():8} {film['source']}: {size}, {time}, {length}"
-    if found.pairing:
-        p, e = found.pairing, found.estimate
-        times = ", ".join(f"{t:g}" for t in p["hr_times"][:4]) + (", ..." if len(p["hr_times"]) > 4 else "")
-        yield f"scale    {p['scale'][0]:g} x {p['scale'][1]:g} HR pixels per LR pixel"
-        yield f"time     HR at LR frames {times}; at most {p['longest_gap']:g} LR frames apart"
-        yield f"targets  {p['targets']} frames, {p['unseen']} of them unseen"
-        noise = f"LR noise {p['lr_noise']:.4f} of full scale"
-        yield f"grey     {p['grey']}: correlation {p['correlation']:.3f}, {noise}"
-        took = "unknown" if e["seconds"] is None else f"about {e['seconds']:g} s on two cores"
-        room = f"{e['memory_mb']} MB of memory, {e['output_mb']:g} MB of output"
-        yield f"expect   {e['method']}: {took}, {room}"
-    for note in found.notes:
-        yield f"note     {note}"
-    yield f"wrong    {found.problem}" if found.problem else "ready    nothing stands in the way of a run"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from napari_xfusion.core.model.cards import INPUTS, find_weights
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import Stack
@@ -45,12 +47,39 @@ class Check:
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
+    def lines(self) -> Iterator[str]:
+        """The findings in words, a line each."""
+        for name, film in self.found.items():
+            interval, pixel = film["frame_interval_s"], film["pixel_size_um"]
+            size = f"{film['frames']} frames of {film['size'][0]}x{film['size'][1]} {film['dtype']}"
+            time = "frame interval unknown" if interval is None else f"{interval:g} s per frame"
+            length = "pixel size unknown" if pixel is None else f"{pixel:g} um per pixel"
+            yield f"{name.upper():8} {film['source']}: {size}, {time}, {length}"
+        if self.pairing:
+            p, e = self.pairing, self.estimate
+            times = ", ".join(f"{t:g}" for t in p["hr_times"][:4]) + (
+                ", ..." if len(p["hr_times"]) > 4 else ""
+            )
+            yield f"scale    {p['scale'][0]:g} x {p['scale'][1]:g} HR pixels per LR pixel"
+            yield f"time     HR at LR frames {times}; at most {p['longest_gap']:g} LR frames apart"
+            yield f"targets  {p['targets']} frames, {p['unseen']} of them unseen"
+            noise = f"LR noise {p['lr_noise']:.4f} of full scale"
+            yield f"grey     {p['grey']}: correlation {p['correlation']:.3f}, {noise}"
+            took = "unknown" if e["seconds"] is None else f"about {e['seconds']:g} s on two cores"
+            room = f"{e['memory_mb']} MB of memory, {e['output_mb']:g} MB of output"
+            yield f"expect   {e['method']}: {took}, {room}"
+        for note in self.notes:
+            yield f"note     {note}"
+        yield f"wrong    {self.problem}" if self.problem else "ready    nothing stands in the way of a run"
+
 
 def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
     """Look at two stacks as ``fuse`` would; reads a few frames and computes none."""
     found = {"lr": _film(lr), "hr": _film(hr)}
     try:
         pair = pair_stacks(lr, hr, plan)
+        if plan.method in INPUTS:
+            find_weights(plan.model, plan.method)
     except XFusionError as error:
         return Check(found, problem=str(error))
     return Check(found, _pairing(plan, pair), _estimate(plan, pair), pair.notes)
@@ -84,7 +113,7 @@ def _pairing(plan: Plan, pair: Pair) -> dict[str, Any]:
 
 
 def _estimate(plan: Plan, pair: Pair) -> dict[str, Any]:
-    targets, (height, width) = len(plan.targets(len(pair))), pair.hr.shape[1:]
+    targets, (height, width) = len(plan.targets(len(pair))), plan.frame_shape(pair.hr.shape[1:])
     itemsize = pair.hr.dtype.itemsize if plan.dtype == "hr" else 4
     per_megapixel = SECONDS_PER_MEGAPIXEL.get(plan.method)
     pixels = height * width

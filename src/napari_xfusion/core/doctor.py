@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,7 +47,7 @@ def examine() -> dict[str, Any]:
         "memory_free_gb": round(psutil.virtual_memory().available / 1e9, 1),
         "disk_free_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "packages": packages,
-        "device": _devices() if packages["torch"] else {},
+        "device": devices() if packages["torch"] else {},
         "window": examine_window(),
         "log_file": str(log_file()),
         "problems": problems,
@@ -60,7 +61,23 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _devices() -> dict[str, Any]:
+def devices_in_words() -> str:
+    """Processor, GPU and free memory in a line. Asks torch only where it is loaded already."""
+    free = psutil.virtual_memory().available
+    words = [f"{os.cpu_count()} processor cores, {free / 1e9:.1f} GB of memory free"]
+    if "torch" in sys.modules:
+        there = devices()
+        if cuda := there["cuda"]:
+            words.append(f"{cuda['name']}, {cuda['free_gb']} of {cuda['total_gb']} GB free")
+        else:
+            words.append("an Apple GPU" if there["mps"] else "no GPU")
+    elif any(Path("/proc/driver/nvidia/gpus").glob("*")):
+        words.append("an NVIDIA GPU")
+    return "; ".join(words)
+
+
+def devices() -> dict[str, Any]:
+    """The devices beside the processor that torch can use; imports it."""
     import torch  # noqa: PLC0415 - it takes seconds, and only this command needs it here
 
     devices: dict[str, Any] = {"cuda": None, "mps": torch.backends.mps.is_available()}

@@ -6,11 +6,14 @@ A plan knows no data and no fuser; whether it fits two stacks is said by pairing
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_xfusion.errors import PairingError
+from napari_xfusion.core.types import Region
+from napari_xfusion.errors import InputError, PairingError
 
 Method = Literal["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", "edvr-stf", "edvr"]
 GreyRule = Literal["match", "percentile", "none"]
@@ -37,6 +40,8 @@ class Plan(BaseModel):
     """LR frames between the three of a window (paper, D5)."""
     frames: tuple[int, int] | None = None
     """Targets A..B-1; every LR frame when None."""
+    region: Region | None = None
+    """The rectangle of HR pixels to fuse; whole frames when None."""
     grey: GreyRule = "match"
     dtype: Literal["hr", "float32"] = "hr"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -55,11 +60,17 @@ class Plan(BaseModel):
                 raise ValueError("HR times must increase from frame to frame")
         if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
             raise ValueError(f"frames {self.frames[0]}:{self.frames[1]} hold no frame")
+        if self.region is not None and not self.region.holds_pixels:
+            raise ValueError(f"region {self.region} holds no pixel")
         return self
 
     def targets(self, count: int) -> range:
         """The LR frames to fuse of a film of ``count``."""
         return range(*(self.frames or (0, count)))
+
+    def frame_shape(self, hr_shape: tuple[int, int]) -> tuple[int, int]:
+        """Size (H, W) of the results' frames, for HR frames of that size."""
+        return hr_shape if self.region is None else self.region.shape
 
     def regular_times(self, count: int) -> tuple[float, ...]:
         """HR times by step and start that lie inside a film of ``count`` LR frames."""
@@ -83,3 +94,20 @@ def make_plan(**settings: object) -> Plan:
             else first["msg"].removeprefix("Value error, "),
             do="change it and run again",
         ) from None
+
+
+def parse_times(text: str | None) -> tuple[float, ...] | None:
+    """HR times from a list such as ``0,10,20`` or from a file that holds one; None where nothing is said."""
+    if text is None or not text.strip():
+        return None
+    is_list = re.fullmatch(r"[-+.,;\s\deE]+", text)
+    try:
+        content = text if is_list else Path(text.strip()).read_text(encoding="utf-8")
+        return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "--hr-times",
+            expected="numbers such as 0,10,20, or a file with one number per line",
+            found=str(error),
+            do="give LR frame numbers",
+        ) from error

@@ -6,30 +6,32 @@ import hashlib
 import json
 import platform
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
 from napari_xfusion import __version__
-from napari_xfusion.core.fusers import Fuser, make_fuser
-from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.fusers import Fuser, Stream, make_fuser
 from napari_xfusion.core.inspect.attention import write_attention
-from napari_xfusion.core.io import OutputSpec, as_stack, open_sink
+from napari_xfusion.core.io import OutputSpec, Sink, as_stack, open_sink
 from napari_xfusion.core.io.record import read_frames
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.types import FusedFrame, Region, Token
+from napari_xfusion.core.types import FusedFrame, Region, Stack, Token
 from napari_xfusion.errors import OutputError
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames done and of all frames."""
+Order = Callable[[Sequence[int]], Iterable[int]]
+"""The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "tifffile", "torch")
 """Whose versions the run record keeps, because they can change a result."""
 
@@ -67,18 +69,116 @@ def fuse(
     """Fuse two stacks frame by frame, in the HR camera's units (float32, not clipped).
 
     ``lr`` (T, h, w) and ``hr`` (N, H, W) are paths, arrays or Stacks. ``targets`` are LR frame numbers
-    in the order they are wanted (default: those of the plan) and are pulled one at a time. Setting
-    ``stop`` ends the iteration early. Raises XFusionError at the call when the stacks do not fit.
+    in the order they are wanted (default: those of the plan) and are pulled one at a time, ``region`` is
+    the plan's by default. Setting ``stop`` ends the iteration early. Raises XFusionError at the call when
+    the stacks do not fit.
     """
-    pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
-    fuser = make_fuser(plan)
-    wanted = plan.targets(len(pair)) if targets is None else targets
+    opened = Opened(plan, lr, hr)
+    wanted = plan.targets(len(opened.pair)) if targets is None else targets
 
     def frames() -> Iterator[FusedFrame]:
-        with fuser.open(pair) as stream:
-            yield from _in_units(stream.fuse(wanted, stop or threading.Event(), region), pair.grey.hr)
+        with opened:
+            yield from opened.frames(wanted, stop or threading.Event(), region)
 
     return frames()
+
+
+class Opened:
+    """A plan's fuser on its two stacks, for frames in any order; within ``with`` it keeps what they share.
+
+    Raises XFusionError at once when the stacks do not fit, or weights or device are not to be had.
+    """
+
+    def __init__(self, plan: Plan, lr: object, hr: object) -> None:
+        self.pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
+        self.fuser = make_fuser(plan)
+        self._region = plan.region
+        self._stream: Stream | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What was odd about the films so far."""
+        said = self._stream.notes if self._stream is not None else ()
+        return [*self.pair.notes, *_filled(self.pair), *said]
+
+    def frames(
+        self, targets: Iterable[int], stop: Token, region: Region | None = None
+    ) -> Iterator[FusedFrame]:
+        """Fuse ``targets``, in the HR camera's units; see ``Stream.fuse``. The plan's region by default."""
+        if self._stream is None:
+            raise RuntimeError("frames of a fuser that is not open")
+        units = self.pair.grey.hr
+        for frame in self._stream.fuse(targets, stop, region or self._region):
+            std = None if frame.std is None else frame.std * np.float32(units.span)
+            yield replace(frame, image=units.from_grey(frame.image), std=std)
+
+    def __enter__(self) -> Self:
+        self._stream = self.fuser.open(self.pair).__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.__exit__(kind, error, trace)
+
+
+class Run:
+    """A plan on its two stacks, with its way into sinks: ``begin``, ``frames``, ``commit``.
+
+    The same walk serves files and windows, and gives the same bytes in whatever order frames are made.
+    Raises XFusionError as ``Opened`` does.
+    """
+
+    def __init__(self, plan: Plan, lr: object, hr: object) -> None:
+        self._opened = Opened(plan, lr, hr)
+        self.pair, self.fuser = self._opened.pair, self._opened.fuser
+        self.spec, self.settled = _describe(plan, self.pair, self.fuser)
+        self.resumed = 0
+        """Frames that all sinks had already when the run began."""
+        self.done: set[int] = set()
+        """Targets that all sinks keep."""
+        self.notes: list[str] = self._opened.notes
+        """What was odd about the films; complete when ``frames`` has ended."""
+        self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether every frame is kept."""
+        return len(self.done) == len(self.spec.frames)
+
+    def begin(self, output: Sink, std: Sink | None = None) -> None:
+        """Claim the sinks of the fused film and of its standard deviation; see ``Sink.begin``."""
+        claimed = [(output, self.spec)]
+        if std is not None:
+            claimed.append((std, replace(self.spec, dtype=np.dtype(np.float32))))
+        self._sinks = [(sink, sink.begin(spec)) for sink, spec in claimed]
+        self.done = set.intersection(*(set(kept) for _, kept in self._sinks))
+        self.resumed = len(self.done)
+
+    def frames(self, stop: Token, order: Order = iter) -> Iterator[FusedFrame]:
+        """Fuse what is missing, in the HR camera's units; each frame is kept before it is handed on.
+
+        Ends when all is done, or early when ``stop`` is set.
+        """
+        missing = [t for t in self.spec.frames if t not in self.done]
+        seen = seen_targets(self.pair.hr_times, len(self.pair))
+        with self._opened as opened:
+            for frame in opened.frames(order(missing), stop):
+                notes = _notes_of(frame, bool(seen[frame.index]))
+                for (sink, kept), image in zip(self._sinks, (frame.image, frame.std), strict=False):
+                    if frame.index not in kept and image is not None:
+                        sink.put(frame.index, image, notes)
+                self.done.add(frame.index)
+                yield frame
+            self.notes = opened.notes
+
+    def commit(self) -> None:
+        """Turn the frames into results with their record; see ``Sink.commit``."""
+        record = _record(self.settled, self.pair, self.resumed, self.notes)
+        for sink, _ in reversed(self._sinks):  # the fused film last: where it stands, all stands
+            sink.commit(record)
 
 
 def fuse_files(
@@ -100,46 +200,24 @@ def fuse_files(
     of networks. Raises XFusionError; what was done by then is kept.
     """
     began = perf_counter()
-    pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
-    fuser = make_fuser(plan)
-    _check_outputs(pair, [path for path in (output, std, attention) if path is not None])
-    _check_abilities(fuser, std, attention)
-    spec, resolved = _describe(plan, pair, fuser)
-    outputs = [(open_sink(output, overwrite), spec)]
-    if std is not None:
-        outputs.append((open_sink(std, overwrite), replace(spec, dtype=np.dtype(np.float32))))
-    seen = seen_targets(pair.hr_times, len(pair))
+    run = Run(plan, lr, hr)
+    check_outputs((run.pair.lr, run.pair.hr), [path for path in (output, std, attention) if path is not None])
+    _check_abilities(run.fuser, std, attention)
+    total = len(run.spec.frames)
     with ExitStack() as opened:
-        sinks = [opened.enter_context(sink) for sink, _ in outputs]
-        kept = [set(sink.begin(wanted)) for sink, wanted in outputs]
-        done = set.intersection(*kept)
-        resumed = len(done)
-        progress(resumed, len(spec.frames))
-        missing = [t for t in spec.frames if t not in done]
-        stream = opened.enter_context(fuser.open(pair))
-        for frame in _in_units(stream.fuse(missing, stop or threading.Event()), pair.grey.hr):
-            notes = _notes_of(frame, bool(seen[frame.index]))
-            for sink, have, image in zip(sinks, kept, (frame.image, frame.std), strict=False):
-                if frame.index not in have and image is not None:
-                    sink.put(frame.index, image, notes)
-            done.add(frame.index)
-            progress(len(done), len(spec.frames))
-        said = [*pair.notes, *_filled(pair), *stream.notes]
-        if len(done) == len(spec.frames):
-            record = _record(resolved, pair, resumed, said)
-            for sink in reversed(sinks):  # the fused film last: where it stands, all stands
-                sink.commit(record)
+        sinks = [
+            opened.enter_context(open_sink(path, overwrite)) for path in (output, std) if path is not None
+        ]
+        run.begin(*sinks)
+        progress(run.resumed, total)
+        for _ in run.frames(stop or threading.Event()):
+            progress(len(run.done), total)
+        if run.finished:
+            run.commit()
             if attention is not None:
-                _write_attention(Path(attention), output, pair)
+                _write_attention(Path(attention), output, run.pair)
     seconds = perf_counter() - began
-    return Outcome(Path(output), len(done), len(spec.frames), resumed, seconds, tuple(said))
-
-
-def _in_units(frames: Iterator[FusedFrame], units: Affine) -> Iterator[FusedFrame]:
-    """Frames with grey units turned into the HR camera's."""
-    for frame in frames:
-        std = None if frame.std is None else frame.std * np.float32(units.span)
-        yield replace(frame, image=units.from_grey(frame.image), std=std)
+    return Outcome(Path(output), len(run.done), total, run.resumed, seconds, tuple(run.notes))
 
 
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
@@ -155,9 +233,9 @@ def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
         ) from error
 
 
-def _check_outputs(pair: Pair, outputs: Sequence[Path | str]) -> None:
+def check_outputs(films: Iterable[Stack], outputs: Sequence[Path | str]) -> None:
     """Raise OutputError when an output has no folder, or would replace another film of the run."""
-    taken = {Path(film.source).resolve(): "an input" for film in (pair.lr, pair.hr)}
+    taken = {Path(film.source).resolve(): "an input" for film in films}
     for path in outputs:
         place = Path(path).resolve()
         if not place.parent.is_dir():
@@ -200,7 +278,7 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[st
     identity = json.dumps([__version__, resolved, films], sort_keys=True)
     spec = OutputSpec(
         frames=tuple(targets),
-        shape=pair.hr.shape[1:],
+        shape=plan.frame_shape(pair.hr.shape[1:]),
         dtype=pair.hr.dtype if plan.dtype == "hr" else np.dtype(np.float32),
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         pixel_size=pair.hr.pixel_size,
@@ -233,6 +311,8 @@ def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]
         "scale": pair.geometry.scale,
         "grey": asdict(pair.grey),
         "hr_times": pair.hr_times.tolist(),
+        "pixel_size": pair.hr.pixel_size,
+        "frame_interval": pair.lr.frame_interval,
         "frames_resumed": resumed,
         "notes": notes,
     }

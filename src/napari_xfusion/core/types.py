@@ -99,6 +99,19 @@ class Region(NamedTuple):
     left: int
     right: int
 
+    def __str__(self) -> str:
+        return f"{self.top}:{self.bottom},{self.left}:{self.right}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def holds_pixels(self) -> bool:
+        """Whether it is a rectangle at all."""
+        return 0 <= self.top < self.bottom and 0 <= self.left < self.right
+
 
 @dataclass(frozen=True, eq=False)
 class Window:

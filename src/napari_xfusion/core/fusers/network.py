@@ -23,7 +23,7 @@ from torch import Tensor
 
 from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.tiles import HALO, SCALE, Grid, Rect, Tile, cut_tiles, side_that_fits
-from napari_xfusion.core.model.cards import Card, Variant, find_model
+from napari_xfusion.core.model.cards import Card, Variant, find_weights
 from napari_xfusion.core.model.edvr_stf import EDVRSTF
 from napari_xfusion.core.model.network import Network, Output
 from napari_xfusion.core.model.pcd import Encoded, Features
@@ -87,7 +87,7 @@ def load_fuser(plan: Plan) -> NetworkFuser:
     that are not to be had, DeviceError for a device that is not there.
     """
     device = find_device(plan.device)
-    loaded = load_model(find_model(plan.model or plan.method), cast("Variant", plan.method))
+    loaded = load_model(find_weights(plan.model, cast("Variant", plan.method)))
     precision = "float32" if plan.precision == "auto" else plan.precision
     network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +58,20 @@ class Evaluation:
                 writer.writerow([row.frame, seen, *(f"{value:.6g}" for value in row.metrics)])
 
 
+def write_summaries(path: Path, evaluations: Mapping[str, Evaluation]) -> None:
+    """One row per method for all and for unseen frames, with mean, median and maximum of each number."""
+    columns = [f"{name} {kind}" for name in Metrics._fields for kind in ("mean", "median", "max")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "frames", "count", "identical", *columns])
+        for method, evaluation in evaluations.items():
+            for kind, numbers in evaluation.summary().items():
+                if numbers is not None:
+                    values = [v for name in Metrics._fields for v in numbers[name].values()]
+                    texts = ["" if value is None else f"{value:.6g}" for value in values]
+                    writer.writerow([method, kind, numbers["frames"], numbers["identical"], *texts])
+
+
 def evaluate(
     truth: Stack,
     result: Stack,
@@ -66,11 +80,22 @@ def evaluate(
     first: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Evaluation:
+    """Compare ``result`` with ``truth``, all frames; see ``evaluate_frames``."""
+    rows = []
+    for row in evaluate_frames(truth, result, hr_times=hr_times, first=first):
+        rows.append(row)
+        progress(len(rows), len(result))
+    return Evaluation(tuple(rows))
+
+
+def evaluate_frames(
+    truth: Stack, result: Stack, *, hr_times: Sequence[float] | None = None, first: int = 0
+) -> Iterator[Row]:
     """Compare ``result`` with ``truth``, frame by frame.
 
     Both are put on the truth's grey scale (its 0.35 and 99.65 percentiles become 0 and 1, clipped).
     ``hr_times`` (LR frame numbers) tell seen from unseen frames; frame 0 of the result is frame
-    ``first`` of the truth. Raises InputError when the films do not fit.
+    ``first`` of the truth. Raises InputError at the call when the films do not fit.
     """
     if truth.shape[1:] != result.shape[1:] or first + len(result) > len(truth):
         raise InputError(
@@ -80,15 +105,16 @@ def evaluate(
             found=f"{len(result)} frames of {result.shape[1:]}",
             do="compare films of the same size and length",
         )
-    scale, _ = percentile_map(truth, SCALE_FRAMES)
-    seen = None if hr_times is None else {round(t) for t in hr_times}
-    rows = []
-    for i in range(len(result)):
-        images = (fill_invalid(stack.frame(j))[0] for stack, j in ((truth, first + i), (result, i)))
-        a, b = (np.clip(scale.to_grey(image), 0, 1) for image in images)
-        rows.append(Row(first + i, None if seen is None else first + i in seen, measure(a, b)))
-        progress(i + 1, len(result))
-    return Evaluation(tuple(rows))
+
+    def rows() -> Iterator[Row]:
+        scale, _ = percentile_map(truth, SCALE_FRAMES)
+        seen = None if hr_times is None else {round(t) for t in hr_times}
+        for i in range(len(result)):
+            images = (fill_invalid(stack.frame(j))[0] for stack, j in ((truth, first + i), (result, i)))
+            a, b = (np.clip(scale.to_grey(image), 0, 1) for image in images)
+            yield Row(first + i, None if seen is None else first + i in seen, measure(a, b))
+
+    return rows()
 
 
 def _summarise(metrics: Sequence[Metrics]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def divide(frame: NDArray[Any], previous: NDArray[Any]) -> Image:
     known = np.isfinite(below) & (below > 0)
     ratio = np.full(frame.shape, np.nan)
     np.divide(frame, below, out=ratio, where=known)
-    ratio[~np.isfinite(ratio)] = np.nan
+    ratio[~(np.abs(ratio) <= np.finfo(np.float32).max)] = np.nan
     image: Image = ratio.astype(np.float32)
     return image
 

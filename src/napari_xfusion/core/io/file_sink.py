@@ -22,10 +22,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_xfusion.core.io.journal import Entry, Journal, read_journal
 from napari_xfusion.core.io.lock import OutputLock
-from napari_xfusion.core.io.spec import Notes, OutputSpec, missing_frames, position_of, stored, with_frames
-from napari_xfusion.core.types import Image
+from napari_xfusion.core.io.open import open_stack
+from napari_xfusion.core.io.spec import (
+    Notes,
+    OutputSpec,
+    missing_frames,
+    not_kept,
+    position_of,
+    stored,
+    with_frames,
+)
+from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import OutputError
 
 OVERHEAD = 1024
@@ -45,6 +57,7 @@ class FileSink(ABC):
         self._spec: OutputSpec | None = None
         self._positions: dict[int, int] = {}
         self._notes: dict[int, Notes] = {}
+        self._result: Stack | None = None
 
     # How frames are kept.
 
@@ -70,7 +83,7 @@ class FileSink(ABC):
 
     @abstractmethod
     def _read(self, position: int) -> bytes:
-        """The bytes kept at ``position``; fewer or none where they are gone."""
+        """The bytes kept at ``position``; fewer or none where they are gone. From any thread."""
 
     @abstractmethod
     def _seal(self) -> None:
@@ -103,6 +116,7 @@ class FileSink(ABC):
         self.close()
         self._check_place()
         self.finished, self._notes = False, {}
+        self._result = None
         try:
             with self._told():
                 self._lock.acquire(self.path)
@@ -125,6 +139,16 @@ class FileSink(ABC):
             self._write(position, data)
             journal.add(entry)
         self._notes[index] = entry.notes
+
+    def read(self, index: int) -> NDArray[Any]:
+        """See ``Sink.read``."""
+        if self._spec is None or index not in self._notes:
+            raise not_kept(self.path, index)
+        position = self._positions[index]
+        data = b"" if self.finished else self._read(position)
+        if len(data) < self._spec.frame_bytes:  # it has its final name by now
+            return self._whole().frame(position)
+        return np.frombuffer(data, self._spec.dtype.newbyteorder("<")).reshape(self._spec.shape)
 
     def commit(self, record: Mapping[str, Any]) -> None:
         """See ``Sink.commit``."""
@@ -257,6 +281,12 @@ class FileSink(ABC):
         )
 
     # Small things.
+
+    def _whole(self) -> Stack:
+        """The finished film."""
+        if self._result is None:
+            self._result = open_stack(self.path)
+        return self._result
 
     def _claimed(self) -> tuple[OutputSpec, Journal]:
         if self._spec is None or self._journal is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -35,6 +35,15 @@ def open_folder(path: Path) -> Stack:
     """Open a folder as a Stack; raises InputError naming the file where one is damaged, unlike or missing."""
     with told(path, "a folder of frames"):
         files = _in_order(path)
+    return _film(files, str(path))
+
+
+def open_frames(files: Sequence[Path]) -> Stack:
+    """Open files of one frame each as a Stack, in natural order of their names; raises as ``open_folder``."""
+    return _film(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent))
+
+
+def _film(files: list[Path], source: str) -> Stack:
     first, *others = files
     film = _open_frame(first)
     for file in others:
@@ -57,7 +66,7 @@ def open_folder(path: Path) -> Stack:
         dtype=film.dtype,
         read=read,
         digest=digest_files(files, names=True),
-        source=str(path),
+        source=source,
         times=np.arange(len(files), dtype=np.float64),
         pixel_size=film.pixel_size,
         metadata={"axes": "TYX"},

@@ -1,64 +1,77 @@
-"""Films for people to watch: 8-bit grey frames as MP4 (PyAV, the extra ``movie``) or as GIF (Pillow)."""
+"""Pictures into an MP4 that every player opens (H.264, 4:2:0), by PyAV."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
+from collections.abc import Iterable
+from fractions import Fraction
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
 
+from napari_xfusion.core.types import Token
 from napari_xfusion.errors import OutputError
 
-Frames = Iterable[NDArray[np.uint8]]
-"""(H, W) each, all of one size."""
-RATE = 12
-"""Frames per second."""
+QUALITY = "18"
+"""x264's constant rate factor: what most call visually lossless."""
 
 
-def best_suffix() -> str:
-    """``.mp4`` where PyAV is installed, else ``.gif``."""
-    return ".mp4" if find_spec("av") else ".gif"
+def write_movie(
+    frames: Iterable[NDArray[np.uint8]],
+    path: str | PathLike[str],
+    *,
+    rate: float = 20.0,
+    stop: Token | None = None,
+) -> bool:
+    """Write RGB frames (H, W, 3), all of one size, as ``path`` at ``rate`` frames a second.
 
-
-def write_movie(path: Path, frames: Frames, rate: int = RATE) -> None:
-    """Write ``frames`` as .mp4 or .gif, one at a time; raises OutputError for another suffix.
-
-    H.264 in 4:2:0 needs even sides: an odd one gains a row or column.
+    Odd sides are made even by repeating the last row or column, as 4:2:0 needs it. The file appears under
+    its name when it is whole. True then, False when ``stop`` was set before. Raises OutputError where it
+    cannot be written, and where PyAV (the extra ``movie``) is missing.
     """
-    if path.suffix == ".mp4" and find_spec("av"):
-        _write_mp4(path, frames, rate)
-    elif path.suffix == ".gif":
-        pictures = (Picture.fromarray(frame) for frame in frames)
-        first = next(pictures)
-        first.save(path, save_all=True, append_images=pictures, duration=round(1000 / rate), loop=0)
-    else:
+    av = _require_av(path)
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        whole = _encode(av, frames, part, Fraction(rate).limit_denominator(1000), stop)
+        if whole:
+            part.replace(path)
+    except (OSError, av.error.FFmpegError) as error:
+        raise OutputError(
+            path, expected="a place to write a movie", found=str(error), do="choose another name or disk"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return whole
+
+
+def _encode(
+    av: Any, frames: Iterable[NDArray[np.uint8]], path: Path, rate: Fraction, stop: Token | None
+) -> bool:
+    with av.open(str(path), "w", format="mp4") as file:
+        stream = file.add_stream("libx264", rate=rate, options={"crf": QUALITY})
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            if stop is not None and stop.is_set():
+                return False
+            even = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = even.shape[:2]
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")))
+        file.mux(stream.encode())
+    return True
+
+
+def _require_av(path: object) -> Any:
+    try:
+        import av  # noqa: PLC0415 - 100 MB, in an extra
+    except ImportError:
         raise OutputError(
             path,
-            expected=".mp4 (with PyAV) or .gif",
-            found=path.suffix or "no suffix",
-            do="choose another name, or pip install 'napari-xfusion[movie]'",
-        )
-
-
-def _write_mp4(path: Path, frames: Frames, rate: int) -> None:
-    import av  # noqa: PLC0415 - an extra
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "18"})
-        stream.pix_fmt = "yuv420p"
-        for number, frame in enumerate(_even(frames)):
-            if number == 0:
-                stream.height, stream.width = frame.shape
-            picture = av.VideoFrame.from_ndarray(frame, format="gray")
-            for packet in stream.encode(picture):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-
-
-def _even(frames: Frames) -> Iterator[NDArray[np.uint8]]:
-    for frame in frames:
-        yield np.pad(frame, [(0, n % 2) for n in frame.shape], mode="edge")
+            expected="PyAV, which writes movies",
+            found="it is not installed",
+            do='pip install "napari-xfusion[movie]"',
+        ) from None
+    return av

@@ -23,7 +23,7 @@ class RecordedTimes:
 
 
 def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
-    """Times from the record beside ``result``, or None where there is no record.
+    """Times from the record beside ``result``, or None where there is none, or one of no run.
 
     Raises InputError when something stands there that is no record.
     """
@@ -32,6 +32,8 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
         return None
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "plan" not in record:
+            return None
         first = int(record["plan"]["frames"][0])
         times = tuple(float(t) for t in record["hr_times"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -43,12 +45,19 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
 
 def read_frames(result: str | PathLike[str]) -> list[dict[str, Any]]:
     """What the record beside ``result`` says of each frame, in the order of the film."""
+    frames: list[dict[str, Any]] = read_record(result)["frames"]
+    return frames
+
+
+def read_record(result: str | PathLike[str]) -> dict[str, Any]:
+    """The record beside ``result``; raises InputError where there is none."""
     path = record_path(result)
     try:
-        frames: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["frames"]
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = record["frames"], record["plan"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    return frames
+    return record
 
 
 def record_path(result: str | PathLike[str]) -> Path:

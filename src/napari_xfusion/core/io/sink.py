@@ -16,6 +16,7 @@ from napari_xfusion.core.io.spec import (
     OutputSpec,
     Sink,
     missing_frames,
+    not_kept,
     position_of,
     stored,
     with_frames,
@@ -84,6 +85,13 @@ class MemorySink:
         spec = self._claimed()
         self.data[position_of(spec, self._positions, index, image)] = stored(image, spec.dtype)
         self._notes[index] = notes or {}
+
+    def read(self, index: int) -> NDArray[Any]:
+        """See ``Sink.read``; shares the memory of ``data``."""
+        if index not in self._notes:
+            raise not_kept("the result in memory", index)
+        frame: NDArray[Any] = self.data[self._positions[index]]
+        return frame
 
     def commit(self, record: Mapping[str, Any]) -> None:
         """See ``Sink.commit``; the record is kept in ``record``."""

@@ -33,7 +33,7 @@ class OutputSpec:
     frame_interval: float | None
     """Seconds."""
     hr_times: tuple[float, ...]
-    """Times of the HR frames on the LR clock; travels in the file's metadata."""
+    """Times of the HR frames on the LR clock, if known; travels in the file's metadata."""
 
     @property
     def frame_bytes(self) -> int:
@@ -72,6 +72,13 @@ class Sink(Protocol):
         """Keep target ``index``: an (H, W) image in the units of the HR camera.
 
         Raises OutputError when it cannot be kept; what was put before stays and resumes.
+        """
+        ...
+
+    def read(self, index: int) -> NDArray[Any]:
+        """Target ``index`` as it is kept, (H, W); from any thread, also when closed or finished.
+
+        Raises OutputError where it is not kept.
         """
         ...
 
@@ -122,6 +129,13 @@ def stored(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
     if np.isnan(values.min()):
         np.nan_to_num(values, copy=False)
     return values.astype(dtype.newbyteorder("<"))
+
+
+def not_kept(where: object, index: int) -> OutputError:
+    """The error for a target that a sink is asked for and does not have."""
+    return OutputError(
+        where, expected=f"frame {index}", found="not fused yet", do="run again: what is done is kept"
+    )
 
 
 def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> None:

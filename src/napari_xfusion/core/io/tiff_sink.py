@@ -79,9 +79,13 @@ class TiffSink(FileSink):
             return file.write(data)
 
     def _read(self, position: int) -> bytes:
-        file = self._opened()
-        file.seek(self._offset + position * self._frame_bytes)
-        return file.read(self._frame_bytes)
+        # Not by the file that is written to: seeking there would be in the way where there is no pwrite.
+        try:
+            with self._partial.open("rb") as file:
+                file.seek(self._offset + position * self._frame_bytes)
+                return file.read(self._frame_bytes)
+        except FileNotFoundError:
+            return b""
 
     def _seal(self) -> None:
         if self._file is not None:
@@ -123,7 +127,7 @@ def lay_out(path: Path, spec: OutputSpec, ome: bool) -> int:
     elif spec.dtype.name != "float16":
         settings = {"ome": True, "shape": (count, H, W), "metadata": _ome_metadata(spec)}
     else:  # OME knows no float16
-        metadata = {"axes": "TYX", "hr_times": _times(spec)}
+        metadata = {"axes": "TYX"} | _times(spec)
         settings = {"ome": False, "shape": (count, H, W), "metadata": metadata}
     if spec.pixel_size is not None:
         per_unit = (1 if "imagej" in settings else 1e4) / spec.pixel_size
@@ -144,7 +148,7 @@ def lay_out(path: Path, spec: OutputSpec, ome: bool) -> int:
 
 
 def _imagej_metadata(spec: OutputSpec) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"axes": "TZCYXS", "hr_times": _times(spec)}
+    metadata: dict[str, Any] = {"axes": "TZCYXS", **_times(spec)}
     if spec.pixel_size is not None:
         metadata["unit"] = "um"
     if spec.frame_interval is not None:
@@ -157,8 +161,9 @@ def _ome_metadata(spec: OutputSpec) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "axes": "TYX",
         "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, spec.identity)),
-        "Description": f"hr_times={_times(spec)}",
     }
+    if spec.hr_times:
+        metadata["Description"] = f"hr_times={_times(spec)['hr_times']}"
     if spec.pixel_size is not None:
         metadata |= {"PhysicalSizeX": spec.pixel_size, "PhysicalSizeY": spec.pixel_size}
     if spec.frame_interval is not None:
@@ -166,8 +171,9 @@ def _ome_metadata(spec: OutputSpec) -> dict[str, Any]:
     return metadata
 
 
-def _times(spec: OutputSpec) -> str:
-    return ",".join(repr(float(t)) for t in spec.hr_times)
+def _times(spec: OutputSpec) -> dict[str, str]:
+    """The entry ``hr_times``, where there are any."""
+    return {"hr_times": ",".join(repr(float(t)) for t in spec.hr_times)} if spec.hr_times else {}
 
 
 def _reserve(file: int, size: int) -> None:

@@ -149,6 +149,6 @@ def _group_metadata(spec: OutputSpec, name: str) -> dict[str, Any]:
         "node_type": "group",
         "attributes": {
             "ome": {"version": "0.5", "multiscales": [image]},
-            "napari_xfusion": {"hr_times": list(spec.hr_times)},
+            "napari_xfusion": {"hr_times": list(spec.hr_times)} if spec.hr_times else {},
         },
     }

@@ -137,6 +137,24 @@ def find_model(name: str | Path) -> Path:
     )
 
 
+def find_weights(model: str | Path | None, variant: Variant) -> Path:
+    """The file of the weights that a run of ``variant`` takes: ``model``, or the variant's own when None.
+
+    Raises ModelError where it is not to be had, no model, or another variant's.
+    """
+    path = find_model(model or variant)
+    require_variant(path, read_header(path)[0], variant)
+    return path
+
+
+def require_variant(path: Path, card: Card, variant: Variant) -> None:
+    """Raise ModelError when the weights are those of another network."""
+    if card.variant != variant:
+        raise ModelError(
+            path, expected=f"an {variant} model", found=f"an {card.variant} model", do="choose another model"
+        )
+
+
 def describe(path: Path) -> Description:
     """Card, size and checksum of a model file; raises ModelError when it is none."""
     card, shapes = read_header(path)

@@ -19,7 +19,16 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from napari_xfusion.core.model.build import edvr, edvr_stf
-from napari_xfusion.core.model.cards import CARD, INPUTS, SUFFIX, Card, Sizes, Variant, read_header
+from napari_xfusion.core.model.cards import (
+    CARD,
+    INPUTS,
+    SUFFIX,
+    Card,
+    Sizes,
+    Variant,
+    read_header,
+    require_variant,
+)
 from napari_xfusion.core.model.network import Network
 from napari_xfusion.errors import ModelError, OutputError
 
@@ -62,10 +71,8 @@ def load_model(path: Path, variant: Variant | None = None) -> Loaded:
     tensors, and for another variant than the one asked for.
     """
     card, shapes = read_header(path)
-    if variant not in (None, card.variant):
-        raise ModelError(
-            path, expected=f"an {variant} model", found=f"an {card.variant} model", do="choose another model"
-        )
+    if variant is not None:
+        require_variant(path, card, variant)
     _check_shapes(path, shapes, card.variant, card.sizes)
     try:
         content = path.read_bytes()

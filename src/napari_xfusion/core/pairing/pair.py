@@ -103,6 +103,13 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
             found=f"{plan.frames[0]}:{plan.frames[1]}",
             do="ask for frames that were filmed",
         )
+    if plan.region is not None and (plan.region.bottom > hr.shape[1] or plan.region.right > hr.shape[2]):
+        raise PairingError(
+            "--region",
+            expected=f"a region inside the HR frame, 0:{hr.shape[1]},0:{hr.shape[2]}",
+            found=str(plan.region),
+            do="ask for pixels that were filmed",
+        )
     common = [
         (
             interpolate(lambda i: fill_invalid(lr.frame(i))[0], float(hr_times[k])),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xfusion import __version__
+from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.fusers import Fuser, make_fuser
 from napari_xfusion.core.fusers.base import WindowFuser
 from napari_xfusion.core.fusers.bayesian_paper import PaperStream
@@ -89,6 +90,13 @@ def set_up(cell: Cell) -> tuple[Experiment, Pair]:
     )
     plan = cell.plan.plan_for(cell.series, condition, experiment.hr_times)
     return experiment, pair_stacks(experiment.lr, experiment.hr, plan)
+
+
+def fused(cell: Cell) -> tuple[Experiment, FusedFilm]:
+    """The virtual experiment of a cell, and its fused film, made when it is read and to be closed."""
+    experiment, _ = set_up(cell)
+    plan = cell.plan.plan_for(cell.series, cell.condition, experiment.hr_times)
+    return experiment, FusedFilm(plan, experiment.lr, experiment.hr)
 
 
 def fuser_of(cell: Cell) -> Fuser:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.inspect.ratio import divide
-from napari_xfusion.core.study.cells import StoppedError, fuser_of, set_up
+from napari_xfusion.core.study.cells import StoppedError, fused
 from napari_xfusion.core.study.results import FilmResults
 from napari_xfusion.core.types import Image, Token
 
@@ -72,23 +72,22 @@ def take_pictures(results: FilmResults, stop: Token, done: Callable[[], None]) -
     """
     moments = results.moments
     wanted = sorted({max(t - k, 0) for t in moments for k in (0, 1)})
-    experiment, pair = set_up(results.cell(results.series[0]))
-    fused: dict[str, Frames] = {}
+    made: dict[str, dict[int, NDArray[Any]]] = {}
     for name in results.series:
-        cell = results.cell(name)
-        made: dict[int, NDArray[Any]] = {}
-        with fuser_of(cell).open(pair) as stream:
-            for frame in stream.fuse(wanted, stop):
-                made[frame.index] = pair.grey.hr.from_grey(frame.image)
-                done()
-        if len(made) < len(wanted):
-            raise StoppedError
-        fused[name] = made
+        experiment, film = fused(results.cell(name))
+        made[name] = {}
+        for t in wanted:
+            if stop.is_set():
+                film.close()
+                raise StoppedError
+            made[name][t] = film.frame(t).image
+            done()
+        film.close()
     return Pictures(
         moments=moments,
         lr={t: experiment.lr.frame(t) for t in wanted},
         truth={t: experiment.truth.frame(t) for t in wanted},
-        fused=fused,
+        fused=made,
         grey=experiment.grey,
-        lr_grey=pair.grey.lr,
+        lr_grey=film.pair.grey.lr,
     )

@@ -14,13 +14,13 @@ from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.lock import OutputLock
 from napari_xfusion.core.study.cells import Cell, Film, StoppedError, weights_of
 from napari_xfusion.core.study.figures import draw_figures
-from napari_xfusion.core.study.film import write_side_by_side
 from napari_xfusion.core.study.pictures import take_pictures
 from napari_xfusion.core.study.plan import Condition, Preset, Series, StudyPlan, read_plan
 from napari_xfusion.core.study.plan import preset as make_preset
 from napari_xfusion.core.study.pool import Task, run_tasks
 from napari_xfusion.core.study.report import write_report
 from napari_xfusion.core.study.results import FilmResults, Results
+from napari_xfusion.core.study.side_by_side import write_side_by_side
 from napari_xfusion.core.study.table import as_columns, join, notes_of, read_cell, write_table, write_whole
 from napari_xfusion.core.study.times import Time, measure_time, read_time, write_times
 from napari_xfusion.core.types import Token

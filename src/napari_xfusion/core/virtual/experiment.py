@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -139,9 +137,10 @@ class _Camera:
             return np.clip(np.round(units * np.float32(self.factor)), 0, 65535).astype(np.uint16)
 
         size = self.movie.pixel_size
-        return _derived(
-            self.movie,
-            (self.shape, self.dtype, read),
+        return self.movie.derive(
+            read,
+            self.shape,
+            self.dtype,
             source=f"{self.movie.source} (LR)",
             pixel_size=None if size is None else size * SCALE,
         )
@@ -205,36 +204,19 @@ def _cropped(movie: Stack) -> tuple[Stack, tuple[str, ...]]:
     h, w = H // SCALE * SCALE, W // SCALE * SCALE
     if (h, w) == (H, W):
         return replace(movie, metadata={}), ()
-    truth = _derived(movie, ((T, h, w), movie.dtype, lambda i: movie.frame(i)[:h, :w]))
+    truth = movie.derive(lambda i: movie.frame(i)[:h, :w], (T, h, w), movie.dtype)
     return truth, (f"The film was cropped from {H} x {W} to {h} x {w} pixels, at the bottom and the right.",)
 
 
 def _kept(truth: Stack, kept: tuple[int, ...]) -> Stack:
-    return _derived(
-        truth,
-        ((len(kept), *truth.shape[1:]), truth.dtype, lambda k: truth.frame(kept[k])),
+    return truth.derive(
+        lambda k: truth.frame(kept[k]),
+        (len(kept), *truth.shape[1:]),
+        truth.dtype,
         source=f"{truth.source} (HR)",
         times=truth.times[list(kept)],
         metadata={"hr_times": np.array(kept, np.float64)},
     )
-
-
-_Frames = tuple[tuple[int, int, int], np.dtype[Any], Callable[[int], NDArray[Any]]]
-"""Shape (T, H, W), dtype and how to read a frame."""
-
-
-def _derived(movie: Stack, frames: _Frames, **changes: Any) -> Stack:
-    """A film with other frames, which keeps what else ``movie`` knows but its metadata."""
-    shape, dtype, read = frames
-
-    def digest() -> str:
-        total = hashlib.sha256(f"{shape} {dtype.str}".encode())
-        for i in range(shape[0]):
-            total.update(np.ascontiguousarray(read(i)).data)
-        return total.hexdigest()
-
-    changes = {"metadata": {}, **changes}
-    return replace(movie, shape=shape, dtype=dtype, read=read, digest=digest, **changes)
 
 
 def _hr_frames(T: int, step: int, last: bool) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
 from napari_xfusion.core.grey import Affine
-from napari_xfusion.core.io.movie_writer import best_suffix, write_movie
-from napari_xfusion.core.study.cells import StoppedError, fuser_of, set_up
+from napari_xfusion.core.io.movie_writer import write_movie
+from napari_xfusion.core.study.cells import StoppedError, fused
 from napari_xfusion.core.study.results import FilmResults
+from napari_xfusion.core.study.table import write_whole
 from napari_xfusion.core.types import Token
 
 BAR, GAP = 22, 6
 """Pixels: of the titles, and between panels."""
+RATE = 12
+"""Frames per second."""
 
 
 def write_side_by_side(results: FilmResults, place: Path, stop: Token, done: Callable[[], None]) -> Path:
@@ -26,40 +30,48 @@ def write_side_by_side(results: FilmResults, place: Path, stop: Token, done: Cal
 
     Raises StoppedError when ``stop`` is set; the file is whole or not there.
     """
-    path = place / f"side-by-side{best_suffix()}"
-    part = path.with_name(f".part{path.suffix}")
-    try:
-        write_movie(part, _sheets(results, stop, done))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    sheets = _sheets(results, stop, done)
+    if find_spec("av"):
+        path = place / "side-by-side.mp4"
+        write_movie((np.repeat(sheet[..., None], 3, axis=2) for sheet in sheets), path, rate=RATE)
+    else:
+        path = place / "side-by-side.gif"
+        write_whole(path, lambda part: write_gif(sheets, part))
     return path
 
 
+def write_gif(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
+    """Grey frames (H, W) as an endless GIF, one at a time."""
+    pictures = (Picture.fromarray(frame) for frame in frames)
+    next(pictures).save(
+        path, "GIF", save_all=True, append_images=pictures, duration=round(1000 / RATE), loop=0
+    )
+
+
 def _sheets(results: FilmResults, stop: Token, done: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
-    best = results.best()
-    cell = results.cell(best or results.series[0])
-    experiment, pair = set_up(cell)
+    cell = results.cell(results.best() or results.series[0])
+    experiment, film = fused(cell)
     scale = experiment.truth.shape[1] // experiment.lr.shape[1]
-    with fuser_of(cell).open(pair) as stream:
+    grey, lr_grey = experiment.grey, film.pair.grey.lr
+    try:
         for target in cell.targets:
-            frame = next(iter(stream.fuse([target], stop)), None)
-            if frame is None:
+            if stop.is_set():
                 raise StoppedError
             last = max(k for k, time in enumerate(experiment.hr_times) if time <= target)
-            coarse = experiment.lr.frame(target).repeat(scale, axis=0).repeat(scale, axis=1)
             age = target - experiment.hr_times[last]
-            fused = _shades(pair.grey.hr.from_grey(frame.image), experiment.grey)
+            coarse = experiment.lr.frame(target).repeat(scale, axis=0).repeat(scale, axis=1)
             yield sheet(
                 {
-                    f"LR, frame {target}": _shades(coarse, pair.grey.lr),
+                    f"LR, frame {target}": _shades(coarse, lr_grey),
                     "HR, now" if age == 0 else f"HR, {age} frames ago": _shades(
-                        experiment.hr.frame(last), experiment.grey
+                        experiment.hr.frame(last), grey
                     ),
-                    f"fused by {cell.series.name}": fused,
+                    f"fused by {cell.series.name}": _shades(film.frame(target).image, grey),
                 }
             )
             done()
+    finally:
+        film.close()
 
 
 def sheet(panels: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:

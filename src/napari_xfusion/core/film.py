@@ -1,0 +1,156 @@
+"""A fused film that is made when it is read: for looking and comparing, where no file is wanted."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import cached_property
+
+import numpy as np
+
+from napari_xfusion.core.inspect.consistency import consistency
+from napari_xfusion.core.pairing import Pair
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.run import Opened
+from napari_xfusion.core.types import FusedFrame, Image, Region, Role, Stack, Token
+from napari_xfusion.errors import DeviceError, ModelError
+
+KEPT_BYTES = 2**27
+"""Of the frames made last, which several views share."""
+ATTENTION_SCALE = 4
+"""HR pixels per pixel of an attention map: networks work at a quarter of HR, whatever LR is."""
+
+
+class FusedFilm:
+    """What ``plan`` makes of two films, frame by frame, in any order and from any thread.
+
+    Raises XFusionError at once when the films do not pair, the weights are missing or the device is.
+    ``close`` frees what the method keeps and ends a frame that is being made, at its next tile.
+    """
+
+    def __init__(self, plan: Plan, lr: Stack, hr: Stack) -> None:
+        self.plan = plan
+        self._opened = Opened(plan, lr, hr)
+        self.pair, self.fuser = self._opened.pair, self._opened.fuser
+        self._shape = plan.frame_shape(hr.shape[1:])
+        self._open = ExitStack()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, FusedFrame] = OrderedDict()
+        weakref.finalize(self, self._open.close)
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def frame(self, target: int) -> FusedFrame:
+        """The fused frame at LR frame ``target``, in the HR camera's units (float32, not clipped).
+
+        Raises DeviceError when the film is closed.
+        """
+        with self._lock:
+            if target not in self._kept:
+                self._keep(self._fuse(target))
+            self._kept.move_to_end(target)
+            return self._kept[target]
+
+    def known(self, target: int) -> FusedFrame | None:
+        """The frame at ``target`` if it is kept; makes none, and waits for none."""
+        return self._kept.get(target)
+
+    def images(self) -> Stack:
+        """The fused images (T, H, W)."""
+        return self._view(lambda t: self.frame(t).image, self._shape, "")
+
+    def std(self) -> Stack:
+        """Their standard deviation (T, H, W); raises ModelError where the method does not know it."""
+        self._need(self.fuser.gives_std, "a standard deviation", "bayesian")
+
+        def read(t: int) -> Image:
+            std = self.frame(t).std
+            return np.full(self._shape, np.nan, np.float32) if std is None else std
+
+        return self._view(read, self._shape, ", standard deviation")
+
+    def attention(self, role: Role) -> Stack:
+        """The sigmoid attention maps of one input (T, h, w), each pixel 4 HR pixels wide; 0 to 1.
+
+        Raises ModelError where the method has none.
+        """
+        self._need(self.fuser.gives_attention, "attention", "edvr-stf")
+        part = self.plan.region or Region(0, self._shape[0], 0, self._shape[1])
+        first = part.top // ATTENTION_SCALE, part.left // ATTENTION_SCALE
+        last = -(-part.bottom // ATTENTION_SCALE), -(-part.right // ATTENTION_SCALE)
+        shape = last[0] - first[0], last[1] - first[1]
+
+        def read(t: int) -> Image:
+            maps = self.frame(t).attention
+            return maps[role] if role in maps else np.full(shape, np.nan, np.float32)
+
+        return self._view(read, shape, f", attention {role}")
+
+    def close(self) -> None:
+        """Free what is kept; frames can no longer be made."""
+        self._stop.set()
+        with self._lock:
+            self._kept.clear()
+            self._open.close()
+
+    def _need(self, there: bool, what: str, method: str) -> None:
+        if not there:
+            raise ModelError(
+                self.plan.method, expected=f"a method that gives {what}", found="none", do=f"use {method}"
+            )
+
+    def _fuse(self, target: int) -> FusedFrame:
+        made = None if self._stop.is_set() else next(self._frames([target], self._stop), None)
+        if made is None:
+            raise DeviceError(
+                f"frame {target}", expected="a film that is open", found="a closed one", do="make it again"
+            )
+        return made
+
+    @cached_property
+    def _frames(self) -> Callable[[Iterable[int], Token], Iterator[FusedFrame]]:
+        return self._open.enter_context(self._opened).frames
+
+    def _keep(self, made: FusedFrame) -> None:
+        size = made.image.nbytes * (1 if made.std is None else 2)
+        while len(self._kept) * size >= KEPT_BYTES:
+            self._kept.popitem(last=False)
+        self._kept[made.index] = made
+
+    def _view(self, read: Callable[[int], Image], shape: tuple[int, int], what: str) -> Stack:
+        lr = self.pair.lr
+        side = self.pair.hr.pixel_size
+        if side is not None and shape != self._shape:
+            side *= ATTENTION_SCALE
+        source = f"{lr.source}, {self.plan.method}{what}"
+        return lr.derive(read, (len(lr), *shape), np.dtype(np.float32), source=source, pixel_size=side)
+
+
+def lr_consistency(film: Stack, pair: Pair) -> Stack:
+    """The binned ``film`` (T, H, W) minus LR, (T, h, w) float32 in grey units; made when it is read.
+
+    ``film`` holds one frame per LR frame in the HR camera's units.
+    """
+
+    def read(t: int) -> Image:
+        fused = pair.grey.hr.to_grey(film.frame(t))
+        return consistency(fused, pair.lr_frame(t), pair.geometry.down)
+
+    return pair.lr.derive(
+        read, pair.lr.shape, np.dtype(np.float32), source=f"{film.source}, binned, minus LR"
+    )
+
+
+def difference(film: Stack, other: Stack) -> Stack:
+    """``film`` - ``other``, float32, frame by frame in camera units; made when it is read."""
+
+    def read(t: int) -> Image:
+        image: Image = np.subtract(film.frame(t), other.frame(t), dtype=np.float32)
+        return image
+
+    return film.derive(read, film.shape, np.dtype(np.float32), source=f"{film.source} minus {other.source}")

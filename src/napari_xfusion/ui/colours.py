@@ -1,0 +1,33 @@
+"""Colours that are told apart by colour-blind eyes, on light and on dark.
+
+Lines are those of Okabe and Ito (2008), a little lighter or darker where the background asks for it; the
+diverging map goes from blue over white to orange-brown, which differ in brightness for every kind of eye.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari.utils import Colormap
+
+LINES_ON_DARK = ("#56b4e9", "#e69f00", "#2fc79a", "#f0e442", "#d98cc0")
+LINES_ON_LIGHT = ("#0072b2", "#c35500", "#00795a", "#8f6f00", "#a83f84")
+BLUE_ORANGE = ("#0b2f6b", "#3f7fc6", "#b7d4ee", "#f7f7f7", "#f6c89a", "#cf6d12", "#6b2f00")
+
+
+def diverging(chosen: str) -> Colormap | str:
+    """The colormap for differences that the user chose: ``blue-orange`` or one of napari's.
+
+    Blue is below the middle, white in it, orange above; NaN is transparent.
+    """
+    from napari.utils import Colormap  # noqa: PLC0415 - napari is there when a layer is made
+
+    if chosen != "blue-orange":
+        return chosen
+    return Colormap(list(BLUE_ORANGE), name="xfusion-blue-orange", display_name=chosen)
+
+
+def lines(on_dark: bool) -> tuple[str, ...]:
+    """Colours of lines in a plot, in the order in which they are to be used."""
+    return LINES_ON_DARK if on_dark else LINES_ON_LIGHT

@@ -1,0 +1,150 @@
+"""Which two layers are fused, and when the HR frames were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QGroupBox, QLineEdit, QSpinBox, QWidget
+
+from napari_xfusion.core.plan import parse_times
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import InputError
+from napari_xfusion.ui.layers import lr_and_hr, provenance_of, stack_of
+from napari_xfusion.ui.widgets import LayerCombo, form, sentence
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Layer
+
+
+class DataBox(QGroupBox):
+    """LR, HR and their pairing."""
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
+        super().__init__("Data", parent)
+        self._viewer = viewer
+        self._films: dict[str, tuple[Any, Stack]] = {}
+        self.lr = LayerCombo(viewer, is_image, parent=self)
+        self.hr = LayerCombo(viewer, is_image, parent=self)
+        self.hr_step = QDoubleSpinBox(self)
+        self.hr_start = QDoubleSpinBox(self)
+        self.hr_times = QLineEdit(self)
+        self.separation = QSpinBox(self)
+        self.found = sentence(self)
+        self._build()
+        self.lr.chosen.connect(self.changed)
+        self.hr.chosen.connect(self.changed)
+        for box in (self.hr_step, self.hr_start, self.separation):
+            box.valueChanged.connect(lambda _: self.changed.emit())
+        self.hr_times.textChanged.connect(lambda _: self.changed.emit())
+
+    def guess(self) -> None:
+        """Choose the first two films of the viewer that are LR and HR of each other."""
+        roles = {known.role: layer for layer in self._viewer.layers if (known := provenance_of(layer))}
+        if "lr" in roles and "hr" in roles:
+            self.lr.choose(roles["lr"])
+            self.hr.choose(roles["hr"])
+            return
+        self.choose([layer for layer in self._viewer.layers if is_image(layer)])
+
+    def choose(self, layers: list[Layer]) -> None:
+        """Choose LR and HR out of ``layers``, by the first two that fit."""
+        films = []
+        for layer in layers:
+            try:
+                films.append((layer, stack_of(layer)))
+            except InputError:
+                continue
+        for k, (a, first) in enumerate(films):
+            for b, second in films[k + 1 :]:
+                found = lr_and_hr(first, second)
+                if found is not None:
+                    self.lr.choose(a if found[0] is first else b)
+                    self.hr.choose(b if found[0] is first else a)
+                    return
+
+    def layers(self) -> tuple[Image, Image]:
+        """The layers of LR and HR; raises InputError where one is missing."""
+        lr, hr = self.lr.layer(), self.hr.layer()
+        if lr is None or hr is None:
+            raise InputError(
+                "Data", expected="an LR and an HR layer", found="no image layer", do="open both films"
+            )
+        if lr is hr:
+            raise InputError(
+                "Data", expected="two films", found=f"{lr.name} twice", do="choose another layer for LR or HR"
+            )
+        return lr, hr
+
+    def films(self) -> tuple[Stack, Stack]:
+        """LR and HR; the same objects until another layer is chosen or its data change."""
+        return self._film("lr", self.layers()[0]), self._film("hr", self.layers()[1])
+
+    def values(self) -> dict[str, Any]:
+        """The pairing as settings of a plan; raises InputError for HR times that are none."""
+        times = parse_times(self.hr_times.text())
+        by_step = times is None and self.hr_step.value() > 0
+        return {
+            "hr_times": times,
+            "hr_step": self.hr_step.value() if by_step else None,
+            "hr_start": self.hr_start.value() if by_step else 0.0,
+            "separation": self.separation.value(),
+        }
+
+    def saved(self) -> dict[str, Any]:
+        """What to remember."""
+        return {
+            "hr_step": self.hr_step.value(),
+            "hr_start": self.hr_start.value(),
+            "separation": self.separation.value(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Set what was remembered, where it can be."""
+        for box, value in ((self.hr_step, saved.get("hr_step")), (self.hr_start, saved.get("hr_start"))):
+            if isinstance(value, int | float):
+                box.setValue(value)
+        if isinstance(saved.get("separation"), int):
+            self.separation.setValue(saved["separation"])
+
+    def _film(self, camera: str, layer: Image) -> Stack:
+        known = self._films.get(camera)
+        if known is None or known[0] is not layer.data:
+            known = self._films[camera] = (layer.data, stack_of(layer))
+        return known[1]
+
+    def _build(self) -> None:
+        layout = form(self)
+        for label, field, tip in (
+            ("LR", self.lr, "The fast, coarse film"),
+            ("HR", self.hr, "The sharp film with fewer frames, of the same field of view"),
+            ("HR step", self.hr_step, "One HR frame every N LR frames; may be a fraction"),
+            ("HR start", self.hr_start, "LR frame at which the first HR frame was taken"),
+            (
+                "HR times",
+                self.hr_times,
+                "Or the LR frame number of every HR frame: 0, 10, 20; or a file that holds them",
+            ),
+            ("Separation", self.separation, "LR frames between the three of a window"),
+        ):
+            field.setToolTip(tip)
+            layout.addRow(label, field)
+            layout.labelForField(field).setToolTip(tip)
+        layout.addRow(self.found)
+        self.found.setToolTip("What was found, how the films pair, and what a run takes")
+        self.hr_step.setRange(0, 1e6)
+        self.hr_step.setDecimals(4)
+        self.hr_step.setSpecialValueText("from the HR film")
+        self.hr_start.setRange(-1e6, 1e6)
+        self.hr_start.setDecimals(4)
+        self.hr_times.setPlaceholderText("by step")
+        self.separation.setRange(1, 1000)
+
+
+def is_image(layer: Layer) -> bool:
+    """Whether a layer can be taken for a film; what it holds is looked at later, and told."""
+    return type(layer).__name__ == "Image"

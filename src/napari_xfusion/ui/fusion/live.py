@@ -1,0 +1,132 @@
+"""Single frames on request: the frame under the slider, for Preview and Live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_xfusion.core.run import Opened
+from napari_xfusion.core.types import Image, Region, Token
+from napari_xfusion.ui.fusion.request import Request
+from napari_xfusion.ui.job import Body, Outcome, Worker
+from napari_xfusion.ui.layers import beside, layer_name, redraw
+from napari_xfusion.ui.words import in_window_words
+
+if TYPE_CHECKING:
+    import napari
+
+EVERY = 20
+"""Milliseconds between two looks for an answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A frame that was asked for."""
+
+    request: Request
+    frame: int
+    region: Region | None
+    image: Image
+    """(H, W) of the region, in the HR camera's units."""
+    scale: float
+    """HR pixels per LR pixel."""
+    seconds: float
+
+
+class OpenFilms:
+    """The fuser of the plan asked for last, left open: what neighbouring frames share is made once.
+
+    Belongs to one thread.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._opened: Opened | None = None
+
+    def frame(self, request: Request, frame: int, region: Region | None, stop: Token) -> Answer | None:
+        """One frame of ``request``, None when stopped."""
+        opened = self._open(request)
+        for fused in opened.frames([frame], stop, region):
+            scale = opened.pair.geometry.scale[0]
+            return Answer(request, frame, region, fused.image, scale, fused.seconds)
+        return None
+
+    def close(self) -> None:
+        """Free what is kept."""
+        opened, self._opened, self._key = self._opened, None, ()
+        if opened is not None:
+            opened.__exit__(None, None, None)
+
+    def _open(self, request: Request) -> Opened:
+        plan = request.plan.model_copy(update={"frames": None, "region": None})
+        key = plan, *request.films
+        if self._opened is None or key != self._key:
+            self.close()
+            self._opened = Opened(plan, *request.films).__enter__()
+            self._key = key
+        return self._opened
+
+
+class Previews(QObject):
+    """Shows the frame asked for last in a layer of one frame, which is nowhere but at its own time."""
+
+    shown = Signal(str)
+    """What was shown, or what went wrong, in words."""
+
+    def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._layer: Any = None
+        films = OpenFilms()
+        self._films = films
+        self._worker = Worker(self, "fusion preview", ended=self._on_end, every=EVERY, at_end=films.close)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._worker.busy
+
+    def ask(self, request: Request, frame: int, region: Region | None) -> None:
+        """Fuse ``frame`` (its ``region`` only); what was asked before is no longer wanted."""
+        self._worker.ask(preview(self._films, request, frame, region))
+
+    def forget(self) -> None:
+        """No answer is wanted any more."""
+        self._worker.forget()
+
+    def _on_end(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self.shown.emit(in_window_words(outcome.in_words()))
+        elif outcome.value is not None:
+            self._show(outcome.value)
+            self.shown.emit(f"frame {outcome.value.frame}: {outcome.value.seconds:.2f} s")
+
+    def _show(self, answer: Answer) -> None:
+        lr, hr = answer.request.layers
+        top, left = (answer.region.top, answer.region.left) if answer.region else (0, 0)
+        plan = answer.request.plan.model_copy(
+            update={"frames": (answer.frame, answer.frame + 1), "region": answer.region}
+        )
+        shown = beside(
+            lr,
+            answer.image[None],
+            name=layer_name(answer.request.title, "fused", f"{answer.request.method}, preview"),
+            role="fused",
+            coarseness=1 / answer.scale,
+            first=answer.frame,
+            corner=(top / answer.scale, left / answer.scale),
+            plan=plan,
+            contrast_limits=tuple(hr.contrast_limits),
+            colormap=hr.colormap,
+        )
+        if self._layer in self._viewer.layers:
+            redraw(self._layer, shown)
+        else:
+            self._layer = self._viewer.add_image(shown.data, **shown.options)
+
+
+def preview(films: OpenFilms, request: Request, frame: int, region: Region | None) -> Body:
+    """The work of one request, for the thread beside the window."""
+    return lambda stop, _: films.frame(request, frame, region, stop)

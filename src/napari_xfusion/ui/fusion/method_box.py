@@ -1,0 +1,143 @@
+"""How the films are fused: method, weights, and the device of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QLabel, QPushButton, QWidget
+
+from napari_xfusion.core.doctor import devices_in_words
+from napari_xfusion.core.model.cards import INPUTS, SUFFIX, list_models, read_header
+from napari_xfusion.core.plan import DEFAULT_METHOD, Method, Plan
+from napari_xfusion.errors import ModelError
+from napari_xfusion.ui.preferences import keep_computing, preferences
+from napari_xfusion.ui.widgets import form, sentence
+
+ABOUT: dict[Method, str] = {
+    "bicubic": "LR alone, enlarged",
+    "backprojection": "HR neighbours interpolated in time, corrected by LR",
+    "flow": "HR neighbours carried by the motion seen in LR",
+    "bayesian": "temporal changes by clusters, with a standard deviation",
+    "bayesian-paper": "the Bayesian baseline as published",
+    "edvr-stf": "the network on both films",
+    "edvr": "the network on LR alone",
+}
+
+
+class MethodBox(QGroupBox):
+    """Method and model; device and precision, for networks."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__("Method", parent)
+        self.method = QComboBox(self)
+        self.model = QComboBox(self)
+        self.file = QPushButton("File...", self)
+        self.device = QComboBox(self)
+        self.precision = QComboBox(self)
+        self.there: QLabel = sentence(self)
+        self._build()
+        self.method.setCurrentText(DEFAULT_METHOD)
+        self._list_models()
+        self.method.currentIndexChanged.connect(lambda _: self._list_models())
+        for combo in (self.method, self.model, self.device, self.precision):
+            combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+        for combo in (self.device, self.precision):
+            combo.currentIndexChanged.connect(lambda _: self._keep_computing())
+        self.file.clicked.connect(lambda _: self._choose_file())
+
+    def values(self) -> dict[str, Any]:
+        """The settings of a plan."""
+        return {
+            "method": self.method.currentText(),
+            "model": self.model.currentData() if self.method.currentText() in INPUTS else None,
+            "device": self.device.currentText(),
+            "precision": self.precision.currentText(),
+        }
+
+    def saved(self) -> dict[str, Any]:
+        """What to remember; device and precision are kept in napari's preferences."""
+        return {key: self.values()[key] for key in ("method", "model")}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Set what was remembered, where it can be."""
+        index = self.method.findText(str(saved.get("method")))
+        if index >= 0:
+            self.method.setCurrentIndex(index)
+        if saved.get("model"):
+            self.choose_model(str(saved["model"]))
+
+    def choose_model(self, model: str) -> None:
+        """Choose weights by name or file."""
+        index = self.model.findData(model)
+        if index < 0:
+            self.model.addItem(model, model)
+            index = self.model.count() - 1
+        self.model.setCurrentIndex(index)
+
+    def say_what_is_there(self) -> None:
+        """Write the devices and their free memory."""
+        self.there.setText(devices_in_words())
+
+    def _keep_computing(self) -> None:
+        keep_computing(self.device.currentText(), self.precision.currentText())
+
+    def _choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Weights of a network", "", f"Weights (*{SUFFIX})")
+        if path:
+            self.choose_model(path)
+
+    def _list_models(self) -> None:
+        """The models at hand that are of the chosen method."""
+        method = self.method.currentText()
+        before = self.model.currentData()
+        self.model.blockSignals(True)
+        self.model.clear()
+        if method in INPUTS:
+            self.model.addItem("the method's own", None)
+            for name in _models_of(method):
+                self.model.addItem(name, name)
+            self.model.setCurrentIndex(max(self.model.findData(before), 0))
+        else:
+            self.model.addItem("needs none", None)
+        self.model.blockSignals(False)
+        for widget in (self.model, self.file, self.device, self.precision):
+            widget.setEnabled(method in INPUTS)
+
+    def _build(self) -> None:
+        layout = form(self)
+        for method in get_args(Method):
+            self.method.addItem(method)
+            self.method.setItemData(self.method.count() - 1, ABOUT[method], 3)
+        chosen = preferences()
+        for combo, field in ((self.device, "device"), (self.precision, "precision")):
+            combo.addItems(get_args(Plan.model_fields[field].annotation))
+            combo.setCurrentText(getattr(chosen, field))
+        for label, combo, tip in (
+            ("Method", self.method, "\n".join(f"{name}: {what}" for name, what in ABOUT.items())),
+            ("Model", self.model, "The weights of a network"),
+            ("", self.file, "Take weights from a file"),
+            ("Device", self.device, "Where a network runs; auto takes a GPU where there is one"),
+            ("Precision", self.precision, "Numbers a network computes with; auto is float32"),
+            ("", self.there, "What this machine has"),
+        ):
+            combo.setToolTip(tip)
+            layout.addRow(label, combo)
+            if isinstance(combo, QComboBox):
+                combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.say_what_is_there()
+
+
+def _models_of(method: str) -> list[str]:
+    """Names of the models at hand that are of ``method``; damaged ones are not offered."""
+    names = []
+    for name, path in list_models().items():
+        try:
+            if read_header(path)[0].variant == method:
+                names.append(name)
+        except ModelError:
+            continue
+    return names

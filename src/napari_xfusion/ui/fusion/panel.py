@@ -1,0 +1,228 @@
+"""The panel itself: what is asked for is looked at as it changes, and runs when nothing is in the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.errors import XFusionError
+from napari_xfusion.ui.export_box import ExportBox
+from napari_xfusion.ui.fusion.data_box import DataBox
+from napari_xfusion.ui.fusion.live import Previews
+from napari_xfusion.ui.fusion.method_box import MethodBox
+from napari_xfusion.ui.fusion.output_box import OutputBox
+from napari_xfusion.ui.fusion.place import frame_on_screen, visible_region
+from napari_xfusion.ui.fusion.request import Findings, Request, examine
+from napari_xfusion.ui.fusion.run_box import RunBox
+from napari_xfusion.ui.fusion.runner import Runner
+from napari_xfusion.ui.job import Outcome, Worker
+from napari_xfusion.ui.settings import load_settings, save_settings
+from napari_xfusion.ui.widgets import listen
+from napari_xfusion.ui.words import in_window_words, moment
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+SETTLE = 120
+"""Milliseconds without a change before settings are looked at."""
+PANEL = "fusion"
+"""The name under which settings are kept."""
+
+
+class FusionPanel(QWidget):
+    """Fuse two films of a viewer, and watch it."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._request: Request | None = None
+        self._problem = "the films are being looked at"
+        self.data = DataBox(viewer, self)
+        self.method = MethodBox(self)
+        self.output = OutputBox(viewer, self)
+        self.export = ExportBox(viewer, self)
+        self.run_box = RunBox(self)
+        self.runner = Runner(viewer, self)
+        self.previews = Previews(viewer, self)
+        self._checks = Worker(self, "fusion check", ended=self._on_examined, every=20)
+        self._settle = _single_shot(self, SETTLE, self._look)
+        self._moved = _single_shot(self, SETTLE, self._ask_live)
+        self._lay_out()
+        saved = load_settings(PANEL)
+        for box, name in ((self.data, "data"), (self.method, "method"), (self.output, "output")):
+            box.restore(saved.get(name) or {})
+        self.data.guess()
+        self._connect()
+        self._look()
+
+    def choose(self, layers: list[Layer]) -> None:
+        """Choose LR and HR out of ``layers``."""
+        self.data.choose(layers)
+
+    # What is asked for.
+
+    def _changed(self) -> None:
+        self._request, self._problem = None, "the films are being looked at"
+        self.previews.forget()
+        self._show_ready()
+        self._settle.start()
+
+    def _look(self) -> None:
+        """Have the request examined in the other thread."""
+        try:
+            request = self._ask()
+        except XFusionError as error:
+            self._found(None, Findings((), in_window_words(str(error))))
+            return
+        self._checks.ask(lambda *_: (request, examine(request)))
+
+    def _ask(self) -> Request:
+        """The request that the fields make; raises XFusionError where they make none."""
+        films, layers = self.data.films(), self.data.layers()
+        self.output.set_count(len(films[0]))
+        output = self.output.target()
+        plan = make_plan(
+            **self.data.values(),
+            **self.method.values(),
+            frames=self.output.frames(),
+            region=self.output.region_of(layers[0], films[1].shape[1:]),
+        )
+        replace = output is not None and self.output.replace.isChecked()
+        return Request(plan, layers, films, output, replace)
+
+    def _on_examined(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self._found(None, Findings((), outcome.in_words()))
+        else:
+            self._found(*outcome.value)
+
+    def _found(self, request: Request | None, findings: Findings) -> None:
+        self._request, self._problem = request, findings.problem
+        wrong = [f"Wrong: {findings.problem}"] if findings.problem else []
+        self.data.found.setText("\n".join([*findings.lines, *wrong]))
+        self._show_ready()
+        self._save()
+        if self._request is not None and not self._problem:
+            self._label_frame()
+            self._ask_live()
+
+    def _show_ready(self) -> None:
+        if self.runner.busy:
+            self.run_box.set_running()
+            return
+        resumes = self._request is not None and self.runner.resumes(self._request)
+        self.run_box.set_ready(self._problem, resumes=resumes)
+
+    def _save(self) -> None:
+        values = {
+            "data": self.data.saved(),
+            "method": self.method.saved(),
+            "output": self.output.saved(),
+        }
+        save_settings(PANEL, values)
+
+    # What is done.
+
+    def _run(self) -> None:
+        if self._request is not None and not self._problem:
+            self.previews.forget()
+            self.runner.start(self._request, self._frame())
+            self.run_box.set_running()
+            self.run_box.say("reading the films")
+
+    def _preview(self) -> None:
+        if self._request is not None and not self._problem:
+            self.run_box.say(f"fusing frame {self._frame()}")
+            self.previews.ask(self._request, self._frame(), self._request.plan.region)
+
+    def _ask_live(self) -> None:
+        """With Live on, the frame under the slider; during a run that is the run's own next frame."""
+        request = self._request
+        if not self.run_box.live.isChecked() or request is None or self._problem or self.runner.busy:
+            return
+        seen = visible_region(request.layers[0], request.films[1].shape[1:])
+        self.previews.ask(request, self._frame(), seen or request.plan.region)
+
+    def _on_slider(self) -> None:
+        if self._request is None:
+            return
+        self.runner.look_at(self._frame())
+        self._label_frame()
+        self._ask_live()
+
+    def _on_progress(self, done: int, total: int, words: str) -> None:
+        self.run_box.show_progress(done, total, words)
+        self._label_frame()
+
+    def _on_ended(self, words: str) -> None:
+        self.method.say_what_is_there()
+        self.run_box.say(words)
+        self._show_ready()
+        self._label_frame()
+        self._look()
+
+    # What is on screen.
+
+    def _frame(self) -> int:
+        """The LR frame under the slider."""
+        return 0 if self._request is None else frame_on_screen(self._viewer, self._request.layers[0])
+
+    def _label_frame(self) -> None:
+        """Frame, time, and a word where the result is not there yet."""
+        if self._request is None:
+            return
+        frame, film = self._frame(), self._request.films[0]
+        words = [f"frame {frame}"]
+        if film.time_unit == "s":
+            words.append(moment(float(film.times[frame])))
+        note = self.runner.note(frame)
+        self._viewer.canvas.overlays.text.text = " · ".join(words + ([note] if note else []))
+
+    def _show_overlays(self) -> None:
+        self._viewer.canvas.overlays.text.visible = True
+        self._viewer.canvas.overlays.scale_bar.visible = True
+
+    def _connect(self) -> None:
+        for box in (self.data, self.method, self.output):
+            box.changed.connect(self._changed)
+        self.run_box.run_asked.connect(self._run)
+        self.run_box.cancel_asked.connect(self.runner.cancel)
+        self.run_box.preview_asked.connect(self._preview)
+        self.run_box.live_switched.connect(lambda _: self._ask_live())
+        self.runner.progressed.connect(self._on_progress)
+        self.runner.ended.connect(self._on_ended)
+        self.previews.shown.connect(self.run_box.say)
+        listen(self, self._viewer.dims.events.current_step, self._on_slider)
+        for emitter in (self._viewer.scene.camera.events.zoom, self._viewer.scene.camera.events.center):
+            listen(self, emitter, self._moved.start)
+        self._show_overlays()
+
+    def _lay_out(self) -> None:
+        inside = QWidget(self)
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.data, self.method, self.output, self.export):
+            column.addWidget(widget)
+        column.addStretch()
+        area = QScrollArea(self)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidget(inside)
+        area.setMinimumWidth(320)
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 0)
+        outside.addWidget(area)
+        outside.addWidget(self.run_box)  # always in reach, however small the screen
+
+
+def _single_shot(owner: QWidget, milliseconds: int, then: object) -> QTimer:
+    """A timer that calls ``then`` once things have been quiet for a while."""
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(then)
+    return timer

@@ -1,0 +1,67 @@
+"""Where the window looks: the frame under the slider, and rectangles in pixels of the HR grid."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.types import Region
+from napari_xfusion.errors import InputError
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Shapes
+
+ZOOMED_IN = 0.7
+"""Share of the frame below which only what is seen is fused."""
+
+
+def frame_on_screen(viewer: napari.Viewer, layer: Image) -> int:
+    """The frame of ``layer`` (t, y, x) under the slider; the nearest one where it has none there."""
+    world = np.asarray(viewer.dims.point)[-layer.ndim :]
+    frame = round(float(np.asarray(layer.world_to_data(world))[-3]))
+    return min(max(frame, 0), int(layer.data.shape[-3]) - 1)
+
+
+def visible_region(lr: Image, hr_shape: tuple[int, int]) -> Region | None:
+    """The HR pixels that are on screen, None where that is most of the frame (or nothing of it)."""
+    seen = np.asarray(lr.corner_pixels)[:, -2:]
+    region = _to_hr(lr, seen[0] - 0.5, seen[1] + 0.5, hr_shape)
+    if not region.holds_pixels or math.prod(region.shape) > ZOOMED_IN * math.prod(hr_shape):
+        return None
+    return region
+
+
+def region_of_shapes(shapes: Shapes, lr: Image, hr_shape: tuple[int, int]) -> Region:
+    """The HR pixels around the selected shapes of a layer, or around all of them where none is selected.
+
+    Raises InputError where there are none on the frame.
+    """
+    chosen = sorted(shapes.selected_data) or range(len(shapes.data))
+    corners: list[Any] = [shapes.data_to_world(corner)[-2:] for k in chosen for corner in shapes.data[k]]
+    if corners:
+        world = np.zeros((len(corners), lr.ndim))
+        world[:, -2:] = corners
+        pixels = np.array([lr.world_to_data(corner) for corner in world])[:, -2:]
+        region = _to_hr(lr, pixels.min(axis=0), pixels.max(axis=0), hr_shape)
+        if region.holds_pixels:
+            return region
+    raise InputError(
+        f"layer {shapes.name}",
+        expected="a shape on the films",
+        found="shapes beside them" if corners else "no shape",
+        do="draw a rectangle around what is to be fused",
+    )
+
+
+def _to_hr(
+    lr: Image, first: NDArray[np.float64], last: NDArray[np.float64], hr_shape: tuple[int, int]
+) -> Region:
+    """LR coordinates (y, x), where whole numbers are pixel centres, as whole HR pixels inside the frame."""
+    scale = np.array(hr_shape) / np.array(lr.data.shape[-2:])
+    low = np.floor((first + 0.5) * scale + 1e-6).clip(0, hr_shape).astype(int).tolist()
+    high = np.ceil((last + 0.5) * scale - 1e-6).clip(0, hr_shape).astype(int).tolist()
+    return Region(low[0], high[0], low[1], high[1])

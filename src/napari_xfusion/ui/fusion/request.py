@@ -1,0 +1,119 @@
+"""What the panel asks for, as one value, and what is found out about it before anything runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from napari_xfusion.core.check import check
+from napari_xfusion.core.io import open_sink
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.run import check_outputs
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import OutputError, XFusionError
+from napari_xfusion.ui.layers import title_of
+from napari_xfusion.ui.preferences import preferences
+from napari_xfusion.ui.words import byte_count, in_window_words
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+MEMORY_SHARE = 0.7
+"""Of the free memory that a result kept in memory may take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A run that is asked for."""
+
+    plan: Plan
+    layers: tuple[Image, Image]
+    """Of LR and HR."""
+    films: tuple[Stack, Stack]
+    """LR and HR."""
+    output: Path | None = None
+    """A file, or None for memory."""
+    replace: bool = False
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for requests that make the same film in the same place."""
+        return self.plan, *self.films, self.output, self.replace
+
+    @property
+    def method(self) -> str:
+        """The method's name, or that of the model where one is chosen."""
+        return Path(self.plan.model).stem if self.plan.model else self.plan.method
+
+    @property
+    def title(self) -> str:
+        """What the films are called."""
+        return title_of(self.layers[0])
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is to be said of a request."""
+
+    lines: Sequence[str]
+    problem: str = ""
+    """What keeps it from running."""
+    frames: int = 0
+    """LR frames there are."""
+
+
+def examine(request: Request) -> Findings:
+    """Look at films, pairing, weights and output as a run would; reads a few frames and fuses none."""
+    found = check(request.plan, *request.films)
+    problem = found.problem or ""
+    if not problem:
+        try:
+            _check_output(request, found.estimate["output_mb"] * 1e6)
+        except XFusionError as error:
+            problem = str(error)
+    lines = [line for line in found.lines() if not line.startswith(("wrong", "ready"))]
+    for film in request.films:
+        lines = [line.replace(film.source, Path(film.source).name) for line in lines]
+    return Findings(
+        [in_window_words(" ".join(line.split())) for line in lines],
+        in_window_words(problem),
+        len(request.films[0]),
+    )
+
+
+def unfinished(output: Path) -> Path:
+    """Where the unfinished film of ``output`` stands."""
+    return output.with_name(f"{output.name}.partial")
+
+
+def _check_output(request: Request, size: float) -> None:
+    if request.output is None:
+        free, allowed = psutil.virtual_memory().available, preferences().memory * 1e9
+        if size > min(MEMORY_SHARE * free, allowed):
+            raise OutputError(
+                "Result",
+                expected=f"room for {byte_count(size)} in memory",
+                found=f"{byte_count(free)} free, and {byte_count(allowed)} allowed by the preferences",
+                do="keep it in a file, or fuse fewer frames or a region",
+            )
+        return
+    open_sink(request.output)
+    check_outputs(request.films, [request.output])
+    free = shutil.disk_usage(request.output.parent).free
+    if size > free and not unfinished(request.output).exists() and not request.output.exists():
+        raise OutputError(
+            request.output,
+            expected=f"room for {byte_count(size)}",
+            found=f"{byte_count(free)} free",
+            do="choose another disk",
+        )
+    if not os.access(request.output.parent, os.W_OK):
+        raise OutputError(
+            request.output, expected="a folder to write into", found="no permission", do="choose another"
+        )

@@ -1,0 +1,283 @@
+"""A run in the window: its layer is there at once and fills in, the frame on screen first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+
+from napari_xfusion.core.io import MemorySink, OutputSpec, Sink, open_sink, open_stack
+from napari_xfusion.core.io.record import read_record
+from napari_xfusion.core.run import Run
+from napari_xfusion.core.types import Token
+from napari_xfusion.ui.fusion.place import frame_on_screen
+from napari_xfusion.ui.fusion.request import Request, unfinished
+from napari_xfusion.ui.fusion.run_box import Pace
+from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
+from napari_xfusion.ui.layers import METADATA, Provenance, beside, layer_name
+from napari_xfusion.ui.order import NearestFirst
+from napari_xfusion.ui.widgets import listen
+from napari_xfusion.ui.words import in_window_words
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+EVERY = 100
+"""Milliseconds between two looks at a run."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The films are paired and the result is claimed."""
+
+    spec: OutputSpec
+    done: frozenset[int]
+    """Targets that an earlier run has made."""
+    scale: float
+    """HR pixels per LR pixel."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the walk ended."""
+
+    finished: bool
+    notes: tuple[str, ...]
+    record: dict[str, Any] | None
+
+
+@dataclass(eq=False)
+class Result:
+    """A film that is being made, or was."""
+
+    request: Request
+    sink: Sink
+    order: NearestFirst = field(default_factory=NearestFirst)
+    layer: Image | None = None
+    spec: OutputSpec | None = None
+    done: set[int] = field(default_factory=set)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all frames are there."""
+        return self.spec is not None and len(self.done) == len(self.spec.frames)
+
+
+class KeptFrames:
+    """The frames of a sink as an array (T, H, W) for napari; those that are not there yet are 0."""
+
+    ndim = 3
+
+    def __init__(self, sink: Sink, spec: OutputSpec, done: set[int]) -> None:
+        self._sink, self._spec, self._done = sink, spec, done
+        self.shape = (len(spec.frames), *spec.shape)
+        self.dtype = spec.dtype
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Index frames by a number or a slice, pixels as in NumPy."""
+        time, *pixels = key if isinstance(key, tuple) else (key,)
+        if isinstance(time, slice):
+            chosen = [self._frame(j) for j in range(self.shape[0])[time]]
+            film = np.stack(chosen) if chosen else np.zeros((0, *self._spec.shape), self.dtype)
+            return np.asarray(film[(slice(None), *pixels)])
+        return np.asarray(self._frame(range(self.shape[0])[int(time)])[tuple(pixels)])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def _frame(self, position: int) -> NDArray[Any]:
+        target = self._spec.frames[position]
+        if target not in self._done:
+            return np.zeros(self._spec.shape, self.dtype)
+        frame: NDArray[Any] = self._sink.read(target)
+        return frame
+
+
+class Runner(QObject):
+    """One run at a time; its result can be resumed as long as its layer is there."""
+
+    progressed = Signal(int, int, str)
+    """Frames done, of all, and the pace in words."""
+    ended = Signal(str)
+    """What became of the run, in words."""
+
+    def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._worker = Worker(self, "fusion run", told=self._on_news, ended=self._on_end, every=EVERY)
+        self._result: Result | None = None
+        self._pace = Pace(0, 0)
+        self._bar: Any = None
+        listen(self, viewer.layers.events.removed, self._on_removed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is at work."""
+        return self._worker.busy
+
+    def resumes(self, request: Request) -> bool:
+        """Whether an unfinished film of that request is there."""
+        if request.output is not None:
+            return unfinished(request.output).exists()
+        result = self._result
+        return (
+            result is not None
+            and result.request.key == request.key
+            and bool(result.done)
+            and not result.finished
+        )
+
+    def start(self, request: Request, looked_at: int) -> None:
+        """Run ``request``, or go on with it, from frame ``looked_at`` outward."""
+        result = self._result
+        if result is None or result.request.key != request.key:
+            sink = MemorySink() if request.output is None else open_sink(request.output, request.replace)
+            result = self._result = Result(request, sink)
+        result.order.look_at(looked_at)
+        self._worker.ask(walk(result))
+
+    def cancel(self) -> None:
+        """Stop after the tile at work; what is done stays."""
+        self._worker.cancel()
+
+    def look_at(self, frame: int) -> None:
+        """Fuse the frames around ``frame`` next."""
+        if self._result is not None:
+            self._result.order.look_at(frame)
+
+    def note(self, frame: int) -> str:
+        """What is to be said of LR frame ``frame`` of the result on screen; '' where it is there."""
+        result = self._result
+        if result is None or result.layer is None or not result.layer.visible or result.spec is None:
+            return ""
+        return "not fused yet" if frame in result.spec.frames and frame not in result.done else ""
+
+    def _on_news(self, news: list[Any]) -> None:
+        result = self._result
+        if result is None:
+            return
+        for item in news:
+            if isinstance(item, Begun):
+                self._on_begun(result, item)
+        fresh = {item for item in news if not isinstance(item, Begun)}
+        result.done |= fresh
+        if result.layer is not None and result.spec is not None:
+            here = frame_on_screen(self._viewer, result.layer)
+            if result.spec.frames[here] in fresh:
+                result.layer.refresh(extent=False, thumbnail=False)
+            self._say_progress(result)
+
+    def _on_begun(self, result: Result, begun: Begun) -> None:
+        result.spec, plan = begun.spec, result.request.plan
+        result.done |= begun.done
+        lr, hr = result.request.layers
+        if isinstance(result.sink, MemorySink):
+            data: Any = result.sink.data
+        else:
+            data = KeptFrames(result.sink, begun.spec, result.done)
+        self._pace = Pace(len(begun.done), len(begun.spec.frames))
+        self._bar = _activity_bar(len(begun.spec.frames), f"fusing {result.request.title}")
+        if result.layer is not None:
+            result.layer.refresh(extent=False)
+            return
+        top, left = (plan.region.top, plan.region.left) if plan.region else (0, 0)
+        shown = beside(
+            lr,
+            data,
+            name=layer_name(result.request.title, "fused", result.request.method),
+            role="fused",
+            coarseness=1 / begun.scale,
+            first=begun.spec.frames[0],
+            corner=(top / begun.scale, left / begun.scale),
+            plan=plan,
+            contrast_limits=tuple(hr.contrast_limits),
+            colormap=hr.colormap,
+        )
+        result.layer = self._viewer.add_image(shown.data, **shown.options)
+
+    def _say_progress(self, result: Result) -> None:
+        done, total = len(result.done), len(result.spec.frames) if result.spec else 0
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+            if self._bar.is_canceled:
+                self.cancel()
+        self.progressed.emit(done, total, self._pace.in_words(done))
+
+    def _on_end(self, outcome: Outcome) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        result = self._result
+        if result is None:
+            self.ended.emit("stopped")
+            return
+        if isinstance(outcome.value, Ended) and result.layer is not None:
+            self._finish(result, result.layer, outcome.value)
+        self.ended.emit(in_window_words(_end_in_words(result, outcome)))
+
+    def _finish(self, result: Result, layer: Image, ended: Ended) -> None:
+        """The layer gets its thumbnail and, when whole, its record."""
+        layer.refresh(extent=False)
+        if ended.finished:
+            output = result.request.output
+            film = open_stack(output) if output is not None else None
+            origins = tuple(origin.name for origin in result.request.layers)
+            known = Provenance("fused", film, layer.data, origins, result.request.plan, ended.record)
+            layer.metadata = {**layer.metadata, METADATA: known}
+
+    def _on_removed(self) -> None:
+        """A layer that is taken away takes its run along; what a file holds stays."""
+        result = self._result
+        if result is not None and result.layer is not None and result.layer not in self._viewer.layers:
+            self.cancel()
+            self._result = None
+
+
+def walk(result: Result) -> Body:
+    """The work of a run, for the thread beside the window."""
+    request, sink, order = result.request, result.sink, result.order
+
+    def body(stop: Token, tell: Tell) -> Ended:
+        run = Run(request.plan, *request.films)
+        with sink:
+            run.begin(sink)
+            tell(Begun(run.spec, frozenset(run.done), run.pair.geometry.scale[0]))
+            for frame in run.frames(stop, order):
+                tell(frame.index)
+            if run.finished:
+                run.commit()
+        record = None
+        if run.finished:
+            record = (
+                dict(sink.record or {}) if isinstance(sink, MemorySink) else read_record(str(request.output))
+            )
+        return Ended(run.finished, tuple(run.notes), record)
+
+    return body
+
+
+def _end_in_words(result: Result, outcome: Outcome) -> str:
+    done, total = len(result.done), len(result.spec.frames) if result.spec else 0
+    if outcome.error is not None:
+        kept = (
+            f" ({done} of {total} frames are kept)" if done and "are kept" not in outcome.in_words() else ""
+        )
+        return outcome.in_words() + kept
+    if not outcome.value.finished:
+        return f"stopped: {done} of {total} frames are kept; Resume goes on"
+    where = f" in {result.request.output}" if result.request.output is not None else ""
+    return "\n".join([f"done: {total} frames{where}", *(f"note: {note}" for note in outcome.value.notes)])
+
+
+def _activity_bar(total: int, description: str) -> Any:
+    """A bar in napari's activity dock, with a button to cancel."""
+    from napari.utils import cancelable_progress  # noqa: PLC0415 - napari is there when a window is
+
+    return cancelable_progress(total=total, desc=description)

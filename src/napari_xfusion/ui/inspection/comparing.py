@@ -1,0 +1,80 @@
+"""The part of the Inspect panel that puts layers beside or upon each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
+
+from napari_xfusion.ui.compare import Wipe, link_contrast, show_grid
+from napari_xfusion.ui.inspection.films import is_film
+from napari_xfusion.ui.widgets import LayerCombo
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+
+class ComparingBox(QGroupBox):
+    """Grid, linked contrast and wipe."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__("Compare")
+        self._viewer = viewer
+        self._wipe: Wipe | None = None
+        self.grid = QCheckBox("Grid of visible layers")
+        self.grid.setToolTip("Every visible layer in a cell of its own; zoom and slider move all of them")
+        self.grid.setChecked(viewer.canvas.grid.enabled)
+        self.contrast = QCheckBox("One contrast for HR and results")
+        self.contrast.setToolTip(
+            "HR, fused films, truth and baselines have the same grey values: changing one changes all"
+        )
+        self.left = LayerCombo(viewer, is_film, none="choose", parent=self)
+        self.right = LayerCombo(viewer, is_film, none="choose", parent=self)
+        self.slider = QSlider(Qt.Orientation.Horizontal, maximum=1000, value=500)
+        self.slider.setToolTip("Where one layer ends and the other begins")
+        self.wipe = QPushButton("Wipe", checkable=True)
+        self._lay_out()
+        self.grid.toggled.connect(lambda on: show_grid(viewer, on))
+        self.contrast.toggled.connect(lambda on: link_contrast(viewer, on))
+        self.slider.valueChanged.connect(self._move)
+        self.wipe.toggled.connect(self._toggle)
+        for box in (self.left, self.right):
+            box.chosen.connect(self._choose)
+        self._choose()
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.addWidget(self.grid)
+        column.addWidget(self.contrast)
+        form = QFormLayout()
+        form.addRow("Left", self.left)
+        form.addRow("Right", self.right)
+        column.addLayout(form)
+        column.addWidget(self.slider)
+        column.addWidget(self.wipe)
+
+    def _choose(self) -> None:
+        ready = (
+            None not in (self.left.layer(), self.right.layer())
+            and self.left.layer() is not self.right.layer()
+        )
+        self.wipe.setChecked(False)
+        self.wipe.setEnabled(ready)
+        self.slider.setEnabled(ready)
+        does = "Reveal the left layer over the right one, up to the slider"
+        self.wipe.setToolTip(does if ready else f"{does}\n\nNot now: choose two different layers above.")
+
+    def _toggle(self, on: bool) -> None:
+        if self._wipe is not None:
+            self._wipe.remove()
+            self._wipe = None
+        over, under = self.left.layer(), self.right.layer()
+        if on and over is not None and under is not None:
+            self.grid.setChecked(False)
+            self._wipe = Wipe(self._viewer, over, under)
+            self._wipe.move(self.slider.value() / 1000)
+
+    def _move(self, value: int) -> None:
+        if self._wipe is not None:
+            self._wipe.move(value / 1000)

@@ -1,0 +1,166 @@
+"""Which layers an inspection is about, and what of it is possible, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_xfusion.core.model.cards import list_models, read_header
+from napari_xfusion.core.pairing import find_hr_times, fit_geometry, neighbours
+from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.core.types import Image, Region, Stack
+from napari_xfusion.errors import PairingError, XFusionError
+from napari_xfusion.ui.compare import WipedFrames
+from napari_xfusion.ui.layers import provenance_of, stack_of
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+NETWORKS: tuple[Method, ...] = ("edvr-stf", "edvr")
+BASELINES: tuple[Method, ...] = ("bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", *NETWORKS)
+
+
+@dataclass(frozen=True, eq=False)
+class Films:
+    """The layers that are compared; those that are not there are None."""
+
+    lr: Layer | None = None
+    hr: Layer | None = None
+    fused: Layer | None = None
+    truth: Layer | None = None
+
+    @property
+    def title(self) -> str:
+        """What the film is called in the names of new layers."""
+        layer = self.fused or self.lr or self.hr or self.truth
+        return "film" if layer is None else layer.name.split(" · ")[0]
+
+    @property
+    def plan(self) -> Plan:
+        """How the films pair: as the fused one was made, else as the HR film itself knows."""
+        made = provenance_of(self.fused) if self.fused is not None else None
+        return made.plan if made is not None and made.plan is not None else Plan()
+
+    @property
+    def first(self) -> int:
+        """LR frame number of the fused film's first frame."""
+        return self.plan.frames[0] if self.plan.frames else 0
+
+    def by(self, method: Method) -> Plan:
+        """The same run by another method, of whole frames and the whole film."""
+        same = self.plan.method == method
+        whole = {"frames": None, "region": None}
+        model = self.plan.model if same else None
+        return self.plan.model_copy(update={"method": method, "model": model, **whole})
+
+    def network(self) -> Plan | None:
+        """The run whose attention can be shown: that of the fused film, else by a model at hand."""
+        if self.plan.method in NETWORKS:
+            return self.by(self.plan.method)
+        return next(filter(None, map(self.by_model, NETWORKS)), None)
+
+    def by_model(self, method: Method) -> Plan | None:
+        """The same run by a network, with the first model at hand that is of its kind; None without one."""
+        if self.plan.method == method:
+            return self.by(method)
+        name = model_of(method)
+        return None if name is None else self.by(method).model_copy(update={"model": name})
+
+    def entries(self) -> list[int]:
+        """The HR frame at or before each LR frame, by number; raises XFusionError when times are unknown."""
+        lr, hr = self.stacks()
+        times = find_hr_times(lr, hr, self.plan)
+        return [neighbours(times, t)[0] for t in range(len(lr))]
+
+    def stacks(self) -> tuple[Stack, Stack]:
+        """LR and HR as they were recorded."""
+        if self.lr is None or self.hr is None:
+            raise ValueError("both films are needed")  # the buttons are off without them
+        return stack_of(self.lr), stack_of(self.hr)
+
+    def fused_stack(self) -> Stack:
+        """The fused film, one whole frame per LR frame, float32; NaN where it was not fused."""
+        lr, hr = self.stacks()
+        film, plan = stack_of(self.fused), self.plan
+        region = plan.region or Region(0, hr.shape[1], 0, hr.shape[2])
+
+        def read(t: int) -> Image:
+            whole = np.full(hr.shape[1:], np.nan, np.float32)
+            if 0 <= t - self.first < len(film):
+                frame = film.frame(t - self.first)
+                # A run in progress leaves frames it has not come to at 0, which no camera gives throughout.
+                whole[region.top : region.bottom, region.left : region.right] = (
+                    frame if frame.any() else np.nan
+                )
+            return whole
+
+        return film.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
+
+
+def model_of(method: Method) -> str | None:
+    """The name of the first model at hand that ``method`` can use."""
+    return next(
+        (name for name, path in list_models().items() if read_header(path)[0].variant == method), None
+    )
+
+
+def problem(films: Films, needed: Iterable[str]) -> str:
+    """Why something that needs these films cannot be done, as a sentence; empty when it can."""
+    words = {"lr": "an LR film", "hr": "an HR film", "fused": "a fused film", "truth": "the truth"}
+    missing = [words[name] for name in needed if getattr(films, name) is None]
+    if missing:
+        return f"Choose {' and '.join(missing)} first."
+    return pairing_problem(films) if {"lr", "hr"} <= set(needed) else ""
+
+
+def pairing_problem(films: Films) -> str:
+    """Why LR and HR do not pair; reads no frame."""
+    try:
+        lr, hr = films.stacks()
+        fit_geometry(lr.shape[1:], hr.shape[1:])
+        find_hr_times(lr, hr, films.plan)
+        if films.fused is not None:
+            _check_fused(films, hr)
+    except XFusionError as error:
+        return str(error)
+    return ""
+
+
+def _check_fused(films: Films, hr: Stack) -> None:
+    """Raise PairingError when the fused layer is not of these films."""
+    fused, expected = stack_of(films.fused), films.plan.frame_shape(hr.shape[1:])
+    if fused.shape[1:] != expected:
+        raise PairingError(
+            films.fused.name if films.fused is not None else "fused",
+            expected=f"frames of {expected} pixels, as fused from {hr.source}",
+            found=str(fused.shape[1:]),
+            do="choose the films it was fused from",
+        )
+
+
+def is_film(layer: Layer) -> bool:
+    """Whether a layer is a film of grey frames."""
+    grey = getattr(layer, "rgb", None) is False and layer.ndim == 3
+    return grey and not isinstance(layer.data, WipedFrames)
+
+
+def guess(layers: Iterable[Layer]) -> Films:
+    """The films by what is known of the layers: the last of each kind, and LR and HR as fused from."""
+    found = Films()
+    layers = list(layers)
+    for layer in layers:
+        known = provenance_of(layer)
+        if known is not None and known.role in ("lr", "hr", "fused", "truth"):
+            found = replace(found, **{known.role: layer})
+    if found.fused is not None:
+        origins = {layer.name: layer for layer in layers}
+        made = provenance_of(found.fused)
+        for name in made.origins if made else ():
+            origin = origins.get(name)
+            kind = provenance_of(origin) if origin is not None else None
+            if kind is not None and kind.role in ("lr", "hr"):
+                found = replace(found, **{kind.role: origin})
+    return found

@@ -1,0 +1,105 @@
+"""The numbers of a fused film, frame by frame, for plots and tables: headless, in any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.film import FusedFilm, lr_consistency
+from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
+from napari_xfusion.core.inspect.consistency import Residual, residual
+from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
+from napari_xfusion.core.pairing import find_hr_times, pair_stacks
+from napari_xfusion.core.types import Role, Stack
+from napari_xfusion.errors import PairingError
+from napari_xfusion.ui.inspection.films import NETWORKS, Films
+from napari_xfusion.ui.layers import provenance_of, stack_of
+
+
+@dataclass(frozen=True)
+class FrameNumbers:
+    """What is known of one fused frame; None where it cannot be known."""
+
+    frame: int
+    """LR frame number."""
+    seen: bool
+    """Whether an HR frame was given at its time."""
+    residual: Residual | None = None
+    row: Row | None = None
+    """Against the truth."""
+    scores: Mapping[Role, float] | None = None
+    """Raw attention scores by input."""
+
+
+def frame_numbers(films: Films, film_of: Callable[[], FusedFilm]) -> Iterator[FrameNumbers]:
+    """The numbers of the fused film, made as they are asked for; frames that are not fused yet are left out.
+
+    Needs LR, HR and the fused film; with a truth, PSNR, AAD and SSIM too. ``film_of`` makes the fused film
+    anew, where a network's scores were not recorded.
+    """
+    lr, hr = films.stacks()
+    fused, first = stack_of(films.fused), films.first
+    times = find_hr_times(lr, hr, films.plan)
+    seen = {round(t) for t in times.tolist()}
+    remainder = lr_consistency(films.fused_stack(), pair_stacks(lr, hr, films.plan))
+    scores = _scores_of(films, film_of)
+    rows = None if films.truth is None else _rows(films, fused, times.tolist())
+    for i in range(len(fused)):
+        row = None if rows is None else next(rows)
+        frame = first + i
+        if fused.frame(i).any():
+            left = residual(frame, remainder.frame(frame))
+            yield FrameNumbers(frame, frame in seen, left, row, scores(frame))
+
+
+def evaluation_of(numbers: Sequence[FrameNumbers]) -> Evaluation | None:
+    """The comparison with the truth, as the core writes and sums it up; None without a truth."""
+    rows = tuple(each.row for each in numbers if each.row is not None)
+    return Evaluation(rows) if rows else None
+
+
+def attention_of(numbers: Sequence[FrameNumbers], hr_times: Sequence[float]) -> NormalisedAttention | None:
+    """Normalised backward and forward scores (paper, M10); None where no network looked at HR."""
+    known = [each for each in numbers if each.scores and "hr-" in each.scores]
+    if not known:
+        return None
+    backward, forward = ([each.scores[r] for each in known if each.scores] for r in ("hr-", "hr+"))
+    return normalise([each.frame for each in known], backward, forward, hr_times)
+
+
+def hr_times_of(films: Films) -> NDArray[np.float64]:
+    """Times of the HR frames in LR frame numbers; none where they are not known."""
+    with suppress(PairingError, ValueError):
+        return find_hr_times(*films.stacks(), films.plan)
+    return np.empty(0)
+
+
+def _rows(films: Films, fused: Stack, times: list[float]) -> Iterator[Row]:
+    truth, region = stack_of(films.truth), films.plan.region
+    if region is not None:
+        whole = truth
+        cut = slice(region.top, region.bottom), slice(region.left, region.right)
+        shape = len(truth), *region.shape
+        truth = whole.derive(lambda t: whole.frame(t)[cut], shape, whole.dtype)
+    return evaluate_frames(truth, fused, hr_times=times, first=films.first)
+
+
+def _scores_of(
+    films: Films, film_of: Callable[[], FusedFilm]
+) -> Callable[[int], Mapping[Role, float] | None]:
+    """Where scores come from: the run's record, else the network once more, else nowhere."""
+    if films.plan.method not in NETWORKS:
+        return lambda _frame: None
+    made = provenance_of(films.fused) if films.fused is not None else None
+    recorded: dict[int, Any] = {}
+    if made is not None and made.record is not None:
+        recorded = {each["frame"]: each.get("scores") for each in made.record.get("frames", ())}
+    if recorded and all(recorded.values()):
+        return lambda frame: {role: score["raw"] for role, score in recorded[frame].items()}
+    film = film_of()
+    return lambda frame: {role: score.raw for role, score in film.frame(frame).scores.items()}

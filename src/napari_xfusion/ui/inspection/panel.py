@@ -1,0 +1,382 @@
+"""The Inspect panel: what the fused film is made of, where it may be wrong, and films beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_xfusion.core.plan import Method
+from napari_xfusion.ui.background import Background
+from napari_xfusion.ui.fusion.place import frame_on_screen
+from napari_xfusion.ui.inspection.comparing import ComparingBox
+from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, Films, guess, is_film, problem
+from napari_xfusion.ui.inspection.recipes import Kind, Recipes
+from napari_xfusion.ui.layers import METADATA, LayerData, provenance_of
+from napari_xfusion.ui.lazy import LazyFilm
+from napari_xfusion.ui.widgets import LayerCombo, form, listen, sentence
+from napari_xfusion.ui.words import in_window_words
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+    from napari_xfusion.ui.inspection.plots_dock import PlotsDock
+
+Recipe = Callable[[Films, int], list[LayerData]]
+WIDTH = 320
+"""Least width of the panel; a dock left alone may come out at 100 pixels."""
+TITLES: dict[Method, str] = {
+    "bicubic": "bicubic",
+    "backprojection": "back-projection",
+    "flow": "flow",
+    "bayesian": "Bayesian",
+    "bayesian-paper": "Bayesian (paper)",
+    "edvr": "EDVR",
+    "edvr-stf": "EDVR-STF",
+}
+FILM_TIPS = {
+    "fused": "The result to look into; films that it was fused from are chosen with it",
+    "lr": "The fast, coarse film",
+    "hr": "The slow, sharp film",
+    "truth": "The sharp fast film of a virtual experiment, if there is one: gives PSNR, AAD and SSIM",
+}
+
+
+class InspectPanel(QWidget):
+    """Adds layers that show how far to trust a fused film, compares layers, and opens the plots.
+
+    Layers are computed one frame at a time, when the slider reaches it; nothing is loaded whole.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMinimumWidth(WIDTH)
+        self._viewer = viewer
+        self._recipes = recipes = Recipes()
+        self._background = Background(self)
+        self._making: list[Future[list[LayerData]]] = []
+        self._buttons: list[tuple[QPushButton, Callable[[Films], str]]] = []
+        self.destroyed.connect(partial(Recipes.close, recipes))
+        self._plots: PlotsDock | None = None
+        self.boxes = {
+            name: LayerCombo(viewer, is_film, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS
+        }
+        self.status = sentence(self)
+        self.scores = sentence(self)
+        self._heard: list[Layer] = []
+        self._looked_at: tuple[Layer | None, int] = (None, 0)
+        self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
+        self._lay_out()
+        for box in self.boxes.values():
+            box.chosen.connect(self._look_again)
+        self.boxes["fused"].chosen.connect(self._take_origins)
+        listen(self, viewer.layers.events.inserted, self._take_new)
+        listen(self, viewer.dims.events.current_step, self._show_scores)
+        self.cancel.clicked.connect(self._cancel)
+        self._choose(guess(viewer.layers))
+
+    @property
+    def films(self) -> Films:
+        """The layers that are chosen."""
+        return Films(**{name: box.layer() for name, box in self.boxes.items()})
+
+    @property
+    def frame(self) -> int:
+        """The LR frame under the slider."""
+        layer = self.films.lr or self.films.fused
+        return 0 if layer is None else frame_on_screen(self._viewer, layer)
+
+    def add(self, recipe: Recipe) -> None:
+        """Make the layers of ``recipe`` in the background, and add them when they are ready."""
+        films, frame = self.films, self.frame
+        future = self._background.ask(lambda: recipe(films, frame), self._add, self._tell)
+        self._making.append(future)
+        self._show_status()
+
+    def show_plots(self) -> PlotsDock:
+        """The dock with the plots, below the films; pyqtgraph is loaded when it is first wanted."""
+        from napari_xfusion.ui.inspection.plots_dock import PlotsDock  # noqa: PLC0415
+
+        if self._plots is None:
+            self._plots = PlotsDock(self._viewer, lambda: self.films, self._recipes)
+            self._viewer.window.add_dock_widget(self._plots, name="Plots", area="bottom")
+        self._plots.parent().show()
+        return self._plots
+
+    def _add(self, made: list[LayerData]) -> None:
+        for _, options in made:
+            known = options["metadata"][METADATA]
+            if not self._shown_already(options["name"], known):
+                film = LazyFilm(known.film, self._background, self._arrived, self._tell)
+                options["metadata"][METADATA] = replace(known, shown=film)
+                layer = Image(film, **options)
+                film.awake = True
+                self._viewer.add_layer(layer)
+                layer.name_overlay.visible = self._viewer.canvas.grid.enabled
+        self._show_scores()
+        self._show_status()
+
+    def _shown_already(self, name: str, known: Any) -> bool:
+        """Whether a layer of that name shows the same already; it is shown again if it was hidden."""
+        layer = next((x for x in self._viewer.layers if x.name == name), None)
+        there = provenance_of(layer) if layer is not None else None
+        if layer is None or there is None or (there.plan, there.origins) != (known.plan, known.origins):
+            return False
+        layer.visible = True
+        self._viewer.layers.selection.active = layer
+        return True
+
+    def _arrived(self, film: LazyFilm, _frame: int) -> None:
+        """Draw layers whose frame has come."""
+        for layer in self._viewer.layers:
+            if film is layer.data or film is getattr(layer.data, "data", None):  # wiped
+                layer.refresh(extent=False)
+        self._show_scores()
+
+    def _show_scores(self) -> None:
+        """The attention scores of the frame on screen, where they are known."""
+        plan = self.films.network() if not problem(self.films, ("lr", "hr")) else None
+        frame = None if plan is None else self._recipes.known(plan, self.films, self.frame)
+        scores = {} if frame is None else frame.scores
+        words = {"hr-": "backward", "hr+": "forward"}
+        said = [f"{words[role]} {score.raw:.3f}" for role, score in scores.items() if role in words]
+        self.scores.setText(f"frame {self.frame}: {', '.join(said)}" if said else "")
+        self.scores.setVisible(bool(said))
+
+    def _follow_run(self) -> None:
+        """The fused film changed under the slider: what is made from it is made anew."""
+        fused, before, self._looked_at = self.films.fused, self._looked_at, (self.films.fused, self.frame)
+        if fused is None or before != self._looked_at:
+            return  # only the slider was moved
+        for layer in self._viewer.layers:
+            known = provenance_of(layer)
+            if known is not None and fused.name in known.origins and isinstance(layer.data, LazyFilm):
+                layer.data.forget()
+                layer.refresh(extent=False, thumbnail=False)
+
+    def _tell(self, error: Exception) -> None:
+        show_error(in_window_words(str(error)))
+        self._show_status()
+
+    def _cancel(self) -> None:
+        for future in self._making:
+            future.cancel()
+        self._show_status()
+
+    def _show_status(self) -> None:
+        self._making = [future for future in self._making if not future.done()]
+        self.cancel.setVisible(bool(self._making))
+        reason = problem(self.films, ("lr", "hr"))
+        if self._making:
+            self.status.setText("Making layers: pairing the films, first frame …")
+        else:
+            self.status.setText(in_window_words(reason) or self._pairing())
+
+    def _pairing(self) -> str:
+        lr, hr = self.films.stacks()
+        made = f", fused by {self.films.plan.method}" if self.films.fused is not None else ""
+        return f"{len(lr)} LR and {len(hr)} HR frames{made}. New layers lie exactly upon these."
+
+    def _take_new(self) -> None:
+        """Films that have just come are chosen where nothing was."""
+        found = guess(self._viewer.layers)
+        for name, box in self.boxes.items():
+            if box.layer() is None:
+                box.choose(getattr(found, name))
+        self._look_again()
+
+    def _take_origins(self) -> None:
+        """With a fused film, the films it was fused from."""
+        fused = self.boxes["fused"].layer()
+        if fused is not None:
+            self._hear(fused)
+            found = guess([*(x for x in self._viewer.layers if x is not fused), fused])
+            for name in ("lr", "hr"):
+                self.boxes[name].choose(getattr(found, name) or self.boxes[name].layer())
+
+    def _hear(self, fused: Layer) -> None:
+        """Hear when frames of a fused film come, once for each film."""
+        if not any(heard is fused for heard in self._heard):
+            self._heard.append(fused)
+            self._looked_at = fused, self.frame
+            listen(self, fused.events.set_data, self._follow_run)
+
+    def _choose(self, films: Films) -> None:
+        for name, box in self.boxes.items():
+            box.choose(getattr(films, name))
+        self._take_origins()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Turn buttons on and off by what is chosen, each with its reason."""
+        films = self.films
+        for button, reason_of in self._buttons:
+            reason = reason_of(films)
+            button.setEnabled(not reason)
+            button.setToolTip(f"{button.statusTip()}\n\nNot now: {reason}" if reason else button.statusTip())
+        self._show_status()
+        if self._plots is not None:
+            self._plots.look_again()
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        for box in (
+            self._films_box(),
+            self._division_box(),
+            self._baselines_box(),
+            self._trust_box(),
+            ComparingBox(self._viewer),
+        ):
+            column.addWidget(box)
+        plots = QPushButton("Plots …")
+        plots.setToolTip("Numbers per frame, attention histograms and a line profile, below the films")
+        plots.clicked.connect(self.show_plots)
+        column.addWidget(plots)
+        column.addStretch()
+        scroll = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        scroll.setWidget(inner)
+        bottom = QHBoxLayout()
+        bottom.addWidget(self.status, stretch=1)
+        bottom.addWidget(self.cancel)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll, stretch=1)
+        whole.addLayout(bottom)
+
+    def _films_box(self) -> QGroupBox:
+        group = QGroupBox("Films")
+        rows = form(group)
+        for name, box in self.boxes.items():
+            label = QLabel(_WORDS[name])
+            label.setToolTip(FILM_TIPS[name])
+            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            rows.addRow(label, box)
+        return group
+
+    def _division_box(self) -> QGroupBox:
+        group = QGroupBox("Frame division")
+        group.setToolTip("Each frame divided by the one before: what stands still is 1, what moves shows")
+        row = QHBoxLayout(group)
+        for kind in ("lr", "hr", "fused", "truth"):
+            row.addWidget(
+                self._button(
+                    kind.upper() if len(kind) == 2 else kind,
+                    f"Add a layer: {_WORDS[kind]}, each frame divided by its previous one",
+                    partial(self._division, kind=kind),
+                    partial(_need, needed=(kind,)),
+                )
+            )
+        return group
+
+    def _division(self, films: Films, _frame: int, kind: Kind) -> list[LayerData]:
+        return self._recipes.frame_division(films, kind)
+
+    def _baselines_box(self) -> QGroupBox:
+        group = QGroupBox("Other methods")
+        grid = QGridLayout(group)
+        grid.setColumnStretch(0, 1)
+        for row, method in enumerate(BASELINES):
+            grid.addWidget(QLabel(TITLES[method]), row, 0)
+            film = self._button(
+                "film",
+                f"Add a layer: what {TITLES[method]} makes of the same two films",
+                partial(self._baseline, method=method),
+                partial(_need_model, method=method, needed=("lr", "hr")),
+            )
+            minus = self._button(
+                "difference",
+                f"Add a layer: the fused film minus {TITLES[method]}; blue is darker, orange brighter",
+                partial(self._difference, method=method),
+                partial(_need_model, method=method, needed=("lr", "hr", "fused")),
+            )
+            grid.addWidget(film, row, 1)
+            grid.addWidget(minus, row, 2)
+        return group
+
+    def _baseline(self, films: Films, _frame: int, method: Method) -> list[LayerData]:
+        return self._recipes.baseline(films, method)
+
+    def _difference(self, films: Films, frame: int, method: Method) -> list[LayerData]:
+        return self._recipes.difference(films, method, frame)
+
+    def _trust_box(self) -> QGroupBox:
+        group = QGroupBox("How far to trust it")
+        column = QVBoxLayout(group)
+        for text, tip, recipe, reason in (
+            (
+                "LR consistency",
+                "Add a layer: the fused film binned to LR, minus LR: what was invented or lost, and noise",
+                self._recipes.consistency,
+                partial(_need, needed=("lr", "hr", "fused")),
+            ),
+            (
+                "Standard deviation",
+                "Add a layer: how sure the Bayesian method is of each pixel, in HR grey values",
+                self._recipes.std,
+                partial(_need, needed=("lr", "hr")),
+            ),
+            (
+                "Attention",
+                "Add one layer for each input of a network: where it agrees with the reference LR frame",
+                self._recipes.attention,
+                _need_network,
+            ),
+        ):
+            column.addWidget(self._button(text, tip, recipe, reason))
+        self.scores.setToolTip(
+            "Mean attention of the HR frame before (backward) and after (forward) in the frame on screen, "
+            "before the sigmoid, as in the paper's curves"
+        )
+        column.addWidget(self.scores)
+        return group
+
+    def _button(self, text: str, tip: str, recipe: Recipe, reason: Callable[[Films], str]) -> QPushButton:
+        button = QPushButton(text)
+        button.setStatusTip(tip)
+        button.clicked.connect(lambda: self.add(recipe))
+        self._buttons.append((button, reason))
+        return button
+
+
+_WORDS = {"fused": "fused", "lr": "LR", "hr": "HR", "truth": "truth"}
+
+
+def _need(films: Films, needed: tuple[str, ...]) -> str:
+    return problem(films, needed)
+
+
+def _need_model(films: Films, method: Method, needed: tuple[str, ...]) -> str:
+    reason = problem(films, needed)
+    if reason:
+        return reason
+    if method in NETWORKS and films.by_model(method) is None:
+        return f"No weights of {TITLES[method]} are at hand; import a model first."
+    if "fused" in needed and films.plan.method == method and films.fused is not None:
+        return "The fused film is by this method."
+    return ""
+
+
+def _need_network(films: Films) -> str:
+    reason = problem(films, ("lr", "hr"))
+    if not reason and films.network() is None:
+        return "Only networks have attention, and no weights are at hand; import a model first."
+    return reason

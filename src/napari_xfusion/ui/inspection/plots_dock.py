@@ -1,0 +1,252 @@
+"""The plots of an inspection: computed frame by frame beside the window, tied to its slider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
+
+from napari_xfusion.core.types import Token
+from napari_xfusion.ui.fusion.place import frame_on_screen
+from napari_xfusion.ui.inspection.films import NETWORKS, Films, is_film, problem
+from napari_xfusion.ui.inspection.numbers import (
+    FrameNumbers,
+    attention_of,
+    evaluation_of,
+    frame_numbers,
+    hr_times_of,
+)
+from napari_xfusion.ui.inspection.recipes import Recipes
+from napari_xfusion.ui.job import Outcome, Tell, Worker
+from napari_xfusion.ui.plots import FramePlots, HistogramPlots, ProfilePlot, profile
+from napari_xfusion.ui.widgets import listen
+from napari_xfusion.ui.words import in_window_words
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Shapes
+
+LINE = "line of the profile"
+QUALITY = (
+    ("PSNR (dB)", "Peak signal-to-noise ratio to the truth; circles: an HR frame was given at that time"),
+    ("AAD (of 255)", "Average absolute difference to the truth, in 8-bit grey levels"),
+    ("SSIM", "Structural similarity to the truth, 7x7 window"),
+)
+CONSISTENCY = (
+    (
+        "RMS",
+        "Binned fused minus LR, root mean square in grey units: what was invented, lost, or is noise",
+    ),
+    ("mean", "Binned fused minus LR, mean in grey units: brightness that was added (above 0) or lost"),
+)
+ATTENTION = (
+    ("attention score", "Mean attention of the HR frame before (backward) and after (forward), raw"),
+    ("normalised score", "Divided by the backward score at the time of the HR frame before"),
+)
+
+
+class PlotsDock(QWidget):
+    """Numbers per frame in tabs, with a button that computes them and one that stops."""
+
+    def __init__(self, viewer: Viewer, films: Callable[[], Films], recipes: Recipes) -> None:
+        super().__init__()
+        self._viewer, self._films, self._recipes = viewer, films, recipes
+        self.numbers: list[FrameNumbers] = []
+        self._shown = films()
+        self._worker = Worker(self, "inspection numbers", told=self._take, ended=self._end, every=150)
+        self.quality = FramePlots(viewer, QUALITY)
+        self.consistency = FramePlots(viewer, CONSISTENCY)
+        self.attention = FramePlots(viewer, ATTENTION)
+        self.histograms = HistogramPlots(viewer)
+        self.profile = ProfilePlot(viewer)
+        self.compute = QPushButton("Compute")
+        self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop; what is drawn stays")
+        self.save = QPushButton("Save CSV …", toolTip="PSNR, AAD and SSIM of every frame as a table")
+        self.line = QPushButton("Draw a line", toolTip="Add a line to the films; drag its ends")
+        self.status = QLabel()
+        self.tabs = QTabWidget()
+        self._lay_out()
+        self._connect()
+        self.look_again()
+        self._slide()
+
+    def look_again(self) -> None:
+        """Say what can be computed of the films that are chosen now."""
+        reason = in_window_words(problem(self._films(), ("lr", "hr", "fused")))
+        does = "Go through the fused film and draw its numbers, frame by frame"
+        self.compute.setEnabled(not reason and not self._worker.busy)
+        self.compute.setToolTip(f"{does}\n\nNot now: {reason}" if reason else does)
+        if not self._worker.busy:
+            self.status.setText(reason or self._in_words())
+
+    def start(self) -> None:
+        """Compute the numbers of the chosen films."""
+        films = self._shown = self._films()
+        self.numbers = []
+        self.compute.setEnabled(False)
+        self.cancel.setEnabled(True)
+
+        def body(stop: Token, tell: Tell) -> None:
+            plan = films.network()
+            made = (lambda: self._recipes.film(plan, films)) if plan is not None else _no_film
+            for each in frame_numbers(films, made):
+                if stop.is_set():
+                    return
+                tell(each)
+
+        self._worker.ask(body)
+        self.status.setText("pairing the films …")
+
+    def _take(self, news: list[FrameNumbers]) -> None:
+        self.numbers += news
+        self.status.setText(f"frame {self.numbers[-1].frame} …")
+        self._draw()
+
+    def _end(self, outcome: Outcome) -> None:
+        self.cancel.setEnabled(False)
+        self.look_again()
+        told = in_window_words(outcome.in_words())
+        self.status.setText(told or f"{'stopped: ' if outcome.cancelled else ''}{self._in_words()}")
+        self._draw()
+
+    def _in_words(self) -> str:
+        if not self.numbers:
+            return "Nothing computed yet."
+        lacking = [] if self._shown.truth is not None else ["PSNR, AAD and SSIM need a truth"]
+        if self._shown.plan.method not in NETWORKS:
+            lacking.append("attention needs a network")
+        return "; ".join([f"{len(self.numbers)} frames", *lacking])
+
+    def _draw(self) -> None:
+        numbers = self.numbers
+        frames = np.array([each.frame for each in numbers])
+        seen = np.array([each.seen for each in numbers], dtype=bool)
+
+        def curve(values: list[float]) -> tuple[Any, Any]:
+            return frames, np.array(values, dtype=float)
+
+        rows = evaluation_of(numbers)
+        self.save.setEnabled(rows is not None)
+        if rows is not None:
+            for k, name in enumerate(("psnr", "aad", "ssim")):
+                values = [getattr(row.metrics, name) for row in rows.rows]
+                finite = np.where(np.isinf(values), np.nan, values)  # frames equal to the truth
+                self.quality.show_curves(k, [(name.upper(), (frames, finite))], seen)
+        for k, name in enumerate(("rms", "bias")):
+            values = [getattr(each.residual, name) for each in numbers]
+            self.consistency.show_curves(k, [(name, curve(values))], seen)
+        self._draw_attention()
+
+    def _draw_attention(self) -> None:
+        normal = attention_of(self.numbers, hr_times_of(self._shown).tolist())
+        if normal is None:
+            return
+        known = [each for each in self.numbers if each.scores]
+        frames = np.array([each.frame for each in known])
+        raw = [np.array([each.scores[role] for each in known if each.scores]) for role in ("hr-", "hr+")]
+        self.attention.show_curves(0, [("backward", (frames, raw[0])), ("forward", (frames, raw[1]))])
+        self.attention.show_curves(
+            1, [("backward", (normal.frame, normal.backward)), ("forward", (normal.frame, normal.forward))]
+        )
+        self.histograms.show_scores(normal.relative, (normal.backward, normal.forward))
+
+    def _slide(self) -> None:
+        """The slider was moved: the cursors and the profile follow."""
+        layer = self._films().lr or self._films().fused
+        if layer is not None:
+            for plots in (self.quality, self.consistency, self.attention):
+                plots.show_frame(frame_on_screen(self._viewer, layer))
+        self.draw_profile()
+
+    def _go_to(self, frame: int) -> None:
+        """A cursor was moved: the slider follows."""
+        layer = self._films().lr or self._films().fused
+        if layer is not None:
+            frame = min(max(frame, 0), layer.data.shape[0] - 1)
+            self._viewer.dims.set_point(0, float(layer.data_to_world((frame, 0, 0))[0]))
+
+    def draw_line(self) -> Shapes:
+        """A layer with one line across the films, that the profile is taken along."""
+        layer = self._line()
+        if layer is None:
+            film = self._films().lr or self._films().fused or next(filter(is_film, self._viewer.layers))
+            (top, left), (bottom, right) = film.extent.world[:, -2:]
+            middle, quarter = (top + bottom) / 2, (right - left) / 4
+            layer = self._viewer.add_shapes(
+                [np.array([[middle, left + quarter], [middle, right - quarter]])],
+                shape_type="line",
+                name=LINE,
+                edge_color="#e69f00",
+                edge_width=(bottom - top) / 100,
+                units=film.units[-2:],
+                axis_labels=film.axis_labels[-2:],
+            )
+            listen(self, layer.events.set_data, self.draw_profile)
+        layer.mode = "direct"
+        self._viewer.layers.selection.active = layer
+        self.draw_profile()
+        return layer
+
+    def draw_profile(self) -> None:
+        """Draw the values of the visible films along the line."""
+        line = self._line()
+        films = [layer for layer in self._viewer.layers if is_film(layer) and layer.visible]
+        if line is None or not line.data or not films:
+            return
+        ends = np.array([line.data_to_world(end)[-2:] for end in (line.data[0][0], line.data[0][-1])])
+        point = self._viewer.dims.point[-3:]
+        curves = [(layer.name, profile(layer, ends, point)) for layer in films[-len(self.profile.colours) :]]
+        self.profile.show_profiles(curves, f"{films[-1].units[-1]:~P}" or "pixels")
+
+    def _line(self) -> Shapes | None:
+        return next((layer for layer in self._viewer.layers if layer.name == LINE), None)
+
+    def _save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Numbers of every frame", "numbers.csv", "CSV (*.csv)")
+        rows = evaluation_of(self.numbers)
+        if path and rows is not None:
+            rows.write_csv(Path(path))
+
+    def _restyle(self) -> None:
+        for plots in (self.quality, self.consistency, self.attention, self.histograms, self.profile):
+            plots.restyle()
+        self._draw()
+        self.draw_profile()
+
+    def _connect(self) -> None:
+        self.compute.clicked.connect(self.start)
+        self.cancel.clicked.connect(self._worker.cancel)
+        self.save.clicked.connect(self._save)
+        self.line.clicked.connect(self.draw_line)
+        for plots in (self.quality, self.consistency, self.attention):
+            plots.moved.connect(self._go_to)
+        listen(self, self._viewer.dims.events.current_step, self._slide)
+        listen(self, self._viewer.events.theme, self._restyle)
+        self.save.setEnabled(False)
+
+    def _lay_out(self) -> None:
+        for name, plots, tip in (
+            ("Quality", self.quality, "Against the truth, where there is one"),
+            ("LR consistency", self.consistency, "Against what the fast camera saw"),
+            ("Attention", self.attention, "Which HR frame a network listened to"),
+            ("Histograms", self.histograms, "Attention against the distance to the HR frame"),
+            ("Line profile", self.profile, "Grey values of the visible films along a line"),
+        ):
+            self.tabs.setTabToolTip(self.tabs.addTab(plots, name), tip)
+            plots.restyle()
+        row = QHBoxLayout()
+        for widget in (self.compute, self.cancel, self.save, self.line):
+            row.addWidget(widget)
+        row.addWidget(self.status, stretch=1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.addLayout(row)
+        column.addWidget(self.tabs, stretch=1)
+        self.setMinimumHeight(230)
+
+
+def _no_film() -> Any:
+    raise LookupError("only networks have attention")  # frame_numbers asks for networks only

@@ -1,0 +1,41 @@
+"""What the user chose in napari's Preferences for this plugin; the choices are declared in napari.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PLUGIN = "napari-xfusion"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """The settings of all panels, as they are at the moment."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    memory: float
+    """Gigabytes that a result may take in memory; larger ones have to go to a file."""
+    difference: str
+    """Colours about 1: ``blue-orange``, or the name of a napari colormap."""
+    heat: str
+    """Name of the napari colormap of attention and standard deviation."""
+
+
+def preferences() -> Preferences:
+    """The user's choices; the defaults of napari.yaml where there are none."""
+    from napari.settings import get_plugin_settings  # noqa: PLC0415 - a second, and needed late
+
+    chosen = get_plugin_settings(PLUGIN)
+    computing, colours = chosen.computing, chosen.colours
+    return Preferences(
+        computing.device, computing.precision, computing.memory, colours.difference, colours.heat
+    )
+
+
+def keep_computing(device: str, precision: str) -> None:
+    """Keep what was chosen in a panel, for the next session too."""
+    from napari.settings import get_plugin_settings  # noqa: PLC0415 - as above
+
+    computing = get_plugin_settings(PLUGIN).computing
+    computing.device, computing.precision = device, precision

@@ -1,0 +1,88 @@
+"""Small widgets that know a viewer: a choice of layers, and listening for as long as a widget lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QLabel, QWidget
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+
+def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:
+    """Call ``callback`` on every event of a napari ``emitter`` until ``owner`` goes."""
+
+    def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
+        callback()
+
+    emitter.connect(on_event)
+    owner.destroyed.connect(lambda: emitter.disconnect(on_event))
+
+
+class LayerCombo(QComboBox):
+    """A choice among the viewer's layers of one kind, kept up to date."""
+
+    chosen = Signal()
+    """Another layer, also because the chosen one went."""
+
+    def __init__(
+        self, viewer: napari.Viewer, accepts: Callable[[Layer], bool], *, none: str = "", parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._accepts, self._none = viewer, accepts, none
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self._refresh()
+        self.currentIndexChanged.connect(lambda _: self.chosen.emit())
+        events = viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
+            listen(self, emitter, self._refresh)
+
+    def layer(self) -> Layer | None:
+        """The chosen layer."""
+        return self.currentData()
+
+    def choose(self, layer: Layer | None) -> None:
+        """Choose ``layer`` if it is there."""
+        index = self._find(layer)
+        if index >= 0:
+            self.setCurrentIndex(index)
+
+    def _find(self, layer: Layer | None) -> int:
+        return next((i for i in range(self.count()) if self.itemData(i) is layer), -1)
+
+    def _refresh(self) -> None:
+        before = self.layer()
+        self.blockSignals(True)
+        self.clear()
+        if self._none:
+            self.addItem(self._none, None)
+        for layer in self._viewer.layers:
+            if self._accepts(layer):
+                self.addItem(layer.name, layer)
+        self.setCurrentIndex(max(self._find(before), 0) if self.count() else -1)
+        self.blockSignals(False)
+        if self.layer() is not before:
+            self.chosen.emit()
+
+
+def form(box: QGroupBox) -> QFormLayout:
+    """The layout of a box with one row for each setting, which breaks lines rather than growing wide."""
+    layout = QFormLayout(box)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+    layout.setContentsMargins(6, 2, 6, 2)
+    layout.setVerticalSpacing(2)
+    return layout
+
+
+def sentence(parent: QWidget) -> QLabel:
+    """A label for text that the program writes: wrapped, and can be copied."""
+    label = QLabel(parent)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(label.textInteractionFlags().TextSelectableByMouse)
+    return label

@@ -1,0 +1,130 @@
+"""The walk from two stacks into sinks: any order, any sink, stopped and resumed, the same film."""
+
+import threading
+from itertools import islice
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_xfusion.core.io import MemorySink, open_sink, open_stack
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.run import Run, fuse, fuse_files
+from napari_xfusion.core.types import Region
+from napari_xfusion.errors import OutputError, PairingError
+from tests.films import moving_discs, two_cameras
+
+NAMES = ["fused.tif", "fused.ome.tif", "fused.zarr"]
+STOP = threading.Event()
+
+
+@pytest.fixture
+def films():
+    lr, hr, times = two_cameras((moving_discs(10) * 50000).astype(np.uint16))
+    return make_plan(method="flow", hr_times=times), lr.astype(np.uint16), hr
+
+
+def bytes_of(path):
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return [file.read_bytes() for file in files]
+
+
+def walk(run, sink, order=iter, count=None):
+    with sink:
+        run.begin(sink)
+        made = [frame.index for frame in islice(run.frames(STOP, order), count)]
+        if run.finished:
+            run.commit()
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_order_changes_no_byte(films, tmp_path, name):
+    (tmp_path / "plain").mkdir()
+    fuse_files(*films, tmp_path / "plain" / name)
+    made = walk(Run(*films), open_sink(tmp_path / name), order=lambda missing: missing[::-1])
+    assert made == [*range(10)][::-1]
+    assert bytes_of(tmp_path / name) == bytes_of(tmp_path / "plain" / name)
+
+
+def test_targets_are_pulled_as_they_are_begun(films):
+    asked = []
+    run = Run(*films)
+    with MemorySink() as sink:
+        run.begin(sink)
+        for number, _ in enumerate(run.frames(STOP, lambda missing: (asked.append(t) or t for t in missing))):
+            assert asked == [*range(number + 1)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_kept_is_read_back_while_it_is_written_after_a_stop_and_when_finished(films, tmp_path, name):
+    expected = [frame.image for frame in fuse(*films)]
+    sink = open_sink(tmp_path / name)
+
+    def same(index):
+        np.testing.assert_array_equal(sink.read(index), np.rint(expected[index]).astype(np.uint16))
+
+    run = Run(*films)
+    with sink:
+        run.begin(sink)
+        for frame in islice(run.frames(STOP, lambda missing: missing[::-1]), 4):
+            same(frame.index)
+            with pytest.raises(OutputError, match="frame 0, found not fused yet"):
+                sink.read(0)
+    same(9)  # closed
+    again = open_sink(tmp_path / name)
+    run = Run(*films)
+    with again:
+        run.begin(again)
+        sink = again
+        assert run.resumed == 4
+        same(9)  # resumed by another run
+        for _ in run.frames(STOP):
+            pass
+        run.commit()
+        same(3)  # under its final name
+    same(3)
+    late = open_sink(tmp_path / name)
+    with late:
+        run.begin(late)
+        sink = late
+        assert late.finished
+        same(5)  # finished by an earlier run
+
+
+def test_memory_resumes_in_the_same_array(films):
+    sink = MemorySink()
+    assert walk(Run(*films), sink, count=3) == [0, 1, 2]
+    data = sink.data
+    run = Run(*films)
+    assert walk(run, sink) == [*range(3, 10)]
+    assert sink.data is data
+    assert run.resumed == 3
+    assert sink.record["frames_resumed"] == 3
+    np.testing.assert_array_equal(sink.read(4), data[4])
+
+
+def test_a_region_of_the_plan_is_that_part_of_the_film(films, tmp_path):
+    plan, lr, hr = films
+    fuse_files(plan, lr, hr, tmp_path / "whole.tif")
+    region = Region(5, 40, 8, 61)
+    part = make_plan(**{**plan.model_dump(), "region": region})
+    fuse_files(part, lr, hr, tmp_path / "part.tif")
+    whole = tifffile.imread(tmp_path / "whole.tif")
+    np.testing.assert_array_equal(open_stack(tmp_path / "part.tif").frame(6), whole[6, 5:40, 8:61])
+    assert type(part).model_validate_json(part.model_dump_json()) == part
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        pytest.param((0, 49, 0, 64), "inside the HR frame", id="below the frame"),
+        pytest.param((0, 48, 0, 65), "inside the HR frame", id="right of the frame"),
+        pytest.param((4, 4, 0, 8), "holds no pixel", id="empty"),
+        pytest.param((-1, 4, 0, 8), "holds no pixel", id="negative"),
+    ],
+)
+def test_a_region_that_cannot_be_is_told(films, region, said):
+    plan, lr, hr = films
+    with pytest.raises(PairingError, match=said):
+        fuse(make_plan(**{**plan.model_dump(), "region": region}), lr, hr)

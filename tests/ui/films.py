@@ -1,0 +1,81 @@
+"""Two films in a window with the Fusion panel, and waiting for it."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import tifffile
+
+from napari_xfusion.core.io import open_stack
+from napari_xfusion.ui.fusion import FusionPanel
+from napari_xfusion.ui.layers import film_pair
+from tests.films import binned, moving_discs
+
+STEP = 4
+
+
+def write_films(folder, frames=24, shape=(128, 192)):
+    """lr.tif and hr.tif in ``folder``, uint16, HR every 4th frame; the file knows it."""
+    film = moving_discs(frames, shape) * 20000 + 3000
+    folder.mkdir(exist_ok=True)
+    times = ",".join(str(float(t)) for t in range(0, frames, STEP))
+    for name, part, extra in (("lr.tif", binned(film), {}), ("hr.tif", film[::STEP], {"hr_times": times})):
+        tifffile.imwrite(
+            folder / name,
+            part.astype(np.uint16)[:, None, None, :, :, None],
+            imagej=True,
+            metadata={"axes": "TZCYXS", "finterval": 1e-4, "unit": "um", **extra},
+            resolution=(1, 1),
+        )
+    return folder / "lr.tif", folder / "hr.tif"
+
+
+def open_films(viewer, paths):
+    """The two films as layers."""
+    for layer in film_pair(*map(open_stack, paths)):
+        viewer.add_image(layer.data, **layer.options)
+    viewer.dims.set_current_step(0, 0)
+
+
+def open_panel(viewer, qtbot):
+    """The panel in its dock, when it has looked at the films."""
+    panel = FusionPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Fusion", area="right")
+    settled(panel, qtbot)
+    return panel
+
+
+def settled(panel, qtbot):
+    """Wait until the panel has looked at what was asked for."""
+    qtbot.waitUntil(lambda: not panel._settle.isActive() and not panel._checks.busy, timeout=10000)
+
+
+def ended(panel, qtbot):
+    """Wait until a run has ended and the panel is ready again."""
+    qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60000)
+    settled(panel, qtbot)
+
+
+def fused_layer(viewer):
+    """The newest layer with a whole fused film."""
+    return [layer for layer in viewer.layers if "fused" in layer.name and "preview" not in layer.name][-1]
+
+
+class Pace:
+    """Lets the frames of ``flow`` be made only as they are allowed; the method itself is the real one."""
+
+    def __init__(self, monkeypatch):
+        from napari_xfusion.core.fusers.flow import FlowStream
+
+        combine, self._allowed = FlowStream.combine, threading.Semaphore(0)
+
+        def paced(stream, window):
+            self._allowed.acquire(timeout=30)
+            return combine(stream, window)
+
+        monkeypatch.setattr(FlowStream, "combine", paced)
+
+    def allow(self, frames=1000):
+        """Let so many more frames be made."""
+        self._allowed.release(frames)

@@ -1,0 +1,67 @@
+"""The sample film as layers of a viewer, with a fused film made from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from napari_xfusion.core.demo import sample_film
+from napari_xfusion.core.io import open_stack
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.run import fuse
+from napari_xfusion.ui.layers import METADATA, beside, film_layer, film_pair
+
+PLAN = Plan(method="backprojection")
+
+
+def sample():
+    """LR, HR and truth of the sample, as Stacks."""
+    return tuple(open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+
+
+def add_sample(viewer, *, fused: bool = True):
+    """LR, HR, truth and fused layers, by name of their role."""
+    lr, hr, truth = sample()
+    layers = {}
+    for role, made in zip(("lr", "hr"), film_pair(lr, hr, title="melt"), strict=True):
+        layers[role] = viewer.add_image(made.data, **made.options)
+    made = film_layer(truth, role="truth", name="melt · truth")
+    layers["truth"] = viewer.add_image(made.data, **made.options)
+    if fused:
+        film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
+        made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", plan=PLAN)
+        known = made.options["metadata"][METADATA]
+        made.options["metadata"][METADATA] = replace(known, origins=("melt · LR", "melt · HR"))
+        layers["fused"] = viewer.add_image(made.data, **made.options)
+    viewer.dims.set_current_step(0, 5)
+    return layers
+
+
+def write_small_network(variant: str) -> str:
+    """A small network with the golden weights in the folder of the user's models; its name."""
+    from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, models_folder
+    from napari_xfusion.core.model.weights import save_model
+    from tests.core.model.conftest import load_golden
+
+    folder = models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    golden = load_golden(variant.replace("-", "_"))
+    sizes = Sizes(channels=16, extract=2, reconstruct=3, groups=8)
+    card = Card(variant=variant, sizes=sizes, inputs=INPUTS[variant])
+    save_model(folder / f"small-{variant}.safetensors", golden.network, card)
+    return f"small-{variant}"
+
+
+def wait(qtbot, true: Callable[[], bool], seconds: float = 20) -> None:
+    """Let the window live until ``true()``."""
+    qtbot.waitUntil(true, timeout=int(seconds * 1000))
+
+
+def settle(qtbot, seconds: float = 0.3) -> None:
+    """Let the window live for a while."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        qtbot.wait(10)

@@ -1,0 +1,239 @@
+"""What leaves the window is what is in it, and what the command line makes."""
+
+import csv
+import json
+import shlex
+
+import av
+import numpy as np
+import pytest
+from napari.layers import Image
+from qtpy.QtWidgets import QApplication, QWidget
+from typer.testing import CliRunner
+
+from napari_xfusion.cli.commands import app
+from napari_xfusion.core.demo import sample_film
+from napari_xfusion.core.io import MemorySink, open_stack
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.run import Run, fuse_files
+from napari_xfusion.core.types import Region
+from napari_xfusion.errors import InputError
+from napari_xfusion.ui import export
+from napari_xfusion.ui.export_box import ExportBox
+from napari_xfusion.ui.layers import beside, film_layer, film_pair
+
+PLAN = Plan(method="backprojection", frames=(3, 15))
+
+
+def films():
+    return tuple(open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+
+
+def fused_layers(plan: Plan = PLAN) -> dict[str, Image]:
+    """LR, HR, truth and a result that was made in memory, as the window makes them."""
+    lr, hr, truth = films()
+    made = {
+        name: Image(shown.data, **shown.options)
+        for name, shown in zip(
+            ("lr", "hr", "truth"),
+            (*film_pair(lr, hr, title="sample"), film_layer(truth, role="truth")),
+            strict=True,
+        )
+    }
+    run, sink = Run(plan, lr, hr), MemorySink()
+    run.begin(sink)
+    for _ in run.frames(NeverStop()):
+        pass
+    run.commit()
+    shown = beside(
+        made["lr"],
+        sink.data,
+        name="sample · fused",
+        role="fused",
+        coarseness=1 / 4,
+        first=plan.frames[0] if plan.frames else 0,
+        plan=plan,
+        record=sink.record,
+        contrast_limits=made["hr"].contrast_limits,
+    )
+    known = shown.options["metadata"]["napari-xfusion"]
+    shown.options["metadata"] = {
+        "napari-xfusion": type(known)(**vars(known) | {"origins": ("sample · LR", "sample · HR")})
+    }
+    return made | {"fused": Image(shown.data, **shown.options)}
+
+
+class NeverStop:
+    def is_set(self) -> bool:
+        return False
+
+
+@pytest.fixture(scope="module")
+def layers():
+    return fused_layers()
+
+
+@pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif", "fused.zarr"])
+def test_a_result_of_the_window_is_that_of_the_command_line_byte_for_byte(layers, tmp_path, name):
+    lr, hr, _ = films()
+    (tmp_path / "window").mkdir()
+    export.save_film(layers["fused"], tmp_path / "window" / name)
+    fuse_files(PLAN, lr, hr, tmp_path / name)
+    mine, theirs = (
+        sorted(p.relative_to(base) for p in base.rglob("*") if p.is_file())
+        for base in (tmp_path / "window", tmp_path)
+    )
+    assert mine == [p for p in theirs if p.parts[0] != "window"]
+    for path in mine:
+        if path.suffix != ".json" or path.name == "zarr.json":
+            assert (tmp_path / "window" / path).read_bytes() == (tmp_path / path).read_bytes(), path
+    window, command = (
+        json.loads((base / f"{name}.json").read_text()) for base in (tmp_path / "window", tmp_path)
+    )
+    assert window["identity"] == command["identity"]
+    assert [f["frame"] for f in window["frames"]] == list(range(3, 15))
+
+
+def test_a_result_that_was_changed_is_no_longer_that_of_its_run(tmp_path):
+    layer = fused_layers()["fused"]
+    layer.data = layer.data[2:5].copy()
+    export.save_film(layer, tmp_path / "part.tif")
+    assert "plan" not in json.loads((tmp_path / "part.tif.json").read_text())
+    assert len(open_stack(tmp_path / "part.tif")) == 3
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(method="bicubic", frames=(2, 5)),
+        Plan(method="flow", hr_times=(0.0, 10.0, 20.0, 30.0, 40.0, 49.5), frames=(0, 3), separation=2),
+        Plan(method="bayesian", hr_step=10, grey="percentile", dtype="float32", frames=(4, 6)),
+        Plan(method="backprojection", region=Region(8, 40, 4, 36), frames=(0, 2)),
+    ],
+    ids=["frames", "times", "step and grey", "region"],
+)
+def test_the_copied_command_makes_the_same_film(layers, tmp_path, plan):
+    lr, hr, _ = films()
+    fuse_files(plan, lr, hr, tmp_path / "window.tif")
+    command = export.command_line(plan, (layers["lr"], layers["hr"]), str(tmp_path / "command.tif"))
+    program, *arguments = shlex.split(command)
+    assert program == "napari-xfusion"
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "window.tif").read_bytes() == (tmp_path / "command.tif").read_bytes()
+
+
+def test_a_film_that_is_no_file_has_no_command():
+    layer = Image(np.zeros((3, 8, 8), np.uint16), name="mine")
+    with pytest.raises(InputError, match=r"mine.*save the layer"):
+        export.command_line(PLAN, (layer, layer), "fused.tif")
+
+
+def test_the_numbers_are_those_of_evaluate(layers, tmp_path):
+    export.save_numbers(layers["fused"], tmp_path / "numbers.csv", layers["truth"])
+    with (tmp_path / "numbers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    export.save_film(layers["fused"], tmp_path / "fused.tif")
+    arguments = [
+        "evaluate",
+        str(sample_film("truth")),
+        str(tmp_path / "fused.tif"),
+        "--csv",
+        str(tmp_path / "e.csv"),
+    ]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    with (tmp_path / "e.csv").open() as file:
+        expected = list(csv.DictReader(file))
+    assert [row["frame"] for row in rows] == [str(i) for i in range(3, 15)]
+    for column in ("psnr", "aad", "ssim", "ssim_gaussian"):
+        assert [row[column] for row in rows] == [row[column] for row in expected]
+    assert [row["seen"] == "True" for row in rows] == [row["seen"] == "1" for row in expected]
+
+
+def test_without_a_truth_the_record_is_what_is_known(layers, tmp_path):
+    export.save_numbers(layers["fused"], tmp_path / "numbers.csv")
+    header = (tmp_path / "numbers.csv").read_text().splitlines()[0]
+    assert header == "frame,seen,seconds"
+    with pytest.raises(InputError, match="run the fusion"):
+        export.save_numbers(layers["lr"], tmp_path / "none.csv")
+
+
+def test_a_movie_shows_the_layers_side_by_side_at_the_same_time(layers):
+    chosen = [layers[name] for name in ("lr", "hr", "fused")]
+    frames = list(export.side_by_side([export.pane(layer) for layer in chosen], seconds=True))
+    height, width = layers["hr"].data.shape[1:]
+    assert len(frames) == 51
+    assert frames[0].shape == (height + 2 * export.BAR, 3 * width + 2 * export.GAP, 3)
+    hr, frame = films()[1], frames[14][2 * export.BAR :]
+    low, high = layers["hr"].contrast_limits
+    expected = np.clip((hr.frame(1).astype(float) - low) / (high - low), 0, 1) * 255
+    middle = frame[:, width + export.GAP : 2 * width + export.GAP, 0]
+    assert np.abs(middle - expected).max() <= 2  # a colormap has 256 shades
+    coarse = frame[:, :width, 0]
+    assert np.array_equal(coarse[::4, ::4].repeat(4, axis=0).repeat(4, axis=1), coarse)
+
+
+@pytest.fixture
+def box(viewer, layers):
+    """The export box in a dock of a window with the sample and its result."""
+    for layer in fused_layers().values():
+        viewer.add_layer(layer)
+    parent = QWidget()
+    box = ExportBox(viewer, parent)
+    viewer.window.add_dock_widget(parent, name="export")
+    parent.setMinimumSize(320, 120)
+    box.film.choose(viewer.layers["sample · fused"])
+    return box
+
+
+def wait(qtbot, box):
+    qtbot.waitUntil(lambda: not box._worker.busy, timeout=30000)
+
+
+def test_the_box_saves_film_movie_view_and_numbers(box, qtbot, tmp_path):
+    for name, save in (
+        ("film.tif", box.export_film),
+        ("movie.mp4", box.export_movie),
+        ("view.png", box.export_view),
+        ("numbers.csv", box.export_numbers),
+    ):
+        save(tmp_path / name)
+        wait(qtbot, box)
+        assert box.said.text() == f"saved {tmp_path / name}"
+        assert (tmp_path / name).stat().st_size > 100
+    assert "psnr" in (tmp_path / "numbers.csv").read_text()
+    with av.open(str(tmp_path / "movie.mp4")) as file:
+        assert file.streams.video[0].frames == 51
+    assert len(np.unique(open_png(tmp_path / "view.png"))) > 20
+
+
+def open_png(path):
+    from PIL import Image as Picture
+
+    with Picture.open(path) as picture:
+        return np.asarray(picture)
+
+
+def test_the_command_is_on_the_clipboard(box):
+    box.copy_command.click()
+    words = shlex.split(QApplication.clipboard().text())
+    assert words[:2] == ["napari-xfusion", "fuse"]
+    assert words[-4:] == ["--method", "backprojection", "--frames", "3:15"]
+
+
+def test_what_cannot_be_done_is_off_with_its_reason(box, viewer):
+    box.film.choose(viewer.layers["sample · LR"])
+    assert not box.copy_command.isEnabled()
+    assert "fused films" in box.copy_command.toolTip()
+    viewer.layers.clear()
+    assert not box.save_film.isEnabled()
+
+
+def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
+    from napari.utils.notifications import notification_manager
+
+    box.export_film(tmp_path / "gone" / "film.tif")
+    wait(qtbot, box)
+    assert "make it first" in box.said.text()
+    assert "make it first" in notification_manager.records[-1].message
+    assert box.save_film.isEnabled()

@@ -1,0 +1,371 @@
+"""The Fusion panel in a real window: said before it runs, filled in while it runs, stopped, resumed."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_xfusion.core.io.file_sink import FileSink
+from napari_xfusion.core.plan import DEFAULT_METHOD, make_plan
+from napari_xfusion.core.run import fuse_files
+from napari_xfusion.ui.fusion import FusionPanel
+from napari_xfusion.ui.layers import provenance_of, stack_of
+from tests.ui.films import Pace, ended, fused_layer, open_films, open_panel, settled, write_films
+
+METHOD = "flow"
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    return write_films(tmp_path_factory.mktemp("films") / "melt01")
+
+
+@pytest.fixture(scope="module")
+def expected(films, tmp_path_factory):
+    """What the command line makes of them."""
+    path = tmp_path_factory.mktemp("expected") / "fused.tif"
+    fuse_files(make_plan(method=METHOD), *films, path)
+    return path
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """Not shown: drawing costs most of a test's time, and the panel does not know the difference."""
+    return make_napari_viewer(show=False)
+
+
+@pytest.fixture
+def panel(viewer, films, qtbot):
+    open_films(viewer, films)
+    panel = open_panel(viewer, qtbot)
+    panel.method.method.setCurrentText(METHOD)
+    settled(panel, qtbot)
+    return panel
+
+
+@pytest.fixture
+def pace(monkeypatch):
+    pace = Pace(monkeypatch)
+    yield pace
+    pace.allow()
+
+
+def run_for(panel, qtbot, pace, frames):
+    """Run until ``frames`` more are there, and the next one waits."""
+    done = len(panel.runner._result.done) if panel.runner._result else 0
+    panel.run_box.run.click()
+    pace.allow(frames)
+    qtbot.waitUntil(
+        lambda: panel.runner._result and len(panel.runner._result.done) == done + frames, timeout=20000
+    )
+
+
+def cancel(panel, qtbot, pace):
+    """Cancel; the frame at work is still made and kept."""
+    panel.run_box.cancel.click()
+    pace.allow(1)
+    ended(panel, qtbot)
+    return len(panel.runner._result.done)
+
+
+def to_file(panel, path, qtbot):
+    panel.output.output.setCurrentText("a file")
+    panel.output.path.setText(str(path))
+    settled(panel, qtbot)
+
+
+def test_what_was_found_is_said_before_anything_runs(panel):
+    said = panel.data.found.text()
+    assert "LR lr.tif: 24 frames of 32x48 uint16" in said
+    assert "scale 4 x 4 HR pixels per LR pixel" in said
+    assert "HR at LR frames 0, 4, 8" in said
+    assert panel.run_box.run.text() == "Run"
+    assert panel.run_box.run.isEnabled()
+    assert not panel.run_box.cancel.isEnabled()
+    assert panel.output.last.value() == 23
+
+
+def test_the_default_method_is_that_of_every_door(viewer, films, qtbot):
+    open_films(viewer, films)
+    panel = open_panel(viewer, qtbot)
+    assert panel.method.method.currentText() == DEFAULT_METHOD
+
+
+def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, viewer, expected, pace, qtbot):
+    run_for(panel, qtbot, pace, 11)
+    assert cancel(panel, qtbot, pace) == 12
+    assert "stopped: 12 of 24 frames are kept" in panel.run_box.status.text()
+    assert panel.run_box.run.text() == "Resume"
+    layer, data = fused_layer(viewer), fused_layer(viewer).data
+    assert layer.name == "melt01 · fused (flow)"
+    pace.allow()
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert panel.run_box.run.text() == "Run"
+    assert fused_layer(viewer) is layer
+    assert layer.data is data
+    np.testing.assert_array_equal(layer.data, tifffile.imread(expected))
+    record = provenance_of(layer).record
+    assert record["frames_resumed"] == 12
+    assert [frame["frame"] for frame in record["frames"]] == [*range(24)]
+
+
+@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
+def test_resume_from_the_file_after_a_new_viewer(name, make_napari_viewer, films, pace, qtbot, tmp_path):
+    def opened():
+        viewer = make_napari_viewer(show=False)
+        open_films(viewer, films)
+        panel = open_panel(viewer, qtbot)
+        panel.method.method.setCurrentText(METHOD)
+        to_file(panel, tmp_path / name, qtbot)
+        return viewer, panel
+
+    viewer, panel = opened()
+    assert panel.run_box.run.text() == "Run"
+    run_for(panel, qtbot, pace, 6)
+    viewer.close()
+    pace.allow(1)
+    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
+    viewer, panel = opened()
+    assert panel.run_box.run.text() == "Resume"
+    panel.run_box.run.click()
+    qtbot.waitUntil(lambda: panel.runner._result.layer is not None)
+    frames = stack_frames(fused_layer(viewer))  # those of the run before are on screen at once
+    assert [k for k in range(24) if frames[k].any()] == [*range(7)]
+    pace.allow()
+    ended(panel, qtbot)
+    film = stack_of(fused_layer(viewer))
+    assert film.source == str(tmp_path / name)
+    (tmp_path / "expected").mkdir()
+    fuse_files(make_plan(method=METHOD), *films, tmp_path / "expected" / name)
+    same_files(tmp_path / name, tmp_path / "expected" / name)
+
+
+def stack_frames(layer):
+    return np.stack([np.asarray(layer.data[k]) for k in range(len(layer.data))])
+
+
+def same_files(a, b):
+    files = [
+        sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path] for path in (a, b)
+    ]
+    assert len(files[0]) == len(files[1])
+    for mine, theirs in zip(*files, strict=True):
+        assert mine.read_bytes() == theirs.read_bytes()
+
+
+def test_the_layer_lies_on_hr_and_is_shown_in_its_contrast_at_once(panel, viewer, pace, qtbot):
+    panel.run_box.run.click()
+    qtbot.waitUntil(lambda: panel.runner._result.layer is not None)
+    layer, hr = fused_layer(viewer), panel.data.hr.layer()
+    assert not panel.runner._result.done
+    np.testing.assert_allclose(layer.extent.world, hr.extent.world, atol=1e-9)
+    assert tuple(layer.units) == tuple(hr.units)
+    assert tuple(layer.contrast_limits) == tuple(hr.contrast_limits)
+    assert viewer.canvas.overlays.scale_bar.visible
+    pace.allow()
+    ended(panel, qtbot)
+
+
+def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel, viewer, pace, qtbot):
+    viewer.dims.set_current_step(0, 17)
+    run_for(panel, qtbot, pace, 3)
+    assert panel.runner._result.done == {16, 17, 18}
+    viewer.dims.set_current_step(0, 0)
+    text = viewer.canvas.overlays.text
+    assert text.visible
+    assert text.text == "frame 0 · 0 ns · not fused yet"
+    assert not fused_layer(viewer).data[0].any()
+    pace.allow(2)  # the one that was begun, and the one that is looked at now
+    qtbot.waitUntil(lambda: text.text == "frame 0 · 0 ns")
+    assert panel.runner._result.done == {16, 17, 18, 19, 0}
+    pace.allow()
+    ended(panel, qtbot)
+
+
+def test_progress_is_told_here_and_in_the_activity_dock(panel, pace, qtbot):
+    from napari.utils.progress import progress
+
+    run_for(panel, qtbot, pace, 5)
+    assert panel.run_box.progress.value() == 5
+    assert panel.run_box.status.text().startswith("5 of 24 frames · ")
+    assert "frames/s" in panel.run_box.status.text()
+    assert "left" in panel.run_box.status.text()
+    (bar,) = [bar for bar in progress._all_instances if bar.desc and "fusing melt01" in bar.desc]
+    assert (bar.n, bar.total) == (5, 24)
+    bar.cancel()  # what its button in the dock does
+    pace.allow(1)
+    qtbot.waitUntil(lambda: len(panel.runner._result.done) == 6)
+    pace.allow(1)
+    ended(panel, qtbot)
+    assert "stopped" in panel.run_box.status.text()
+
+
+def test_a_region_and_a_range_of_frames_lie_where_they_belong(panel, viewer, expected, qtbot):
+    layer = panel.data.hr.layer()
+    world = [
+        layer.data_to_world((0, y, x))[-2:]
+        for y, x in ((15.5, 31.5), (15.5, 95.5), (63.5, 95.5), (63.5, 31.5))
+    ]
+    viewer.add_shapes([np.array(world)], name="here", units=layer.units[-2:])
+    panel.output.region.choose(viewer.layers["here"])
+    panel.output.first.setValue(5)
+    panel.output.last.setValue(9)
+    settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled(), panel.run_box.run.toolTip()
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    fused = fused_layer(viewer)
+    np.testing.assert_array_equal(fused.data, tifffile.imread(expected)[5:10, 16:64, 32:96])
+    np.testing.assert_allclose(fused.data_to_world((0, 0, 0)), layer.data_to_world((5, 16, 32)), atol=1e-9)
+
+
+def test_settings_are_remembered(panel, make_napari_viewer, films, qtbot):
+    panel.method.method.setCurrentText("bayesian")
+    panel.data.separation.setValue(3)
+    settled(panel, qtbot)
+    other = make_napari_viewer(show=True)
+    open_films(other, films)
+    again = open_panel(other, qtbot)
+    assert again.method.method.currentText() == "bayesian"
+    assert again.data.separation.value() == 3
+
+
+def test_settings_that_make_no_sense_are_left_alone(viewer, films, qtbot):
+    from napari_xfusion.ui.settings import settings_file
+
+    settings_file().parent.mkdir(parents=True)
+    settings_file().write_text(
+        '{"fusion": {"data": {"hr_step": "x", "separation": null}, "method": {"method": 7}}}'
+    )
+    open_films(viewer, films)
+    panel = open_panel(viewer, qtbot)
+    assert panel.method.method.currentText() == DEFAULT_METHOD
+    assert panel.data.separation.value() == 1
+
+
+def test_it_fits_a_small_screen_and_explains_itself(panel):
+    from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLineEdit, QPushButton
+
+    assert 320 <= panel.minimumSizeHint().width() < 400
+    assert panel.minimumSizeHint().height() < 600
+    for kind in (QAbstractSpinBox, QComboBox, QPushButton):
+        for widget in panel.findChildren(kind):
+            assert widget.toolTip(), widget
+    assert all(w.toolTip() for w in panel.findChildren(QLineEdit) if w.objectName() != "qt_spinbox_lineedit")
+
+
+def test_the_result_goes_with_its_layer(panel, viewer, pace, qtbot):
+    run_for(panel, qtbot, pace, 2)
+    viewer.layers.remove(fused_layer(viewer))
+    pace.allow(1)
+    ended(panel, qtbot)
+    assert panel.run_box.run.text() == "Run"
+    assert panel.runner._result is None
+
+
+def test_twenty_cancels_at_random_moments(make_napari_viewer, films, expected, qtbot, capfd):
+    chance, viewer = random.Random(1), make_napari_viewer(show=False)  # noqa: S311 - no secret
+    open_films(viewer, films)
+    panel = open_panel(viewer, qtbot)
+    panel.method.method.setCurrentText(METHOD)
+    settled(panel, qtbot)
+    for _ in range(20):
+        panel.run_box.run.click()
+        qtbot.wait(chance.randrange(300))
+        panel.run_box.cancel.click()
+        ended(panel, qtbot)
+        if panel.runner._result.finished:
+            viewer.layers.remove(fused_layer(viewer))
+            settled(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    np.testing.assert_array_equal(fused_layer(viewer).data, tifffile.imread(expected))
+    assert "QThread" not in capfd.readouterr().err
+
+
+def test_twenty_closes_at_random_moments(make_napari_viewer, films, qtbot, capfd):
+    """What is left behind is looked for by the fixture of every window test."""
+    chance = random.Random(2)  # noqa: S311 - no secret
+    for number in range(20):
+        viewer = make_napari_viewer(show=False)
+        open_films(viewer, films)
+        panel = FusionPanel(viewer)
+        viewer.window.add_dock_widget(panel, name="Fusion", area="right")
+        if number % 4:
+            settled(panel, qtbot)
+            panel.run_box.run.click() if number % 2 else panel.run_box.preview.click()
+            qtbot.wait(chance.randrange(150))
+        viewer.close()
+    assert "QThread" not in capfd.readouterr().err
+
+
+QUIT = """
+import sys
+import napari
+from qtpy.QtCore import QTimer
+from napari_xfusion.core.io import open_stack
+from napari_xfusion.ui.fusion import FusionPanel
+from napari_xfusion.ui.layers import film_pair
+
+viewer = napari.Viewer()
+for layer in film_pair(*map(open_stack, sys.argv[1:])):
+    viewer.add_image(layer.data, **layer.options)
+panel = FusionPanel(viewer)
+viewer.window.add_dock_widget(panel)
+assert "torch" not in sys.modules, "torch is loaded"
+
+def run():
+    if panel.run_box.run.isEnabled():
+        timer.stop()
+        panel.run_box.run.click()
+        QTimer.singleShot(150, viewer.window._qt_window.close)
+
+timer = QTimer()
+timer.timeout.connect(run)
+timer.start(20)
+napari.run()
+"""
+
+
+def test_quitting_during_a_run_is_quiet_and_opening_loads_no_torch(films, viewer):
+    """In a process of its own, to its very end."""
+    command = [sys.executable, "-c", QUIT, *map(str, films)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_a_file_is_read_while_it_is_written(tmp_path, films, expected):
+    """The array that napari is given for a result on disk."""
+    from napari_xfusion.core.io import open_sink
+    from napari_xfusion.core.run import Run
+    from napari_xfusion.ui.fusion.runner import KeptFrames
+
+    sink = open_sink(tmp_path / "fused.tif")
+    assert isinstance(sink, FileSink)
+    truth = tifffile.imread(expected)
+    run, done = Run(make_plan(method=METHOD), *films), set()
+    with sink:
+        run.begin(sink)
+        frames = KeptFrames(sink, run.spec, done)
+        for frame in run.frames(stop=NEVER):
+            done.add(frame.index)
+            np.testing.assert_array_equal(frames[frame.index], truth[frame.index])
+            assert not frames[23].any() or frame.index == 23
+        run.commit()
+    assert frames.shape == truth.shape
+    np.testing.assert_array_equal(frames[2:9:3, 5], truth[2:9:3, 5])
+    np.testing.assert_array_equal(frames[np.int64(-1), 3:7, ::2], truth[-1, 3:7, ::2])
+    np.testing.assert_array_equal(np.asarray(frames), truth)
+
+
+class NEVER:
+    @staticmethod
+    def is_set():
+        return False

@@ -1,0 +1,205 @@
+"""What can go wrong is said in the panel, in words and before it runs; nothing hangs, nothing is lost."""
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_xfusion.core.model.weights import save_model
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.run import fuse_files
+from tests.core.fusers.test_network import Limited, loaded
+from tests.films import moving_discs, two_cameras
+from tests.ui.films import ended, fused_layer, open_panel, settled
+
+resource = pytest.importorskip("resource", reason="needs POSIX")
+LR, HR, TIMES = two_cameras((moving_discs(12, (32, 48)) * 20000).astype(np.uint16), step=4)
+LR = LR.astype(np.uint16)
+COMMON = {"contrast_limits": (0, 20000), "rgb": False}
+
+
+@pytest.fixture
+def panel_on(make_napari_viewer, qtbot):
+    """A panel on two arrays."""
+
+    def make(lr, hr, times=TIMES):
+        viewer = make_napari_viewer(show=False)
+        for name, film in (("LR", lr), ("HR", hr)):
+            if film is not None:
+                viewer.add_image(film, name=name, **(COMMON if film.shape[-1] != 3 else {"rgb": True}))
+        panel = open_panel(viewer, qtbot)
+        if lr is not None and hr is not None:
+            panel.data.lr.choose(viewer.layers["LR"])
+            panel.data.hr.choose(viewer.layers["HR"])
+        panel.method.method.setCurrentText("flow")
+        panel.data.hr_times.setText(", ".join(f"{t:g}" for t in times or ()))
+        settled(panel, qtbot)
+        return panel
+
+    return make
+
+
+def refused(panel):
+    """Why the panel does not run; it is said twice, and both buttons are off."""
+    for button in (panel.run_box.run, panel.run_box.preview):
+        assert not button.isEnabled()
+        assert button.toolTip() in panel.data.found.text()
+    return panel.run_box.run.toolTip()
+
+
+@pytest.mark.parametrize(
+    ("lr", "hr", "times", "said"),
+    [
+        pytest.param(None, None, None, "an LR and an HR layer", id="nothing open"),
+        pytest.param(LR, None, None, "LR twice", id="one film"),
+        pytest.param(LR, HR[:, :20], TIMES, "one scale for both axes", id="another field of view"),
+        pytest.param(HR, LR, None, "swapped", id="swapped"),
+        pytest.param(
+            LR, HR, None, "HR times, found none in the file; give HR step (and HR start)", id="no times"
+        ),
+        pytest.param(LR, HR, TIMES[:-1], "HR times: expected 4 times", id="a time too few"),
+        pytest.param(LR, HR, (0, 4, 8, 40), "inside the LR film", id="a time behind the film"),
+        pytest.param(LR, HR[:1], (0,), "at least 2 HR frames", id="one HR frame"),
+        pytest.param(LR[:1], HR, TIMES, "inside the LR film", id="one LR frame"),
+        pytest.param(np.zeros((6, 8, 12, 3), np.uint8), HR, TIMES, "found colour", id="RGB"),
+        pytest.param(LR > 5, HR, TIMES, "grey values", id="a mask"),
+        pytest.param(LR[None].repeat(2, 0), HR, TIMES, "LR", id="four axes"),
+    ],
+)
+def test_films_that_cannot_be_fused(panel_on, lr, hr, times, said):
+    assert said in refused(panel_on(lr, hr, times))
+
+
+def test_times_that_are_no_numbers(panel_on, qtbot):
+    panel = panel_on(LR, HR)
+    panel.data.hr_times.setText("0, four")
+    settled(panel, qtbot)
+    assert refused(panel).startswith("HR times: expected numbers")
+    panel.data.hr_times.setText("0 4 8 11")
+    settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled()
+
+
+def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
+    panel = panel_on(LR, HR)
+    panel.method.method.setCurrentText("edvr-stf")
+    panel.method.choose_model(str(tmp_path / "gone.safetensors"))
+    settled(panel, qtbot)
+    assert "gone.safetensors: expected a model file" in refused(panel)
+    other = loaded("edvr")
+    save_model(tmp_path / "other.safetensors", other.network, other.card)
+    panel.method.choose_model(str(tmp_path / "other.safetensors"))
+    settled(panel, qtbot)
+    assert "expected an edvr-stf model, found an edvr model" in refused(panel)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param("", "the name of a file", id="no name"),
+        pytest.param("fused.png", "a name that ends in .tif", id="another ending"),
+        pytest.param("nowhere/fused.tif", "a folder to write into", id="no folder"),
+    ],
+)
+def test_outputs_that_cannot_be(panel_on, tmp_path, name, said, qtbot):
+    panel = panel_on(LR, HR)
+    panel.output.output.setCurrentText("a file")
+    panel.output.path.setText(str(tmp_path / name) if name else "")
+    settled(panel, qtbot)
+    assert said in refused(panel)
+
+
+def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, qtbot):
+    output = tmp_path / "fused.tif"
+    fuse_files(make_plan(method="bicubic", hr_times=TIMES), LR, HR, output)
+    before = output.read_bytes()
+    panel = panel_on(LR, HR)
+    panel.output.output.setCurrentText("a file")
+    panel.output.path.setText(str(output))
+    settled(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert "replace it with the Replace box" in panel.run_box.status.text()
+    assert output.read_bytes() == before
+    panel.output.replace.setChecked(True)
+    settled(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert "done: 12 frames" in panel.run_box.status.text()
+    assert output.read_bytes() != before
+
+
+def test_a_result_larger_than_memory_asks_for_a_file(panel_on, tmp_path, qtbot):
+    chance = np.random.default_rng(0)
+    sharp = chance.integers(0, 20000, (3, 256, 384), np.uint16)
+    endless = np.broadcast_to(sharp[0, ::4, ::4], (2_000_000, 64, 96))
+    panel = panel_on(endless, sharp, (0, 4, 8))
+    assert "room for 393 GB in memory" in refused(panel)
+    assert "keep it in a file" in refused(panel)
+
+
+@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
+def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
+    """RLIMIT_FSIZE stands for it: told, what was done is kept, and goes on when there is room."""
+    lr, hr, times = two_cameras((moving_discs(60, (32, 48)) * 20000).astype(np.uint16), step=4)
+    panel = panel_on(lr, hr, times)
+    panel.output.output.setCurrentText("a file")
+    panel.output.path.setText(str(tmp_path / name))
+    settled(panel, qtbot)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A TIFF is refused at once; of a Zarr only the journal grows, until it may no more.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3500, before[1]))
+    try:
+        panel.run_box.run.click()
+        qtbot.waitUntil(lambda: not panel.runner.busy, timeout=20000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = panel.run_box.status.text()
+    assert "room and permission to write, found 'File too large'" in said
+    assert ("frames are kept" in said) == (name == "fused.zarr")
+    ended(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert "done: 60 frames" in panel.run_box.status.text()
+    (tmp_path / "expected").mkdir()
+    fuse_files(make_plan(method="flow", hr_times=times), lr, hr, tmp_path / "expected" / "fused.tif")
+    fused = fused_layer(panel._viewer)
+    np.testing.assert_array_equal(
+        np.asarray(fused.data), tifffile.imread(tmp_path / "expected" / "fused.tif")
+    )
+
+
+def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_path, monkeypatch, qtbot):
+    """The real engine on a network that runs out of memory above a tile size."""
+    from napari_xfusion.core.fusers import network
+
+    film = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
+    lr, hr, times = two_cameras(film, step=3)
+    weights = loaded()
+    save_model(tmp_path / "mine.safetensors", weights.network, weights.card)
+    load, limit = network.load_model, [8 * 280]
+
+    def limited(path):
+        whole = load(path)
+        error = torch.OutOfMemoryError("CUDA out of memory")
+        return whole._replace(network=Limited(whole.network, limit[0], error))
+
+    monkeypatch.setattr(network, "load_model", limited)
+    panel = panel_on(lr, hr, times)
+    panel.method.method.setCurrentText("edvr-stf")
+    panel.method.choose_model(str(tmp_path / "mine.safetensors"))
+    panel.method.device.setCurrentText("cpu")
+    settled(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    said = panel.run_box.status.text()
+    assert "done: 4 frames" in said
+    assert "memory ran out" in said
+    assert fused_layer(panel._viewer).name == "LR · fused (mine)"
+    limit[0] = 0  # and where no tile is small enough
+    panel.data.separation.setValue(2)
+    settled(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert "smaller model" in panel.run_box.status.text()
+    assert panel.run_box.run.isEnabled()

@@ -1,0 +1,342 @@
+"""The Inspect panel in a real window: every kind of layer, exactly placed, lazily made, and nothing left behind."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.film import FusedFilm
+from napari_xfusion.core.inspect.ratio import divided
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.run import fuse
+from napari_xfusion.ui.commands import compare, divide_frames
+from napari_xfusion.ui.inspection import InspectPanel
+from napari_xfusion.ui.inspection.comparing import ComparingBox
+from napari_xfusion.ui.layers import METADATA, provenance_of
+from napari_xfusion.ui.lazy import LazyFilm
+from tests.ui.samples import PLAN, add_sample, sample, settle, wait, write_small_network
+
+METHODS = ("bicubic", "flow", "bayesian", "bayesian-paper")
+
+
+@pytest.fixture
+def layers(viewer):
+    return add_sample(viewer)
+
+
+def open_panel(viewer) -> InspectPanel:
+    panel = InspectPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Inspect", area="right")
+    return panel
+
+
+def press(panel, qtbot, tip: str) -> None:
+    """Click the one button whose tip begins so, and wait for its layers."""
+    (button,) = [button for button, _ in panel._buttons if button.statusTip().startswith(tip)]
+    assert button.isEnabled(), button.toolTip()
+    button.click()
+    wait(qtbot, panel.cancel.isHidden)
+
+
+def edges(layer) -> np.ndarray:
+    """Outer edges of the film in the world: (begin, end) of y and x in micrometres, by pixel edges."""
+    count = np.array(layer.data.shape[-2:])
+    begin = np.asarray(layer.data_to_world((0, -0.5, -0.5)))[1:]
+    end = np.asarray(layer.data_to_world((0, *(count - 0.5))))[1:]
+    return np.array([begin, end])
+
+
+def shown(viewer, layer, qtbot) -> np.ndarray:
+    """What is on screen of a layer, when it has come."""
+    layer.visible = True
+    wait(qtbot, lambda: np.isfinite(np.asarray(layer.data[viewer.dims.current_step[0]])).any())
+    return np.asarray(layer.data[viewer.dims.current_step[0]])
+
+
+def test_every_kind_of_layer_lies_where_and_when_its_films_do(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    for tip in (
+        *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
+        "Add a layer: what bicubic makes",
+        "Add a layer: the fused film minus bicubic",
+        "Add a layer: the fused film binned to LR",
+        "Add a layer: how sure the Bayesian",
+    ):
+        press(panel, qtbot, tip)
+    made = [layer for layer in viewer.layers if layer not in layers.values()]
+    assert len(made) == 8
+    truth = edges(layers["truth"])
+    for layer in made:
+        assert np.abs(edges(layer) - truth).max() < 0.01, layer.name
+        assert isinstance(layer.data, LazyFilm)
+        assert layer.data.shape[0] == 51
+        assert layer.scale[0] == pytest.approx(layers["lr"].scale[0])
+        assert layer.units == layers["lr"].units
+        known = provenance_of(layer)
+        assert known.origins
+        assert set(known.origins) <= {x.name for x in layers.values()}
+        assert np.isfinite(layer.contrast_limits).all()
+
+
+def test_what_is_shown_is_what_the_core_computes(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    lr, hr, truth = sample()
+    fused = {frame.index: frame.image for frame in fuse(PLAN, lr, hr, targets=[5, 23])}
+    flow = {f.index: f.image for f in fuse(Plan(method="flow"), lr, hr, targets=[5, 23])}
+    std = {f.index: f.std for f in fuse(Plan(method="bayesian"), lr, hr, targets=[5, 23])}
+    press(panel, qtbot, "Add a layer: truth, each frame divided")
+    press(panel, qtbot, "Add a layer: the fused film minus flow")
+    press(panel, qtbot, "Add a layer: how sure the Bayesian")
+    for t in (5, 23):
+        viewer.dims.set_current_step(0, t)
+        by_name = {layer.name: layer for layer in viewer.layers}
+        ratio = shown(viewer, by_name["melt · truth, frame-divided"], qtbot)
+        np.testing.assert_allclose(ratio, truth.frame(t).astype(float) / truth.frame(t - 1), rtol=1e-6)
+        np.testing.assert_allclose(
+            shown(viewer, by_name["melt · fused − flow"], qtbot), fused[t] - flow[t], atol=1e-2
+        )
+        np.testing.assert_allclose(shown(viewer, by_name["melt · std (bayesian)"], qtbot), std[t], rtol=1e-5)
+
+
+def test_hr_is_divided_by_its_previous_hr_frame_and_shown_at_lr_times(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: HR, each frame divided")
+    _, hr, _ = sample()
+    viewer.dims.set_current_step(0, 34)  # HR frames at 0, 10, ..., 50
+    image = shown(viewer, viewer.layers["melt · HR, frame-divided"], qtbot)
+    np.testing.assert_allclose(image, divided(hr).frame(3), rtol=1e-6)
+
+
+def test_only_the_frame_on_screen_is_made(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    film = next(iter(panel._recipes._films.values()))
+    settle(qtbot)
+    viewer.dims.set_current_step(0, 40)
+    wait(qtbot, lambda: film.known(40) is not None)
+    settle(qtbot)
+    assert [t for t in range(51) if film.known(t) is not None] == [5, 40]
+
+
+def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    layer = viewer.layers["melt · baseline (bicubic)"]
+    gate, asked = threading.Event(), []
+    inner = layer.data.stack
+
+    def slow(t):
+        asked.append(t)
+        gate.wait(10)
+        return inner.frame(t)
+
+    layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
+    for t in range(10, 31):
+        viewer.dims.set_current_step(0, t)
+    assert np.isnan(np.asarray(layer.data[30])).all()
+    gate.set()
+    wait(qtbot, lambda: np.isfinite(np.asarray(layer.data[30])).all())
+    assert asked == [10, 30]
+
+
+def test_an_error_of_a_film_is_told_once_and_the_layer_stays_blank(viewer, layers, qtbot, monkeypatch):
+    told = []
+    monkeypatch.setattr("napari_xfusion.ui.inspection.panel.show_error", told.append)
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    layer = viewer.layers["melt · baseline (bicubic)"]
+
+    def fail(t):
+        raise RuntimeError(f"no frame {t}")
+
+    layer.data.stack = layer.data.stack.derive(fail, layer.data.shape, layer.data.dtype)
+    for t in (11, 12, 13):
+        viewer.dims.set_current_step(0, t)
+        settle(qtbot, 0.1)
+    assert told == ["no frame 11"]
+    assert np.isnan(np.asarray(layer.data[13])).all()
+
+
+def test_attention_of_every_input_lies_on_the_network_grid(viewer, layers, qtbot):
+    plan = PLAN.model_copy(update={"method": "edvr-stf", "model": write_small_network("edvr-stf")})
+    metadata = layers["fused"].metadata
+    layers["fused"].metadata = {**metadata, METADATA: replace(metadata[METADATA], plan=plan)}
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add one layer for each input")
+    names = ("LR before", "LR", "LR after", "HR before, backward", "HR after, forward")
+    maps = [viewer.layers[f"melt · attention ({name})"] for name in names]
+    film = FusedFilm(plan, *sample()[:2])
+    for layer, role in zip(maps, ("lr-", "lr", "lr+", "hr-", "hr+"), strict=True):
+        assert np.abs(edges(layer) - edges(layers["truth"])).max() < 0.01
+        assert layer.data.shape == (51, 36, 60)
+        assert layer.contrast_limits == [0, 1]
+        np.testing.assert_allclose(
+            shown(viewer, layer, qtbot), film.frame(5).attention[role], rtol=1e-4, atol=1e-6
+        )
+    scores = film.frame(5).scores
+    assert panel.scores.text() == (
+        f"frame 5: backward {scores['hr-'].raw:.3f}, forward {scores['hr+'].raw:.3f}"
+    )
+
+
+def test_a_run_in_progress_shows_through_as_its_frames_come(viewer, layers, qtbot):
+    fused = layers["fused"]
+    whole = fused.data.copy()
+    fused.data[5] = 0  # as a run leaves what it has not come to
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: the fused film minus bicubic")
+    layer = viewer.layers["melt · fused − bicubic"]
+    settle(qtbot)
+    assert np.isnan(np.asarray(layer.data[5])).all()
+    fused.data[5] = whole[5]
+    fused.refresh(extent=False, thumbnail=False)
+    wait(qtbot, lambda: np.isfinite(np.asarray(layer.data[5])).all())
+
+
+def test_the_same_layer_is_not_added_twice(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    for _ in range(2):
+        press(panel, qtbot, "Add a layer: what flow makes")
+        viewer.layers[-1].visible = viewer.layers[-1].name == "x"
+    assert sum("flow" in layer.name for layer in viewer.layers) == 1
+
+
+def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
+    panel = open_panel(viewer)
+    for button, _ in panel._buttons:
+        assert not button.isEnabled()
+        assert "Not now: Choose" in button.toolTip()
+    assert panel.status.text() == "Choose an LR film and an HR film first."
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        pytest.param({"hr": "lr"}, "HR times", id="HR times are not known"),
+        pytest.param({"lr": "truth", "hr": "lr"}, "swapped", id="swapped"),
+        pytest.param({"fused": "lr"}, "choose the films it was fused from", id="fused from others"),
+    ],
+)
+def test_films_that_do_not_fit_are_told_in_words(viewer, layers, chosen, said):
+    panel = open_panel(viewer)
+    for box, layer in chosen.items():
+        panel.boxes[box].choose(layers[layer])
+    assert said in panel.status.text()
+    (button,) = [
+        b for b, _ in panel._buttons if b.statusTip().startswith("Add a layer: the fused film binned")
+    ]
+    assert not button.isEnabled()
+    assert said in button.toolTip()
+
+
+def test_methods_without_weights_are_off_with_a_reason(viewer, layers):
+    panel = open_panel(viewer)
+    (button,) = [b for b, _ in panel._buttons if b.statusTip().startswith("Add a layer: what EDVR makes")]
+    assert not button.isEnabled()
+    assert "No weights of EDVR" in button.toolTip()
+
+
+def test_films_are_chosen_as_they_come_and_go(viewer):
+    panel = open_panel(viewer)
+    layers = add_sample(viewer)
+    assert {name: getattr(panel.films, name) for name in layers} == layers
+    viewer.layers.remove(layers["fused"])
+    assert panel.films.fused is None
+    assert panel.films.lr is layers["lr"]
+
+
+def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    before = list(viewer.layers)
+    gate = threading.Event()
+    panel._background.submit(lambda: gate.wait(10))
+    for button, _ in panel._buttons[:3]:
+        button.click()
+    assert not panel.cancel.isHidden()
+    panel.cancel.click()
+    gate.set()
+    settle(qtbot)
+    assert list(viewer.layers) == before
+    assert panel.cancel.isHidden()
+
+
+def test_opening_the_panel_loads_neither_torch_nor_pyqtgraph(viewer, layers):
+    import subprocess
+    import sys
+
+    code = "import napari_xfusion.ui.inspection, sys; print({'torch', 'pyqtgraph'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.05, 0.3])
+def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, moment):
+    """The fixture looks for threads, timers and widgets that are left."""
+    panel = open_panel(viewer)
+    for button, _ in panel._buttons:
+        if button.isEnabled():
+            button.click()
+    settle(qtbot, moment)
+    viewer.close()
+    settle(qtbot, 0.2)
+
+
+def test_grid_shows_visible_layers_with_their_names(viewer, layers):
+    box = open_panel(viewer).findChild(ComparingBox)
+    box.grid.click()
+    assert viewer.canvas.grid.enabled
+    assert all(layer.name_overlay.visible for layer in viewer.layers)
+    box.grid.click()
+    assert not viewer.canvas.grid.enabled
+    assert not any(layer.name_overlay.visible for layer in viewer.layers)
+
+
+def test_one_contrast_for_what_has_hr_units(viewer, layers):
+    box = open_panel(viewer).findChild(ComparingBox)
+    lr_limits = list(layers["lr"].contrast_limits)
+    box.contrast.click()
+    layers["fused"].contrast_limits = (700, 2000)
+    assert layers["hr"].contrast_limits == layers["truth"].contrast_limits == [700, 2000]
+    assert layers["lr"].contrast_limits == lr_limits
+    box.contrast.click()
+    layers["fused"].contrast_limits = (800, 2100)
+    assert layers["truth"].contrast_limits == [700, 2000]
+
+
+def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
+    box = open_panel(viewer).findChild(ComparingBox)
+    box.left.choose(layers["lr"])
+    box.right.choose(layers["truth"])
+    layers["hr"].visible = False
+    box.wipe.click()
+    wipe = viewer.layers[-1]
+    for value, columns in ((0, 0), (500, 30), (1000, 60)):
+        box.slider.setValue(value)
+        frame = np.asarray(wipe.data[5])
+        assert np.isfinite(frame).any(axis=0).sum() == columns
+        np.testing.assert_array_equal(frame[:, :columns], np.asarray(layers["lr"].data[5])[:, :columns])
+    assert np.abs(edges(wipe) - edges(layers["lr"])).max() < 1e-6
+    assert [layer.name for layer in viewer.layers if layer.visible] == [layers["truth"].name, wipe.name]
+    settle(qtbot, 0.1)
+    picture = viewer.screenshot(canvas_only=True, flash=False)
+    assert len(np.unique(picture)) > 20
+    box.wipe.click()
+    assert wipe not in viewer.layers
+    assert layers["lr"].visible
+    assert not layers["hr"].visible
+
+
+def test_the_commands_of_the_menu(viewer, layers):
+    viewer.layers.selection = {layers["lr"], layers["truth"]}
+    divide_frames(viewer)
+    assert [layer.name for layer in viewer.layers[-2:]] == [
+        "melt · LR, frame-divided",
+        "melt · truth, frame-divided",
+    ]
+    compare(viewer)
+    assert viewer.canvas.grid.enabled
+    compare(viewer)
+    assert not viewer.canvas.grid.enabled

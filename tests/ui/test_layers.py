@@ -1,0 +1,209 @@
+"""Films lie where and when they were taken, and come back from a layer as they went in."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import InputError, PairingError
+from napari_xfusion.ui import layers
+from tests.films import stack
+
+UNITS = {
+    "um and s": {"pixel_size": 2.0, "times": np.arange(13) * 2e-5, "time_unit": "s"},
+    "pixels and frames": {},
+}
+
+
+def films(scale: int, units: str, hr_frames: int = 4, **hr_fields) -> tuple[Stack, Stack]:
+    """LR (13, 6, 10) and HR (4, ...) of one field of view; HR is what knows the pixel size."""
+    rng = np.random.default_rng(0)
+    lr = rng.integers(0, 1000, (13, 6, 10), dtype=np.uint16)
+    hr = rng.integers(0, 1000, (hr_frames, 6 * scale, 10 * scale), dtype=np.uint16)
+    known = dict(UNITS[units])
+    pixel = known.pop("pixel_size", None)
+    low, high = stack(lr, "melt01/lr.tif"), stack(hr, "melt01/hr.tif", pixel_size=pixel, **hr_fields)
+    return Stack(**{**vars(low), **known}), high
+
+
+def image(shown: layers.LayerData) -> Image:
+    return Image(shown.data, **shown.options)
+
+
+def edges(layer: Image) -> np.ndarray:
+    """First and last pixel edge, down and across, in the units of the scene, (2, 2)."""
+    half = np.asarray(layer.scale[-2:]) / 2
+    centres = layer.extent.world[:, -2:]
+    return np.stack([centres[0] - half, centres[1] + half])
+
+
+@pytest.mark.parametrize(("scale", "units"), [*product((2, 3, 4), UNITS)])
+def test_lr_hr_and_what_is_made_from_them_lie_upon_each_other(scale, units):
+    lr, hr = map(image, layers.film_pair(*films(scale, units), hr_times=(0, 4, 8, 12)))
+    side = float(hr.scale[-1])
+    made = {
+        "fused, from LR": (lr, (13, 6 * scale, 10 * scale), 1 / scale),
+        "fused, from HR": (hr, (13, 6 * scale, 10 * scale), 1.0),
+        "attention, from HR": (hr, (13, 6, 10), scale),
+        "one frame, from LR": (lr, (6 * scale, 10 * scale), 1 / scale),
+    }
+    derived = [
+        image(
+            layers.beside(origin, np.zeros(shape, np.float32), name=name, role="fused", coarseness=coarseness)
+        )
+        for name, (origin, shape, coarseness) in made.items()
+    ]
+    for layer in (lr, hr, *derived):
+        assert np.abs(edges(layer) - edges(hr)).max() <= 0.01 * side, layer.name
+        assert layer.units[-2:] == hr.units[-2:]
+        assert layer.scale[0] == pytest.approx(lr.scale[0]) or layer.ndim == 2
+    assert lr.data.shape[0] == hr.data.shape[0] == 13
+    assert str(lr.units[0]) == ("second" if units == "um and s" else "pixel")
+
+
+def test_what_is_made_from_a_turned_layer_is_turned_with_it():
+    origin = Image(np.zeros((5, 8, 8)), scale=(1, 2, 2), translate=(0, 7, 3), rotate=30)
+    origin.affine = np.diag([1, 3, 3, 1])
+    layer = image(layers.beside(origin, np.zeros((5, 2, 2), np.float32), name="x", role="std", coarseness=4))
+    for coarse, fine in (((0, 0, 0), (0, 1.5, 1.5)), ((2, 1, 0), (2, 5.5, 1.5))):
+        assert layer.data_to_world(coarse) == pytest.approx(origin.data_to_world(fine))
+
+
+def test_a_part_of_a_film_lies_at_its_time():
+    lr, _ = map(image, layers.film_pair(*films(4, "um and s"), hr_times=(0, 4, 8, 12)))
+    part = image(layers.beside(lr, np.zeros((3, 6, 10), np.float32), name="part", role="fused", first=5))
+    assert part.extent.world[:, 0] == pytest.approx([5 * 2e-5, 7 * 2e-5])
+
+
+def test_hr_shows_for_every_lr_frame_the_last_one_before_it():
+    lr, hr = films(4, "um and s")
+    shown = image(layers.film_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
+    for t, k in ((0, 0), (3, 0), (4, 1), (11, 2), (12, 3)):
+        assert np.array_equal(np.asarray(shown.data[t]), hr.frame(k))
+    assert layers.stack_of(shown) is hr
+
+
+def test_hr_without_times_covers_the_film_and_says_that_they_are_not_known():
+    lr, hr = layers.film_pair(*films(4, "pixels and frames"))
+    assert hr.data.shape[0] == lr.data.shape[0]
+    assert hr.options["name"] == "melt01 · HR (times not known)"
+    assert lr.options["name"] == "melt01 · LR"
+
+
+def test_showing_a_frame_reads_that_frame_alone():
+    read = []
+    film, _ = films(4, "um and s")
+    watched = Stack(**{**vars(film), "read": lambda i: (read.append(i), film.read(i))[1]})
+    data = layers.lazy_frames(watched)
+    assert read == []
+    np.asarray(data[7])
+    assert read == [7]
+    assert data.chunksize == (1, 6, 10)
+
+
+def test_contrast_is_that_of_the_film():
+    lr, _ = films(4, "um and s")
+    low, high = layers.film_layer(lr, role="lr").options["contrast_limits"]
+    frames = np.stack([lr.frame(i) for i in (0, 4, 8, 12)])
+    assert (low, high) == pytest.approx(tuple(np.percentile(frames, (0.35, 99.65))))
+
+
+def test_a_plain_layer_becomes_a_film_with_its_scale():
+    layer = Image(
+        np.arange(5 * 4 * 6).reshape(5, 1, 4, 6).astype(np.uint16),
+        scale=(0.5, 1, 2500, 2500),
+        units=("ms", "pixel", "nm", "nm"),
+    )
+    film = layers.stack_of(layer)
+    assert film.shape == (5, 4, 6)
+    assert film.pixel_size == pytest.approx(2.5)
+    assert film.frame_interval == pytest.approx(5e-4)
+    assert np.array_equal(film.frame(3), layer.data[3, 0])
+
+
+def test_a_plain_layer_in_pixels_knows_neither_size_nor_time():
+    film = layers.stack_of(Image(np.zeros((5, 4, 6), np.uint16), scale=(3, 2, 2)))
+    assert (film.pixel_size, film.frame_interval, film.time_unit) == (None, None, "frame")
+
+
+def test_data_that_the_user_changed_are_taken_as_they_are():
+    lr, _ = map(image, layers.film_pair(*films(4, "um and s"), hr_times=(0, 4, 8, 12)))
+    film = layers.stack_of(lr)
+    assert len(film) == 13
+    lr.data = lr.data[2:9]
+    assert len(layers.stack_of(lr)) == 7
+    assert layers.stack_of(lr).frame_interval == pytest.approx(film.frame_interval)
+
+
+def test_a_copy_that_napari_makes_is_the_same_film():
+    from napari.components import ViewerModel
+    from napari.layers._layer_actions import _duplicate_layer
+
+    model = ViewerModel()
+    shown = layers.film_pair(*films(4, "um and s"), hr_times=(0, 4, 8, 12))[1]
+    layer = model.add_image(shown.data, **shown.options)
+    model.layers.selection = {layer}
+    _duplicate_layer(model.layers)
+    assert layers.stack_of(model.layers[1]) is layers.stack_of(layer)
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (lambda: Image(np.zeros((9, 9, 3), np.uint8), rgb=True), "colour"),
+        (lambda: Labels(np.zeros((3, 9, 9), np.uint8)), "Labels layer"),
+        (lambda: Image(np.zeros((3, 2, 9, 9))), "one axis"),
+        (lambda: Image(np.zeros((3, 9, 9), bool)), "mask"),
+    ],
+    ids=["colour", "labels", "two axes", "mask"],
+)
+def test_a_layer_that_is_no_film_is_refused_with_a_hint(layer, words):
+    with pytest.raises(InputError, match=words):
+        layers.stack_of(layer())
+
+
+def test_lr_and_hr_are_told_apart_by_size_and_length():
+    lr, hr = films(4, "um and s")
+    assert layers.lr_and_hr(hr, lr) == layers.lr_and_hr(lr, hr) == (lr, hr)
+    truth = stack(np.zeros((13, 24, 40), np.uint16))
+    square = stack(np.zeros((4, 24, 24), np.uint16))
+    for a, b in ((lr, truth), (hr, truth), (lr, square), (lr, lr)):
+        assert layers.lr_and_hr(a, b) is None
+
+
+def test_films_that_do_not_fit_are_refused():
+    lr, _ = films(4, "um and s")
+    with pytest.raises(PairingError, match="one scale"):
+        layers.film_pair(lr, stack(np.zeros((4, 24, 24), np.uint16)))
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("runs/melt01/lr.tif", "melt01"),
+        ("runs/melt01_hr.ome.tif", "melt01"),
+        ("runs/melt01-LR.tif", "melt01"),
+        ("runs/bubble.zarr", "bubble"),
+        ("array", "array"),
+    ],
+)
+def test_a_film_is_called_by_its_file_or_its_folder(source, title):
+    assert layers.film_title(stack(np.zeros((1, 2, 2)), source)) == title
+
+
+def test_names_say_what_a_layer_is():
+    assert layers.layer_name("melt01", "fused", "edvr-stf") == "melt01 · fused (edvr-stf)"
+    assert layers.layer_name("melt01", "lr") == "melt01 · LR"
+
+
+def test_an_existing_layer_takes_another_film_and_keeps_its_look():
+    lr, hr = films(4, "um and s")
+    layer = image(layers.film_layer(hr, role="film"))
+    layer.colormap = "magma"
+    layers.redraw(layer, layers.film_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
+    assert layer.colormap.name == "magma"
+    assert layer.data.shape[0] == 13
+    assert layers.provenance_of(layer).role == "hr"
+    assert layers.stack_of(layer) is hr

@@ -1,0 +1,171 @@
+"""Preview and Live: the frame under the slider, what is seen of it, and never a stale one."""
+
+import random
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.io import open_stack
+from napari_xfusion.core.run import fuse
+from napari_xfusion.ui.layers import provenance_of
+from tests.ui.films import open_films, open_panel, settled, write_films
+
+METHODS = ("bicubic", "backprojection", "flow")
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    return write_films(tmp_path_factory.mktemp("films") / "melt01", frames=12, shape=(48, 64))
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer(show=False)
+
+
+@pytest.fixture
+def panel(viewer, films, qtbot):
+    open_films(viewer, films)
+    panel = open_panel(viewer, qtbot)
+    panel.method.method.setCurrentText("backprojection")
+    settled(panel, qtbot)
+    return panel
+
+
+def answered(panel, qtbot):
+    """Wait until the frame that is asked for is there."""
+    settled(panel, qtbot)
+    qtbot.waitUntil(lambda: not panel.previews.busy, timeout=10000)
+
+
+def live_layer(viewer):
+    (layer,) = [layer for layer in viewer.layers if "preview" in layer.name]
+    return layer
+
+
+def is_truth(layer, films):
+    """Whether a preview shows what fuse() gives for the plan that it says it has."""
+    plan = provenance_of(layer).plan
+    (frame,) = fuse(plan, *map(open_stack, films))
+    np.testing.assert_allclose(layer.data[0], frame.image, rtol=1e-5, atol=0.01)
+    return plan
+
+
+def test_preview_shows_that_frame_at_its_time_and_nowhere_else(panel, viewer, films, qtbot):
+    viewer.dims.set_current_step(0, 6)
+    panel.run_box.preview.click()
+    answered(panel, qtbot)
+    layer, hr = live_layer(viewer), panel.data.hr.layer()
+    assert layer.name == "melt01 · fused (backprojection, preview)"
+    assert is_truth(layer, films).frames == (6, 7)
+    np.testing.assert_allclose(layer.data_to_world((0, 0, 0)), hr.data_to_world((6, 0, 0)), atol=1e-12)
+    np.testing.assert_allclose(layer.extent.world[:, 1:], hr.extent.world[:, 1:])
+    assert tuple(layer.contrast_limits) == tuple(hr.contrast_limits)
+    assert "frame 6" in panel.run_box.status.text()
+
+
+def test_live_follows_slider_method_and_separation(panel, viewer, films, qtbot):
+    panel.run_box.live.setChecked(True)
+    answered(panel, qtbot)
+    assert is_truth(live_layer(viewer), films).frames == (0, 1)
+    viewer.dims.set_current_step(0, 5)
+    answered(panel, qtbot)
+    assert is_truth(live_layer(viewer), films).frames == (5, 6)
+    panel.method.method.setCurrentText("bicubic")
+    answered(panel, qtbot)
+    plan = is_truth(live_layer(viewer), films)
+    assert (plan.method, plan.frames) == ("bicubic", (5, 6))
+    assert live_layer(viewer).name == "melt01 · fused (bicubic, preview)"
+    panel.data.separation.setValue(2)
+    answered(panel, qtbot)
+    assert is_truth(live_layer(viewer), films).separation == 2
+    panel.run_box.live.setChecked(False)
+    viewer.dims.set_current_step(0, 9)
+    answered(panel, qtbot)
+    assert provenance_of(live_layer(viewer)).plan.frames == (5, 6)
+
+
+def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, films, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(800, 500)
+    open_films(viewer, films)
+    panel = open_panel(viewer, qtbot)
+    panel.method.method.setCurrentText("backprojection")
+    settled(panel, qtbot)
+    viewer.scene.camera.zoom *= 4
+    qtbot.wait(100)
+    panel.run_box.live.setChecked(True)
+    answered(panel, qtbot)
+    layer, hr = live_layer(viewer), panel.data.hr.layer()
+    region = is_truth(layer, films).region
+    assert layer.data.shape[1:] == region.shape
+    assert region.shape < (48, 64)
+    seen = np.asarray(hr.corner_pixels)[:, 1:]
+    assert (np.array([region.top, region.left]) <= seen[0] + 1).all()
+    assert (np.array([region.bottom, region.right]) >= seen[1]).all()
+    np.testing.assert_allclose(
+        layer.data_to_world((0, 0, 0))[1:], hr.data_to_world((0, region.top, region.left))[1:]
+    )
+    viewer.reset_view()
+    qtbot.waitUntil(lambda: provenance_of(live_layer(viewer)).plan.region is None, timeout=10000)
+
+
+def test_neighbouring_frames_are_asked_of_one_open_fuser(panel, viewer, monkeypatch, qtbot):
+    from napari_xfusion.core.run import Opened
+
+    opened, enter = [], Opened.__enter__
+    monkeypatch.setattr(Opened, "__enter__", lambda self: opened.append(self) or enter(self))
+    panel.run_box.live.setChecked(True)
+    for step in range(5):
+        viewer.dims.set_current_step(0, step)
+        answered(panel, qtbot)
+    assert len(opened) == 1
+    panel.method.method.setCurrentText("bicubic")
+    answered(panel, qtbot)
+    assert len(opened) == 2
+    assert opened[0]._stream is None  # freed before the next
+
+
+def test_stale_answers_never_win(panel, viewer, films, qtbot):
+    """200 changes of frame, method and separation at random moments: what is shown is what is asked for."""
+    chance, shown = random.Random(3), []  # noqa: S311 - no secret
+
+    def note(words):
+        request = panel._request
+        assert request is not None, "an answer to settings that had changed"
+        plan = provenance_of(live_layer(viewer)).plan
+        assert (plan.method, plan.separation) == (request.plan.method, request.plan.separation)
+        assert plan.frames == (panel._frame(), panel._frame() + 1)
+        shown.append(words)
+
+    panel.previews.shown.connect(note)
+    panel.run_box.live.setChecked(True)
+    for _ in range(200):
+        kind = chance.randrange(8)
+        if kind == 0:
+            panel.method.method.setCurrentText(chance.choice(METHODS))
+        elif kind == 1:
+            panel.data.separation.setValue(chance.randrange(1, 4))
+        else:
+            viewer.dims.set_current_step(0, chance.randrange(12))
+        qtbot.wait(chance.choice((0, 1, 5, 20, 60)) if kind else 200)
+    answered(panel, qtbot)
+    assert len(shown) > 20
+    plan = is_truth(live_layer(viewer), films)
+    assert (plan.method, plan.separation) == (
+        panel.method.method.currentText(),
+        panel.data.separation.value(),
+    )
+    assert plan.frames == (panel._frame(), panel._frame() + 1)
+
+
+def test_what_goes_wrong_in_a_preview_is_said(panel, films, monkeypatch, qtbot):
+    from napari_xfusion.core.fusers.backprojection import BackprojectionStream
+
+    def fail(self, window):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(BackprojectionStream, "combine", fail)
+    panel.run_box.preview.click()
+    answered(panel, qtbot)
+    assert panel.run_box.status.text() == "MemoryError: no room"

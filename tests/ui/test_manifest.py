@@ -1,0 +1,65 @@
+"""What napari reads of the package: it is valid, all of it can be imported, and none of it costs torch."""
+
+import subprocess
+import sys
+
+import pytest
+from npe2 import PluginManifest
+
+from napari_xfusion.core.demo import sample_film
+
+PLUGIN = "napari-xfusion"
+
+
+@pytest.fixture
+def manifest():
+    return PluginManifest.from_distribution(PLUGIN)
+
+
+def test_the_manifest_is_valid():
+    done = subprocess.run(
+        [sys.executable, "-m", "npe2", "validate", PLUGIN], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_everything_named_in_the_manifest_can_be_imported(manifest):
+    manifest.validate_imports()
+
+
+def test_reading_films_imports_no_torch():
+    code = f"""
+import sys
+from napari_xfusion.ui.reader import get_reader
+from napari_xfusion.ui.sample import sample_layers
+path = {str(sample_film("lr"))!r}
+assert len(get_reader(path)(path)) == 1
+assert len(sample_layers()) == 3
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"torch", "pyqtgraph", "av"}
+
+
+def test_preferences_have_the_defaults_of_the_manifest_and_are_kept(plugin_settings, npe2pm, manifest):
+    from napari.settings import get_plugin_settings
+
+    from napari_xfusion.ui.preferences import Preferences, preferences
+
+    npe2pm.register(manifest)
+    assert preferences() == Preferences("auto", "auto", 2.0, "blue-orange", "inferno")
+    settings = get_plugin_settings(PLUGIN)
+    settings.computing.device = "cpu"
+    settings.colours.heat = "magma"
+    assert preferences() == Preferences("cpu", "auto", 2.0, "blue-orange", "magma")
+    assert "device: cpu" in settings.config_path.read_text()
+    with pytest.raises(ValueError, match="enum"):
+        settings.computing.device = "abacus"
+
+
+def test_every_colour_that_can_be_chosen_is_one_of_naparis(manifest):
+    from napari.utils.colormaps import AVAILABLE_COLORMAPS
+
+    choices = manifest.contributions.configurations["colours"].properties
+    for name in ("difference", "heat"):
+        assert {*choices[name].enum} - {"blue-orange"} <= {*AVAILABLE_COLORMAPS}

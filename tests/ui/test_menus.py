@@ -1,0 +1,88 @@
+"""What napari's menus offer: the panels as docks, and commands on the selected layers."""
+
+import subprocess
+import sys
+
+import pytest
+from app_model import Application
+from qtpy.QtWidgets import QMenu, QWidget
+
+from napari_xfusion.ui.layers import provenance_of
+
+PLUGIN = "napari-xfusion"
+PANELS = {
+    "Fusion": "FusionPanel",
+    "Inspect": "InspectPanel",
+    "Virtual experiment": "ExperimentPanel",
+}
+COMMANDS = {"Fusion": "fusion", "Inspect": "inspect", "Virtual experiment": "experiment"}
+
+
+def menu_texts(menu: QMenu) -> list[str]:
+    menu.aboutToShow.emit()
+    texts = []
+    for action in menu.actions():
+        texts.append(action.text().replace("&", ""))
+        if action.menu() is not None:
+            texts += menu_texts(action.menu())
+    return texts
+
+
+def run(command: str) -> None:
+    Application.get_app("test_app").commands.execute_command(f"{PLUGIN}.{command}").result()
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_panel_opens_from_the_plugins_menu_and_fits_a_small_screen(viewer, qtbot, name):
+    texts = menu_texts(viewer.window.plugins_menu)
+    assert any(name in text for text in texts), texts
+    run(COMMANDS[name])
+    dock = viewer.window._wrapped_dock_widgets[f"{name} ({PLUGIN})"]
+    qtbot.waitUntil(dock.isVisible)
+    assert PANELS[name] in {type(widget).__name__ for widget in dock.findChildren(QWidget)}
+    assert 300 <= dock.minimumSizeHint().width() <= 480
+    window = viewer.window._qt_window
+    assert (window.width(), window.height()) == (1366, 768)  # the docks did not push it wider
+
+
+def test_frame_division_adds_a_layer_beside_the_selected_film(viewer):
+    viewer.open_sample(PLUGIN, "two-cameras")
+    viewer.layers.selection = {viewer.layers["sample · LR"]}
+    assert any("Frame division" in text for text in menu_texts(viewer.window.layers_menu))
+    run("divide")
+    made = viewer.layers[-1]
+    assert provenance_of(made).role == "difference"
+    assert made.extent.world == pytest.approx(viewer.layers["sample · LR"].extent.world)
+
+
+def test_compare_shows_layers_side_by_side_and_back(viewer):
+    viewer.open_sample(PLUGIN, "two-cameras")
+    run("compare")
+    assert viewer.canvas.grid.enabled
+    run("compare")
+    assert not viewer.canvas.grid.enabled
+
+
+def test_fuse_opens_the_panel_on_the_selected_films(viewer):
+    viewer.open_sample(PLUGIN, "two-cameras")
+    viewer.layers.selection = {viewer.layers["sample · LR"], viewer.layers["sample · HR"]}
+    run("fuse")
+    dock = viewer.window._wrapped_dock_widgets[f"Fusion ({PLUGIN})"]
+    panel = next(w for w in dock.findChildren(QWidget) if type(w).__name__ == "FusionPanel")
+    assert [box.layer().name for box in (panel.data.lr, panel.data.hr)] == ["sample · LR", "sample · HR"]
+
+
+def test_opening_the_panels_imports_no_torch():
+    code = """
+import sys
+import napari
+viewer = napari.Viewer(show=False)
+viewer.open_sample("napari-xfusion", "two-cameras")
+for name in ("Fusion", "Inspect", "Virtual experiment"):
+    viewer.window.add_plugin_dock_widget("napari-xfusion", name)
+print(*sys.modules)
+viewer.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "torch" not in done.stdout.split()
+    assert "QThread" not in done.stderr

@@ -1,0 +1,156 @@
+"""Films dropped on a real window, opened from code and from the command palette's readers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from napari.settings import get_settings
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+from napari_xfusion.core.io import open_stack
+from napari_xfusion.ui.layers import provenance_of, stack_of
+from napari_xfusion.ui.reader import get_reader
+from tests.films import moving_discs, two_cameras
+
+PLUGIN = "napari-xfusion"
+
+
+def write(path, frames, **metadata):
+    """A TIFF stack as a camera's software writes it, in micrometres and seconds where they are given."""
+    pixel, settings = metadata.pop("pixel", None), {}
+    if pixel:
+        settings = {"resolution": (1 / pixel, 1 / pixel)}
+        metadata["unit"] = "um"
+    whole = (np.asarray(frames) * 60000).astype(np.uint16)
+    tifffile.imwrite(path, whole, imagej=True, metadata={"axes": "TYX", **metadata}, **settings)
+    return str(path)
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Paths of lr.tif and hr.tif in a folder ``melt01``; only HR knows how large its pixels are."""
+    folder = tmp_path / "melt01"
+    folder.mkdir()
+    lr, hr, _ = two_cameras(moving_discs(9), step=4)
+    return write(folder / "lr.tif", lr, finterval=1e-3), write(folder / "hr.tif", hr, pixel=2.0)
+
+
+def drop(viewer, *paths):
+    """Drop files on the canvas as a file manager does."""
+    canvas = viewer.window._qt_viewer
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(path) for path in paths])
+    buttons = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(50, 50), Qt.DropAction.CopyAction, mime, *buttons)
+    canvas.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    canvas.dropEvent(QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, mime, *buttons, QEvent.Type.Drop))
+
+
+def prefer(pattern):
+    """What a user chose who ticked "remember" in napari's dialog for files with several readers."""
+    get_settings().plugins.extension2reader = {pattern: PLUGIN}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["LR first", "HR first"])
+def test_two_films_dropped_become_lr_and_hr_upon_each_other(viewer, films, order):
+    prefer("*.tif")
+    drop(viewer, *(films[k] for k in order))
+    lr, hr = sorted(viewer.layers, key=lambda layer: layer.data.shape[1])
+    assert (lr.name, hr.name) == ("melt01 · LR", "melt01 · HR (times not known)")
+    assert [provenance_of(layer).role for layer in (lr, hr)] == ["lr", "hr"]
+    assert list(lr.scale) == pytest.approx([1e-3, 8, 8])
+    assert list(hr.scale) == pytest.approx([1e-3, 2, 2])
+    assert list(lr.translate) == pytest.approx([0, 3, 3])
+    assert viewer.dims.axis_labels == ("t", "y", "x")
+    assert len(np.unique(viewer.screenshot(canvas_only=True, flash=False))) > 20
+
+
+def test_a_film_opened_by_name_of_the_plugin_is_lazy_and_bears_what_the_file_says(viewer, films):
+    (layer,) = viewer.open(films[1], plugin=PLUGIN)
+    assert layer.data.chunks[0] == (1, 1, 1)
+    assert stack_of(layer).pixel_size == pytest.approx(2.0)
+    assert [str(unit) for unit in layer.units] == ["pixel", "micrometer", "micrometer"]
+    frames = tifffile.imread(films[1])
+    assert layer.contrast_limits == pytest.approx(tuple(np.percentile(frames, (0.35, 99.65))))
+
+
+@pytest.mark.parametrize("kind", ["folder", "zarr", "files in a list"])
+def test_folders_zarr_and_lists_of_frames_are_films_too(viewer, tmp_path, kind):
+    frames = (moving_discs(4) * 1000).astype(np.uint16)
+    if kind == "zarr":
+        import zarr
+
+        path = str(tmp_path / "film.zarr")
+        zarr.create_array(path, data=frames, chunks=(1, *frames.shape[1:]))
+    else:
+        path = str(tmp_path / "film")
+        (tmp_path / "film").mkdir()
+        names = [tmp_path / "film" / f"frame_{i}.tif" for i in (8, 9, 10, 11)]
+        for name, frame in zip(names, frames, strict=True):
+            tifffile.imwrite(name, frame, photometric="minisblack")
+    if kind == "files in a list":
+        (layer,) = viewer.open([str(name) for name in reversed(names)], plugin=PLUGIN, stack=True)
+    else:
+        (layer,) = viewer.open(path, plugin=PLUGIN)
+    assert np.array_equal(np.asarray(layer.data), frames)
+
+
+def test_what_is_no_grey_film_is_left_to_other_readers(tmp_path):
+    photo, text = tmp_path / "photo.tif", tmp_path / "note.tif"
+    tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
+    text.write_text("no TIFF at all")
+    (tmp_path / "empty").mkdir()
+    for path in (photo, text, tmp_path / "empty", tmp_path / "gone.tif"):
+        assert get_reader(str(path)) is None, path
+
+
+def test_one_frame_is_a_film_of_one_frame(viewer, tmp_path):
+    path = tmp_path / "one.tif"
+    tifffile.imwrite(path, np.arange(600, dtype=np.uint16).reshape(20, 30))
+    (layer,) = viewer.open(str(path), plugin=PLUGIN)
+    assert layer.data.shape == (1, 20, 30)
+
+
+def test_a_film_that_was_cut_is_told_and_nothing_opens(viewer, films, tmp_path):
+    prefer("*.tif")
+    whole = Path(films[0]).read_bytes()
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(whole[: len(whole) // 2])
+    drop(viewer, str(cut))
+    assert len(viewer.layers) == 0
+    told = notification_manager.records[-1]
+    assert told.severity == "error"
+    assert "cut.tif" in told.message
+    assert "copy" in told.message
+
+
+def test_a_photo_dropped_opens_as_a_photo(viewer, tmp_path):
+    """With both readers at hand the user is asked; napari's own is what is left here."""
+    photo = tmp_path / "photo.tif"
+    tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
+    get_settings().plugins.extension2reader = {"*.tif": "napari"}
+    drop(viewer, str(photo))
+    assert viewer.layers[0].rgb
+
+
+def test_films_of_other_events_stay_single(viewer, films, tmp_path):
+    other = write(tmp_path / "other.tif", moving_discs(4, (50, 30)))
+    for path in (films[0], other):
+        viewer.open(path, plugin=PLUGIN)
+    assert [provenance_of(layer).role for layer in viewer.layers] == ["film", "film"]
+
+
+def test_the_sample_opens_from_the_menu(viewer):
+    from app_model import Application
+
+    app = Application.get_app("test_app")
+    app.commands.execute_command("napari-xfusion.two-cameras").result()
+    assert [layer.name for layer in viewer.layers] == ["sample · truth", "sample · LR", "sample · HR"]
+    assert [layer.visible for layer in viewer.layers] == [False, True, True]
+    assert stack_of(viewer.layers[1]).frame_interval == pytest.approx(2e-5)
+    assert stack_of(viewer.layers[2]).metadata["hr_times"] == (0, 10, 20, 30, 40, 50)
+    assert open_stack(stack_of(viewer.layers[1]).source).digest() == stack_of(viewer.layers[1]).digest()

@@ -1,0 +1,55 @@
+"""Layers saved from a real window come back as the films they were."""
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.demo import sample_film
+from napari_xfusion.core.io import open_stack
+from napari_xfusion.ui.layers import stack_of
+
+PLUGIN = "napari-xfusion"
+ENDINGS = (".tif", ".ome.tif", ".zarr")
+
+
+def frames(stack):
+    return np.stack([stack.frame(i) for i in range(len(stack))])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path, ending):
+    viewer.open_sample(PLUGIN, "two-cameras")
+    for name in ("LR", "HR"):
+        path = tmp_path / f"{name}{ending}"
+        layer = viewer.layers[f"sample · {name}"]
+        assert layer.save(str(path), plugin=PLUGIN) == [str(path)]
+        original, back = open_stack(sample_film(name.lower())), open_stack(path)
+        assert np.array_equal(frames(back), frames(original))
+        assert back.dtype == original.dtype
+        assert back.pixel_size == pytest.approx(original.pixel_size)
+        assert back.frame_interval == pytest.approx(original.frame_interval)
+        assert back.metadata.get("hr_times") == original.metadata.get("hr_times")
+        record = json.loads((tmp_path / f"{name}{ending}.json").read_text())
+        assert record["layer"] == {"name": f"sample · {name}", "role": name.lower(), "made_from": []}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_plain_layer_is_saved_with_its_scale(viewer, tmp_path, ending):
+    data = np.random.default_rng(0).integers(0, 4000, (4, 9, 13), dtype=np.uint16)
+    layer = viewer.add_image(data, scale=(0.5, 3, 3), units=("ms", "um", "um"), name="mine")
+    path = str(tmp_path / f"film{ending}")
+    assert viewer.layers.save(path, plugin=PLUGIN) == [path]
+    (again,) = viewer.open(path, plugin=PLUGIN)
+    assert np.array_equal(np.asarray(again.data), data)
+    film = stack_of(again)
+    assert (film.pixel_size, film.frame_interval) == pytest.approx((3, 5e-4))
+    assert film.frame_interval == pytest.approx(stack_of(layer).frame_interval)
+
+
+def test_saving_again_replaces_the_earlier_film(viewer, tmp_path):
+    path = str(tmp_path / "film.tif")
+    for value in (1, 2):
+        viewer.layers.clear()
+        viewer.add_image(np.full((3, 8, 8), value, np.uint8)).save(path, plugin=PLUGIN)
+    assert frames(open_stack(path)).min() == 2
