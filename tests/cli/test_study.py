@@ -31,10 +31,10 @@ def command(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def uninterrupted(command, tmp_path_factory):
-    """table.csv of a run that nobody disturbed."""
+    """The folder of a run that nobody disturbed."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "out"
     assert main([str(a) for a in [*command, folder]]) == 0
-    return (folder / "table.csv").read_bytes()
+    return folder
 
 
 def wait_for_cells(process, folder, count):
@@ -60,7 +60,7 @@ def test_killed_and_resumed_it_gives_the_same_table(command, uninterrupted, tmp_
     assert 3 <= len(kept) < 9
     code, _, told = finish(start(*command, folder))
     assert code == 0, told
-    assert (folder / "table.csv").read_bytes() == uninterrupted
+    assert (folder / "table.csv").read_bytes() == (uninterrupted / "table.csv").read_bytes()
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert not list(folder.rglob(".*"))
 
@@ -80,26 +80,17 @@ def test_ctrl_c_ends_it_and_its_workers_and_it_goes_on(command, uninterrupted, t
     assert "Traceback" not in told
     assert not psutil.wait_procs(children, timeout=20)[1]
     assert finish(start(*command, folder))[0] == 0
-    assert (folder / "table.csv").read_bytes() == uninterrupted
+    assert (folder / "table.csv").read_bytes() == (uninterrupted / "table.csv").read_bytes()
 
 
-def test_the_result_as_json(command, tmp_path, capsys):
-    folder = tmp_path / "out"
-    assert main([*(str(a) for a in command), str(folder), "--json"]) == 0
+def test_a_study_that_is_there_is_told_by_its_own_plan(command, uninterrupted, capsys):
+    """The command without --plan finds the plan in the folder, and everything done."""
+    capsys.readouterr()
+    assert main(["study", str(command[1]), "-o", str(uninterrupted), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["finished"]
     assert (facts["cells"], facts["total"]) == (9, 9)
-    assert str(folder / "report.html") in facts["files"]
-
-
-def test_a_study_that_was_begun_goes_on_with_its_own_plan(command, tmp_path, capsys):
-    folder = tmp_path / "out"
-    arguments = [str(a) for a in [*command, folder, "--json"]]
-    assert main(arguments) == 0
-    del arguments[2:4]  # --plan FILE
-    capsys.readouterr()
-    assert main(arguments) == 0
-    assert json.loads(capsys.readouterr().out)["total"] == 9
+    assert str(uninterrupted / "report.html") in facts["files"]
 
 
 @pytest.mark.parametrize(
