@@ -18,7 +18,8 @@ from napari_xfusion.core.study.times import machine
 
 CAPTIONS = {
     "panels": "Both cameras and results around the middle of an interval between two HR frames. The HR row "
-    "is the truth: the HR camera saw its first and last frame only.",
+    "is the truth: the HR camera saw its first and last frame only. Of frames much taller than wide the "
+    "middle is shown.",
     "divided": "The same, each frame divided by the one before: what stands still is grey.",
     "methods": "Where the two HR frames differ most, farthest in time from both; PSNR of the whole frame.",
     "lr_psnr": "Against noise of LR. Unseen frames; boxes are quartiles with the median, whiskers the 5th "

@@ -19,7 +19,7 @@ from napari_xfusion.core.study.panels import draw_methods, draw_panels
 from napari_xfusion.core.study.pictures import Pictures
 from napari_xfusion.core.study.plan import Setting
 from napari_xfusion.core.study.results import METRICS, SETTINGS, FilmResults
-from napari_xfusion.core.study.style import WIDTH, Look, looks, save, styled
+from napari_xfusion.core.study.style import LOOKS, WIDTH, Look, looks, save, styled
 from napari_xfusion.core.study.table import Table
 
 Draw = Callable[[FilmResults], Figure]
@@ -73,7 +73,8 @@ def draw_boxes(results: FilmResults, setting: Setting) -> Figure:
 def draw_clusters(table: Table) -> Figure:
     """Medians and quartiles of ``bayesian-paper`` against its number of clusters (paper, E7)."""
     separations = sorted(set(table["separation"].tolist()))
-    look = looks([f"separation {s}" for s in separations])
+    # The palest of the looks is for boxes only: a line would not be seen.
+    look = dict(zip((f"separation {s}" for s in separations), LOOKS[1:], strict=False))
     figure = Figure(figsize=(WIDTH, 2.4))
     axes = figure.subplots(1, len(METRICS))
     for axis, (metric, label) in zip(axes, METRICS.items(), strict=True):
@@ -126,7 +127,16 @@ def draw_times(results: FilmResults) -> Figure:
     for place, time in enumerate(times):
         one = look.get(time.series, Look("#000000", "o", "-"))
         axis.plot([time.lower, time.upper], [place, place], color=one.color, linewidth=3, alpha=0.4)
-        axis.plot(time.median, place, color=one.color, marker=one.marker, linestyle="none")
+        axis.plot(
+            time.median,
+            place,
+            linestyle="none",
+            marker=one.marker,
+            markersize=6,
+            markerfacecolor=one.color,
+            markeredgecolor="#333333",
+            markeredgewidth=0.6,
+        )
         text = f"{time.median * 1e3:.3g} ms" if time.median < 1 else f"{time.median:.3g} s"
         axis.annotate(
             f"{text} ({time.runs} runs)", (time.upper, place), (6, 0), textcoords="offset points", va="center"

@@ -11,6 +11,8 @@ from napari_xfusion.core.study.results import FilmResults
 from napari_xfusion.core.study.style import WIDTH
 from napari_xfusion.core.types import Image
 
+TALLEST = 1.25
+"""Height over width of a panel; of frames that are taller the middle is shown."""
 CROP = 96
 """HR pixels a side, at most, of the part in which methods are compared."""
 
@@ -27,12 +29,13 @@ def draw_panels(results: FilmResults, pictures: Pictures, divided: bool) -> Figu
     rows = pictures.rows(shown_series(results), divided)
     columns = len(pictures.moments)
     height, width = results.film.size
+    shown = min(height, round(TALLEST * width))
     panel = (WIDTH - 0.3) / columns
-    figure = Figure(figsize=(WIDTH, len(rows) * (panel * height / width + 0.06) + 0.4))
+    figure = Figure(figsize=(WIDTH, len(rows) * (panel * shown / width + 0.06) + 0.4))
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, (images, limits)) in zip(axes, rows.items(), strict=True):
         for axis, image in zip(line, images, strict=True):
-            _show(axis, image, limits)
+            _show(axis, _middle(image), limits)
         line[0].set_ylabel(name)
     for axis, moment in zip(axes[0], pictures.moments, strict=True):
         axis.set_title(_relative(moment, pictures.middle))
@@ -79,6 +82,13 @@ def _show(axis: Axes, image: Image, limits: tuple[float, float]) -> None:
     axis.set_yticks([])
     for spine in axis.spines.values():
         spine.set_visible(False)
+
+
+def _middle(image: Image) -> Image:
+    """The rows of ``image`` that a panel has room for."""
+    rows = min(image.shape[0], round(TALLEST * image.shape[1]))
+    top = (image.shape[0] - rows) // 2
+    return image[top : top + rows]
 
 
 def _relative(moment: int, middle: int) -> str:

@@ -104,11 +104,9 @@ def _falls(setting: Setting, *, rising: bool, networks: bool) -> Callable[[FilmR
 
     def check(results: FilmResults) -> Finding:
         sweep = results.sweep(setting)
-        names = (
-            results.networks() if networks else [n for n in results.series if results.method(n) != "bicubic"]
-        )
-        if setting == "hr_step":
-            names = [name for name in names if results.method(name) != "edvr"]
+        names = results.networks() if networks else results.series
+        if setting == "hr_step":  # these two take no HR
+            names = [name for name in names if results.method(name) not in ("bicubic", "edvr")]
         if not sweep or not names:
             return None, "not swept" if not sweep else "there is no network here"
         follow: list[str] = []

@@ -48,15 +48,15 @@ class Look(NamedTuple):
 
 # Okabe and Ito's colours, ordered so that neighbours differ in lightness as well.
 LOOKS = (
-    Look("#999999", "s", (0, (1, 1))),
-    Look("#E69F00", "v", (0, (4, 1.5))),
-    Look("#0072B2", "o", "-"),
-    Look("#56B4E9", "^", (0, (4, 1, 1, 1))),
+    Look("#DDDDDD", "s", (0, (1, 1))),
+    Look("#D55E00", "v", (0, (4, 1.5))),
+    Look("#56B4E9", "o", "-"),
+    Look("#0072B2", "^", (0, (4, 1, 1, 1))),
     Look("#CC79A7", "D", (0, (2, 1))),
     Look("#000000", "*", "-"),
-    Look("#D55E00", "P", (0, (6, 1))),
+    Look("#F0E442", "P", (0, (6, 1))),
     Look("#009E73", "X", (0, (3, 1, 1, 1, 1, 1))),
-    Look("#F0E442", "p", (0, (1, 2))),
+    Look("#999999", "p", (0, (1, 2))),
     Look("#5A3E85", "h", (0, (5, 2, 1, 2))),
 )
 
