@@ -19,6 +19,7 @@ LAYERS = [
     {"core.io", "core.doctor"},
     {"core.run", "core.train"},
     {"core.check", "core.demo", "core.film"},
+    {"core.study"},
     {"ui"},
     {"cli"},
 ]

@@ -27,6 +27,7 @@ from napari_xfusion.cli.options import (
 )
 from napari_xfusion.cli.terminal import (
     Progress,
+    command_line,
     metrics_table,
     report,
     say_notes,
@@ -37,6 +38,7 @@ from napari_xfusion.cli.terminal import (
 )
 from napari_xfusion.cli.train import train
 from napari_xfusion.core.plan import DEFAULT_METHOD, parse_times
+from napari_xfusion.errors import InputError
 
 if TYPE_CHECKING:
     from napari_xfusion.core.run import Outcome
@@ -294,6 +296,62 @@ def evaluate(
             "note: HR times are not known, so unseen frames are not told apart; give --hr-step or --hr-times"
         )
     report(as_json, summary, metrics_table(summary))
+
+
+@app.command()
+def study(
+    movies: Annotated[
+        list[Path], typer.Argument(help="sharp, fast films of known truth", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for tables, figures, report")],
+    preset: Annotated[
+        Literal["quick", "full"] | None, typer.Option(help="which experiments; quick when not said")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="the experiments from a file, such as an edited plan.json")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="processes; one for each core when not said", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The paper's experiments on your films: what would two cameras have given, by which method?
+
+    One that was stopped goes on when it is started again.
+    """
+    try:
+        from napari_xfusion.core.study import run_study, settle_plan
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "napari-xfusion study",
+            expected="the packages of the extra study",
+            found=f"no {error.name}",
+            do="pip install 'napari-xfusion[study]'",
+        ) from None
+
+    if preset is not None and plan is not None:
+        raise typer.BadParameter("give --preset or --plan, not both")
+    settled = settle_plan(movies, output, preset=preset, plan=plan)
+    with Progress("frames") as progress, stop_on_signal(progress) as stop:
+        done = run_study(
+            movies, output, settled, stop=stop, jobs=jobs, progress=progress, command=command_line()
+        )
+    say_notes(done.notes)
+    facts = {
+        "output": str(done.folder),
+        "finished": done.finished,
+        "cells": done.cells,
+        "total": done.total,
+        "files": [str(path) for path in done.files],
+        "notes": list(done.notes),
+    }
+    text = f"{done.folder / 'report.html'}: {done.cells} of {done.total} cells, tables and figures beside it"
+    if not done.finished:
+        text = f"{done.folder}: {done.cells} of {done.total} cells are kept"
+        tell("stopped; run the same command again to go on")
+    report(as_json, facts, text)
+    if not done.finished:
+        raise typer.Exit(130)
 
 
 @app.command()

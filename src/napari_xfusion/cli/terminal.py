@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import shlex
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,6 +122,11 @@ def say_notes(notes: tuple[str, ...]) -> None:
     """What was odd about the films, on stderr."""
     for note in notes:
         tell(f"note: {note}")
+
+
+def command_line() -> str:
+    """The command as it was typed."""
+    return shlex.join(["napari-xfusion", *sys.argv[1:]])
 
 
 def short(value: Any) -> str:

@@ -1,0 +1,133 @@
+"""The project's own study as a page of the documentation.
+
+    python benchmarks/study_page.py STUDY docs/benchmark-study.md
+
+reads STUDY/results.json, which `napari-xfusion study ... -o STUDY` wrote, and writes the page, with its
+pictures in docs/images/study/. No number in the page is typed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from napari_xfusion.core.study.facts import CAPTIONS
+from napari_xfusion.core.study.report import IMAGES
+
+INTRODUCTION = """\
+# The paper's experiments on our films
+
+Made by `benchmarks/study_page.py` from the results of this study; every number comes from its table.
+
+```
+{commands}
+```
+
+**These are not the paper's data, nor its weights.** *additive* and *stirring* are synthetic radiographs of
+the processes that the paper filmed (laser melting; friction stir welding); other films are real. Bundled
+networks are trained on random draws of such synthetic scenes, so the synthetic films are the easier case for
+them, and the real ones the harder. What can be compared with the paper is what happens, not how much.
+
+PSNR is in dB, AAD in grey levels of 255, SSIM has the 7x7 uniform window; *unseen* frames are those at whose
+time no HR frame was given.
+"""
+WIDTH = 1200
+"""Pixels of a picture in the page."""
+
+
+def page(facts: dict[str, Any]) -> Iterator[str]:
+    """The page, a part at a time."""
+    commands = ["python benchmarks/paper_movies.py films", facts["command"]]
+    yield INTRODUCTION.format(commands="\n".join(commands))
+    for film in facts["films"]:
+        height, width = film["size"]
+        yield f"## {film['name']}\n"
+        yield f"{film['frames']} frames of {height}x{width}. Base condition: {film['base']['said']}.\n"
+        yield table(
+            ["method", "PSNR mean", "PSNR median", "AAD", "SSIM", "PSNR, all frames", "s/frame"],
+            [
+                [
+                    name,
+                    number(summary["unseen"]["psnr"]["mean"], 2),
+                    number(summary["unseen"]["psnr"]["median"], 2),
+                    number(summary["unseen"]["aad"]["mean"], 3),
+                    number(summary["unseen"]["ssim"]["mean"], 4),
+                    number(summary["all"]["psnr"]["mean"], 2),
+                    seconds(film["times"].get(name)),
+                ]
+                for name, summary in film["summary"].items()
+            ],
+        )
+        for sweep in film["sweeps"].values():
+            yield f"Median PSNR of unseen frames against {sweep['axis']}:\n"
+            rows = [[name, *(number(m, 2) for m in medians)] for name, medians in sweep["medians"].items()]
+            yield table(["method", *sweep["labels"]], rows)
+        yield table(
+            ["what the paper says", "here", "numbers here", "in the paper"],
+            [[s["text"], verdict(s["holds"]), s["found"], s["paper"]] for s in film["statements"]],
+        )
+        for name, caption in CAPTIONS.items():
+            yield f"![{caption}](images/study/{film['name']}-{name}.png)\n\n*{caption}*\n"
+    yield "## How it was made\n"
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    yield f"napari-xfusion {facts['napari_xfusion']}, {facts['made'][:10]}, {facts['machine']}; {versions}.\n"
+    sums = {film["source"]: film["sha256"] for film in facts["films"]} | facts["weights"]
+    yield table(["film or weights", "sha256"], [[name, f"`{value}`"] for name, value in sums.items()])
+    yield "\n".join(f"- {note}" for note in facts["notes"])
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines) + "\n"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def seconds(time: dict[str, Any] | None) -> str:
+    """A median time."""
+    return "-" if time is None else f"{time['median']:.2g}"
+
+
+def verdict(holds: bool | None) -> str:
+    """In words."""
+    return "not tested" if holds is None else "holds" if holds else "does not hold"
+
+
+def copy_picture(source: Path, target: Path) -> None:
+    """A figure at the page's width; images of films need no colours."""
+    with Image.open(source) as picture:
+        small = picture.convert("L") if source.stem in IMAGES else picture.convert("RGB")
+        small.thumbnail((WIDTH, 10 * WIDTH))
+        if source.stem not in IMAGES:
+            small = small.quantize(64)
+        small.save(target, optimize=True)
+
+
+def main() -> None:
+    """Write the page and its pictures."""
+    study, target = Path(sys.argv[1]), Path(sys.argv[2])
+    facts = json.loads((study / "results.json").read_text(encoding="utf-8"))
+    pictures = target.parent / "images" / "study"
+    pictures.mkdir(parents=True, exist_ok=True)
+    lines = list(page(facts))
+    for film in facts["films"]:
+        for name in CAPTIONS:
+            source = study / film["name"] / f"{name}.png"
+            if source.is_file():
+                copy_picture(source, pictures / f"{film['name']}-{name}.png")
+            else:
+                lines = [line for line in lines if f"{film['name']}-{name}.png" not in line]
+    target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""``study`` from the command line: killed, stopped, resumed, and what is told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_xfusion.cli import main
+from tests.core.study.conftest import small_plan, write_film
+from tests.faults.command import finish, start
+from tests.films import moving_discs
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """The arguments of a study that takes long enough to be killed."""
+    folder = tmp_path_factory.mktemp("films")
+    film = (moving_discs(41, (64, 96)) * 3000 + 500).astype(np.uint16)
+    movie = write_film(folder / "film.tif", film)
+    plan = folder / "study.json"
+    conditions = {"base": {"hr_step": 4}, "noisy": {"hr_step": 4, "lr_psnr": 30}, "often": {"hr_step": 2}}
+    plan.write_text(small_plan(conditions=conditions, clusters={}, runs=0).model_dump_json())
+    return ["study", movie, "--plan", plan, "--jobs", "2", "-o"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(command, tmp_path_factory):
+    """The folder of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "out"
+    assert main([str(a) for a in [*command, folder]]) == 0
+    return folder
+
+
+def wait_for_cells(process, folder, count):
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("cells/[!.]*"))) < count:
+        assert process.poll() is None, finish(process)
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_killed_and_resumed_it_gives_the_same_table(command, uninterrupted, tmp_path):
+    """kill -9; its workers end too, and what was done is not done again."""
+    folder = tmp_path / "out"
+    process = start(*command, folder)
+    wait_for_cells(process, folder, 3)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    finish(process)
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not (folder / "table.csv").exists()
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("cells/[!.]*")}
+    assert 3 <= len(kept) < 9
+    code, _, told = finish(start(*command, folder))
+    assert code == 0, told
+    assert (folder / "table.csv").read_bytes() == (uninterrupted / "table.csv").read_bytes()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert not list(folder.rglob(".*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_ctrl_c_ends_it_and_its_workers_and_it_goes_on(command, uninterrupted, tmp_path):
+    """As a terminal sends it: to the parent and all its workers."""
+    folder = tmp_path / "out"
+    process = start(*command, folder)
+    wait_for_cells(process, folder, 2)
+    children = psutil.Process(process.pid).children(recursive=True)
+    for one in [*children, psutil.Process(process.pid)]:
+        one.send_signal(signal.SIGINT)
+    code, _, told = finish(process)
+    assert code == 130
+    assert "run the same command again" in told
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(children, timeout=20)[1]
+    assert finish(start(*command, folder))[0] == 0
+    assert (folder / "table.csv").read_bytes() == (uninterrupted / "table.csv").read_bytes()
+
+
+def test_a_study_that_is_there_is_told_by_its_own_plan(command, uninterrupted, capsys):
+    """The command without --plan finds the plan in the folder, and everything done."""
+    capsys.readouterr()
+    assert main(["study", str(command[1]), "-o", str(uninterrupted), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["finished"]
+    assert (facts["cells"], facts["total"]) == (9, 9)
+    assert str(uninterrupted / "report.html") in facts["files"]
+
+
+@pytest.mark.parametrize(
+    ("film", "options", "code", "said"),
+    [
+        pytest.param(np.zeros((4, 16, 16, 3), np.uint8), [], 1, "RGB", id="RGB"),
+        pytest.param(np.zeros((2, 16, 16), np.uint8), [], 1, "3 frames", id="two frames"),
+        pytest.param(np.zeros((9, 16, 16), np.uint8), ["--plan", "none.json"], 1, "study plan", id="no plan"),
+        pytest.param(
+            np.zeros((9, 16, 16), np.uint8), ["--plan", "p", "--preset", "full"], 2, "not both", id="both"
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(film, options, code, said, tmp_path, capsys):
+    import tifffile
+
+    photometric = "rgb" if film.ndim == 4 else "minisblack"
+    tifffile.imwrite(tmp_path / "film.tif", film, photometric=photometric)
+    assert main(["study", str(tmp_path / "film.tif"), "-o", str(tmp_path / "out"), *options]) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_a_missing_extra_is_told(tmp_path):
+    film = write_film(tmp_path / "film.tif", np.zeros((9, 16, 16), np.uint8))
+    program = (
+        "import sys; sys.modules['matplotlib'] = None; from napari_xfusion.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, "study", str(film), "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'napari-xfusion[study]'" in done.stderr
+    assert "no matplotlib" in done.stderr
