@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:
-    """Call ``callback`` on every event of a napari ``emitter`` until ``owner`` goes, after earlier listeners."""
+    """Call ``callback`` on every event of a napari ``emitter`` until ``owner`` goes, after older listeners."""
 
     def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
         callback()

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_xfusion.core.fusers import TRAINING_FREE
-from napari_xfusion.core.model.cards import describe, list_models
+from napari_xfusion.core.model.cards import describe, list_models, method_of
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.errors import InputError, ModelError
 
@@ -180,7 +180,7 @@ def models_at_hand() -> list[Series]:
         except ModelError:
             continue
         if description.parameters <= LARGEST:
-            found.append(Series(method=description.card.variant, model=name))
+            found.append(Series(method=method_of(description.card.variant), model=name))
     return found
 
 

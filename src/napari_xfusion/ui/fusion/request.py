@@ -13,7 +13,7 @@ import psutil
 
 from napari_xfusion.core.check import check
 from napari_xfusion.core.io import open_sink
-from napari_xfusion.core.model.cards import INPUTS, find_weights
+from napari_xfusion.core.model.cards import VARIANTS, model_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
@@ -50,9 +50,9 @@ class Request:
     @property
     def method(self) -> str:
         """The method's name, or that of its weights."""
-        if self.plan.method not in INPUTS:
+        if self.plan.method not in VARIANTS:
             return self.plan.method
-        return find_weights(self.plan.model, self.plan.method).stem
+        return model_of(self.plan).stem
 
     @property
     def title(self) -> str:
