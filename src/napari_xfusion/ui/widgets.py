@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:
-    """Call ``callback`` on every event of a napari ``emitter`` until ``owner`` goes, after older listeners."""
+    """Call ``callback`` on each event of an ``emitter``, after older listeners, until ``owner`` goes."""
 
     def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
         callback()

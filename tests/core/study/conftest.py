@@ -75,6 +75,9 @@ class Small:
         return (self.folder / "report.html").read_text()
 
 
+COMMAND = "napari-xfusion study <discs> & more"
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> Small:
     folder = tmp_path_factory.mktemp("study")
@@ -83,5 +86,5 @@ def small(tmp_path_factory) -> Small:
     card = Card(variant="edvr-stf", sizes=SIZES, inputs=INPUTS["edvr-stf"])
     save_model(model, lively(edvr_stf(**SIZES.model_dump())), card)
     plan = small_plan(model)
-    done = study([movie], folder / "out", plan, jobs=2, command="napari-xfusion study <discs> & more")
+    done = study([movie], folder / "out", plan, jobs=2, command=COMMAND)
     return Small(movie, model, plan, done)

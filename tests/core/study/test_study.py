@@ -14,7 +14,7 @@ from PIL import Image
 from napari_xfusion.cli import main
 from napari_xfusion.core.study import run_study
 from napari_xfusion.errors import InputError, ModelError, OutputError
-from tests.core.study.conftest import FRAMES, SIZE, small_plan, study, write_film
+from tests.core.study.conftest import COMMAND, FRAMES, SIZE, small_plan, study, write_film
 from tests.films import moving_discs
 
 CONDITIONS = ["base", "noisy", "often", "ends", "apart"]
@@ -167,7 +167,7 @@ def test_the_same_call_finds_everything_done_and_gives_the_same_bytes(small):
     before = (small.folder / "table.csv").read_bytes()
     cells = {p: p.stat().st_mtime_ns for p in (small.folder / "cells").iterdir()}
     figures = {p.name: p.read_bytes() for p in (small.folder / "discs").glob("*.svg")}
-    assert study([small.movie], small.folder, small.plan).finished
+    assert study([small.movie], small.folder, small.plan, command=COMMAND).finished
     assert {p: p.stat().st_mtime_ns for p in (small.folder / "cells").iterdir()} == cells
     assert (small.folder / "table.csv").read_bytes() == before
     assert {p.name: p.read_bytes() for p in (small.folder / "discs").glob("*.svg")} == figures
