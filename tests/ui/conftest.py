@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-TEMPORARY_THREADS = ("pydev", "TMonitor", "zarr_io", "asyncio")
+TEMPORARY_THREADS = ("pydev", "TMonitor", "tqdm_monitor", "zarr_io", "asyncio")
 """Threads that libraries keep for the life of the process: debuggers, tqdm, zarr."""
 
 

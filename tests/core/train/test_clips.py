@@ -9,7 +9,7 @@ import tifffile
 
 from napari_xfusion.core.train.clips import Films, find_clips, open_clip, open_sources, part_of
 from napari_xfusion.core.virtual.scenes import KINDS, expose
-from napari_xfusion.core.virtual.scenes.sample import draw_times
+from napari_xfusion.core.virtual.scenes.sample import RANGE, draw_times
 from napari_xfusion.errors import InputError
 from tests.films import binned, moving_discs
 
@@ -43,7 +43,7 @@ def test_samples_of_a_film_are_those_of_the_paper(numbered, part):
         for image, time in ((clean.truth, 0), (clean.hr[0], clean.times[3]), (clean.hr[1], clean.times[4])):
             assert target + int(time) in frames
             cut = film[target + int(time), top : top + 32, left : left + 32]
-            np.testing.assert_allclose(image, np.clip((cut - low) / (high - low), 0, 1), atol=1e-5)
+            np.testing.assert_allclose(image, np.clip((cut - low) / (high - low), *RANGE), atol=1e-5)
         np.testing.assert_allclose(clean.lr[1], binned(clean.truth[None])[0], atol=1e-6)
         np.testing.assert_allclose(clean.lr[3:], binned(clean.hr), atol=1e-6)
     assert len(targets) > 10

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from napari_xfusion.core.train.pool import FILE, PLAN, Pool, PoolPlan, fill_pool, sources_of
+from napari_xfusion.core.train.pool import FILE, PLAN, STEP, Pool, PoolPlan, fill_pool, sources_of
 from napari_xfusion.core.virtual.scenes import KINDS, expose
 from napari_xfusion.errors import InputError, OutputError
 
@@ -33,7 +33,7 @@ def test_a_sample_is_what_was_drawn_but_for_sixteen_bits(filled):
     for i in (0, 33, 69):
         drawn, kept = PLAN_OF_70.draw(i), pool[i]
         for name in ("lr", "hr", "truth"):
-            np.testing.assert_allclose(getattr(kept, name), getattr(drawn, name), atol=0.51 / 65535)
+            np.testing.assert_allclose(getattr(kept, name), getattr(drawn, name), atol=0.51 * STEP)
             assert getattr(kept, name).dtype == np.float32
         np.testing.assert_array_equal(kept.times, drawn.times)
         assert not kept.filmed

@@ -40,8 +40,8 @@ def prepare(window: Window, flow: FlowStream, grid: Grid) -> Prepared:
     estimate = flow.estimate(window)
     distance = window.times[4] - window.times[3]
     return Prepared(
-        lr=tuple(grid.lr(image) for image in window.lr),
-        lr_at_hr=tuple(grid.lr(image) for image in window.lr_at_hr),
+        lr=tuple(grid.padded_lr(image) for image in window.lr),
+        lr_at_hr=tuple(grid.padded_lr(image) for image in window.lr_at_hr),
         base=(grid.padded_hr(estimate.image),),
         moved=tuple(grid.padded_hr(image) for image in estimate.moved),
         still=tuple(grid.padded_hr(image) for image in window.hr),

@@ -81,9 +81,13 @@ class Grid:
         return cls(size, padded, geometry.hr_shape, resample)
 
     def lr(self, image: Image) -> Image:
-        """An LR frame (h', w') on the padded grid, clipped to [0, 1] as networks want it."""
+        """An LR frame (h', w') on the padded grid, clipped to [0, 1] as the paper's networks want it."""
+        return np.clip(self.padded_lr(image), 0, 1)
+
+    def padded_lr(self, image: Image) -> Image:
+        """An LR frame (h', w') on the padded grid, with the values it has."""
         image = image if self.resample is None else self.resample(image)
-        return _pad(np.clip(image, 0, 1), (self.padded.bottom, self.padded.right))
+        return _pad(image, (self.padded.bottom, self.padded.right))
 
     def hr(self, image: Image) -> Image:
         """An HR frame (H, W) on the padded grid, four times as fine, clipped to [0, 1]."""

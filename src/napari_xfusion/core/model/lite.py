@@ -29,6 +29,8 @@ _BLOCK = SCALE * SCALE
 REACH = (5, 3, 3, 1, 1)
 """Sides in HR pixels of the filters on ``base``, both ``moved`` and both ``still``."""
 TAPS = sum(side * side for side in REACH)
+LIMITS = (-1.0, 3.0)
+"""Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
 LR_STRIP = 16
 """LR rows whose filters are in memory at once: 45 numbers for each HR pixel."""
 
@@ -92,7 +94,8 @@ class Lite(nn.Module):
         """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
         height = fused.shape[2]
         rows = height if torch.is_grad_enabled() else LR_STRIP
-        images = [x.base, *x.moved.chunk(2, 1), *x.still.chunk(2, 1)]
+        base, moved, still = (part.clamp(*LIMITS) for part in (x.base, x.moved, x.still))
+        images = [base, *moved.chunk(2, 1), *still.chunk(2, 1)]
         padded = [
             functional.pad(image, [side // 2] * 4, mode="replicate") if side > 1 else image
             for image, side in zip(images, REACH, strict=True)
@@ -101,16 +104,18 @@ class Lite(nn.Module):
         for top in range(0, height, rows):
             strip = self.filters(fused[:, :, top : top + rows])
             weights = functional.pixel_shuffle(strip, SCALE).float()
-            strips.append(_filter(padded, weights, x.base, SCALE * top))
+            strips.append(_filter(padded, weights, base, SCALE * top))
         return torch.cat(strips, 2)
 
     def _encode(self, x: Inputs) -> list[Tensor]:
         """Features (B, n, h, w) of the five inputs, in the order of ROLES."""
         kind = self.residual.weight.dtype
-        lr, lr_at_hr, facts = (part.to(kind) for part in (x.lr.clamp(0, 1), x.lr_at_hr.clamp(0, 1), x.facts))
+        lr, lr_at_hr, facts = (
+            part.to(kind) for part in (x.lr.clamp(*LIMITS), x.lr_at_hr.clamp(*LIMITS), x.facts)
+        )
         here = lr[:, 1:2]
         noise, *weights, distance = (maps(fact, here) for fact in facts.unbind(1))
-        under = [unshuffled(image.clamp(0, 1).to(kind), here) for image in (x.base, x.moved, x.still)]
+        under = [unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.moved, x.still)]
         reference = self.encode_reference(torch.cat([here - 0.5, under[0], noise], 1))
         beside = [self.encode_lr(torch.cat([lr[:, i, None] - here, here - 0.5, noise], 1)) for i in (0, 2)]
         sharp = []

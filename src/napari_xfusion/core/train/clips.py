@@ -19,7 +19,7 @@ from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.zarr_store import is_zarr
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.core.virtual.scenes import KINDS, Clean, Kind, draw_clean
-from napari_xfusion.core.virtual.scenes.sample import clean_sample, draw_times
+from napari_xfusion.core.virtual.scenes.sample import RANGE, clean_sample, draw_times
 from napari_xfusion.errors import InputError
 
 Part = Literal["training", "held-out"]
@@ -148,7 +148,7 @@ class Films:
             )
             for t in times
         ]
-        return clean_sample(np.clip(np.stack(film), 0, 1), times, filmed=True)
+        return clean_sample(np.clip(np.stack(film), *RANGE), times, filmed=True)
 
 
 def part_of(count: int, part: Part) -> range:

@@ -15,6 +15,7 @@ from napari_xfusion.core.inspect.metrics import psnr
 from napari_xfusion.core.train.batches import TRUTH, Batch, collate
 from napari_xfusion.core.train.pool import Pool, sources_of
 from napari_xfusion.core.train.task import Task, as_pair
+from napari_xfusion.core.types import Image
 from napari_xfusion.core.virtual.scenes import Sample, expose
 
 COMPARED = ("bicubic", "backprojection", "flow")
@@ -43,8 +44,8 @@ class HeldOut:
         values: list[float] = []
         for batch in self.batches:
             there = {name: tensor.to(device) for name, tensor in batch.items()}
-            image = self.task.predict(network, there).float().clamp(0, 1).cpu().numpy()
-            values += [psnr(t[0], i[0]) for t, i in zip(batch[TRUTH].numpy(), image, strict=True)]
+            image = self.task.predict(network, there).float().cpu().numpy()
+            values += [_psnr(t[0], i[0]) for t, i in zip(batch[TRUTH].numpy(), image, strict=True)]
         return _means(self.groups, values)
 
 
@@ -76,4 +77,9 @@ def _fuse(samples: list[Sample], method: str) -> Iterator[float]:
         pair, target = as_pair(sample)
         with TRAINING_FREE[method].open(pair) as stream:
             for frame in stream.fuse([target], stop):
-                yield psnr(sample.truth, np.clip(frame.image, 0, 1))
+                yield _psnr(sample.truth, frame.image)
+
+
+def _psnr(truth: Image, image: Image) -> float:
+    """In dB, of two images clipped to [0, 1]."""
+    return psnr(np.clip(truth, 0, 1), np.clip(image, 0, 1))

@@ -24,13 +24,13 @@ from napari_xfusion.core.io.source import told
 from napari_xfusion.core.train.clips import Part, Source, open_sources
 from napari_xfusion.core.types import Token
 from napari_xfusion.core.virtual.scenes import Clean
-from napari_xfusion.core.virtual.scenes.sample import SCALE
+from napari_xfusion.core.virtual.scenes.sample import RANGE, SCALE
 from napari_xfusion.errors import InputError, OutputError
 
 CHUNK = 32
 """Samples that a process draws at a time."""
-WHITE = 65535
-"""Grey value 1 in the pool's 16-bit numbers."""
+STEP = (RANGE[1] - RANGE[0]) / 65535
+"""Grey value of one step of the pool's 16-bit numbers."""
 FILE, PLAN = "samples.npy", "pool.json"
 
 
@@ -50,7 +50,7 @@ class PoolPlan(BaseModel):
 
     @property
     def record(self) -> np.dtype[Any]:
-        """One sample; grey values as multiples of 1 / WHITE."""
+        """One sample; grey values as steps from the lowest."""
         h, H = self.crop // SCALE, self.crop
         shapes = {"lr": (5, h, h), "hr": (2, H, H), "truth": (H, H)}
         images = [(name, "<u2", shape) for name, shape in shapes.items()]
@@ -90,7 +90,9 @@ class Pool:
     def __getitem__(self, i: int) -> Clean:
         """Sample ``i``, as it was drawn but for rounding to 16 bits."""
         record = self._records[i]
-        lr, hr, truth = (np.divide(record[name], WHITE, dtype=np.float32) for name in ("lr", "hr", "truth"))
+        lr, hr, truth = (
+            record[name] * np.float32(STEP) + np.float32(RANGE[0]) for name in ("lr", "hr", "truth")
+        )
         return Clean(lr, hr, truth, np.array(record["times"]), bool(record["filmed"]))
 
     def missing(self) -> list[int]:
@@ -164,7 +166,7 @@ def _draw_chunk(plan: PoolPlan, folder: Path, chunk: list[int]) -> int:
 def _record(plan: PoolPlan, clean: Clean) -> bytes:
     record = np.zeros((), plan.record)
     for name in ("lr", "hr", "truth"):
-        record[name] = np.round(getattr(clean, name) * np.float32(WHITE))
+        record[name] = np.round((getattr(clean, name) - RANGE[0]) / STEP)
     record["filmed"], record["times"] = clean.filmed, clean.times
     return record.tobytes()
 

@@ -46,15 +46,15 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class PaperTask:
-    """EDVR and EDVR-STF take the frames as they are."""
+    """EDVR and EDVR-STF take the frames as they are, clipped to [0, 1]."""
 
     hr: bool
     """Whether HR frames are among the inputs."""
 
     def prepare(self, sample: Sample) -> Arrays:
         """See ``Task.prepare``."""
-        frames = {"lr": sample.lr[:, None]}
-        return frames | {"hr": sample.hr[:, None]} if self.hr else frames
+        frames = {"lr": np.clip(sample.lr[:, None], 0, 1)}
+        return frames | {"hr": np.clip(sample.hr[:, None], 0, 1)} if self.hr else frames
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """See ``Task.predict``."""
@@ -63,7 +63,7 @@ class PaperTask:
 
     def loss(self, image: Tensor, truth: Tensor) -> Tensor:
         """See ``Task.loss``."""
-        return charbonnier(image, truth)
+        return charbonnier(image, truth.clamp(0, 1))
 
 
 @dataclass(frozen=True)

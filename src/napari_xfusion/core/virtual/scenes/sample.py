@@ -29,6 +29,8 @@ OWN_FRAME = 0.05
 LONE = 0.04
 """Share of the targets before the first HR frame or after the last, which then serves as both."""
 
+RANGE = (-1.0, 3.0)
+"""Grey values that samples keep: a film's percentiles are 0 and 1, and bright fringes go well beyond."""
 SEPARATIONS = (1, 2, 3)
 """LR frames between the three of a window (D11)."""
 FARTHEST = 20
@@ -39,7 +41,7 @@ _STEPS = np.array(
 
 
 class Clean(NamedTuple):
-    """One target and what is around it before the cameras' noise; grey values 0 to 1, float32."""
+    """One target and what is around it before the cameras' noise; grey values in RANGE, float32."""
 
     lr: Image
     """(5, h, w): LR frames at ``times``."""
@@ -54,7 +56,7 @@ class Clean(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One target and what the cameras saw around it; grey values 0 to 1, float32. H = W is the crop."""
+    """One target and what the cameras saw around it; grey units, float32. H = W is the crop."""
 
     lr: Image
     """(3, h, w), h = H/4: LR frames at -s, 0 and s, with noise of ``b0``."""
@@ -142,7 +144,7 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
 
 
 def _grey(film: Image, rng: np.random.Generator) -> Image:
-    """``film`` (T, H, W) on a range of grey values as a crop of a film has it, clipped to [0, 1].
+    """``film`` (T, H, W) on a range of grey values as a crop of a film has it, clipped to RANGE.
 
     A film's percentiles lie at 0 and 1 (D4), those of a small part of it between; what has hardly
     any contrast keeps little.
@@ -151,7 +153,7 @@ def _grey(film: Image, rng: np.random.Generator) -> Image:
     contrast = rng.uniform(0.1, 1.0) ** 0.5
     black = rng.uniform(0, 1 - contrast)
     scaled = (film - np.float32(low)) * np.float32(contrast / max(high - low, 0.05)) + np.float32(black)
-    grey: Image = np.clip(scaled, 0, 1)
+    grey: Image = np.clip(scaled, *RANGE)
     return grey
 
 
@@ -176,6 +178,7 @@ def _binned(film: Image) -> Image:
 
 def _hr_camera(film: Image, photons: float, rng: np.random.Generator) -> Image:
     """``film`` (..., H, W) with photon and read noise; so many photons are as good as normal."""
-    spread = np.sqrt(film / np.float32(photons) + np.float32((HR_READ_NOISE / photons) ** 2))
-    noisy: Image = np.clip(film + spread * rng.standard_normal(film.shape, dtype=np.float32), 0, 1)
+    light = np.maximum(film, 0) / np.float32(photons)
+    spread = np.sqrt(light + np.float32((HR_READ_NOISE / photons) ** 2))
+    noisy: Image = film + spread.astype(np.float32) * rng.standard_normal(film.shape, dtype=np.float32)
     return noisy

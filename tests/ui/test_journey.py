@@ -1,0 +1,150 @@
+"""One long walk through a real window, as a scientist's first: from the sample in the menu to a file on disk.
+
+With ``--pictures FOLDER`` its moments are saved as the pictures of the documentation (``make pictures``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_xfusion.cli import main
+from napari_xfusion.core.demo import sample_film
+from napari_xfusion.ui.layers import provenance_of
+from tests.ui.films import ended, fused_layer, settled
+from tests.ui.samples import wait
+from tests.ui.test_menus import run
+
+EVERY_LAYER = (
+    *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
+    *(f"Add a layer: what {name}" for name in ("bicubic", "back-projection", "flow", "Bayesian makes")),
+    "Add a layer: the fused film minus bicubic",
+    "Add a layer: the fused film binned to LR",
+    "Add a layer: how sure the Bayesian",
+    "Add one layer for each input",
+)
+
+
+@pytest.fixture
+def _icons_drawn(_own_cache):
+    """napari draws its icons when it is imported, into the cache of that moment; pictures need them here."""
+    from napari.resources._icons import build_theme_svgs
+
+    build_theme_svgs("dark", "builtin")
+
+
+@pytest.fixture
+def picture(request, _icons_drawn, viewer, tmp_path):
+    """Saves what the window shows; a picture of nothing is a failure."""
+    folder = request.config.getoption("--pictures") or tmp_path
+
+    def save(name: str) -> None:
+        QApplication.processEvents()
+        path = Path(folder) / f"window-{name}.png"
+        viewer.screenshot(str(path), canvas_only=False, flash=False)
+        pixels = np.asarray(Image.open(path).convert("L"))
+        assert len(np.unique(pixels)) > 20
+        # Few colours keep the repository small, and nobody sees the difference.
+        Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+    return save
+
+
+def panel_of(viewer, name, kind):
+    run(name)
+    docks = viewer.window._wrapped_dock_widgets.values()
+    return next(w for dock in docks for w in dock.findChildren(object) if type(w).__name__ == kind)
+
+
+def press(panel, qtbot, tip):
+    (button,) = [button for button, _ in panel._buttons if button.statusTip().startswith(tip)]
+    assert button.isEnabled(), button.toolTip()
+    button.click()
+    wait(qtbot, panel.cancel.isHidden)
+
+
+def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, tmp_path, picture):
+    viewer.open_sample("napari-xfusion", "two-cameras")
+    panel = panel_of(viewer, "fusion", "FusionPanel")
+    settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled(), panel.run_box.status.text()
+    viewer.dims.set_current_step(0, 25)
+    panel.run_box.preview.click()
+    qtbot.waitUntil(lambda: any("preview" in layer.name for layer in viewer.layers), timeout=60000)
+    picture("preview")
+
+    # Run, cancel halfway, resume.
+    panel.output.output.setCurrentText("a file")
+    panel.output.path.setText(str(tmp_path / "fused.tif"))
+    settled(panel, qtbot)
+    panel.run_box.run.click()
+    qtbot.waitUntil(lambda: len(panel.runner._result.done) >= 20, timeout=120000)
+    picture("run")
+    panel.run_box.cancel.click()
+    ended(panel, qtbot)
+    kept = set(panel.runner._result.done)
+    assert 20 <= len(kept) < 51
+    assert 25 in kept  # the frame under the slider went first
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert "done: 51 frames" in panel.run_box.status.text()
+    fused = fused_layer(viewer)
+    picture("fusion")
+
+    scrub(viewer, qtbot)
+    add_every_layer(viewer, qtbot, fused, picture)
+
+    # Out of the window, and the same from the command line.
+    panel.export.film.choose(fused)
+    panel.export.export_film(tmp_path / "exported.tif")
+    qtbot.waitUntil(lambda: "saved" in panel.export.said.text(), timeout=20000)
+    films = [str(sample_film(name)) for name in ("lr", "hr")]
+    assert main(["fuse", *films, "-o", str(tmp_path / "headless.tif")]) == 0
+    headless = tifffile.imread(tmp_path / "headless.tif")
+    for name in ("fused.tif", "exported.tif"):
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / name), headless)
+    assert (tmp_path / "fused.tif").read_bytes() == (tmp_path / "headless.tif").read_bytes()
+
+
+def scrub(viewer, qtbot):
+    """By the arrow keys."""
+    viewer.dims.set_current_step(0, 10)
+    canvas = viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    for _ in range(5):
+        QTest.keyClick(canvas, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: viewer.dims.current_step[0] == 15, timeout=5000)
+
+
+def add_every_layer(viewer, qtbot, fused, picture):
+    """Every layer that the Inspect panel knows, and the plots."""
+    inspect = panel_of(viewer, "inspect", "InspectPanel")
+    before = set(viewer.layers)
+    for tip in EVERY_LAYER:
+        press(inspect, qtbot, tip)
+    made = [layer for layer in viewer.layers if layer not in before]
+    assert len(made) == len(EVERY_LAYER) + 4  # attention adds five
+    assert all(provenance_of(layer).origins for layer in made)
+    for layer in made:
+        wait(qtbot, lambda layer=layer: np.isfinite(np.asarray(layer.data[15])).any())
+    for layer in viewer.layers:
+        layer.visible = layer in (fused, *made[-5:])
+    viewer.canvas.grid.enabled = True
+    viewer.reset_view()
+    picture("attention")
+    viewer.canvas.grid.enabled = False
+    for layer in viewer.layers:
+        layer.visible = layer is fused
+    viewer.reset_view()
+    plots = inspect.show_plots()
+    plots.compute.click()
+    wait(qtbot, lambda: not plots.cancel.isEnabled())
+    viewer.dims.set_current_step(0, 16)  # the cursor in the plots goes with the slider
+    picture("plots")
