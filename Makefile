@@ -1,4 +1,5 @@
-# Two commands: `make demo` and `make test`, and `make soak` for the long runs. All set up .venv from this project's own files first.
+# Two commands: `make demo` and `make test`. `make soak` for the long runs, `make pictures` for those of the
+# documentation. All set up .venv from this project's own files first.
 #
 # PYTHON       the Python to use (3.11 or newer; found by itself)
 # TORCH_INDEX  an index with another build of torch, such as the much smaller one for machines
@@ -11,7 +12,7 @@ RUN = $(VENV)/bin/
 WINDOWS = xvfb libegl1 libgl1 libgl1-mesa-dri libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 libxcb-cursor0 \
     libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1
 
-.PHONY: demo test lint soak clean
+.PHONY: demo test lint soak pictures clean
 
 demo: $(VENV)/ready
 	$(RUN)napari-xfusion demo -o demo
@@ -21,6 +22,11 @@ test: lint
 
 soak: $(VENV)/ready-dev
 	$(RUN)python -m pytest -m "slow or soak"
+
+pictures: $(VENV)/ready-dev
+	$(RUN)napari-xfusion demo -o demo
+	cp demo/sample.png docs/images/
+	$(RUN)python -m pytest -q tests/ui/test_journey.py --pictures docs/images
 
 lint: $(VENV)/ready-dev
 	$(RUN)ruff format --check .

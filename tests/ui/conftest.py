@@ -72,6 +72,10 @@ def plugin(plugin_settings, npe2pm):
 @pytest.fixture
 def viewer(make_napari_viewer, plugin):
     """A visible napari window with this plugin."""
+    from napari.resources._icons import build_theme_svgs
+
+    for theme in ("dark", "light"):  # napari did so when it was imported, into another cache
+        build_theme_svgs(theme, "builtin")
     shown = make_napari_viewer(show=True)
     shown.window.resize(1366, 768)
     return shown

@@ -33,15 +33,7 @@ EVERY_LAYER = (
 
 
 @pytest.fixture
-def _icons_drawn(_own_cache):
-    """napari draws its icons when it is imported, into the cache of that moment; pictures need them here."""
-    from napari.resources._icons import build_theme_svgs
-
-    build_theme_svgs("dark", "builtin")
-
-
-@pytest.fixture
-def picture(request, _icons_drawn, viewer, tmp_path):
+def picture(request, viewer, tmp_path):
     """Saves what the window shows; a picture of nothing is a failure."""
     folder = request.config.getoption("--pictures") or tmp_path
 
@@ -49,10 +41,11 @@ def picture(request, _icons_drawn, viewer, tmp_path):
         QApplication.processEvents()
         path = Path(folder) / f"window-{name}.png"
         viewer.screenshot(str(path), canvas_only=False, flash=False)
-        pixels = np.asarray(Image.open(path).convert("L"))
-        assert len(np.unique(pixels)) > 20
+        image = Image.open(path)
+        assert image.size == (1366, 768)  # it fits a small laptop
+        assert len(np.unique(np.asarray(image.convert("L")))) > 20
         # Few colours keep the repository small, and nobody sees the difference.
-        Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
     return save
 
@@ -97,6 +90,9 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     assert "done: 51 frames" in panel.run_box.status.text()
     fused = fused_layer(viewer)
     picture("fusion")
+    viewer.theme = "light"
+    picture("light")
+    viewer.theme = "dark"
 
     scrub(viewer, qtbot)
     add_every_layer(viewer, qtbot, fused, picture)

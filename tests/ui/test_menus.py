@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from app_model import Application
-from qtpy.QtWidgets import QMenu, QWidget
+from qtpy.QtWidgets import QApplication, QMenu, QWidget
 
 from napari_xfusion.ui.layers import provenance_of
 
@@ -86,3 +86,12 @@ viewer.close()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch" not in done.stdout.split()
     assert "QThread" not in done.stderr
+
+
+def test_panels_become_tabs_of_one_place_the_newest_in_front(viewer):
+    docks = [viewer.window.add_plugin_dock_widget("napari-xfusion", name)[0] for name in COMMANDS]
+    QApplication.processEvents()
+    window = viewer.window._qt_window
+    for i, dock in enumerate(docks):
+        assert set(window.tabifiedDockWidgets(dock)) == {*docks[:i], *docks[i + 1 :]}
+    assert [dock.visibleRegion().isEmpty() for dock in docks] == [True, True, False]

@@ -38,10 +38,9 @@ from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.core.virtual.experiment import Binning, Experiment, simulate
 from napari_xfusion.errors import OutputError, XFusionError
 from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, TITLES, is_film, model_of
-from napari_xfusion.ui.inspection.panel import WIDTH
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name, provenance_of, stack_of
-from napari_xfusion.ui.widgets import LayerCombo, form, sentence
+from napari_xfusion.ui.widgets import LayerCombo, Panel, form, sentence
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Compared:
     row: Row
 
 
-class ExperimentPanel(QWidget):
+class ExperimentPanel(Panel):
     """Simulates the two cameras on a film, adds LR, HR and truth as layers, and compares methods.
 
     Films are made frame by frame when they are looked at or fused; none is held in memory.
@@ -80,7 +79,6 @@ class ExperimentPanel(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(WIDTH)
         self._viewer = viewer
         self._worker = Worker(self, "virtual experiment", told=self._take, ended=self._end, every=100)
         self._rows: dict[Method, list[Row]] = {}

@@ -1,4 +1,4 @@
-"""Small widgets that know a viewer: a choice of layers, and listening for as long as a widget lives."""
+"""What panels are made of: the panel itself, a choice of layers, listening for as long as a widget lives."""
 
 from __future__ import annotations
 
@@ -6,11 +6,41 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QLabel, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QComboBox, QDockWidget, QFormLayout, QGroupBox, QLabel, QMainWindow, QWidget
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
+
+
+WIDTH = 320
+"""Least width of a panel; a dock left alone may come out at 100 pixels."""
+
+
+class Panel(QWidget):
+    """A panel of this plugin; its dock becomes a tab upon the others', as none has room below another."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMinimumWidth(WIDTH)
+        self._placed = False
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Take the place among the other panels when first shown; where the user drags it later is theirs."""
+        super().showEvent(event)
+        window = self.window()
+        if self._placed or not isinstance(window, QMainWindow):
+            return
+        self._placed = True
+        docks = [
+            dock for dock in window.findChildren(QDockWidget) if dock.isVisible() and not dock.isFloating()
+        ]
+        mine = [dock for dock in docks if self in dock.findChildren(Panel)]
+        others = [dock for dock in docks if dock not in mine and dock.findChildren(Panel)]
+        if mine and others:
+            window.tabifyDockWidget(others[-1], mine[0])
+            mine[0].raise_()
 
 
 def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:

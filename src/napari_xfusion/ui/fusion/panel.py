@@ -22,7 +22,7 @@ from napari_xfusion.ui.fusion.runner import Runner
 from napari_xfusion.ui.job import Outcome, Worker
 from napari_xfusion.ui.layers import arrange
 from napari_xfusion.ui.settings import load_settings, save_settings
-from napari_xfusion.ui.widgets import listen
+from napari_xfusion.ui.widgets import Panel, listen
 from napari_xfusion.ui.words import in_window_words, moment
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PANEL = "fusion"
 """The name under which settings are kept."""
 
 
-class FusionPanel(QWidget):
+class FusionPanel(Panel):
     """Fuse two films of a viewer, and watch it."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -234,7 +234,6 @@ class FusionPanel(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidget(inside)
-        area.setMinimumWidth(320)
         outside = QVBoxLayout(self)
         outside.setContentsMargins(0, 0, 0, 0)
         outside.addWidget(area)

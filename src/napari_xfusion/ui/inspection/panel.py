@@ -40,7 +40,7 @@ from napari_xfusion.ui.inspection.films import (
 from napari_xfusion.ui.inspection.recipes import Kind, Recipes
 from napari_xfusion.ui.layers import METADATA, LayerData, provenance_of
 from napari_xfusion.ui.lazy import LazyFilm
-from napari_xfusion.ui.widgets import LayerCombo, form, listen, sentence
+from napari_xfusion.ui.widgets import LayerCombo, Panel, form, listen, sentence
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from napari_xfusion.ui.inspection.plots_dock import PlotsDock
 
 Recipe = Callable[[Films, int], list[LayerData]]
-WIDTH = 320
-"""Least width of the panel; a dock left alone may come out at 100 pixels."""
 FILM_TIPS = {
     "fused": "The result to look into; films that it was fused from are chosen with it",
     "lr": "The fast, coarse film",
@@ -60,7 +58,7 @@ FILM_TIPS = {
 }
 
 
-class InspectPanel(QWidget):
+class InspectPanel(Panel):
     """Adds layers that show how far to trust a fused film, compares layers, and opens the plots.
 
     Layers are computed one frame at a time, when the slider reaches it; nothing is loaded whole.
@@ -68,7 +66,6 @@ class InspectPanel(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(WIDTH)
         self._viewer = viewer
         self._recipes = recipes = Recipes()
         self._background = Background(self)

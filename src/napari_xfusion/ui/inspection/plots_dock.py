@@ -245,7 +245,7 @@ class PlotsDock(QWidget):
         column.setContentsMargins(4, 4, 4, 4)
         column.addLayout(row)
         column.addWidget(self.tabs, stretch=1)
-        self.setMinimumHeight(230)
+        self.setMinimumHeight(215)
 
 
 def _no_film() -> Any:
