@@ -74,13 +74,15 @@ class TrainPlan(BaseModel):
 
     @property
     def command(self) -> str:
-        """The command line that repeats it."""
-        words = ["napari-xfusion", "train", *self.data, "-o", "DIR", "--variant", self.variant]
+        """The command line that repeats it; no folders, as it goes wherever the weights go."""
+        data = [Path(word).name for word in self.data]
+        words = ["napari-xfusion", "train", *data, "-o", "DIR", "--variant", self.variant]
         sizes = {} if isinstance(self.sizes, LiteSizes) else self.sizes.model_dump()  # the lite has one size
         for name, value in {**sizes, **self.model_dump()}.items():
             if name in ("variant", "sizes", "data") or value in (None, False):
                 continue
-            words += [f"--{name.replace('_', '-')}"] + [str(value)] * (value is not True)
+            word = Path(value).name if name == "init" else str(value)
+            words += [f"--{name.replace('_', '-')}"] + [word] * (value is not True)
         return shlex.join(words)
 
 
