@@ -48,7 +48,11 @@ def main() -> int:
         record()
         return 0
     old = changed()
-    if old:
+    if not KEPT.exists():
+        sys.stderr.write(
+            f"not known what the pictures were made from: there is no {KEPT.name}; make pictures\n"
+        )
+    elif old:
         sys.stderr.write(f"pictures are older than {', '.join(old)}: make pictures\n")
     return bool(old)
 

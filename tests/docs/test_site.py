@@ -31,6 +31,8 @@ def test_the_site_is_whole(site):
     for name, page in pages.items():
         assert not foreign(page), name
         assert "arithmatex" not in page, f"{name}: a formula that is not MathML"
+        for formula in re.findall(r"<math.*?</math>", page, re.DOTALL):
+            assert "&amp;" not in formula, f"{name}: TeX that was not understood: {formula}"
     for path in site.rglob("*.css"):
         assert not re.findall(r"url\(\s*[\"']?(?:https?:)?//", path.read_text(encoding="utf-8")), path
     for name in ("fuse", "attention"):
