@@ -1,18 +1,21 @@
-# Two commands: `make demo` and `make test`. `make soak` for the long runs, `make pictures` for those of the
-# documentation. All set up .venv from this project's own files first.
+# Two commands: `make demo` and `make test`. Besides: `make soak` for the long runs, `make site` for the
+# documentation and `make pictures` for its pictures, and before a release `make package` and `make pictures-fresh`.
+# All set up .venv from this project's own files first.
 #
 # PYTHON       the Python to use (3.11 or newer; found by itself)
 # TORCH_INDEX  an index with another build of torch, such as the much smaller one for machines
 #              without an NVIDIA card: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# PYTHONS      the Pythons that `make package` installs into
 
 TORCH = torch==2.13.0
 VENV = .venv
+PYTHONS = python3
 RUN = $(VENV)/bin/
 # What real windows need in tests: a screen in memory, OpenGL in software, and Qt's libraries.
 WINDOWS = xvfb libegl1 libgl1 libgl1-mesa-dri libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 libxcb-cursor0 \
     libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1
 
-.PHONY: demo test lint soak pictures clean
+.PHONY: demo test lint soak site pictures pictures-fresh package clean
 
 demo: $(VENV)/ready
 	$(RUN)napari-xfusion demo -o demo
@@ -27,6 +30,16 @@ pictures: $(VENV)/ready-dev
 	$(RUN)napari-xfusion demo -o demo
 	cp demo/sample.png docs/images/
 	$(RUN)python -m pytest -q tests/ui/test_journey.py --pictures docs/images
+	$(RUN)python tools/pictures.py record
+
+site: $(VENV)/ready-dev
+	$(RUN)python -m mkdocs build --strict
+
+package:
+	TORCH="$(TORCH)" TORCH_INDEX="$(TORCH_INDEX)" sh tools/package.sh $(PYTHONS)
+
+pictures-fresh: $(VENV)/ready
+	$(RUN)python tools/pictures.py check
 
 lint: $(VENV)/ready-dev
 	$(RUN)ruff format --check .
@@ -45,4 +58,4 @@ $(VENV)/ready-dev: $(VENV)/ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo dist
+	rm -rf $(VENV) demo dist site

@@ -30,12 +30,15 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Method = DEFAULT_METHOD
+    """How to fuse."""
     model: str | None = None
     """Name or file of a network's weights; the bundled ones of the method when None."""
     hr_times: tuple[float, ...] | None = None
     """Times of the HR frames in LR frame numbers."""
     hr_step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """LR frames from one HR frame to the next; need not be whole."""
     hr_start: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    """LR frame of the first HR frame, with ``hr_step``."""
     separation: Annotated[int, Field(ge=1)] = 1
     """LR frames between the three of a window (paper, D5)."""
     frames: tuple[int, int] | None = None
@@ -43,9 +46,13 @@ class Plan(BaseModel):
     region: Region | None = None
     """The rectangle of HR pixels to fuse; whole frames when None."""
     grey: GreyRule = "match"
+    """One grey scale: LR matched to binned HR, each film's own percentiles, or values as they are."""
     dtype: Literal["hr", "float32"] = "hr"
+    """Of the files that are written: the HR film's, or float32."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where networks run; a GPU where there is one by default."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Numbers that networks compute with; float32 by default."""
     tile: Annotated[int, Field(ge=16)] | None = None
     """Side of a network's tiles in LR pixels; from the free memory when None."""
 

@@ -6,7 +6,9 @@ handed the HR neighbours as they are and carried to the target's time, and a fir
 become 16 channels, so that nothing is lost and no convolution runs at full resolution. As in the paper, each
 input is weighed by its temporal attention against the reference LR frame. The network answers with small
 filters, for every HR pixel its own: what to take from around it in ``base``, in the carried HR frames and in
-the unmoved ones; and with a residual.
+the unmoved ones; and with a residual. It may change ``base`` by no more than a share of how far the carried
+frames, ``base`` and LR disagree there: where they agree, there is nothing to repair, and a network that
+makes something up all the same cannot be believed.
 
 Shape legend: B targets · n channels · H W HR pixels · h w LR pixels
 """
@@ -14,6 +16,7 @@ Shape legend: B targets · n channels · H W HR pixels · h w LR pixels
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -31,6 +34,8 @@ REACH = (5, 3, 3, 1, 1)
 TAPS = sum(side * side for side in REACH)
 LIMITS = (-1.0, 3.0)
 """Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
+SHARE = 0.25
+"""Of the disagreement, which includes noise twice over, that ``base`` may change by."""
 LR_STRIP = 16
 """LR rows whose filters are in memory at once: 45 numbers for each HR pixel."""
 
@@ -64,7 +69,7 @@ class Lite(nn.Module):
         """
         super().__init__()
         self.encode_reference = nn.Sequential(
-            conv(_BLOCK + 2, encode), nn.LeakyReLU(0.1), conv(encode, encode)
+            conv(_BLOCK + 3, encode), nn.LeakyReLU(0.1), conv(encode, encode)
         )
         self.encode_lr = nn.Sequential(conv(3, encode), nn.LeakyReLU(0.1))
         self.encode_hr = nn.Sequential(conv(2 * _BLOCK + 6, encode), nn.LeakyReLU(0.1), conv(encode, encode))
@@ -81,14 +86,16 @@ class Lite(nn.Module):
 
     def forward(self, x: Inputs) -> Output:
         """HR images at the targets' times; h and w must be even."""
-        frames = self._encode(x)
+        apart = disagreement(x)
+        frames = self._encode(x, apart)
         raw = self._attention(frames)
         weighed = [frame * raw[:, i, None].sigmoid() for i, frame in enumerate(frames)]
         fused = self.before(act(self.fusion(torch.cat(weighed, 1))))
         below = self.middle(act(self.down(fused)))
         fused = self.after(fused + functional.pixel_shuffle(self.up(below), 2))
-        image = x.base + functional.pixel_shuffle(self.residual(fused), SCALE).float()
-        return Output(image + self._filtered(x, fused), raw.float())
+        change = functional.pixel_shuffle(self.residual(fused), SCALE).float() + self._filtered(x, fused)
+        limit = functional.interpolate(SHARE * apart, scale_factor=SCALE, mode="nearest")
+        return Output(x.base + torch.minimum(torch.maximum(change, -limit), limit), raw.float())
 
     def _filtered(self, x: Inputs, fused: Tensor) -> Tensor:
         """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
@@ -107,7 +114,7 @@ class Lite(nn.Module):
             strips.append(_filter(padded, weights, base, SCALE * top))
         return torch.cat(strips, 2)
 
-    def _encode(self, x: Inputs) -> list[Tensor]:
+    def _encode(self, x: Inputs, apart: Tensor) -> list[Tensor]:
         """Features (B, n, h, w) of the five inputs, in the order of ROLES."""
         kind = self.residual.weight.dtype
         lr, lr_at_hr, facts = (
@@ -116,7 +123,10 @@ class Lite(nn.Module):
         here = lr[:, 1:2]
         noise, *weights, distance = (maps(fact, here) for fact in facts.unbind(1))
         under = [unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.moved, x.still)]
-        reference = self.encode_reference(torch.cat([here - 0.5, under[0], noise], 1))
+        doubt = (
+            apart.clamp(1e-4, 1).log10().to(kind)
+        )  # told by its size, from noiseless films to wrong motion
+        reference = self.encode_reference(torch.cat([here - 0.5, under[0], noise, doubt], 1))
         beside = [self.encode_lr(torch.cat([lr[:, i, None] - here, here - 0.5, noise], 1)) for i in (0, 2)]
         sharp = []
         for k, weight in enumerate(weights):
@@ -130,6 +140,19 @@ class Lite(nn.Module):
         """Raw temporal attention (B, 5, h, w): dot products of embeddings with the reference's."""
         anchor = self.temporal_attn1(frames[1])
         return torch.stack([(self.temporal_attn2(frame) * anchor).sum(1) for frame in frames], 1)
+
+
+def disagreement(x: Inputs) -> Tensor:
+    """How far ``base``, both carried HR frames and LR disagree about each LR pixel: (B, 1, h, w), grey units.
+
+    The root of a sum of five mean squares: of three differences in HR pixels, and of two between a carried
+    frame, binned, and LR. Its mean over 3x3 LR pixels.
+    """
+    before, after = x.moved.chunk(2, 1)
+    finer = [functional.avg_pool2d((a - b) ** 2, SCALE) for a, b in combinations((x.base, before, after), 2)]
+    coarser = [(functional.avg_pool2d(frame, SCALE) - x.lr[:, 1:2]) ** 2 for frame in (before, after)]
+    squares = functional.pad(sum(finer[1:] + coarser, finer[0]), [1] * 4, mode="replicate")
+    return functional.avg_pool2d(squares.sqrt(), 3, stride=1)
 
 
 def _filter(padded: list[Tensor], weights: Tensor, base: Tensor, top: int) -> Tensor:
