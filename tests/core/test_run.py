@@ -9,7 +9,7 @@ import tifffile
 
 from napari_xfusion.core.io import MemorySink, open_sink, open_stack
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.run import Run, fuse, fuse_files
+from napari_xfusion.core.run import Run, fuse, fuse_files, versions
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import OutputError, PairingError
 from tests.films import moving_discs, two_cameras
@@ -128,3 +128,10 @@ def test_a_region_that_cannot_be_is_told(films, region, said):
     plan, lr, hr = films
     with pytest.raises(PairingError, match=said):
         fuse(make_plan(**{**plan.model_dump(), "region": region}), lr, hr)
+
+
+def test_a_package_that_no_installer_knows_keeps_no_record_from_being_written():
+    assert versions(("numpy", "no-such-package")).items() >= {
+        ("numpy", np.__version__),
+        ("no-such-package", "unknown"),
+    }

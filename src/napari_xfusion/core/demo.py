@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
 from napari_xfusion.core.fusers import TRAINING_FREE
-from napari_xfusion.core.grey import Affine, percentile_map
+from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.io import as_stack, open_stack
 from napari_xfusion.core.model.cards import BUNDLED, DEFAULT_MODELS, describe, list_models, method_of
 from napari_xfusion.core.plan import DEFAULT_METHOD, Plan, make_plan
-from napari_xfusion.core.run import Progress, fuse, fuse_files
-from napari_xfusion.core.types import Stack
+from napari_xfusion.core.run import fuse, fuse_files
+from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.errors import InputError, OutputError
 
 PACKAGE = Path(__file__).parents[1]
@@ -67,7 +66,7 @@ def run_demo(folder: Path, progress: Progress = lambda _done, _total: None) -> D
 
 def demo_plans() -> dict[str, Plan]:
     """A plan for every method without weights and every bundled model, by name."""
-    plans = {method: make_plan(method=method) for method in TRAINING_FREE}
+    plans: dict[str, Plan] = {method: make_plan(method=method) for method in TRAINING_FREE}
     for name, path in list_models().items():
         if path.parent == BUNDLED:
             plans[name] = make_plan(method=method_of(describe(path).card.variant), model=name)
@@ -93,10 +92,10 @@ def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
     coarse = lr.frame(moment).repeat(factor, axis=0).repeat(factor, axis=1)
     gap = moment - int(times[middle - 1])
     panels = [
-        (f"fast camera (LR), frame {moment}", _shades(coarse, percentile_map(lr)[0])),
-        (f"sharp camera (HR), {gap} frames earlier", _shades(hr.frame(middle - 1), grey)),
-        (f"fused ({DEFAULT_MODELS[DEFAULT_METHOD]}), frame {moment}", _shades(fused.frame(moment), grey)),
-        (f"truth, frame {moment}", _shades(truth.frame(moment), grey)),
+        (f"fast camera (LR), frame {moment}", percentile_map(lr)[0].to_8bit(coarse)),
+        (f"sharp camera (HR), {gap} frames earlier", grey.to_8bit(hr.frame(middle - 1))),
+        (f"fused ({DEFAULT_MODELS[DEFAULT_METHOD]}), frame {moment}", grey.to_8bit(fused.frame(moment))),
+        (f"truth, frame {moment}", grey.to_8bit(truth.frame(moment))),
     ]
     height, width = truth.shape[1:]
     bar, zoom = 22, max(1, 512 // width)
@@ -108,7 +107,3 @@ def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
         image = Picture.fromarray(shades).resize((width * zoom, height * zoom), Picture.Resampling.NEAREST)
         sheet.paste(image, (x, y + bar))
     return sheet
-
-
-def _shades(frame: NDArray[np.generic], grey: Affine) -> NDArray[np.uint8]:
-    return (np.clip(grey.to_grey(frame), 0, 1) * 255).astype(np.uint8)

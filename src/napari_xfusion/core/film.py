@@ -11,16 +11,17 @@ from functools import cached_property
 
 import numpy as np
 
+from napari_xfusion.core.fusers.tiles import SCALE, Grid
 from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import Opened
-from napari_xfusion.core.types import FusedFrame, Image, Region, Role, Stack, Token
+from napari_xfusion.core.types import FusedFrame, Image, Role, Stack, Token
 from napari_xfusion.errors import DeviceError, ModelError
 
 KEPT_BYTES = 2**27
 """Of the frames made last, which several views share."""
-ATTENTION_SCALE = 4
+ATTENTION_SCALE = SCALE
 """HR pixels per pixel of an attention map: networks work at a quarter of HR, whatever LR is."""
 
 
@@ -80,10 +81,7 @@ class FusedFilm:
         Raises ModelError where the method has none.
         """
         self._need(self.fuser.gives_attention, "attention", "edvr-stf")
-        part = self.plan.region or Region(0, self._shape[0], 0, self._shape[1])
-        first = part.top // ATTENTION_SCALE, part.left // ATTENTION_SCALE
-        last = -(-part.bottom // ATTENTION_SCALE), -(-part.right // ATTENTION_SCALE)
-        shape = last[0] - first[0], last[1] - first[1]
+        shape = Grid.of(self.pair.geometry).area(self.plan.region).shape
 
         def read(t: int) -> Image:
             maps = self.frame(t).attention

@@ -34,6 +34,10 @@ class Affine:
         image: Image = grey.astype(np.float32, copy=False)
         return image
 
+    def to_8bit(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
+        """For pictures: grey units 0 to 1 as 0 to 255, what lies beyond as black and white."""
+        return (np.clip(self.to_grey(frame), 0, 1) * 255).astype(np.uint8)
+
     def from_grey(self, image: Image) -> Image:
         """Camera units, float32."""
         return image * np.float32(self.span) + np.float32(self.zero)

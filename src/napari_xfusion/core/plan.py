@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_xfusion.core.types import Region
-from napari_xfusion.errors import InputError, PairingError
+from napari_xfusion.errors import InputError, PairingError, XFusionError
 
 Method = Literal["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", "edvr-stf", "edvr"]
 GreyRule = Literal["match", "percentile", "none"]
 DEFAULT_METHOD: Method = "edvr-stf"
+M = TypeVar("M", bound=BaseModel)
 
 
 class Plan(BaseModel):
@@ -88,17 +90,20 @@ class Plan(BaseModel):
 
 def make_plan(**settings: object) -> Plan:
     """A plan from settings by name; raises PairingError that names the setting that cannot be."""
+    return validated(Plan, settings, PairingError)
+
+
+def validated(kind: type[M], settings: Mapping[str, object], raises: type[XFusionError]) -> M:
+    """A value of ``kind`` from settings by name; raises ``raises`` that names the setting that cannot be."""
     try:
-        return Plan.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        setting = ".".join(map(str, first["loc"])) or "settings"
-        raise PairingError(
-            setting,
+        got = f" (got {first['input']!r})" if first["loc"] else ""
+        raise raises(
+            ".".join(map(str, first["loc"])) or "settings",
             expected="a setting that can be",
-            found=f"{first['msg'].removeprefix('Value error, ')} (got {first['input']!r})"
-            if first["loc"]
-            else first["msg"].removeprefix("Value error, "),
+            found=first["msg"].removeprefix("Value error, ") + got,
             do="change it and run again",
         ) from None
 

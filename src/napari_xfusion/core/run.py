@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -25,11 +25,9 @@ from napari_xfusion.core.io import OutputSpec, Sink, as_stack, open_sink
 from napari_xfusion.core.io.record import read_frames
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.types import FusedFrame, Region, Stack, Token
+from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import OutputError
 
-Progress = Callable[[int, int], None]
-"""Called with the number of frames done and of all frames."""
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "tifffile", "torch")
@@ -298,7 +296,7 @@ def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]
         "napari_xfusion": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "plan": resolved,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": versions(PACKAGES),
         "inputs": {
             name: {
                 "source": film.source,
@@ -316,6 +314,17 @@ def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]
         "frames_resumed": resumed,
         "notes": notes,
     }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Of Python and of ``packages``; "unknown" where one came otherwise than by an installer."""
+    known = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            known[name] = version(name)
+        except PackageNotFoundError:
+            known[name] = "unknown"
+    return known
 
 
 def _filled(pair: Pair) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ Image = NDArray[np.float32]
 Role = Literal["lr-", "lr", "lr+", "hr-", "hr+"]
 """The inputs of a window: LR at t-s, t, t+s, and HR before and after t."""
 ROLES: tuple[Role, ...] = ("lr-", "lr", "lr+", "hr-", "hr+")
+Progress = Callable[[int, int], None]
+"""Called with how many are done, frames for instance, and of how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +83,23 @@ class Stack:
 
         ``shape`` is (T, H, W); ``changes`` are other fields of the new film.
         """
+        changes = {"metadata": {}, "digest": digest_frames(shape, dtype, read), **changes}
+        return replace(self, read=read, shape=shape, dtype=dtype, **changes)
 
-        def digest() -> str:
-            total = hashlib.sha256(f"{shape} {dtype.str}".encode())
-            for i in range(shape[0]):
-                total.update(np.ascontiguousarray(read(i)).data)
-            return total.hexdigest()
 
-        changes = {"metadata": {}, **changes}
-        return replace(self, read=read, shape=shape, dtype=dtype, digest=digest, **changes)
+def digest_frames(
+    shape: tuple[int, int, int], dtype: np.dtype[Any], read: Callable[[int], NDArray[Any]]
+) -> Callable[[], str]:
+    """A cached function: the sha256 of ``shape`` (T, H, W), ``dtype`` and the bytes of all frames."""
+
+    @cache
+    def digest() -> str:
+        total = hashlib.sha256(f"{shape} {dtype.str}".encode())
+        for i in range(shape[0]):
+            total.update(np.ascontiguousarray(read(i)).data)
+        return total.hexdigest()
+
+    return digest
 
 
 class Region(NamedTuple):
@@ -130,12 +141,15 @@ class Window:
     """LR frames (h, w) at the times of the two HR frames, interpolated where a time falls between two."""
     times: tuple[float, float, float, float, float]
     """Times of the five inputs on the LR clock, in the order of ROLES."""
-    clamped: tuple[bool, bool, bool, bool, bool]
-    """Which of the five are repeats, because the film begins or ends there."""
     hr_index: tuple[int, int]
     """Numbers of the two HR frames, for caches."""
     lr_noise: float
     """Standard deviation of one LR pixel about the binned HR image, grey units."""
+
+    @property
+    def has_hr_frame(self) -> bool:
+        """Whether there is an HR frame at the target's own time; it is the one before."""
+        return self.times[3] == self.times[1]
 
     @property
     def weights(self) -> tuple[float, float]:

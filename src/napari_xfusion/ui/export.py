@@ -21,8 +21,7 @@ from PIL import ImageDraw, ImageFont
 from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.io.save import save_stack
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.run import Progress
-from napari_xfusion.core.types import Token
+from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, OutputError
 from napari_xfusion.ui.layers import film_record, provenance_of, stack_of
 from napari_xfusion.ui.words import moment

@@ -77,7 +77,6 @@ def window_of(lr: tuple[np.ndarray, np.ndarray, np.ndarray], position: float) ->
         hr=(frames[0], frames[2]),
         lr_at_hr=(frames[0], frames[2]),
         times=(position, position, position, 0.0, 1.0),
-        clamped=(False,) * 5,
         hr_index=(0, 1),
         lr_noise=0.0,
     )

@@ -143,3 +143,11 @@ def test_no_permission(tmp_path: Path) -> None:
     (tmp_path / "film.tif").chmod(0)
     with pytest.raises(InputError, match="permission"):
         open_stack(tmp_path / "film.tif")
+
+
+def test_the_digest_of_a_derived_film_reads_each_frame_once():
+    array = Lazy(FILM)
+    film = as_stack(array)
+    derived = film.derive(lambda i: film.frame(i)[:8], (6, 8, 31), film.dtype)
+    assert derived.digest() == derived.digest() == as_stack(FILM[:, :8]).digest()
+    assert array.asked == [(i,) for i in range(6)]

@@ -18,20 +18,19 @@ def make_pair(film=None, step=4, **settings):
 
 
 @pytest.mark.parametrize(
-    ("target", "separation", "times", "clamped", "hr_index"),
+    ("target", "separation", "times", "hr_index"),
     [
-        pytest.param(5, 1, (4, 5, 6, 4, 8), (False,) * 5, (1, 2), id="inside"),
-        pytest.param(4, 1, (3, 4, 5, 4, 8), (False,) * 5, (1, 2), id="at an HR time"),
-        pytest.param(0, 1, (0, 0, 1, 0, 4), (True, False, False, False, False), (0, 1), id="first"),
-        pytest.param(11, 1, (10, 11, 11, 11, 11), (False, False, True, False, True), (3, 3), id="last"),
-        pytest.param(2, 3, (0, 2, 5, 0, 4), (True, False, False, False, False), (0, 1), id="separation 3"),
+        pytest.param(5, 1, (4, 5, 6, 4, 8), (1, 2), id="inside"),
+        pytest.param(4, 1, (3, 4, 5, 4, 8), (1, 2), id="at an HR time"),
+        pytest.param(0, 1, (0, 0, 1, 0, 4), (0, 1), id="first"),
+        pytest.param(11, 1, (10, 11, 11, 11, 11), (3, 3), id="last"),
+        pytest.param(2, 3, (0, 2, 5, 0, 4), (0, 1), id="separation 3"),
     ],
 )
-def test_window(target, separation, times, clamped, hr_index):
+def test_window(target, separation, times, hr_index):
     pair = make_pair(separation=separation)
     window = pair.window(target)
     assert window.times == times
-    assert window.clamped == clamped
     assert window.hr_index == hr_index
     for image, time in zip(window.lr, times[:3], strict=True):
         assert image is pair.lr_frame(int(time))
@@ -44,7 +43,6 @@ def test_targets_before_the_first_hr_frame_are_served_by_it():
     pair = pair_stacks(stack(lr), stack(hr[1:]), make_plan(hr_times=(4, 8, 11)))
     window = pair.window(1)
     assert window.hr_index == (0, 0)
-    assert window.clamped[3:] == (True, False)
     assert window.weights == (0.5, 0.5)
 
 

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from napari_xfusion.core.model.cards import describe, find_model
 from napari_xfusion.core.study import StudyPlan, preset, read_plan
+from napari_xfusion.core.study.cells import weights_of
+from napari_xfusion.core.study.plan import Series
 from napari_xfusion.errors import InputError
 from tests.core.study.conftest import small_plan
 
@@ -48,6 +51,11 @@ def test_models_at_hand_are_in_a_preset_and_large_ones_by_request_only(small, mo
     assert "broken" not in names
     monkeypatch.setattr("napari_xfusion.core.study.plan.LARGEST", 10)
     assert "beam" not in [series.name for series in preset("quick", 50).series]
+
+
+def test_a_network_without_a_named_model_takes_the_bundled_one():
+    assert weights_of(Series(method="edvr-stf")) == describe(find_model("edvr-stf-lite")).sha256
+    assert weights_of(Series(method="flow")) is None
 
 
 def test_a_film_that_is_too_short_for_any_study_is_told():

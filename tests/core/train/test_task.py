@@ -27,7 +27,6 @@ def test_the_window_of_a_sample_is_the_sample(sample):
         np.testing.assert_array_equal(window.hr[i], sample.hr[i])
         np.testing.assert_array_equal(window.lr_at_hr[i], sample.hr_lr[i])
     np.testing.assert_array_equal(np.array(window.times) - window.times[1], sample.times)
-    assert window.clamped == (False,) * 5
 
 
 def test_its_noise_is_that_of_lr_about_binned_hr():

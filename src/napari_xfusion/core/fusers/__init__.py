@@ -8,10 +8,14 @@ from napari_xfusion.core.fusers.bayesian import bayesian
 from napari_xfusion.core.fusers.bayesian_paper import bayesian_paper
 from napari_xfusion.core.fusers.bicubic import bicubic
 from napari_xfusion.core.fusers.flow import flow
-from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.plan import Method, Plan
 
-TRAINING_FREE: dict[str, Fuser] = {
-    f.name: f for f in (bicubic, backprojection, flow, bayesian, bayesian_paper)
+TRAINING_FREE: dict[Method, Fuser] = {
+    "bicubic": bicubic,
+    "backprojection": backprojection,
+    "flow": flow,
+    "bayesian": bayesian,
+    "bayesian-paper": bayesian_paper,
 }
 """The methods that need no weights."""
 

@@ -46,11 +46,6 @@ class Fuser(Protocol):
         ...
 
     @property
-    def halo(self) -> int | None:
-        """HR pixels beyond a region that change the result inside it; None when all of them do."""
-        ...
-
-    @property
     def gives_std(self) -> bool:
         """Whether its frames carry a standard deviation."""
         ...
@@ -114,7 +109,6 @@ class WindowFuser:
     open: Callable[[Pair], WindowStream]
     gives_std: bool = False
     gives_attention: bool = False
-    halo: int | None = None
 
     @property
     def settings(self) -> Mapping[str, Any]:

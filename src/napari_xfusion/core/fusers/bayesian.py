@@ -120,7 +120,7 @@ class BayesianStream(WindowStream):
 
     def combine(self, window: Window) -> tuple[Image, Image]:
         """See ``WindowStream.combine``. At an HR time that HR frame is the result, std 0."""
-        if window.times[1] == window.times[3]:
+        if window.has_hr_frame:
             return window.hr[0].copy(), np.zeros_like(window.hr[0])
         geometry, interval = self.pair.geometry, self._shared(window)
         series = window.lr_at_hr[0], window.lr[1], window.lr_at_hr[1]

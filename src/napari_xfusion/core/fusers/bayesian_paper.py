@@ -73,7 +73,7 @@ class PaperStream(WindowStream):
 
     def combine(self, window: Window) -> tuple[Image, Image]:
         """See ``WindowStream.combine``. At an HR time that HR frame is the result, std 0."""
-        if window.times[1] == window.times[3]:
+        if window.has_hr_frame:
             return window.hr[0].copy(), np.zeros_like(window.hr[0])
         geometry = self.pair.geometry
         block = geometry.scale[0] * geometry.scale[1]

@@ -68,15 +68,14 @@ class FlowStream(WindowStream):
 
     def combine(self, window: Window) -> tuple[Image, None]:
         """See ``WindowStream.combine``."""
-        if has_hr_frame(window):
+        if window.has_hr_frame:
             return self._at_hr_time(window), None
         return self._between(window, self._candidates(window)), None
 
     def estimate(self, window: Window) -> Estimate:
         """The same image with the carried HR neighbours beside it, for networks that go on from there."""
         candidates = self._candidates(window)
-        seen = has_hr_frame(window)
-        image = self._at_hr_time(window) if seen else self._between(window, candidates)
+        image = self._at_hr_time(window) if window.has_hr_frame else self._between(window, candidates)
         return Estimate(image, (candidates[0].moved, candidates[-1].moved))
 
     def _candidates(self, window: Window) -> list[Candidate]:
@@ -131,11 +130,6 @@ class FlowStream(WindowStream):
     def _energy(self, a: Image, b: Image) -> Image:
         """Local mean (h, w) of the product of two fine structures (H, W)."""
         return local_mean(self.pair.geometry.down(a * b))
-
-
-def has_hr_frame(window: Window) -> bool:
-    """Whether there is an HR frame at the target's own time."""
-    return window.times[3] == window.times[1]
 
 
 def local_mean(field: Image) -> Image:

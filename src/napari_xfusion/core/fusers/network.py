@@ -25,7 +25,7 @@ from napari_xfusion.core.fusers.encoded import EncodedFeed
 from napari_xfusion.core.fusers.feed import Feed
 from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.lite import LiteFeed
-from napari_xfusion.core.fusers.tiles import HALO, LITE_HALO, SCALE, Grid, cut_tiles, side_that_fits
+from napari_xfusion.core.fusers.tiles import SCALE, Grid, cut_tiles, side_that_fits
 from napari_xfusion.core.model.cards import Card, model_of
 from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import Network
@@ -60,11 +60,6 @@ class NetworkFuser:
     gives_attention: bool = True
 
     @property
-    def halo(self) -> int:
-        """See ``Fuser.halo``."""
-        return SCALE * (LITE_HALO if self.loaded.card.variant == "lite" else HALO)
-
-    @property
     def settings(self) -> Mapping[str, Any]:
         """See ``Fuser.settings``. Tiles chosen by free memory are not among them: they change nothing."""
         return {
@@ -85,7 +80,7 @@ def load_fuser(plan: Plan) -> NetworkFuser:
     Raises ModelError for weights that are not to be had, DeviceError for a device that is not there.
     """
     device = find_device(plan.device)
-    loaded = load_model(model_of(plan), plan.method)
+    loaded = load_model(model_of(plan))
     precision = "float32" if plan.precision == "auto" else plan.precision
     network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
@@ -164,7 +159,7 @@ class NetworkStream:
         began = perf_counter()
         windows = [self.pair.window(target) for target in batch]
         area = self.grid.area(region)
-        shape = area.bottom - area.top, area.right - area.left
+        shape = area.shape
         images = np.empty((len(batch), SCALE * shape[0], SCALE * shape[1]), np.float32)
         raw = np.empty((len(batch), len(self.fuser.loaded.card.inputs), *shape), np.float32)
         tiles = list(cut_tiles(self.grid.padded, area, self._side, self._feed.halo))

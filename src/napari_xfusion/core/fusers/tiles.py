@@ -35,6 +35,11 @@ class Rect(NamedTuple):
     left: int
     right: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
     def cut(self, image: Image, scale: int = 1) -> Image:
         """That part of an image whose pixels are ``scale`` times as fine."""
         part: Image = image[
@@ -120,7 +125,7 @@ def cut_tiles(padded: Rect, area: Rect, side: int | None, halo: int = HALO) -> I
 
     Outer rectangles begin at multiples of 4 and end at such or at the border of the ``padded`` grid.
     """
-    height, width = (side, side) if side else (area.bottom - area.top, area.right - area.left)
+    height, width = (side, side) if side else area.shape
     for top in range(area.top, area.bottom, height):
         for left in range(area.left, area.right, width):
             inner = Rect(top, min(top + height, area.bottom), left, min(left + width, area.right))

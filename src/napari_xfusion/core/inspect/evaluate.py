@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_xfusion.core.grey import fill_invalid, percentile_map
 from napari_xfusion.core.inspect.metrics import Metrics, measure
-from napari_xfusion.core.types import Stack
+from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.errors import InputError
 
 SCALE_FRAMES = 256
@@ -78,9 +78,13 @@ def evaluate(
     *,
     hr_times: Sequence[float] | None = None,
     first: int = 0,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = lambda _done, _total: None,
 ) -> Evaluation:
-    """Compare ``result`` with ``truth``, all frames; see ``evaluate_frames``."""
+    """Compare ``result`` (T, H, W) with ``truth``, all frames: PSNR in dB, AAD in grey levels, SSIM.
+
+    ``progress`` counts frames; the grey scale, the other settings and the errors are those of
+    ``evaluate_frames``.
+    """
     rows = []
     for row in evaluate_frames(truth, result, hr_times=hr_times, first=first):
         rows.append(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,18 @@ def divided(film: Stack) -> Stack:
     return film.derive(read, film.shape, np.dtype(np.float32), source=f"{film.source}, frame-divided")
 
 
-def ratio_limits(film: Stack, percentile: float = 99.5, at_most: int = 8) -> tuple[float, float]:
-    """Contrast limits for a ``divided`` film, symmetric about 1: (1 - d, 1 + d).
+def ratio_limits(film: Stack) -> tuple[float, float]:
+    """``limits_about_one`` of a ``divided`` film, from at most 8 evenly spaced frames; frame 0 is all 1."""
+    frames = np.unique(np.linspace(min(1, len(film) - 1), len(film) - 1, 8).astype(int))
+    return limits_about_one(film.frame(i) for i in frames.tolist())
 
-    d is a percentile of the distance from 1 over some evenly spaced frames, at least 0.01.
+
+def limits_about_one(ratios: Iterable[Image]) -> tuple[float, float]:
+    """Contrast limits (1 - d, 1 + d) for frame ratios (H, W).
+
+    d is the 99.5th percentile of the distance from 1, at least 0.01; pixels that are not finite are left out.
     """
-    frames = np.unique(np.linspace(min(1, len(film) - 1), len(film) - 1, at_most).astype(int))
-    distance = np.concatenate([np.abs(film.frame(int(i)) - 1).ravel() for i in frames])
+    distance = np.concatenate([np.abs(ratio - 1).ravel() for ratio in ratios])
     distance = distance[np.isfinite(distance)]
-    reach = max(float(np.percentile(distance, percentile)) if distance.size else 0.0, 0.01)
+    reach = max(float(np.percentile(distance, 99.5)) if distance.size else 0.0, 0.01)
     return 1 - reach, 1 + reach

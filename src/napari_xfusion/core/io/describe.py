@@ -96,7 +96,7 @@ def film_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
     )
 
 
-def stack_times(said: Said, T: int) -> dict[str, Any]:
+def stack_fields(said: Said, T: int) -> dict[str, Any]:
     """Return the fields ``times``, ``time_unit``, ``pixel_size`` and ``metadata`` of a Stack of T frames."""
     numbers = np.arange(T, dtype=np.float64)
     known = said.interval is not None and isfinite(said.interval * T)

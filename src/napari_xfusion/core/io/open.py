@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_xfusion.core.io.describe import film_axis
+from napari_xfusion.core.io.array import array_film
+from napari_xfusion.core.io.describe import Said, film_axis
 from napari_xfusion.core.io.folder import PNG_MAGIC, open_folder
 from napari_xfusion.core.io.movie_reader import is_movie, open_movie
-from napari_xfusion.core.io.source import FileBytes, check_grey, checked, digest_frames, told
+from napari_xfusion.core.io.source import FileBytes, check_grey, told
 from napari_xfusion.core.io.tiff import MAGIC, open_tiff
 from napari_xfusion.core.io.zarr_store import is_zarr, open_zarr
 from napari_xfusion.core.types import Stack
@@ -74,7 +74,8 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
         )
     array: Any = source
     with told(name, "a film of shape (T, H, W)"):
-        shape, dtype = tuple(int(n) for n in array.shape), check_grey(np.dtype(array.dtype), name)
+        check_grey(np.dtype(array.dtype), name)
+        shape = tuple(int(n) for n in array.shape)
         if len(shape) < 2 or min(shape) < 1:
             raise InputError(
                 name,
@@ -82,24 +83,7 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
                 found=f"shape {shape}",
                 do="give a stack of frames",
             )
-        axis = film_axis("?" * len(shape), shape, name)
-
-    def read(i: int) -> NDArray[Any]:
-        where = f"{name} frame {i}"
-        with told(where, f"a frame {shape[-2:]} of {dtype}"):
-            index = tuple(i if k == axis else 0 for k in range(len(shape) - 2))
-            return checked(array[index] if index else array[:], shape[-2:], dtype, where)
-
-    film = (1 if axis is None else shape[axis], shape[-2], shape[-1])
-    return Stack(
-        shape=film,
-        dtype=dtype,
-        read=read,
-        digest=digest_frames(film, dtype, read),
-        source=name,
-        times=np.arange(film[0], dtype=np.float64),
-        metadata={"axes": "TYX"},
-    )
+        return array_film(array, film_axis("?" * len(shape), shape, name), Said(), name)
 
 
 def _missing(path: Path) -> InputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from napari_xfusion.core.io.sink import open_sink
 from napari_xfusion.core.io.spec import OutputSpec
-from napari_xfusion.core.types import Stack, Token
+from napari_xfusion.core.types import Progress, Stack, Token
 from napari_xfusion.errors import OutputError
 
 
@@ -23,7 +23,7 @@ def save_stack(
     *,
     overwrite: bool = False,
     stop: Token | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = lambda _done, _total: None,
 ) -> bool:
     """Write ``film`` to ``path`` (.tif, .ome.tif, .zarr) in its own dtype, with ``record`` beside it.
 

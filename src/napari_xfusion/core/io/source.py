@@ -124,18 +124,3 @@ def digest_files(paths: list[Path], *, names: bool) -> Callable[[], str]:
         return total.hexdigest()
 
     return digest
-
-
-def digest_frames(
-    shape: tuple[int, int, int], dtype: np.dtype[Any], read: Callable[[int], NDArray[Any]]
-) -> Callable[[], str]:
-    """Return a cached function: the sha256 of shape, dtype and the frames' bytes."""
-
-    @cache
-    def digest() -> str:
-        total = hashlib.sha256(f"{shape} {dtype.str}".encode())
-        for i in range(shape[0]):
-            total.update(np.ascontiguousarray(read(i)).data)
-        return total.hexdigest()
-
-    return digest

@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.io.describe import Resolution, Said, describe_tiff, shaped_frames, stack_times
+from napari_xfusion.core.io.describe import Resolution, Said, describe_tiff, shaped_frames, stack_fields
 from napari_xfusion.core.io.ifd import Layout, Page, Segments, TiffStructure
 from napari_xfusion.core.io.source import COPY_AGAIN, FileBytes, damaged, digest_files, told
 from napari_xfusion.core.types import Stack
@@ -48,7 +48,7 @@ def open_tiff(path: Path) -> Stack:
         read=read,
         digest=digest_files([path], names=False),
         source=str(path),
-        **stack_times(said, len(frames)),
+        **stack_fields(said, len(frames)),
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_xfusion.core.io.describe import describe_ome_zarr, stack_times
-from napari_xfusion.core.io.source import MOST_DECODED, check_grey, checked, damaged, digest_frames, told
+from napari_xfusion.core.io.array import array_film
+from napari_xfusion.core.io.describe import describe_ome_zarr
+from napari_xfusion.core.io.source import MOST_DECODED, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
@@ -40,25 +41,8 @@ def open_zarr(path: Path) -> Stack:
         if shape[-2] * shape[-1] * dtype.itemsize > MOST_DECODED:
             raise damaged(path, f"frames of at most {MOST_DECODED} bytes", f"shape {shape}")
         absent = max(0, int(array.nchunks - array.nchunks_initialized))
-
-    def read(i: int) -> NDArray[Any]:
-        where = f"{path} frame {i}"
-        with told(where, f"a frame {shape[-2:]} of {dtype}"):
-            index = tuple(i if k == axis else 0 for k in range(len(shape) - 2))
-            return checked(array[index], shape[-2:], dtype, where)
-
-    film = (1 if axis is None else shape[axis], shape[-2], shape[-1])
-    fields = stack_times(said, film[0])
-    if absent:
-        fields["metadata"]["absent_chunks"] = absent
-    return Stack(
-        shape=film,
-        dtype=dtype,
-        read=read,
-        digest=digest_frames(film, dtype, read),
-        source=str(path),
-        **fields,
-    )
+    film = array_film(array, axis, said, path)
+    return replace(film, metadata={**film.metadata, "absent_chunks": absent}) if absent else film
 
 
 def _level_0(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -10,7 +10,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -234,7 +234,7 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
     try:
         return Card.model_validate_json(metadata[CARD])
     except ValidationError as error:
-        first: Any = error.errors()[0]
+        first = error.errors()[0]
         raise ModelError(
             path,
             expected="a model card this version can read",

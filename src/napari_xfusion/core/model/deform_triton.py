@@ -140,7 +140,7 @@ def _deform_conv(  # type: ignore[no-untyped-def] # noqa: PLR0917 - a kernel tak
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore] # no types
-def _corner(here, is_channel, stride, frame, i, j, h, w, part):  # type: ignore[no-untyped-def] # noqa: PLR0917
+def _corner(here, is_channel, stride, frame, i, j, h, w, part):  # type: ignore[no-untyped-def] # noqa: PLR0917 - the same
     """``part`` of the channels at row ``i``, column ``j`` of each pixel's frame; zero outside it.
 
     ``here`` points to the channels of the very first pixel.

@@ -241,10 +241,10 @@ def _upstream_tensors(pth: Path) -> tuple[dict[str, Tensor], str]:
 
 def _plain(name: object, value: object) -> bool:
     """Whether it is a named tensor of ordinary numbers in memory."""
-    if not isinstance(name, str) or type(value) not in (Tensor, torch.nn.Parameter):
+    if not (isinstance(name, str) and isinstance(value, Tensor)):
         return False
-    tensor: Any = value
-    return tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    kind = type(value) in (Tensor, torch.nn.Parameter)  # a subclass may do anything
+    return kind and value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 def _kind(content: object) -> str:

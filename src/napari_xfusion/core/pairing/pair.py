@@ -86,7 +86,6 @@ class Pair:
             hr=(self.hr_frame(before), self.hr_frame(after)),
             lr_at_hr=(self.lr_at(hr_times[0]), self.lr_at(hr_times[1])),
             times=(float(lr_index[0]), float(target), float(lr_index[2]), *hr_times),
-            clamped=(target < s, False, target + s > last, hr_times[0] > target, hr_times[1] <= target),
             hr_index=(before, after),
             lr_noise=self.grey.lr_noise,
         )

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from napari_xfusion import __version__
 from napari_xfusion.core.film import FusedFilm
-from napari_xfusion.core.fusers import Fuser, make_fuser
+from napari_xfusion.core.fusers import TRAINING_FREE, Fuser, make_fuser
 from napari_xfusion.core.fusers.base import WindowFuser
 from napari_xfusion.core.fusers.bayesian_paper import PaperStream
 from napari_xfusion.core.inspect.evaluate import Row, evaluate
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.spec import stored
-from napari_xfusion.core.model.cards import describe, find_model
+from napari_xfusion.core.model.cards import describe, model_of
 from napari_xfusion.core.pairing import Pair, neighbours, pair_stacks
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.study.plan import Condition, Series, StudyPlan
 from napari_xfusion.core.study.table import ATTENTION, write_cell
-from napari_xfusion.core.types import FusedFrame, Stack, Token
+from napari_xfusion.core.types import FusedFrame, Role, Score, Stack, Token
 from napari_xfusion.core.virtual import Experiment, simulate
 
 FrameDone = Callable[[], None]
@@ -77,26 +80,29 @@ class StoppedError(Exception):
 
 def weights_of(series: Series) -> str | None:
     """sha256 of the model file of a series; None for methods without. Raises ModelError."""
-    if series.method in ("edvr", "edvr-stf"):
-        return describe(find_model(series.model or series.method)).sha256
-    return None
+    if series.method in TRAINING_FREE:
+        return None
+    return describe(model_of(Plan(method=series.method, model=series.model))).sha256
 
 
 def set_up(cell: Cell) -> tuple[Experiment, Pair]:
     """The virtual experiment of a cell, and its two films paired."""
-    movie, condition = open_stack(cell.film.path), cell.condition
-    experiment = simulate(
-        movie, condition.step_in(len(movie)), lr_psnr=condition.lr_psnr, seed=cell.plan.seed
-    )
-    plan = cell.plan.plan_for(cell.series, condition, experiment.hr_times)
+    experiment, plan = _simulated(cell)
     return experiment, pair_stacks(experiment.lr, experiment.hr, plan)
 
 
 def fused(cell: Cell) -> tuple[Experiment, FusedFilm]:
     """The virtual experiment of a cell, and its fused film, made when it is read and to be closed."""
-    experiment, _ = set_up(cell)
-    plan = cell.plan.plan_for(cell.series, cell.condition, experiment.hr_times)
+    experiment, plan = _simulated(cell)
     return experiment, FusedFilm(plan, experiment.lr, experiment.hr)
+
+
+def _simulated(cell: Cell) -> tuple[Experiment, Plan]:
+    movie, condition = open_stack(cell.film.path), cell.condition
+    experiment = simulate(
+        movie, condition.step_in(len(movie)), lr_psnr=condition.lr_psnr, seed=cell.plan.seed
+    )
+    return experiment, cell.plan.plan_for(cell.series, condition, experiment.hr_times)
 
 
 def fuser_of(cell: Cell) -> Fuser:
@@ -106,13 +112,15 @@ def fuser_of(cell: Cell) -> Fuser:
     return make_fuser(cell.plan.plan_for(cell.series, cell.condition, ()))
 
 
-def fused_film(pair: Pair, frames: Iterator[FusedFrame], count: int, keep: Callable[[Any], None]) -> Stack:
+def fused_film(
+    pair: Pair, frames: Iterator[FusedFrame], count: int, keep: Callable[[Mapping[Role, Score]], None]
+) -> Stack:
     """``frames`` as the film that ``fuse`` would write, in HR units and dtype, to be read once and in order.
 
     ``keep`` is given the attention scores of every frame.
     """
 
-    def read(_: int) -> Any:
+    def read(_: int) -> NDArray[Any]:
         frame = next(frames, None)
         if frame is None:
             raise StoppedError
@@ -132,7 +140,7 @@ def fused_film(pair: Pair, frames: Iterator[FusedFrame], count: int, keep: Calla
 def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone) -> None:
     """Compute a cell into the file ``path``; raises XFusionError, and StoppedError when asked to stop."""
     experiment, pair = set_up(cell)
-    scores: list[Any] = []
+    scores: list[Mapping[Role, Score]] = []
     with fuser_of(cell).open(pair) as stream:
         result = fused_film(pair, stream.fuse(cell.targets, stop), len(cell.targets), scores.append)
         compared = evaluate(

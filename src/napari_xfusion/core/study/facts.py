@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from napari_xfusion import __version__
-from napari_xfusion.core.run import PACKAGES
+from napari_xfusion.core.run import PACKAGES, versions
 from napari_xfusion.core.study.results import SETTINGS, FilmResults, Results
 from napari_xfusion.core.study.statements import counts, statements
 from napari_xfusion.core.study.times import machine
@@ -44,8 +41,7 @@ def gather(results: Results) -> dict[str, Any]:
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": results.command,
         "machine": machine("cpu"),
-        "versions": {"python": platform.python_version()}
-        | _versions((*PACKAGES, "scikit-image", "matplotlib")),
+        "versions": versions((*PACKAGES, "scikit-image", "matplotlib")),
         "weights": results.weights,
         "plan": results.plan.model_dump(mode="json"),
         "films": [_film_facts(film) for film in results.each()],
@@ -83,16 +79,6 @@ def _film_facts(results: FilmResults) -> dict[str, Any]:
         "counts": dict(counts(found)),
         "notes": list(results.notes),
     }
-
-
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    known = {}
-    for name in names:
-        try:
-            known[name] = version(name)
-        except PackageNotFoundError:
-            known[name] = "unknown"
-    return known
 
 
 def _finite(value: Any) -> Any:

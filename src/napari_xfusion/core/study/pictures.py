@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine
-from napari_xfusion.core.inspect.ratio import divide
+from napari_xfusion.core.inspect.ratio import divide, limits_about_one
 from napari_xfusion.core.study.cells import StoppedError, fused
 from napari_xfusion.core.study.results import FilmResults
 from napari_xfusion.core.types import Image, Token
@@ -59,10 +59,8 @@ class Pictures:
             name: [divide(frames[t], frames[max(t - 1, 0)]) for t in self.moments]
             for name, (frames, _) in films.items()
         }
-        distance = np.concatenate([np.abs(image - 1).ravel() for image in ratios["HR"]])
-        known = distance[np.isfinite(distance)]
-        reach = max(float(np.percentile(known, 99.5)) if known.size else 0.0, 0.01)
-        return {name: (images, (1 - reach, 1 + reach)) for name, images in ratios.items()}
+        limits = limits_about_one(ratios["HR"])
+        return {name: (images, limits) for name, images in ratios.items()}
 
 
 def take_pictures(results: FilmResults, stop: Token, done: Callable[[], None]) -> Pictures:
@@ -76,13 +74,12 @@ def take_pictures(results: FilmResults, stop: Token, done: Callable[[], None]) -
     for name in results.series:
         experiment, film = fused(results.cell(name))
         made[name] = {}
-        for t in wanted:
-            if stop.is_set():
-                film.close()
-                raise StoppedError
-            made[name][t] = film.frame(t).image
-            done()
-        film.close()
+        with closing(film):
+            for t in wanted:
+                if stop.is_set():
+                    raise StoppedError
+                made[name][t] = film.frame(t).image
+                done()
     return Pictures(
         moments=moments,
         lr={t: experiment.lr.frame(t) for t in wanted},

@@ -161,7 +161,7 @@ def preset(name: Preset, frames: int) -> StudyPlan:
     for separation in (2, 3) if full else (2,):
         conditions[f"separation {separation}"] = Condition(hr_step=step, separation=separation)
     return StudyPlan(
-        series=(*(Series(method=method) for method in _training_free()), *models_at_hand()),
+        series=(*(Series(method=method) for method in TRAINING_FREE), *models_at_hand()),
         conditions=conditions,
         clusters=Clusters(
             fractions=(0.01, 0.02, 0.05, 0.1, 0.2) if full else (0.02, 0.05, 0.2),
@@ -201,10 +201,6 @@ def read_plan(path: Path) -> StudyPlan:
             found=f"{place}: {first['msg'].removeprefix('Value error, ')}",
             do="change it and run again, or start from --preset",
         ) from None
-
-
-def _training_free() -> list[Method]:
-    return ["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper"]
 
 
 def _place(value: float | str | None) -> float:

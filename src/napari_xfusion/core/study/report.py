@@ -11,9 +11,9 @@ from typing import Any
 import jinja2
 from PIL import Image as Picture
 
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.study.facts import CAPTIONS, gather
 from napari_xfusion.core.study.results import Results
-from napari_xfusion.core.study.table import write_whole
 
 IMAGES = ("panels", "divided", "methods")
 """Figures made of images, which the page holds as PNG; the others are drawings."""
@@ -25,7 +25,9 @@ def write_report(results: Results, folder: Path) -> tuple[Path, Path]:
     page, as_json = folder / "report.html", folder / "results.json"
     content = json.dumps(facts, indent=1, allow_nan=False) + "\n"
     write_whole(as_json, lambda part: part.write_text(content, encoding="utf-8"))
-    html = _template().render(facts=facts, figures=_figures(facts, folder), plan=_plan(results))
+    html = _template().render(
+        facts=facts, figures=_figures(facts, folder), plan=results.plan.model_dump_json(indent=1)
+    )
     write_whole(page, lambda part: part.write_text(html, encoding="utf-8"))
     return page, as_json
 
@@ -65,10 +67,6 @@ def _data_uri(place: Path, name: str) -> str:
     else:
         kind, content = "svg+xml", (place / f"{name}.svg").read_bytes()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _plan(results: Results) -> str:
-    return results.plan.model_dump_json(indent=1)
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row
 from napari_xfusion.core.inspect.metrics import Metrics
@@ -92,7 +93,7 @@ class FilmResults:
         return [
             series
             for series in self.series
-            if self.method(series) in ("edvr", "edvr-stf") and method in (None, self.method(series))
+            if self.method(series) not in TRAINING_FREE and method in (None, self.method(series))
         ]
 
     def sweep(self, setting: Setting) -> dict[str, str]:

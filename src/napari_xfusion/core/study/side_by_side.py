@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
-from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.io.movie_writer import write_movie
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.study.cells import StoppedError, fused
 from napari_xfusion.core.study.results import FilmResults
-from napari_xfusion.core.study.table import write_whole
 from napari_xfusion.core.types import Token
 
 BAR, GAP = 22, 6
@@ -62,11 +60,11 @@ def _sheets(results: FilmResults, stop: Token, done: Callable[[], None]) -> Iter
             coarse = experiment.lr.frame(target).repeat(scale, axis=0).repeat(scale, axis=1)
             yield sheet(
                 {
-                    f"LR, frame {target}": _shades(coarse, lr_grey),
-                    "HR, now" if age == 0 else f"HR, {age} frames ago": _shades(
-                        experiment.hr.frame(last), grey
+                    f"LR, frame {target}": lr_grey.to_8bit(coarse),
+                    "HR, now" if age == 0 else f"HR, {age} frames ago": grey.to_8bit(
+                        experiment.hr.frame(last)
                     ),
-                    f"fused by {cell.series.name}": _shades(film.frame(target).image, grey),
+                    f"fused by {cell.series.name}": grey.to_8bit(film.frame(target).image),
                 }
             )
             done()
@@ -87,7 +85,3 @@ def sheet(panels: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
         draw.text((x + 4, y + 3), title, fill=0, font=font)
         image.paste(Picture.fromarray(panel), (x, y + BAR))
     return np.asarray(image)
-
-
-def _shades(frame: NDArray[Any], grey: Affine) -> NDArray[np.uint8]:
-    return (np.clip(grey.to_grey(frame), 0, 1) * 255).astype(np.uint8)

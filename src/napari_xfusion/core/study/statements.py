@@ -99,7 +99,7 @@ def _bayesian_passes_edvr(results: FilmResults) -> Finding:
     return not flags[0] and flags[-1] and flags == sorted(flags), f"bayesian-paper and {edvr} at {said}"
 
 
-def _falls(setting: Setting, *, rising: bool, networks: bool) -> Callable[[FilmResults], Finding]:
+def _goes_one_way(setting: Setting, *, rising: bool, networks: bool) -> Callable[[FilmResults], Finding]:
     """Whether every method that the setting acts on goes one way along the axis."""
 
     def check(results: FilmResults) -> Finding:
@@ -166,17 +166,17 @@ _STATEMENTS: tuple[tuple[str, str, Callable[[FilmResults], Finding]], ...] = (
     (
         "Quality rises with the LR PSNR",
         "for all methods (Fig. 4)",
-        _falls("lr_psnr", rising=True, networks=False),
+        _goes_one_way("lr_psnr", rising=True, networks=False),
     ),
     (
         "Quality falls with the HR step",
         "for all methods that take HR (Fig. 5)",
-        _falls("hr_step", rising=False, networks=False),
+        _goes_one_way("hr_step", rising=False, networks=False),
     ),
     (
         "Quality of the networks falls with the separation",
         "Figs S3 and S4",
-        _falls("separation", rising=False, networks=True),
+        _goes_one_way("separation", rising=False, networks=True),
     ),
     (
         "Attention falls from the HR frame before and rises to the next",

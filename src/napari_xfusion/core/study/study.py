@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.lock import OutputLock
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.study.cells import Cell, Film, StoppedError, weights_of
 from napari_xfusion.core.study.figures import draw_figures
 from napari_xfusion.core.study.pictures import take_pictures
@@ -21,13 +22,12 @@ from napari_xfusion.core.study.pool import Task, run_tasks
 from napari_xfusion.core.study.report import write_report
 from napari_xfusion.core.study.results import FilmResults, Results
 from napari_xfusion.core.study.side_by_side import write_side_by_side
-from napari_xfusion.core.study.table import as_columns, join, notes_of, read_cell, write_table, write_whole
+from napari_xfusion.core.study.table import as_columns, join, notes_of, read_cell, write_table
 from napari_xfusion.core.study.times import Time, measure_time, read_time, write_times
-from napari_xfusion.core.types import Token
+from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, OutputError
 
 PLAN = "plan.json"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from napari_xfusion.core.study.table import write_whole
+from napari_xfusion.core.io.whole import write_whole
 
 WIDTH = 7.2
 """Inches: two columns of a journal."""
@@ -77,4 +78,4 @@ def save(figure: Figure, place: Path) -> None:
     """Write ``figure`` as ``place``.svg and .png; the same figure gives the same bytes."""
     for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
         path = place.with_name(f"{place.name}.{kind}")
-        write_whole(path, lambda part, k=kind, m=metadata: figure.savefig(part, format=k, metadata=m))
+        write_whole(path, partial(figure.savefig, format=kind, metadata=metadata))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.types import ROLES
-from napari_xfusion.errors import OutputError
 
 ATTENTION = {role: f"attention_{role}" for role in ROLES}
 """Columns of the raw scores of networks, by role."""
@@ -116,20 +115,3 @@ def write_table(table: pa.Table, folder: Path) -> tuple[Path, Path]:
     write_whole(as_csv, lambda part: csv.write_csv(table, part))
     write_whole(as_parquet, lambda part: parquet.write_table(table, part))
     return as_csv, as_parquet
-
-
-def write_whole(path: Path, write: Any) -> None:
-    """Let ``write(part)`` fill a file that then takes the name ``path``; OutputError when it cannot."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            path,
-            expected="a place to write, with enough room",
-            found=error.strerror or str(error),
-            do="make room or choose another folder; what is done is kept",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import platform
@@ -13,8 +15,8 @@ from time import perf_counter
 
 import numpy as np
 
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.study.cells import Cell, fuser_of, set_up
-from napari_xfusion.core.study.table import write_whole
 from napari_xfusion.core.types import Token
 
 LONGEST = 60.0
@@ -87,11 +89,12 @@ def read_time(path: Path, identity: str) -> Time | None:
 
 def write_times(times: Sequence[Time], path: Path) -> None:
     """A CSV with one row per film and method."""
-    names = list(Time.__dataclass_fields__)
-    lines = [",".join(names)]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(Time.__dataclass_fields__)
     for time in times:
-        lines.append(",".join(_quoted(value) for value in asdict(time).values()))
-    write_whole(path, lambda part: part.write_text("\n".join(lines) + "\n", encoding="utf-8"))
+        writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in asdict(time).values())
+    write_whole(path, lambda part: part.write_text(table.getvalue(), encoding="utf-8"))
 
 
 def machine(device: str) -> str:
@@ -112,8 +115,3 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _quoted(value: object) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return '"' + text.replace('"', '""') + '"' if set(text) & set('",\n') else text

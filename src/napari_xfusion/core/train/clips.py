@@ -5,8 +5,8 @@ A source draws one sample after another, each from the generator it is handed an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,7 +17,7 @@ from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.zarr_store import is_zarr
-from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.core.types import Stack
 from napari_xfusion.core.virtual.scenes import KINDS, Clean, Kind, draw_clean
 from napari_xfusion.core.virtual.scenes.sample import RANGE, clean_sample, draw_times
 from napari_xfusion.errors import InputError
@@ -164,8 +164,9 @@ def open_clip(path: Path, halve: bool) -> Stack:
         return stack
     T, H, W = stack.shape
     down = degrade.binning((H, W), (H // 2, W // 2), (2, 2))
-    read: Callable[[int], Image] = lambda i: down(stack.frame(i).astype(np.float32))  # noqa: E731 - said in one line
-    return replace(stack, shape=(T, H // 2, W // 2), dtype=np.dtype(np.float32), read=read)
+    return stack.derive(
+        lambda i: down(stack.frame(i).astype(np.float32)), (T, H // 2, W // 2), np.dtype(np.float32)
+    )
 
 
 @cache

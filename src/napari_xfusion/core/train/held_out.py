@@ -12,13 +12,14 @@ from torch import nn
 
 from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.inspect.metrics import psnr
+from napari_xfusion.core.plan import Method
 from napari_xfusion.core.train.batches import TRUTH, Batch, collate
 from napari_xfusion.core.train.pool import Pool, sources_of
 from napari_xfusion.core.train.task import Task, as_pair
 from napari_xfusion.core.types import Image
 from napari_xfusion.core.virtual.scenes import Sample, expose
 
-COMPARED = ("bicubic", "backprojection", "flow")
+COMPARED: tuple[Method, ...] = ("bicubic", "backprojection", "flow")
 """Methods without weights that a network should beat."""
 ALL, CLEAN = "all", "without LR noise"
 Figures = dict[str, float]
@@ -70,7 +71,7 @@ def _means(groups: Mapping[str, list[int]], values: list[float]) -> Figures:
     return {name: float(np.mean([values[i] for i in group])) for name, group in groups.items() if group}
 
 
-def _fuse(samples: list[Sample], method: str) -> Iterator[float]:
+def _fuse(samples: list[Sample], method: Method) -> Iterator[float]:
     """PSNR of each sample fused by a method without weights."""
     stop = threading.Event()
     for sample in samples:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from napari_xfusion.core.io.source import told
-from napari_xfusion.core.train.files import write_whole
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.train.held_out import ALL, Figures
 
 LOSSES, VALIDATION, PLOT = "losses.csv", "validation.csv", "training.png"
@@ -25,7 +26,7 @@ class Log:
         self.folder = folder
         for name, columns in COLUMNS.items():
             kept = [row for row in self.rows(name) if int(row["iteration"]) <= iteration]
-            write_whole(folder / name, lambda path, c=columns, k=kept: _write(path, c, k))  # type: ignore[misc] # bound now
+            write_whole(folder / name, partial(_write, columns=columns, rows=kept))
 
     def rows(self, name: str) -> list[dict[str, str]]:
         """A table's rows; none where there is no table."""
@@ -64,7 +65,7 @@ class Log:
             below.axhline(float(row["psnr"]), color=f"C{n + 1}", linestyle="--", label=row["method"])
         below.set(xlabel="iteration", ylabel="held-out PSNR (dB)")
         below.legend()
-        write_whole(self.folder / PLOT, figure.savefig)
+        write_whole(self.folder / PLOT, partial(figure.savefig, format="png"))
         return True
 
     def _add(self, name: str, rows: Iterable[tuple[object, ...]]) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -108,9 +109,12 @@ def _fill_pools(
     for part in parts:
         place, stopped = folder / part, False
         if ranks.first:
-            count = lambda done, total, part=part: progress(f"{part} samples", done, total)  # noqa: E731 - one line
             filled = fill_pool(
-                plan.pool(part), place, processes=os.cpu_count() or 1, stop=stop, progress=count
+                plan.pool(part),
+                place,
+                processes=os.cpu_count() or 1,
+                stop=stop,
+                progress=partial(progress, f"{part} samples"),
             )
             stopped = filled is None
         if ranks.any(stopped):

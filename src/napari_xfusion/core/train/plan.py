@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_xfusion.core.io.source import told
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.model.cards import LiteSizes, Sizes, Variant, find_model, read_header
+from napari_xfusion.core.plan import validated
 from napari_xfusion.core.train.clips import SCENES, Part
-from napari_xfusion.core.train.files import write_whole
 from napari_xfusion.core.train.pool import PoolPlan
 from napari_xfusion.errors import InputError
 
@@ -22,9 +22,6 @@ ROWS = 1000
 """Lines of the table of losses."""
 PER_CHECKPOINT = 60
 """Lines between two checkpoints, and validations."""
-
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class TrainPlan(BaseModel):
@@ -110,22 +107,10 @@ def sizes_from(variant: Variant, init: str | None, **given: int | None) -> Sizes
     Raises ModelError where ``init`` is no model, InputError for sizes that cannot be.
     """
     sizes = read_header(find_model(init))[0].sizes if init else LITE if variant == "lite" else SMALL
-    return _checked(type(sizes), sizes.model_dump() | {k: v for k, v in given.items() if v is not None})
+    wanted = sizes.model_dump() | {k: v for k, v in given.items() if v is not None}
+    return validated(type(sizes), wanted, InputError)
 
 
 def make_train_plan(**settings: object) -> TrainPlan:
     """A plan from settings by name; raises InputError that names the setting that cannot be."""
-    return _checked(TrainPlan, settings)
-
-
-def _checked(kind: type[M], settings: Mapping[str, object]) -> M:
-    try:
-        return kind.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            ".".join(map(str, first["loc"])) or "settings",
-            expected="a setting that can be",
-            found=f"{first['msg'].removeprefix('Value error, ')} (got {first['input']!r})",
-            do="change it and run again",
-        ) from None
+    return validated(TrainPlan, settings, InputError)

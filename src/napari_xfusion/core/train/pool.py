@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_xfusion.core.io.source import told
 from napari_xfusion.core.train.clips import Part, Source, open_sources
-from napari_xfusion.core.types import Token
+from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.core.virtual.scenes import Clean
 from napari_xfusion.core.virtual.scenes.sample import RANGE, SCALE
 from napari_xfusion.errors import InputError, OutputError
@@ -100,10 +100,6 @@ class Pool:
         return np.flatnonzero(self._records["times"][:, 4] == 0).tolist()
 
 
-Progress = Callable[[int, int], None]
-"""Called with the number of samples drawn and of all samples."""
-
-
 def fill_pool(
     plan: PoolPlan, folder: Path, *, processes: int, stop: Token, progress: Progress = lambda *_: None
 ) -> Pool | None:
@@ -129,7 +125,7 @@ def fill_pool(
     return None if stop.is_set() or pool.missing() else pool
 
 
-def _draw_all(plan: PoolPlan, folder: Path, chunks: Sequence[list[int]], *, processes: int) -> Any:
+def _draw_all(plan: PoolPlan, folder: Path, chunks: Sequence[list[int]], *, processes: int) -> Iterator[int]:
     """Draw the chunks, one number of samples after another as they are done."""
     if processes <= 1:
         for chunk in chunks:

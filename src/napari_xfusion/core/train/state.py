@@ -6,15 +6,16 @@ There is no state of random generators in it: batch k, its noise and the learnin
 from __future__ import annotations
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.model.build import initialise
 from napari_xfusion.core.model.cards import find_model, method_of
 from napari_xfusion.core.model.weights import AnyNetwork, build, load_model
-from napari_xfusion.core.train.files import write_whole
 from napari_xfusion.core.train.plan import TrainPlan
 from napari_xfusion.errors import InputError, ModelError
 
@@ -51,7 +52,7 @@ class State:
     def save(self, path: Path) -> None:
         """Write the checkpoint, complete or not at all."""
         content = {name: getattr(self, name).state_dict() for name in PARTS}
-        write_whole(path, lambda beside: torch.save(content | {"iteration": self.iteration}, beside))
+        write_whole(path, partial(_save, content | {"iteration": self.iteration}))
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises InputError where it is none of this network."""
@@ -67,6 +68,13 @@ class State:
                 found=f"{type(error).__name__}: {str(error)[:200]}",
                 do="remove it to begin again",
             ) from error
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(content, path)
+    except RuntimeError as error:  # torch tells a full disk so
+        raise OSError(str(error)) from error
 
 
 def _begin(plan: TrainPlan) -> AnyNetwork:

@@ -13,14 +13,13 @@ import tifffile
 from numpy.typing import NDArray
 
 import napari_xfusion
-from napari_xfusion.core.types import Stack
+from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.core.virtual.experiment import Experiment
 from napari_xfusion.errors import OutputError
 
 RECORD = "experiment.json"
 _CLASSIC_TIFF = 2**32 - 2**25
 """Bytes of frames that a TIFF with 32-bit offsets is trusted with, its headers beside them."""
-Progress = Callable[[int, int], None]
 
 
 def write_experiment(

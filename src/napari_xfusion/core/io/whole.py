@@ -1,0 +1,32 @@
+"""Files that are there complete or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from napari_xfusion.errors import OutputError
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write(part)`` fill a file beside ``path`` that then takes its place.
+
+    Raises OutputError when it cannot; then ``path`` is what it was.
+    """
+    part = path.with_name(f".{path.name}.part")  # what a kill leaves is overwritten
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(
+            path,
+            expected="a place to write, with enough room",
+            found=error.strerror or str(error),
+            do="make room or choose another folder; what is done is kept",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
