@@ -20,7 +20,7 @@ SMALL = Sizes(channels=32, extract=5, reconstruct=5, groups=2)
 LITE = LiteSizes(encode=24, channels=32, coarse=64, blocks=4)
 ROWS = 1000
 """Lines of the table of losses."""
-PER_CHECKPOINT = 60
+PER_CHECKPOINT = 20
 """Lines between two checkpoints, and validations."""
 
 
