@@ -13,7 +13,7 @@ from napari_xfusion.core.model.lite import LR_STRIP, REACH, TAPS, Inputs, _filte
 def inputs(h: int = 8, w: int = 12, batch: int = 1) -> Inputs:
     rng = torch.Generator().manual_seed(1)
     fine, coarse = (4 * h, 4 * w), (h, w)
-    shapes = [(3, *coarse), (2, *coarse), (1, *fine), (2, *fine), (2, *fine), (4,)]
+    shapes = [(3, *coarse), (2, *coarse), (1, *fine), (2, *fine), (2, *fine), (5,)]
     return Inputs(*(torch.rand(batch, *shape, generator=rng) for shape in shapes))
 
 
@@ -52,9 +52,47 @@ def test_strips_change_nothing():
 
 
 def test_what_it_is_told_is_about_one():
-    assert facts_of(0.1, (0.25, 0.75), 64.0) == pytest.approx((1.0, 0.25, 0.75, 1.0))
-    assert facts_of(0.0, (0.5, 0.5), 0.0)[3] == 0
-    assert facts_of(0.0, (0.5, 0.5), 20.0)[3] == pytest.approx(math.log(20, 2) / 6)
+    assert facts_of(0.1, (0.25, 0.75), 64.0, 0.02) == pytest.approx((1.0, 0.25, 0.75, 1.0, 0.02))
+    assert facts_of(0.0, (0.5, 0.5), 0.0, 0.0)[3] == 0
+    assert facts_of(0.0, (0.5, 0.5), 20.0, 0.0)[3] == pytest.approx(math.log(20, 2) / 6)
+
+
+def wild() -> torch.nn.Module:
+    """A network whose answers are far too large."""
+    network = lite(4, 4, 4, 1)
+    initialise(network, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.residual.bias.fill_(2.0)
+    return network
+
+
+def test_where_all_agree_nothing_changes():
+    x = inputs()
+    lr = torch.nn.functional.avg_pool2d(x.base, 4).expand(-1, 3, -1, -1)
+    x = x._replace(lr=lr, moved=x.base.expand(-1, 2, -1, -1))
+    with torch.inference_mode():
+        np.testing.assert_allclose(wild()(x).image, x.base, atol=1e-6)
+
+
+def test_changes_stay_within_a_quarter_of_the_disagreement():
+    """Against the limit written out for each LR pixel."""
+    x = inputs()
+    with torch.inference_mode():
+        change = (wild()(x).image - x.base).abs().numpy()[0, 0]
+    base, (before, after), lr = (part.numpy()[0].astype(float) for part in (x.base[:, 0], x.moved, x.lr))
+    quiet = 4 * float(x.facts[0, 4]) ** 2
+    limit = np.zeros((8, 12))
+    for y in range(8):
+        for z in range(12):
+            for v in (y - 1, y, y + 1):
+                for u in (z - 1, z, z + 1):
+                    r, c = min(max(v, 0), 7), min(max(u, 0), 11)
+                    block = np.s_[4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
+                    a, b, o = before[block], after[block], base[block]
+                    fine = sum(((one - two) ** 2).mean() for one, two in ((a, b), (a, o), (b, o)))
+                    coarse = sum((frame.mean() - lr[1, r, c]) ** 2 for frame in (a, b))
+                    limit[y, z] += math.sqrt(min(fine, quiet) + 4 * coarse) / 9 / 4
+    np.testing.assert_allclose(change, np.kron(limit, np.ones((4, 4))), rtol=1e-4)  # all want more
 
 
 def test_every_weight_learns():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from itertools import combinations
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +20,9 @@ from napari_xfusion.core.model.lite import Inputs, Lite, facts_of
 from napari_xfusion.core.model.network import Output
 from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.types import Image, Window
+
+QUIETER = 0.3
+"""Share of a frame that is taken to show its noise and nothing else."""
 
 
 class Prepared(NamedTuple):
@@ -45,8 +51,16 @@ def prepare(window: Window, flow: FlowStream, grid: Grid) -> Prepared:
         base=(grid.padded_hr(estimate.image),),
         moved=tuple(grid.padded_hr(image) for image in estimate.moved),
         still=tuple(grid.padded_hr(image) for image in window.hr),
-        facts=facts_of(window.lr_noise, window.weights, distance),
+        facts=facts_of(window.lr_noise, window.weights, distance, _quiet((estimate.image, *estimate.moved))),
     )
+
+
+def _quiet(images: tuple[Image, ...]) -> float:
+    """The root mean square difference of three images (H, W), where they differ least; see `facts_of`."""
+    squares = sum((a - b) ** 2 for a, b in combinations(images, 2))
+    size = images[0].shape[1] // SCALE, images[0].shape[0] // SCALE
+    means = cv2.resize(np.asarray(squares), size, interpolation=cv2.INTER_AREA)
+    return math.sqrt(np.quantile(means, QUIETER))
 
 
 class LiteFeed:

@@ -8,7 +8,7 @@ input is weighed by its temporal attention against the reference LR frame. The n
 filters, for every HR pixel its own: what to take from around it in ``base``, in the carried HR frames and in
 the unmoved ones; and with a residual. It may change ``base`` by no more than a share of how far the carried
 frames, ``base`` and LR disagree there: where they agree, there is nothing to repair, and a network that
-makes something up all the same cannot be believed.
+makes something up all the same cannot be believed. See `limit_of`.
 
 Shape legend: B targets · n channels · H W HR pixels · h w LR pixels
 """
@@ -34,8 +34,8 @@ REACH = (5, 3, 3, 1, 1)
 TAPS = sum(side * side for side in REACH)
 LIMITS = (-1.0, 3.0)
 """Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
-SHARE = 0.25
-"""Of the disagreement, which includes noise twice over, that ``base`` may change by."""
+SHARE, QUIET, COARSER = 0.25, 4.0, 4.0
+"""Of the limit to what ``base`` may change by; see `limit_of`."""
 LR_STRIP = 16
 """LR rows whose filters are in memory at once: 45 numbers for each HR pixel."""
 
@@ -54,7 +54,8 @@ class Inputs(NamedTuple):
     still: Tensor
     """(B, 2, H, W): the HR frames as they are."""
     facts: Tensor
-    """(B, 4): LR noise, weights in time of both HR frames, distance between them; see ``facts_of``."""
+    """(B, 5): LR noise, weights in time of both HR frames, distance between them, disagreement of HR images
+    in the quieter part of the frame; see ``facts_of``."""
 
 
 class Lite(nn.Module):
@@ -86,15 +87,15 @@ class Lite(nn.Module):
 
     def forward(self, x: Inputs) -> Output:
         """HR images at the targets' times; h and w must be even."""
-        apart = disagreement(x)
-        frames = self._encode(x, apart)
+        finer, coarser = disagreements(x)
+        frames = self._encode(x, _around(finer + coarser))
         raw = self._attention(frames)
         weighed = [frame * raw[:, i, None].sigmoid() for i, frame in enumerate(frames)]
         fused = self.before(act(self.fusion(torch.cat(weighed, 1))))
         below = self.middle(act(self.down(fused)))
         fused = self.after(fused + functional.pixel_shuffle(self.up(below), 2))
         change = functional.pixel_shuffle(self.residual(fused), SCALE).float() + self._filtered(x, fused)
-        limit = functional.interpolate(SHARE * apart, scale_factor=SCALE, mode="nearest")
+        limit = functional.interpolate(limit_of(x, finer, coarser), scale_factor=SCALE, mode="nearest")
         return Output(x.base + torch.minimum(torch.maximum(change, -limit), limit), raw.float())
 
     def _filtered(self, x: Inputs, fused: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ class Lite(nn.Module):
             part.to(kind) for part in (x.lr.clamp(*LIMITS), x.lr_at_hr.clamp(*LIMITS), x.facts)
         )
         here = lr[:, 1:2]
-        noise, *weights, distance = (maps(fact, here) for fact in facts.unbind(1))
+        noise, *weights, distance = (maps(fact, here) for fact in facts[:, :4].unbind(1))
         under = [unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.moved, x.still)]
         doubt = (
             apart.clamp(1e-4, 1).log10().to(kind)
@@ -142,17 +143,32 @@ class Lite(nn.Module):
         return torch.stack([(self.temporal_attn2(frame) * anchor).sum(1) for frame in frames], 1)
 
 
-def disagreement(x: Inputs) -> Tensor:
-    """How far ``base``, both carried HR frames and LR disagree about each LR pixel: (B, 1, h, w), grey units.
+def disagreements(x: Inputs) -> tuple[Tensor, Tensor]:
+    """How far ``base``, both carried HR frames and LR disagree in each LR pixel: two sums of mean squares.
 
-    The root of a sum of five mean squares: of three differences in HR pixels, and of two between a carried
-    frame, binned, and LR. Its mean over 3x3 LR pixels.
+    Each (B, 1, h, w), grey units squared: of the three differences in HR pixels among ``base`` and the
+    carried frames, and of the two between a carried frame, binned, and LR.
     """
     before, after = x.moved.chunk(2, 1)
     finer = [functional.avg_pool2d((a - b) ** 2, SCALE) for a, b in combinations((x.base, before, after), 2)]
     coarser = [(functional.avg_pool2d(frame, SCALE) - x.lr[:, 1:2]) ** 2 for frame in (before, after)]
-    squares = functional.pad(sum(finer[1:] + coarser, finer[0]), [1] * 4, mode="replicate")
-    return functional.avg_pool2d(squares.sqrt(), 3, stride=1)
+    return finer[0] + finer[1] + finer[2], coarser[0] + coarser[1]
+
+
+def limit_of(x: Inputs, finer: Tensor, coarser: Tensor) -> Tensor:
+    """What ``base`` may change by at most, (B, 1, h, w) in grey units, from `disagreements`.
+
+    HR images disagree by their noise and where texture was not carried exactly. Only noise is there in quiet
+    parts of the frame, too, and it is for taking off; so more than it does not count.
+    Disagreement with LR says that something is elsewhere than it was carried to.
+    """
+    quiet = QUIET * x.facts[:, 4, None, None, None] ** 2
+    return SHARE * _around(torch.minimum(finer, quiet) + COARSER * coarser)
+
+
+def _around(squares: Tensor) -> Tensor:
+    """The mean of roots over 3x3 LR pixels."""
+    return functional.avg_pool2d(functional.pad(squares, [1] * 4, mode="replicate").sqrt(), 3, stride=1)
 
 
 def _filter(padded: list[Tensor], weights: Tensor, base: Tensor, top: int) -> Tensor:
@@ -172,9 +188,12 @@ def _filter(padded: list[Tensor], weights: Tensor, base: Tensor, top: int) -> Te
     return total
 
 
-def facts_of(noise: float, weights: tuple[float, float], distance: float) -> tuple[float, ...]:
-    """LR noise (grey units), weights of the HR frames and LR frames between them, scaled to about 1."""
-    return 10 * noise, *weights, math.log2(max(distance, 1.0)) / 6
+def facts_of(noise: float, weights: tuple[float, float], distance: float, quiet: float) -> tuple[float, ...]:
+    """LR noise (grey units), weights of the HR frames, LR frames between them, scaled to about 1.
+
+    And as it is ``quiet``, the root of what `disagreements` gives first in the quieter part of the frame.
+    """
+    return 10 * noise, *weights, math.log2(max(distance, 1.0)) / 6, quiet
 
 
 def maps(fact: Tensor, like: Tensor) -> Tensor:
