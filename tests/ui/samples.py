@@ -60,6 +60,14 @@ def wait(qtbot, true: Callable[[], bool], seconds: float = 20) -> None:
     qtbot.waitUntil(true, timeout=int(seconds * 1000))
 
 
+def press(panel, qtbot, tip: str) -> None:
+    """Click the one button of the Inspect panel whose tip begins so, and wait for its layers."""
+    (button,) = [button for button, _ in panel._buttons if button.statusTip().startswith(tip)]
+    assert button.isEnabled(), button.toolTip()
+    button.click()
+    wait(qtbot, panel.cancel.isHidden)
+
+
 def settle(qtbot, seconds: float = 0.3) -> None:
     """Let the window live for a while."""
     until = time.monotonic() + seconds

@@ -134,3 +134,16 @@ def test_closing_in_the_middle_leaves_nothing(panel, viewer, qtbot, moment):
     settle(qtbot, moment)
     viewer.close()
     settle(qtbot, 0.2)
+
+
+def test_a_reason_goes_when_it_holds_no_more(panel, qtbot):
+    film = panel.movie.layer()
+    panel.movie.setCurrentIndex(0)
+    assert panel.status.text().startswith("Choose a sharp, fast film")
+    assert not panel.make.isEnabled()
+    panel.movie.choose(film)
+    assert panel.make.isEnabled()
+    assert panel.status.text() == ""
+    run(panel, qtbot, panel.make)
+    panel.noisy.toggle()
+    assert panel.status.text() == "done"

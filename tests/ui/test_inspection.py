@@ -17,7 +17,7 @@ from napari_xfusion.ui.inspection import InspectPanel
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.layers import METADATA, provenance_of
 from napari_xfusion.ui.lazy import LazyFilm
-from tests.ui.samples import PLAN, add_sample, sample, settle, wait, write_small_network
+from tests.ui.samples import PLAN, add_sample, press, sample, settle, wait, write_small_network
 
 METHODS = ("bicubic", "flow", "bayesian", "bayesian-paper")
 
@@ -31,14 +31,6 @@ def open_panel(viewer) -> InspectPanel:
     panel = InspectPanel(viewer)
     viewer.window.add_dock_widget(panel, name="Inspect", area="right")
     return panel
-
-
-def press(panel, qtbot, tip: str) -> None:
-    """Click the one button whose tip begins so, and wait for its layers."""
-    (button,) = [button for button, _ in panel._buttons if button.statusTip().startswith(tip)]
-    assert button.isEnabled(), button.toolTip()
-    button.click()
-    wait(qtbot, panel.cancel.isHidden)
 
 
 def edges(layer) -> np.ndarray:

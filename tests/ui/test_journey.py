@@ -19,7 +19,7 @@ from napari_xfusion.cli import main
 from napari_xfusion.core.demo import sample_film
 from napari_xfusion.ui.layers import provenance_of
 from tests.ui.films import ended, fused_layer, settled
-from tests.ui.samples import wait
+from tests.ui.samples import press, wait
 from tests.ui.test_menus import run
 
 EVERY_LAYER = (
@@ -54,13 +54,6 @@ def panel_of(viewer, name, kind):
     run(name)
     docks = viewer.window._wrapped_dock_widgets.values()
     return next(w for dock in docks for w in dock.findChildren(object) if type(w).__name__ == kind)
-
-
-def press(panel, qtbot, tip):
-    (button,) = [button for button, _ in panel._buttons if button.statusTip().startswith(tip)]
-    assert button.isEnabled(), button.toolTip()
-    button.click()
-    wait(qtbot, panel.cancel.isHidden)
 
 
 def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, tmp_path, picture):

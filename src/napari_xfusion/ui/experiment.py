@@ -83,6 +83,7 @@ class ExperimentPanel(Panel):
         self._worker = Worker(self, "virtual experiment", told=self._take, ended=self._end, every=100)
         self._rows: dict[Method, list[Row]] = {}
         self._total = 0
+        self._reason = ""
         self.movie = LayerCombo(viewer, is_film, none="choose a film", parent=self)
         self.hr_step = QSpinBox(self, minimum=1, maximum=100_000, value=10)
         self.separation = QSpinBox(self, minimum=1, maximum=100, value=1)
@@ -135,7 +136,8 @@ class ExperimentPanel(Panel):
         self._offer(self.make, reason, "Add what both cameras would have given, and the truth, as layers")
         self._offer(self.run, nothing, "Fuse by every chosen method and compare each with the truth")
         self.lr_psnr.setEnabled(self.noisy.isChecked())
-        if reason and not self._worker.busy:
+        if reason != self._reason and not self._worker.busy:  # else what the last run said stays
+            self._reason = reason
             self.status.setText(reason)
 
     def _problem(self) -> str:
