@@ -8,8 +8,7 @@ from napari.utils.notifications import show_warning
 
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.ui.colours import diverging
-from napari_xfusion.ui.compare import link_contrast, show_grid
-from napari_xfusion.ui.inspection.films import is_film
+from napari_xfusion.ui.compare import is_film, link_contrast, show_grid
 from napari_xfusion.ui.layers import beside, stack_of
 from napari_xfusion.ui.preferences import preferences
 

@@ -1,4 +1,4 @@
-"""Layers beside each other in a grid, or one revealed over the other by a wipe."""
+"""Films beside each other in a grid, or one revealed over the other by a wipe; and what a film is."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 IN_HR_UNITS: tuple[LayerRole, ...] = ("hr", "fused", "truth", "baseline")
 """Layers whose grey values mean the same, so that one contrast fits all."""
 LINKED = ("contrast_limits", "gamma")
+
+
+def is_film(layer: Layer) -> bool:
+    """Whether a layer is a film of grey frames."""
+    grey = getattr(layer, "rgb", None) is False and layer.ndim == 3
+    return grey and not isinstance(layer.data, WipedFrames)
 
 
 def show_grid(viewer: Viewer, on: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -37,7 +38,8 @@ from napari_xfusion.core.plan import Method, make_plan
 from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.core.virtual.experiment import Binning, Experiment, simulate
 from napari_xfusion.errors import OutputError, XFusionError
-from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, TITLES, is_film, model_of
+from napari_xfusion.ui.compare import is_film
+from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, TITLES, model_of
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name, provenance_of, stack_of
 from napari_xfusion.ui.widgets import LayerCombo, Panel, form, sentence
@@ -217,9 +219,9 @@ class ExperimentPanel(Panel):
         path, _ = QFileDialog.getSaveFileName(self, "Numbers of all methods", "methods.csv", "CSV (*.csv)")
         if path:
             try:
-                self.write_csv(Path(path))
+                self.write_csv(Path(path if Path(path).suffix else f"{path}.csv"))
             except XFusionError as error:
-                self.status.setText(str(error))
+                show_error(str(error))
 
     def _title(self) -> str:
         layer = self.movie.layer()

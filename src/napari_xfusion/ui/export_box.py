@@ -11,8 +11,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QGroupBox, QP
 
 from napari_xfusion.core.io.movie_writer import write_movie
 from napari_xfusion.core.types import Token
-from napari_xfusion.errors import XFusionError
+from napari_xfusion.errors import OutputError, XFusionError
 from napari_xfusion.ui import export
+from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import layers_of, provenance_of
 from napari_xfusion.ui.widgets import LayerCombo, listen, sentence
@@ -30,7 +31,7 @@ class ExportBox(QGroupBox):
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Export", parent)
         self._viewer = viewer
-        self.film = LayerCombo(viewer, _is_film, parent=self)
+        self.film = LayerCombo(viewer, is_film, parent=self)
         self.save_film = QPushButton("Film...", self)
         self.save_movie = QPushButton("Movie...", self)
         self.save_view = QPushButton("View...", self)
@@ -69,7 +70,14 @@ class ExportBox(QGroupBox):
         chosen = [layer for layer in self._viewer.layers if layer in self._viewer.layers.selection]
         if len(chosen) < 2:
             chosen = [layer for layer in self._viewer.layers if layer.visible]
-        panes = [export.pane(layer) for layer in chosen if _is_film(layer)]
+        panes = [export.pane(layer) for layer in chosen if is_film(layer)]
+        if not panes:
+            raise OutputError(
+                path,
+                expected="films to show",
+                found="none",
+                do="select or show one or more films first",
+            )
         seconds = str(self._viewer.layers.extent.units[0]) == "second"
 
         def body(stop: Token, tell: Tell) -> str:
@@ -206,10 +214,6 @@ class ExportBox(QGroupBox):
             for column, button in enumerate(group):
                 grid.addWidget(button, row, column)
         grid.addWidget(self.said, 3, 0, 1, 3)
-
-
-def _is_film(layer: object) -> bool:
-    return type(layer).__name__ == "Image" and not getattr(layer, "rgb", True)
 
 
 def _tell(text: str) -> None:

@@ -264,7 +264,7 @@ def _end_in_words(result: Result, outcome: Outcome) -> str:
         return outcome.in_words() + kept
     if not outcome.value.finished:
         return f"stopped: {done} of {total} frames are kept; Resume goes on"
-    where = f" in {result.request.output}" if result.request.output is not None else ""
+    where = f" in {result.request.output.name}" if result.request.output is not None else ""
     return "\n".join([f"done: {total} frames{where}", *(f"note: {note}" for note in outcome.value.notes)])
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
-from napari_xfusion.ui.compare import Wipe, link_contrast, show_grid
-from napari_xfusion.ui.inspection.films import is_film
+from napari_xfusion.ui.compare import Wipe, is_film, link_contrast, show_grid
 from napari_xfusion.ui.widgets import LayerCombo
 
 if TYPE_CHECKING:

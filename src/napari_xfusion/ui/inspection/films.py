@@ -13,7 +13,6 @@ from napari_xfusion.core.pairing import find_hr_times, fit_geometry, neighbours
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, XFusionError
-from napari_xfusion.ui.compare import WipedFrames
 from napari_xfusion.ui.layers import provenance_of, stack_of
 
 if TYPE_CHECKING:
@@ -168,12 +167,6 @@ def _check_fused(films: Films, hr: Stack) -> None:
             found=str(fused.shape[1:]),
             do="choose the films it was fused from",
         )
-
-
-def is_film(layer: Layer) -> bool:
-    """Whether a layer is a film of grey frames."""
-    grey = getattr(layer, "rgb", None) is False and layer.ndim == 3
-    return grey and not isinstance(layer.data, WipedFrames)
 
 
 def guess(layers: Iterable[Layer]) -> Films:

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.ui.background import Background
+from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.films import (
@@ -32,7 +33,6 @@ from napari_xfusion.ui.inspection.films import (
     TITLES,
     Films,
     guess,
-    is_film,
     method_problem,
     network_problem,
     problem,

@@ -10,8 +10,9 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_xfusion.core.types import Token
+from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.fusion.place import frame_on_screen
-from napari_xfusion.ui.inspection.films import NETWORKS, Films, is_film, problem
+from napari_xfusion.ui.inspection.films import NETWORKS, Films, problem
 from napari_xfusion.ui.inspection.numbers import (
     FrameNumbers,
     attention_of,
