@@ -1,12 +1,13 @@
-"""Seconds per frame of each method, and what reading, writing and keeping a journal add to them.
+"""Seconds per frame of each method and bundled network, and what the command adds to them.
 
     python benchmarks/speed.py
 
 The film is 400x1024 (HR) and 100x256 (LR), uint16, one HR frame every 10 LR frames. First the methods
 alone, in memory: the median over 40 frames. Then the real command on TIFF files, by back-projection, for
 100 and 300 frames: wall time less the method's own time (which the run record keeps) is the overhead, and
-the two lengths tell its part per frame from its part once (start of Python and imports, most of all). Each
-command runs three times and the fastest counts. Takes about two minutes, and 250 MB in a temporary folder.
+the two lengths tell its part per frame from its part once (start of Python and imports, most of all). Last,
+the seconds from starting the command, as it is without options, to the first frame in the file.
+Each command runs three times and the fastest counts. Takes some minutes, and 250 MB in a temporary folder.
 The load average is printed because a busy machine is slower.
 """
 
@@ -27,10 +28,11 @@ import tifffile
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_xfusion.core.fusers import TRAINING_FREE
+from napari_xfusion.core.fusers import TRAINING_FREE, make_fuser
 from napari_xfusion.core.io import as_stack
+from napari_xfusion.core.model.cards import describe, list_models, method_of
 from napari_xfusion.core.pairing import pair_stacks
-from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.plan import Plan, make_plan
 
 STEP = 10
 Film = NDArray[np.uint16]
@@ -53,46 +55,60 @@ def two_cameras(frames: int, shape: tuple[int, int] = (400, 1024)) -> tuple[Film
 
 
 def of_the_methods() -> None:
-    """Print the median time of each method without weights."""
+    """Print the median time of each method without weights, and of each bundled network."""
     lr, hr = two_cameras(51)
     pair = pair_stacks(as_stack(lr), as_stack(hr), make_plan(hr_step=STEP))
+    plans = {name: Plan(method=name) for name in TRAINING_FREE}
+    for name, path in list_models().items():
+        plans[name] = Plan(method=method_of(describe(path).card.variant), model=name)
     print("| method | ms a frame | frames/s |\n|---|---|---|")
-    for name, fuser in TRAINING_FREE.items():
+    for name, plan in plans.items():
+        fuser = make_fuser(plan)
         with fuser.open(pair) as stream:
             seconds = [frame.seconds for frame in stream.fuse(range(1, 51), threading.Event())][10:]
         middle = statistics.median(seconds)
-        print(f"| {name} | {1000 * middle:.1f} | {1 / middle:.0f} |", flush=True)
+        print(f"| {name} | {1000 * middle:.1f} | {1 / middle:.3g} |", flush=True)
+
+
+def write_films(folder: Path, frames: int) -> None:
+    """lr.tif and hr.tif."""
+    for name, film in zip(("lr.tif", "hr.tif"), two_cameras(frames), strict=True):
+        tifffile.imwrite(folder / name, film, photometric="minisblack")
+
+
+def seconds_of_the_command(folder: Path, *options: str) -> float:
+    """From its start to its end."""
+    command = [sys.executable, "-m", "napari_xfusion.cli", "fuse", folder / "lr.tif", folder / "hr.tif"]
+    command += ["-o", folder / "fused.tif", "--hr-step", str(STEP), "--overwrite", *options]
+    began = perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return perf_counter() - began
 
 
 def overhead_of_a_run(folder: Path, frames: int) -> float:
     """Seconds of the command beyond the method's own time; the least of three runs."""
-    lr, hr = two_cameras(frames)
-    for name, film in (("lr.tif", lr), ("hr.tif", hr)):
-        tifffile.imwrite(folder / name, film, photometric="minisblack")
-    output = folder / "fused.tif"
-    command = [sys.executable, "-m", "napari_xfusion.cli", "fuse", folder / "lr.tif", folder / "hr.tif"]
-    command += ["-o", output, "--hr-step", str(STEP), "--method", "backprojection", "--overwrite"]
-    times = []
+    write_films(folder, frames)
+    output, times = folder / "fused.tif", []
     for _ in range(3):
         output.unlink(missing_ok=True)
-        began = perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        wall = perf_counter() - began
+        wall = seconds_of_the_command(folder, "--method", "backprojection")
         record = json.loads(Path(f"{output}.json").read_text())
         times.append(wall - sum(frame["seconds"] for frame in record["frames"]))
     return min(times)
 
 
 def main() -> None:
-    """Print two small tables."""
+    """Print small tables."""
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     of_the_methods()
     with tempfile.TemporaryDirectory() as folder:
         short, long = (overhead_of_a_run(Path(folder), frames) for frames in (100, 300))
+        first = min(seconds_of_the_command(Path(folder), "--frames", "15:16") for _ in range(3))
     per_frame = (long - short) / 200
     print("\n| overhead of the command | |\n|---|---|")
     print(f"| per frame | {1000 * per_frame:.2f} ms |")
     print(f"| once | {short - 100 * per_frame:.2f} s |")
+    print(f"| `fuse` to the end of its first frame, in all | {first:.2f} s |")
     print(f"\nload average {os.getloadavg()[0]:.1f}")
 
 
