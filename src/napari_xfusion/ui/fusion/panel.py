@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SETTLE = 120
 """Milliseconds without a change before settings are looked at."""
+LABELS = 100
+"""Milliseconds from one label of the frame on screen to the next: drawing one takes longer than the frame."""
 PANEL = "fusion"
 """The name under which settings are kept."""
 
@@ -53,6 +55,7 @@ class FusionPanel(Panel):
         self._checks = Worker(self, "fusion check", ended=self._on_examined, every=20)
         self._settle = _single_shot(self, SETTLE, self._look)
         self._moved = _single_shot(self, SETTLE, self._ask_live)
+        self._labelled = _single_shot(self, LABELS, self._label_frame)
         self._lay_out()
         saved = load_settings(PANEL)
         for box, name in ((self.data, "data"), (self.method, "method"), (self.output, "output")):
@@ -172,7 +175,8 @@ class FusionPanel(Panel):
         if self._request is None:
             return
         self.runner.look_at(self._frame())
-        self._label_frame()
+        if not self._labelled.isActive():
+            self._labelled.start()
         self._ask_live()
 
     def _on_progress(self, done: int, total: int, words: str) -> None:

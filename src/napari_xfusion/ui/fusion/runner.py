@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_xfusion.core.io import MemorySink, OutputSpec, Sink, open_sink, open_stack
 from napari_xfusion.core.io.record import read_record
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 EVERY = 100
 """Milliseconds between two looks at a run."""
+DRAWN = 30
+"""Milliseconds after which a new layer has been drawn."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Result:
     layer: Image | None = None
     spec: OutputSpec | None = None
     done: set[int] = field(default_factory=set)
+    shown: threading.Event = field(default_factory=threading.Event)
+    """Set when the layer is on screen. Making one keeps the window busy; work beside it would double that."""
 
     @property
     def finished(self) -> bool:
@@ -184,9 +189,11 @@ class Runner(QObject):
         self._pace = Pace(len(begun.done), len(begun.spec.frames))
         if result.layer is not None:
             result.layer.refresh(extent=False)
+            result.shown.set()
             return
         shown = result.request.layer(data, plan, begun.scale)
         result.layer = self._viewer.add_image(shown.data, **shown.options)
+        QTimer.singleShot(DRAWN, result.shown.set)
 
     def _say_progress(self, result: Result) -> None:
         done, total = len(result.done), len(result.spec.frames) if result.spec else 0
@@ -241,6 +248,8 @@ def walk(result: Result) -> Body:
         with sink:
             run.begin(sink)
             tell(Begun(run.spec, frozenset(run.done), run.pair.geometry.scale[0]))
+            while not (result.shown.wait(0.02) or stop.is_set()):
+                pass
             for frame in run.frames(stop, order):
                 tell(frame.index)
             if run.finished:
