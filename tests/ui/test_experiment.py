@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.io import as_stack
+from napari_xfusion.core.model import cards
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
 from napari_xfusion.core.virtual.experiment import simulate
@@ -113,7 +114,8 @@ def test_a_film_that_cannot_be_used_is_told(panel, viewer, qtbot):
     assert not any("simulated" in layer.name for layer in viewer.layers)
 
 
-def test_buttons_that_cannot_work_say_why(viewer):
+def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
     panel = ExperimentPanel(viewer)
     viewer.window.add_dock_widget(panel, name="Virtual experiment", area="right")
     assert not panel.make.isEnabled()

@@ -204,7 +204,7 @@ def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel
     viewer.dims.set_current_step(0, 0)
     text = viewer.canvas.overlays.text
     assert text.visible
-    assert text.text == "frame 0 · 0 ns · not fused yet"
+    qtbot.waitUntil(lambda: text.text == "frame 0 · 0 ns · not fused yet")
     assert not fused_layer(viewer).data[0].any()
     pace.allow(2)  # the one that was begun, and the one that is looked at now
     qtbot.waitUntil(lambda: text.text == "frame 0 · 0 ns")

@@ -179,8 +179,8 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     save_model(tmp_path / "mine.safetensors", weights.network, weights.card)
     load, limit = network.load_model, [8 * 280]
 
-    def limited(path, method):
-        whole = load(path, method)
+    def limited(path):
+        whole = load(path)
         error = torch.OutOfMemoryError("CUDA out of memory")
         return whole._replace(network=Limited(whole.network, limit[0], error))
 

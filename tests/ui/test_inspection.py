@@ -10,6 +10,7 @@ import pytest
 
 from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.ratio import divided
+from napari_xfusion.core.model import cards
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.commands import compare, divide_frames
@@ -224,7 +225,8 @@ def test_films_that_do_not_fit_are_told_in_words(viewer, layers, chosen, said):
     assert said in button.toolTip()
 
 
-def test_methods_without_weights_are_off_with_a_reason(viewer, layers):
+def test_methods_without_weights_are_off_with_a_reason(viewer, layers, tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
     panel = open_panel(viewer)
     (button,) = [b for b, _ in panel._buttons if b.statusTip().startswith("Add a layer: what EDVR makes")]
     assert not button.isEnabled()

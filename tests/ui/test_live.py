@@ -1,12 +1,14 @@
 """Preview and Live: the frame under the slider, what is seen of it, and never a stale one."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.run import fuse
+from napari_xfusion.ui.fusion import live
 from napari_xfusion.ui.layers import provenance_of
 from tests.ui.films import open_films, open_panel, settled, write_films
 
@@ -157,6 +159,21 @@ def test_stale_answers_never_win(panel, viewer, films, qtbot):
         panel.data.separation.value(),
     )
     assert plan.frames == (panel._frame(), panel._frame() + 1)
+
+
+def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, films, monkeypatch, qtbot):
+    panel.method.method.setCurrentText("edvr-stf")
+    settled(panel, qtbot)
+    shown, show = [], panel.previews._show
+    monkeypatch.setattr(live, "sys", SimpleNamespace(modules={}))  # as in a session without torch
+    monkeypatch.setattr(
+        panel.previews, "_show", lambda answer: (show(answer), shown.append(live_layer(viewer).name))
+    )
+    panel.run_box.preview.click()
+    answered(panel, qtbot)
+    names = [f"melt01 · fused ({method}, preview)" for method in ("flow", "edvr-stf-lite")]
+    assert shown == names
+    is_truth(live_layer(viewer), films)
 
 
 def test_what_goes_wrong_in_a_preview_is_said(panel, films, monkeypatch, qtbot):

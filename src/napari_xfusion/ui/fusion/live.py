@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_xfusion.core.fusers import TRAINING_FREE
+from napari_xfusion.core.plan import Method
 from napari_xfusion.core.run import Opened
 from napari_xfusion.core.types import Image, Region, Token
 from napari_xfusion.ui.fusion.request import Request
-from napari_xfusion.ui.job import Body, Outcome, Worker
+from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import redraw
 from napari_xfusion.ui.words import in_window_words
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 EVERY = 20
 """Milliseconds between two looks for an answer."""
+MEANWHILE: Method = "flow"
+"""Shown until a network is there, which goes on from it or is compared with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,14 @@ class Previews(QObject):
         self._layer: Any = None
         films = OpenFilms()
         self._films = films
-        self._worker = Worker(self, "fusion preview", ended=self._on_end, every=EVERY, at_end=films.close)
+        self._worker = Worker(
+            self,
+            "fusion preview",
+            told=self._on_told,
+            ended=self._on_end,
+            every=EVERY,
+            at_end=films.close,
+        )
 
     @property
     def busy(self) -> bool:
@@ -95,6 +107,10 @@ class Previews(QObject):
     def forget(self) -> None:
         """No answer is wanted any more."""
         self._worker.forget()
+
+    def _on_told(self, answers: list[Answer]) -> None:
+        self._show(answers[-1])
+        self.shown.emit(f"frame {answers[-1].frame} by {MEANWHILE}; the network is being loaded")
 
     def _on_end(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -115,5 +131,17 @@ class Previews(QObject):
 
 
 def preview(films: OpenFilms, request: Request, frame: int, region: Region | None) -> Body:
-    """The work of one request, for the thread beside the window."""
-    return lambda stop, _: films.frame(request, frame, region, stop)
+    """The work of one request, for the thread beside the window.
+
+    The first network of a session takes a second or two to load: a method without weights is shown till then.
+    """
+
+    def body(stop: Token, tell: Tell) -> Answer | None:
+        if request.plan.method not in TRAINING_FREE and "torch" not in sys.modules:
+            plan = request.plan.model_copy(update={"method": MEANWHILE, "model": None})
+            meanwhile = films.frame(replace(request, plan=plan), frame, region, stop)
+            if meanwhile is not None:
+                tell(meanwhile)
+        return films.frame(request, frame, region, stop)
+
+    return body
