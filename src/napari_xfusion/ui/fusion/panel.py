@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SETTLE = 120
 """Milliseconds without a change before settings are looked at."""
-LABELS = 100
+LABELS = 200
 """Milliseconds from one label of the frame on screen to the next: drawing one takes longer than the frame."""
 PANEL = "fusion"
 """The name under which settings are kept."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -25,7 +26,6 @@ from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image
 
 EVERY = 100
 """Milliseconds between two looks at a run."""
@@ -120,6 +120,8 @@ class Runner(QObject):
         self._result: Result | None = None
         self._pace = Pace(0, 0)
         self._bar: Any = None
+        self._made: Image | None = None
+        """A layer that is not in the viewer yet."""
         listen(self, viewer.layers.events.removed, self._on_removed)
 
     @property
@@ -191,16 +193,32 @@ class Runner(QObject):
             result.layer.refresh(extent=False)
             result.shown.set()
             return
-        shown = result.request.layer(data, plan, begun.scale)
-        result.layer = self._viewer.add_image(shown.data, **shown.options)
-        QTimer.singleShot(DRAWN, result.shown.set)
+        made = result.request.layer(data, plan, begun.scale)
+        self._made = Image(made.data, **made.options)
+        QTimer.singleShot(0, self._add_layer)  # in a turn of its own: both take napari some 60 ms
+
+    def _add_layer(self) -> None:
+        result, layer, self._made = self._result, self._made, None
+        if result is not None and layer is not None:
+            result.layer = self._viewer.add_layer(layer)
+            QTimer.singleShot(DRAWN, self._go_on)
+
+    def _go_on(self) -> None:
+        """The layer has been drawn: the bar in the activity dock, then the work."""
+        result = self._result
+        if result is not None and result.spec is not None:
+            self._show_bar(result, len(result.spec.frames))
+            result.shown.set()
+
+    def _show_bar(self, result: Result, total: int) -> Any:
+        if self._bar is None:
+            self._bar = _activity_bar(total, f"fusing {result.request.title}")
+        return self._bar
 
     def _say_progress(self, result: Result) -> None:
         done, total = len(result.done), len(result.spec.frames) if result.spec else 0
         self.progressed.emit(done, total, self._pace.in_words(done))
-        if self._bar is None:
-            self._bar = _activity_bar(total, f"fusing {result.request.title}")
-        bar = self._bar
+        bar = self._show_bar(result, total)
         bar.update(
             done - bar.n
         )  # the last thing here: napari lets the window live in it, and the run may end
