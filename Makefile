@@ -28,7 +28,7 @@ soak: $(VENV)/ready-dev
 
 pictures: $(VENV)/ready-dev
 	$(RUN)napari-xfusion demo -o demo
-	cp demo/sample.png docs/images/
+	cp demo/comparison.png docs/images/sample.png
 	$(RUN)python -m pytest -q tests/ui/test_journey.py --pictures docs/images
 	$(RUN)python tools/pictures.py record
 

@@ -63,7 +63,8 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     assert panel.run_box.run.isEnabled(), panel.run_box.status.text()
     viewer.dims.set_current_step(0, 25)
     panel.run_box.preview.click()
-    qtbot.waitUntil(lambda: any("preview" in layer.name for layer in viewer.layers), timeout=60000)
+    name = "sample · fused (edvr-stf-lite, preview)"  # at first it may be flow's, while torch is loaded
+    qtbot.waitUntil(lambda: name in viewer.layers, timeout=60000)
     picture("preview")
 
     # Run, cancel halfway, resume.
