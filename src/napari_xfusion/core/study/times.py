@@ -16,6 +16,8 @@ from time import perf_counter
 import numpy as np
 
 from napari_xfusion.core.io.whole import write_whole
+from napari_xfusion.core.pairing import seen_targets
+from napari_xfusion.core.pairing.timing import Times
 from napari_xfusion.core.study.cells import Cell, fuser_of, set_up
 from napari_xfusion.core.types import Token
 
@@ -44,14 +46,14 @@ class Time:
 
 
 def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Callable[[int], None]) -> None:
-    """Measure the method of ``cell`` on its middle frame and keep the result in the file ``path``.
+    """Measure the method of ``cell`` on its middle unseen frame and keep the result in the file ``path``.
 
     Every run is a stream of its own, so that nothing is kept from the run before. The first one, which
     reads the films, does not count. ``done`` is told the number of runs. When ``stop`` is set nothing is
     kept.
     """
     _, pair = set_up(cell)
-    fuser, target = fuser_of(cell), cell.targets[len(cell.targets) // 2]
+    fuser, target = fuser_of(cell), middle_unseen(cell.targets, pair.hr_times)
     seconds: list[float] = []
     began = perf_counter()
     while len(seconds) <= cell.plan.runs and not stop.is_set():
@@ -76,6 +78,13 @@ def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Calla
     )
     content = json.dumps({"identity": identity, **asdict(time)})
     write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
+
+
+def middle_unseen(targets: Sequence[int], hr_times: Times) -> int:
+    """The middle target without an HR frame of its own, which some methods would hand back as it is."""
+    seen = seen_targets(hr_times, max(*targets, int(np.rint(hr_times[-1]))) + 1)
+    unseen = [target for target in targets if not seen[target]] or targets
+    return unseen[len(unseen) // 2]
 
 
 def read_time(path: Path, identity: str) -> Time | None:
