@@ -294,6 +294,18 @@ def test_the_result_goes_with_its_layer(panel, viewer, pace, qtbot):
     assert panel.runner._result is None
 
 
+def test_a_run_that_is_cancelled_at_once_leaves_no_bar_in_the_activity_dock(panel, qtbot, pace):
+    from napari.utils.progress import progress
+
+    pace.allow()
+    panel.run_box.run.click()
+    qtbot.waitUntil(lambda: panel.runner._worker._bench.busy)
+    panel.runner.cancel()
+    ended(panel, qtbot)
+    qtbot.wait(200)  # the layer may still be on its way
+    assert not [bar for bar in progress._all_instances if bar.desc and "fusing" in bar.desc]
+
+
 def test_twenty_cancels_at_random_moments(make_napari_viewer, plugin, films, expected, qtbot, capfd):
     chance, viewer = random.Random(1), make_napari_viewer(show=False)  # noqa: S311 - no secret
     open_films(viewer, films)

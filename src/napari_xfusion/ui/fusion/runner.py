@@ -207,7 +207,8 @@ class Runner(QObject):
         """The layer has been drawn: the bar in the activity dock, then the work."""
         result = self._result
         if result is not None and result.spec is not None:
-            self._show_bar(result, len(result.spec.frames))
+            if self.busy:  # it may have been cancelled meanwhile
+                self._show_bar(result, len(result.spec.frames))
             result.shown.set()
 
     def _show_bar(self, result: Result, total: int) -> Any:
@@ -219,9 +220,8 @@ class Runner(QObject):
         done, total = len(result.done), len(result.spec.frames) if result.spec else 0
         self.progressed.emit(done, total, self._pace.in_words(done))
         bar = self._show_bar(result, total)
-        bar.update(
-            done - bar.n
-        )  # the last thing here: napari lets the window live in it, and the run may end
+        # The last thing here: napari lets the window live in it, and the run may end.
+        bar.update(done - bar.n)
         if bar.is_canceled:
             self.cancel()
 
