@@ -17,9 +17,8 @@ from napari_xfusion.core.model.lite import Inputs
 from napari_xfusion.core.model.weights import Loaded, save_model
 from napari_xfusion.core.pairing import pair_stacks
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.types import Region
 from napari_xfusion.errors import ModelError
-from tests.core.fusers.test_network import fused, lively, make_pair
+from tests.core.fusers.test_network import fused, in_regions, lively, make_pair, of_sizes
 from tests.films import binned, moving_discs, stack
 
 SIZES = LiteSizes(encode=8, channels=8, coarse=8, blocks=4)
@@ -85,7 +84,7 @@ def test_tiles_equal_the_whole_at_the_halo():
     np.testing.assert_allclose(tiled[0].attention["hr-"], whole[0].attention["hr-"], atol=1e-5)
 
 
-@pytest.mark.parametrize("region", [Region(0, 48, 0, 64), Region(13, 30, 7, 41), Region(47, 48, 63, 64)])
+@in_regions
 def test_a_region_is_that_part_of_the_whole(region):
     weights, pair = loaded(), make_pair()
     whole, _ = fused(fuser(weights), pair, [6])
@@ -94,15 +93,7 @@ def test_a_region_is_that_part_of_the_whole(region):
     np.testing.assert_allclose(part[0].image, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("shape", "scale"),
-    [
-        pytest.param((45, 61), 4, id="sides no multiple of 16"),
-        pytest.param((8, 8), 4, id="2x2 LR pixels"),
-        pytest.param((48, 64), 2, id="scale 2"),
-        pytest.param((48, 63), 3, id="scale 3"),
-    ],
-)
+@of_sizes
 def test_any_size_and_scale(shape, scale):
     pair = make_pair(moving_discs(6, shape), step=5, scale=scale)
     frames, _ = fused(fuser(loaded()), pair)

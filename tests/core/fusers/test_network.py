@@ -23,6 +23,19 @@ from napari_xfusion.core.types import Region
 from napari_xfusion.errors import DeviceError, ModelError
 from tests.films import moving_discs, stack, two_cameras
 
+in_regions = pytest.mark.parametrize(
+    "region", [Region(0, 48, 0, 64), Region(13, 30, 7, 41), Region(47, 48, 63, 64)]
+)
+of_sizes = pytest.mark.parametrize(
+    ("shape", "scale"),
+    [
+        pytest.param((45, 61), 4, id="sides no multiple of 16"),
+        pytest.param((8, 8), 4, id="2x2 LR pixels"),
+        pytest.param((48, 64), 2, id="scale 2"),
+        pytest.param((48, 63), 3, id="scale 3"),
+    ],
+)
+
 SIZES = Sizes(channels=8, extract=1, reconstruct=2, groups=2)
 CPU = torch.device("cpu")
 
@@ -111,7 +124,7 @@ def test_tiles_equal_the_whole_at_the_default_halo():
     np.testing.assert_allclose(tiled[0].attention["hr-"], whole[0].attention["hr-"], atol=1e-5)
 
 
-@pytest.mark.parametrize("region", [Region(0, 48, 0, 64), Region(13, 30, 7, 41), Region(47, 48, 63, 64)])
+@in_regions
 def test_a_region_is_that_part_of_the_whole(region):
     weights, pair = loaded(), make_pair()
     whole, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [6])
@@ -120,15 +133,7 @@ def test_a_region_is_that_part_of_the_whole(region):
     np.testing.assert_allclose(part[0].image, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("shape", "scale"),
-    [
-        pytest.param((45, 61), 4, id="sides no multiple of 16"),
-        pytest.param((8, 8), 4, id="2x2 LR pixels"),
-        pytest.param((48, 64), 2, id="scale 2"),
-        pytest.param((48, 63), 3, id="scale 3"),
-    ],
-)
+@of_sizes
 def test_any_size_and_scale(shape, scale):
     pair = make_pair(moving_discs(7, shape), step=3, scale=scale)
     frames, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair)

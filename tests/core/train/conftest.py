@@ -4,7 +4,6 @@ import threading
 from pathlib import Path
 
 import pytest
-import torch
 
 from napari_xfusion.core.train.loop import Trained, train
 from napari_xfusion.core.train.plan import TrainPlan, make_train_plan
@@ -42,8 +41,5 @@ def trained(pool):
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _one_thread(one_thread):
+    """Numbers are compared to the last bit, and small networks are no quicker on more."""
