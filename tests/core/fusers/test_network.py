@@ -246,12 +246,21 @@ def test_another_runtime_error_is_not_taken_for_memory():
         fused(NetworkFuser("edvr-stf", limited, CPU), make_pair(), [1])
 
 
-def test_a_pair_outside_the_training_is_said():
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ("edvr-stf", ("a separation", "HR frames as far", "grey values")),
+        ("edvr", ("a separation", "grey values")),  # takes no HR frames
+    ],
+)
+def test_a_pair_outside_the_training_is_said(variant, said):
     trained = Trained(separations=(1, 1), hr_distances=(1, 4), noise=(0, 1e-6))
-    weights = loaded(trained=trained, grey="percentile")
-    notes = card_notes(weights.card, make_pair(separation=2))
-    assert len(notes) == 3
-    assert "separation" in notes[0]
+    notes = card_notes(loaded(variant, trained=trained, grey="percentile").card, make_pair(separation=2))
+    assert len(notes) == len(said)
+    assert all(words in note for words, note in zip(said, notes, strict=True))
+
+
+def test_a_pair_within_the_training_is_not_remarked_upon():
     assert card_notes(loaded().card, make_pair()) == ()
 
 

@@ -19,17 +19,39 @@ def test_scores_are_divided_by_the_backward_score_at_the_hr_frame():
 
 
 @pytest.mark.parametrize(
-    ("frames", "backward", "hr_times", "nan"),
+    ("frames", "hr_times", "nan"),
     [
-        pytest.param(range(9), [0.0, *BACKWARD[1:]], (0, 4, 8), [0, 1, 2, 3], id="score zero at an HR frame"),
-        pytest.param(range(1, 9), BACKWARD[1:], (0, 4, 8), [0, 1, 2], id="HR time not fused"),
-        pytest.param(range(9), BACKWARD, (2, 8), [], id="targets before the first HR frame are left out"),
+        pytest.param(range(1, 9), (0, 4, 8), [0, 1, 2], id="HR time not fused"),
+        pytest.param(range(9), (2, 8), [], id="targets before the first HR frame are left out"),
     ],
 )
-def test_denominators_are_guarded(frames, backward, hr_times, nan):
-    normal = normalise(frames, backward, FORWARD[: len(backward)], hr_times)
+def test_what_has_no_hr_score_is_nan(frames, hr_times, nan):
+    normal = normalise(frames, BACKWARD[-len(frames) :], FORWARD[-len(frames) :], hr_times)
     assert np.flatnonzero(np.isnan(normal.backward)).tolist() == nan
     assert (normal.frame >= hr_times[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("moved_by", "of"),
+    [(0.0, "score"), (-3.9, "weight"), (-4.0, "weight"), (-20.0, "weight")],
+    ids=["positive", "near zero at an HR frame", "zero at an HR frame", "negative"],
+)
+def test_attention_falls_also_where_scores_are_negative(moved_by, of):
+    normal = normalise(
+        range(9), [score + moved_by for score in BACKWARD], [score + moved_by for score in FORWARD], (0, 4, 8)
+    )
+    assert normal.of == of
+    for start in (0, 4):
+        interval = slice(start, start + 4)
+        assert normal.backward[start] == 1
+        assert (np.diff(normal.backward[interval]) < 0).all()
+        assert (np.diff(normal.forward[interval]) > 0).all()
+
+
+def test_weights_are_those_of_the_sigmoid():
+    normal = normalise([0, 1], [0.0, -np.log(3)], [-np.log(3), 0.0], (0,))
+    assert normal.backward == pytest.approx([1, 0.5])
+    assert normal.forward == pytest.approx([0.5, 1])
 
 
 def test_histogram_counts_every_finite_score_once():
@@ -62,5 +84,6 @@ def test_csv_has_a_row_per_target_and_leaves_out_what_does_not_exist(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["hr- raw"] for row in rows] == ["4", "3", "2", "1"]
     assert [row["backward"] for row in rows] == ["", "1", "0.666667", "1"]
+    assert {row["normalised"] for row in rows} == {"score"}
     assert {row["forward"] for row in rows} == {""}
     assert {row["hr+ raw"] for row in rows} == {""}

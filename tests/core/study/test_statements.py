@@ -84,6 +84,10 @@ def test_one_number_turns_its_statement(series, condition, psnr, fails):
         pytest.param(lambda since, step: (1 - since / step, since / step), True, id="as in the paper"),
         pytest.param(lambda since, step: (1.0, since / step), False, id="backward stays"),
         pytest.param(lambda since, step: (1 - since / step, 0.5 - 0.1 * since), False, id="forward falls"),
+        pytest.param(
+            lambda since, step: (-0.4 - since / step, -1.4 + since / step), True, id="negative scores"
+        ),
+        pytest.param(lambda since, _: (1 - 1e-3 * since, 1 + 1e-3 * since), False, id="hardly at all"),
     ],
 )
 def test_attention(attention, holds):

@@ -229,9 +229,10 @@ def card_notes(card: Card, pair: Pair) -> tuple[str, ...]:
     """Sentences on how a pair lies outside what a model was trained for."""
     found = {
         "a separation": (card.trained.separations, float(pair.separation)),
-        "HR frames as far": (card.trained.hr_distances, float(np.diff(pair.hr_times).max())),
         "LR noise": (card.trained.noise, pair.grey.lr_noise),
     }
+    if "hr-" in card.inputs:
+        found["HR frames as far"] = (card.trained.hr_distances, float(np.diff(pair.hr_times).max()))
     notes = [
         f"the model was trained for {what} from {span[0]:g} to {span[1]:g}, not {value:.3g}"
         for what, (span, value) in found.items()

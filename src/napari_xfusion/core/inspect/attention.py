@@ -10,26 +10,31 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from napari_xfusion.core.types import ROLES
 
 Scores = NDArray[np.float64]
+LEAST_UNIT = 0.1
+"""Scores at HR frames, as a share of the largest score, from which on dividing by them makes sense."""
 
 
 @dataclass(frozen=True, eq=False)
 class NormalisedAttention:
-    """Scores made comparable between HR intervals, one entry per target, (T,) each."""
+    """Attention made comparable between HR intervals, one entry per target, (T,) each."""
 
     frame: NDArray[np.int_]
     relative: NDArray[np.int_]
     """LR frames since the preceding HR frame."""
     backward: Scores
-    """1 at the HR frame's own time; NaN where that time was not fused or its score is zero."""
+    """1 at the HR frame's own time; NaN where that time was not fused."""
     forward: Scores
+    of: Literal["score", "weight"]
+    """What was divided: scores as in the paper, or weights, after the sigmoid."""
 
 
 def normalise(
@@ -39,6 +44,9 @@ def normalise(
 
     ``frame`` (T,) are the targets, ``backward`` and ``forward`` (T,) their raw scores, ``hr_times`` (N,)
     the times of the HR frames in LR frame numbers. Targets before the first HR frame are left out.
+
+    The paper's scores are positive. Those of a network may also be negative, and a ratio of such would turn
+    the curves upside down; weights 1 / (1 + exp(-score)) are divided then.
     """
     frames = np.asarray(frame, dtype=int)
     starts = np.rint(np.asarray(hr_times, dtype=float)).astype(int)
@@ -47,8 +55,12 @@ def normalise(
     start = starts[np.searchsorted(starts, frames, side="right") - 1]
     at_start = dict(zip(frames.tolist(), back.tolist(), strict=True))
     unit = np.array([at_start.get(s, np.nan) for s in start.tolist()], dtype=float)
-    unit[np.abs(unit) < 1e-12] = np.nan
-    return NormalisedAttention(frames, frames - start, back / unit, ahead / unit)
+    least = LEAST_UNIT * np.abs([*back, *ahead]).max(initial=0, where=np.isfinite([*back, *ahead]))
+    if (unit <= least).any():
+        return NormalisedAttention(
+            frames, frames - start, expit(back) / expit(unit), expit(ahead) / expit(unit), "weight"
+        )
+    return NormalisedAttention(frames, frames - start, back / unit, ahead / unit, "score")
 
 
 def histogram(relative: NDArray[np.int_], score: Scores, bins: int = 50) -> tuple[Scores, Scores, Scores]:
@@ -68,8 +80,8 @@ def histogram(relative: NDArray[np.int_], score: Scores, bins: int = 50) -> tupl
 def write_attention(path: Path, frames: Sequence[Mapping[str, Any]], hr_times: Sequence[float]) -> None:
     """A CSV with one row per target, from the ``frames`` of a run record.
 
-    Columns: frame, seen, each role's raw and sigmoid score, and the normalised backward and forward
-    scores; empty where a score does not exist.
+    Columns: frame, seen, each role's raw and sigmoid score, normalised backward and forward attention
+    (``normalise``) and of what; empty where a score does not exist.
     """
     first_hr = round(hr_times[0])
     hr_scores = [
@@ -83,12 +95,14 @@ def write_attention(path: Path, frames: Sequence[Mapping[str, Any]], hr_times: S
     columns = [f"{role} {kind}" for role in ROLES for kind in ("raw", "sigmoid")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["frame", "seen", *columns, "backward", "forward"])
+        writer.writerow(["frame", "seen", *columns, "backward", "forward", "normalised"])
         for frame, backward, forward in zip(frames, *padded, strict=True):
             scores = [
                 frame["scores"].get(role, {}).get(kind) for role in ROLES for kind in ("raw", "sigmoid")
             ]
-            writer.writerow([frame["frame"], int(frame["seen"]), *map(_text, (*scores, backward, forward))])
+            writer.writerow(
+                [frame["frame"], int(frame["seen"]), *map(_text, (*scores, backward, forward)), normal.of]
+            )
 
 
 def _text(value: float | None) -> str:

@@ -26,9 +26,9 @@ CAPTIONS = {
     "frame at a time, so that nothing changes for them. Boxes as above.",
     "clusters": "bayesian-paper against its number of clusters: median and quartiles of targets half way "
     "between HR frames that are as far from them as the separation says.",
-    "attention": "How much each HR frame is listened to, divided by the backward score at the HR frame's own "
-    "time; below, as histograms over the time since the HR frame before (dark: many "
-    "frames).",
+    "attention": "How much each HR frame is listened to, divided by what it is at the HR frame's own time: "
+    "scores as in the paper or, where scores are negative, weights; below, as histograms over the time since "
+    "the HR frame before (dark: many frames).",
     "times": "Seconds for one frame from its window alone, in memory: median and quartiles.",
 }
 """Every figure, in the order of the page."""

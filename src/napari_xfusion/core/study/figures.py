@@ -109,7 +109,9 @@ def draw_attention(attention: Mapping[str, NormalisedAttention]) -> Figure:
         curve.plot(scores.frame, scores.forward, color="#D55E00", linestyle="--", label="forward (HR after)")
         for frame in scores.frame[scores.relative == 0]:
             curve.axvline(frame, color="#bbbbbb", linewidth=0.6, zorder=0)
-        curve.set(xlabel="LR frame (HR frames at the grey lines)", ylabel="normalised attention", title=name)
+        curve.set(
+            xlabel="LR frame (HR frames at the grey lines)", ylabel=f"normalised {scores.of}", title=name
+        )
         curve.legend(loc="upper right", ncols=2)
         curve.margins(x=0.01)
         for which in ("backward", "forward"):

@@ -25,6 +25,8 @@ class Statement:
 
 
 Finding = tuple[bool | None, str]
+VISIBLE = 0.1
+"""Change of normalised attention from one HR frame to the next that is more than drift."""
 
 
 def statements(results: FilmResults) -> list[Statement]:
@@ -139,11 +141,13 @@ def _attention(results: FilmResults) -> Finding:
         falls, rises = (
             float(np.corrcoef(steps, curve)[0, 1]) if curve.std() else 0.0 for curve in (back, ahead)
         )
+        ok = falls < -0.5 and rises > 0.5 and min(back[1] - back[-1], ahead[-1] - ahead[1]) > VISIBLE
         said = (
-            f"{name}: backward {back[1]:.2f} at {steps[1]} to {back[-1]:.2f} at {steps[-1]} frames after the "
-            f"HR frame (correlation {falls:.2f}), forward {ahead[1]:.2f} to {ahead[-1]:.2f} ({rises:.2f})"
+            f"{name}{'' if ok else ', not so'}: backward {back[1]:.2f} at {steps[1]} to {back[-1]:.2f} at "
+            f"{steps[-1]} frames after the HR frame (correlation {falls:.2f}), forward {ahead[1]:.2f} to "
+            f"{ahead[-1]:.2f} ({rises:.2f}), of {scores.of}s"
         )
-        found.append((falls < -0.5 and rises > 0.5, said))
+        found.append((ok, said))
     if not found:
         return None, "there is no network with HR inputs here, or too few frames between HR frames"
     return all(ok for ok, _ in found), "; ".join(said for _, said in found)
