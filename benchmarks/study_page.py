@@ -24,20 +24,24 @@ INTRODUCTION = """\
 
 Made by `benchmarks/study_page.py` from the results of this study; every number comes from its table.
 
-```
+```bash title="not tested: takes hours"
 {commands}
 ```
 
 **These are not the paper's data, nor its weights.** *additive* and *stirring* are synthetic radiographs of
-the processes that the paper filmed (laser melting; friction stir welding); other films are real. Bundled
-networks are trained on random draws of such synthetic scenes, so the synthetic films are the easier case for
-them, and the real ones the harder. What can be compared with the paper is what happens, not how much.
+the processes that the paper filmed (laser melting; friction stir welding); *tensile* is real: x-ray
+projections of a tensile bar, 14 frames of [SerialTrackXR](https://github.com/usnistgov/SerialTrackXR)
+(NIST licence). Bundled networks are trained on random draws of such synthetic scenes, so the synthetic films
+are the easier case for them, and the real ones the harder. What can be compared with the paper is what
+happens, not how much.
 
 PSNR is in dB, AAD in grey levels of 255, SSIM has the 7x7 uniform window; *unseen* frames are those at whose
 time no HR frame was given.
 """
 WIDTH = 1200
 """Pixels of a picture in the page."""
+NARROW = 800
+"""The same, of images of films, which are large as files."""
 
 
 def page(facts: dict[str, Any]) -> Iterator[str]:
@@ -103,11 +107,12 @@ def verdict(holds: bool | None) -> str:
 
 
 def copy_picture(source: Path, target: Path) -> None:
-    """A figure at the page's width; images of films need no colours."""
+    """A figure at the page's width, images of films in grey."""
     with Image.open(source) as picture:
-        small = picture.convert("L") if source.stem in IMAGES else picture.convert("RGB")
-        small.thumbnail((WIDTH, 10 * WIDTH))
-        if source.stem not in IMAGES:
+        film = source.stem in IMAGES
+        small = picture.convert("L" if film else "RGB")
+        small.thumbnail((NARROW if film else WIDTH, 10 * WIDTH))
+        if not film:
             small = small.quantize(64)
         small.save(target, optimize=True)
 
