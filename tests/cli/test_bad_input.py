@@ -129,7 +129,7 @@ def test_debug_shows_where_an_error_comes_from(films, capsys):
 def test_the_log_that_errors_name_holds_the_trace(films, tmp_path):
     """In a process of its own, with a home of its own."""
     home = os.environ | {"HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "napari_xfusion.cli", "fuse", *films, "-o", str(tmp_path / "x.tif")]
+    command = [sys.executable, "-m", "napari_xfusion", "fuse", *films, "-o", str(tmp_path / "x.tif")]
     done = subprocess.run(command, capture_output=True, text=True, env=home, check=False)
     assert done.returncode == 1
     log = done.stderr.split("log: ")[1].split(")")[0]
