@@ -78,7 +78,7 @@ def write_films(folder: Path, frames: int) -> None:
 
 def seconds_of_the_command(folder: Path, *options: str) -> float:
     """From its start to its end."""
-    command = [sys.executable, "-m", "napari_xfusion.cli", "fuse", folder / "lr.tif", folder / "hr.tif"]
+    command = [sys.executable, "-m", "napari_xfusion", "fuse", folder / "lr.tif", folder / "hr.tif"]
     command += ["-o", folder / "fused.tif", "--hr-step", str(STEP), "--overwrite", *options]
     began = perf_counter()
     subprocess.run(command, check=True, capture_output=True)

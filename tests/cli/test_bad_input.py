@@ -81,12 +81,17 @@ def test_films_that_do_not_fit_are_told_in_one_line(lr, hr, options, said, tmp_p
         pytest.param(["-o", "x.tif", "--frames", "5:5"], id="frames that hold none"),
         pytest.param(["-o", "x.tif", "--hr-step", "4", "--hr-times", "0,4,8"], id="both step and times"),
         pytest.param(["-o", "x.tif", "--separation", "0"], id="separation 0"),
+        pytest.param(["-o", "x.tif", "--hr-start", "2"], id="start without step"),
+        pytest.param(["-o", "x.tif", "--tile", "\u00b2"], id="tile that is no number"),
+        pytest.param(["-o", "x.tif", "--method", "flow", "--model", "edvr-small"], id="model not taken"),
         pytest.param(["-o", "x.tif", "--unheard-of"], id="unknown option"),
     ],
 )
-def test_wrong_usage_exits_2(arguments, films, capsys):
+def test_wrong_usage_exits_2(arguments, films, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert main(["fuse", *films, *arguments]) == 2
-    told(capsys)
+    assert re.search("Error: .", told(capsys)[-1])
+    assert not (tmp_path / "x.tif").exists()
 
 
 @pytest.mark.parametrize(
@@ -94,24 +99,73 @@ def test_wrong_usage_exits_2(arguments, films, capsys):
     [
         pytest.param("nowhere/fused.tif", "make it first", id="no such folder"),
         pytest.param("fused.avi", ".tif", id="unknown ending"),
-        pytest.param("lr.tif", "an input", id="an input as output"),
         pytest.param("other.tif", "--overwrite", id="a file that is there"),
     ],
 )
 def test_outputs_that_cannot_be(name, said, films, tmp_path, capsys):
     capsys.readouterr()
-    before = (tmp_path / "lr.tif").read_bytes()
     (tmp_path / "other.tif").write_text("somebody else's")
     assert main(["fuse", *films, "-o", str(tmp_path / name), "--hr-step", "4"]) == 1
     assert said in told(capsys)[-1]
-    assert (tmp_path / "lr.tif").read_bytes() == before
+    assert (tmp_path / "other.tif").read_text() == "somebody else's"
 
 
-def test_an_input_is_not_overwritten_even_when_asked(films, tmp_path, capsys):
-    before = (tmp_path / "lr.tif").read_bytes()
-    assert main(["fuse", *films, "-o", films[0], "--hr-step", "4", "--overwrite"]) == 1
-    assert "input" in told(capsys)[-1]
-    assert (tmp_path / "lr.tif").read_bytes() == before
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        pytest.param("fuse lr.tif hr.tif -o lr.tif --overwrite", "an input", id="film"),
+        pytest.param("fuse lr.tif hr.tif -o f.tif --attention hr.tif", "an input", id="scores"),
+        pytest.param(
+            "fuse lr.tif hr.tif -o f.tif --attention f.tif.json --hr-step 4",
+            "the record",
+            id="scores, record",
+        ),
+        pytest.param("evaluate hr.tif hr.tif --csv hr.tif", "an input", id="numbers"),
+        pytest.param("evaluate hr.tif hr.tif --csv nowhere/m.csv", "make it first", id="no folder"),
+    ],
+)
+def test_no_output_takes_the_place_of_anything_else(command, said, films, tmp_path, monkeypatch, capsys):
+    """Told before anything is computed."""
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    settings = ["--hr-step", "4", *(["--method", "bicubic"] if "fuse" in command else [])]
+    assert main([*command.split(), *settings]) == 1
+    (line,) = told(capsys)
+    assert said in line
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("output", [["-o", "~/fused.tif"], ["--output=~/fused.tif"]], ids=["word", "after ="])
+def test_a_tilde_is_the_home_folder_whatever_the_shell_made_of_it(output, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write(tmp_path / "lr.tif", LR)
+    write(tmp_path / "hr.tif", HR)
+    settings = ["--hr-step", "4", "--method", "bicubic"]
+    assert main(["fuse", "~/lr.tif", "~/hr.tif", *output, *settings]) == 0
+    assert (tmp_path / "fused.tif").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+def test_without_stdout_and_stderr_it_fuses_all_the_same(films, tmp_path):
+    """As a service may start it; the bar has nowhere to go."""
+    output = tmp_path / "fused.tif"
+    words = [
+        "-m",
+        "napari_xfusion",
+        "fuse",
+        *films,
+        "-o",
+        str(output),
+        "--hr-step",
+        "4",
+        "--method",
+        "bicubic",
+    ]
+    closed = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', sys.executable, *words]
+    assert subprocess.run(closed, check=False).returncode == 0
+    assert output.is_file()
 
 
 def test_evaluating_a_film_without_record_says_that_unseen_is_unknown(films, capsys):
@@ -129,7 +183,7 @@ def test_debug_shows_where_an_error_comes_from(films, capsys):
 def test_the_log_that_errors_name_holds_the_trace(films, tmp_path):
     """In a process of its own, with a home of its own."""
     home = os.environ | {"HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "napari_xfusion.cli", "fuse", *films, "-o", str(tmp_path / "x.tif")]
+    command = [sys.executable, "-m", "napari_xfusion", "fuse", *films, "-o", str(tmp_path / "x.tif")]
     done = subprocess.run(command, capture_output=True, text=True, env=home, check=False)
     assert done.returncode == 1
     log = done.stderr.split("log: ")[1].split(")")[0]

@@ -106,7 +106,7 @@ def test_two_processes_train_one_network(command, tmp_path):
     more = ["--iterations", "4", "--rate", "1e-3"]
     assert main([*map(str, command(tmp_path / "one", *more))]) == 0
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    launch += ["-m", "napari_xfusion.cli", *map(str, command(tmp_path / "two", *more))]
+    launch += ["-m", "napari_xfusion", *map(str, command(tmp_path / "two", *more))]
     done = subprocess.run(
         launch, check=False, capture_output=True, text=True, env=dict(os.environ), timeout=300
     )

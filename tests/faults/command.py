@@ -27,7 +27,7 @@ def write_films(folder: Path, frames: int, shape: tuple[int, int]) -> list[str]:
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     """The command at work, with every warning an error."""
-    command = [sys.executable, "-W", "error", "-m", "napari_xfusion.cli", *map(str, arguments)]
+    command = [sys.executable, "-W", "error", "-m", "napari_xfusion", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

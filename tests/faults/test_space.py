@@ -106,7 +106,7 @@ def test_a_quota_that_is_used_up_half_way(films, tmp_path, uninterrupted):
 def test_a_result_larger_than_any_file_may_be_is_told_at_once(films, tmp_path, uninterrupted):
     output = tmp_path / "fused.tif"
     limit = f"ulimit -f {RESULT // 2 // 1024}"
-    command = [sys.executable, "-W", "error", "-m", "napari_xfusion.cli", "fuse", *films, "-o", str(output)]
+    command = [sys.executable, "-W", "error", "-m", "napari_xfusion", "fuse", *films, "-o", str(output)]
     process = subprocess.run(
         ["bash", "-c", f'{limit}; exec "$0" "$@"', *command, "--method", METHOD],
         capture_output=True,

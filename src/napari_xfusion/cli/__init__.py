@@ -5,16 +5,28 @@ Exit codes: 0 done, 1 a told error, 2 wrong usage, 130 cancelled.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    # What starts programs without a terminal may leave these out; a bar or a note there must not end a run.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
     try:
-        return _run(sys.argv[1:] if arguments is None else arguments)
+        return _run([_at_home(word) for word in words])
     except KeyboardInterrupt:
         return 130
+
+
+def _at_home(word: str) -> str:
+    """A word with a leading ``~`` spelled out: no shell does after ``--output=``, that of Windows never."""
+    option, is_given, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{is_given}{os.path.expanduser(value)}"  # noqa: PTH111 - a word need not be a path
 
 
 def _run(arguments: list[str]) -> int:

@@ -48,6 +48,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Fuse a fast coarse (LR) and a slow sharp (HR) film into one that is fast and sharp. "
     "Add --debug to any command to see where an error comes from.",
 )
@@ -55,7 +56,6 @@ app = typer.Typer(
 
 models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The networks' weights.")
 app.add_typer(models, name="models")
-app.command()(train)
 
 
 @models.command("list")
@@ -277,8 +277,11 @@ def evaluate(
     from napari_xfusion.core.inspect.evaluate import evaluate as compare
     from napari_xfusion.core.io import open_stack
     from napari_xfusion.core.io.record import read_times
+    from napari_xfusion.core.run import check_outputs
 
     films = open_stack(truth), open_stack(result)
+    if csv is not None:
+        check_outputs(films, [csv])
     recorded = read_times(result)
     plan = parse_plan(hr_step=hr_step, hr_start=hr_start, hr_times=parse_times(hr_times))
     times = plan.hr_times
@@ -288,14 +291,14 @@ def evaluate(
         times = recorded.hr_times
     with Progress("frames") as progress:
         numbers = compare(*films, hr_times=times, first=recorded.first if recorded else 0, progress=progress)
-    if csv is not None:
-        write_file(csv, numbers.write_csv)
     summary = numbers.summary()
     if summary["unseen"] is None:
         tell(
             "note: HR times are not known, so unseen frames are not told apart; give --hr-step or --hr-times"
         )
     report(as_json, summary, metrics_table(summary))
+    if csv is not None:
+        write_file(csv, numbers.write_csv)
 
 
 @app.command()
@@ -352,6 +355,9 @@ def study(
     report(as_json, facts, text)
     if not done.finished:
         raise typer.Exit(130)
+
+
+app.command()(train)
 
 
 @app.command()

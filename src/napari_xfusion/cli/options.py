@@ -69,6 +69,6 @@ def parse_tile(text: str) -> int | None:
     """A number of LR pixels, None for ``auto``."""
     if text == "auto":
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         raise typer.BadParameter(f"--tile: expected auto or a number of LR pixels, found {text}")
     return int(text)

@@ -62,7 +62,7 @@ def train(
 ) -> None:
     """Train a network on simulated scenes or on your own sharp films. Run the same command again to go on.
 
-    Several GPUs: torchrun --nproc-per-node 4 -m napari_xfusion.cli train ...
+    Several GPUs: torchrun --nproc-per-node 4 -m napari_xfusion train ...
     """
     from napari_xfusion.core.train.loop import train as run_training
     from napari_xfusion.core.train.plan import sizes_from

@@ -19,6 +19,8 @@ from napari_xfusion.errors import InputError, PairingError, XFusionError
 Method = Literal["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", "edvr-stf", "edvr"]
 GreyRule = Literal["match", "percentile", "none"]
 DEFAULT_METHOD: Method = "edvr-stf"
+NETWORKS: tuple[Method, ...] = ("edvr-stf", "edvr")
+"""The methods that take weights."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -60,9 +62,13 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.model is not None and self.method not in NETWORKS:
+            raise ValueError(f"{self.method} takes no model")
+        if self.hr_start and self.hr_step is None:
+            raise ValueError("--hr-start says nothing without --hr-step")
         if self.hr_times is not None:
             if self.hr_step is not None:
-                raise ValueError("give either --hr-times or --hr-step, not both")
+                raise ValueError("both --hr-times and --hr-step; one of them is enough")
             if not all(map(math.isfinite, self.hr_times)):
                 raise ValueError("HR times must be finite numbers")
             if any(b <= a for a, b in zip(self.hr_times, self.hr_times[1:], strict=False)):
@@ -99,11 +105,13 @@ def validated(kind: type[M], settings: Mapping[str, object], raises: type[XFusio
         return kind.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        got = f" (got {first['input']!r})" if first["loc"] else ""
+        wrong = first["msg"].removeprefix("Value error, ")
+        rule = wrong.removeprefix("Input should be ")
+        broken = rule != wrong  # of one setting; else settings do not go together, and that is said
         raise raises(
             ".".join(map(str, first["loc"])) or "settings",
-            expected="a setting that can be",
-            found=first["msg"].removeprefix("Value error, ") + got,
+            expected=rule if broken else "settings that go together",
+            found=repr(first["input"]) if broken else wrong,
             do="change it and run again",
         ) from None
 

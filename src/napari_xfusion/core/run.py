@@ -22,7 +22,7 @@ from napari_xfusion import __version__
 from napari_xfusion.core.fusers import Fuser, Stream, make_fuser
 from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.io import OutputSpec, Sink, as_stack, open_sink
-from napari_xfusion.core.io.record import read_frames
+from napari_xfusion.core.io.record import read_frames, record_path
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
@@ -244,7 +244,7 @@ def check_outputs(films: Iterable[Stack], outputs: Sequence[Path | str]) -> None
             raise OutputError(
                 path, expected="a name of its own", found=f"{taken[place]} of this run", do="choose another"
             )
-        taken[place] = "an output"
+        taken |= {place: "an output", record_path(place): "the record"}
 
 
 def _check_abilities(fuser: Fuser, std: Path | str | None, attention: Path | str | None) -> None:

@@ -1,4 +1,4 @@
-"""``python -m napari_xfusion.cli``."""
+"""``python -m napari_xfusion``: the command line."""
 
 import sys
 
