@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from napari_xfusion.core.demo import sample_film
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
-from napari_xfusion.ui.layers import METADATA, beside, film_layer, film_pair
+from napari_xfusion.ui.layers import beside, film_layer, film_pair
 
 PLAN = Plan(method="backprojection")
 
@@ -32,9 +31,8 @@ def add_sample(viewer, *, fused: bool = True):
     layers["truth"] = viewer.add_image(made.data, **made.options)
     if fused:
         film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
-        made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", plan=PLAN)
-        known = made.options["metadata"][METADATA]
-        made.options["metadata"][METADATA] = replace(known, origins=("melt · LR", "melt · HR"))
+        of = {"origins": (layers["lr"], layers["hr"]), "plan": PLAN}
+        made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", **of)
         layers["fused"] = viewer.add_image(made.data, **made.options)
     viewer.dims.set_current_step(0, 5)
     return layers

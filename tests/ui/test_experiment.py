@@ -15,7 +15,8 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
 from napari_xfusion.core.virtual.experiment import simulate
 from napari_xfusion.ui.experiment import ExperimentPanel
-from napari_xfusion.ui.layers import film_layer, provenance_of, stack_of
+from napari_xfusion.ui.layers import film_layer
+from napari_xfusion.ui.provenance import provenance_of, stack_of
 from tests.films import moving_discs, stack
 from tests.ui.samples import settle, wait
 
@@ -121,11 +122,13 @@ def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):
     assert not panel.make.isEnabled()
     assert "Choose a sharp, fast film first" in panel.make.toolTip()
     made = film_layer(stack(FILM, "discs"), role="film", name="discs")
-    panel.movie.choose(viewer.add_image(made.data, **made.options))
+    viewer.add_image(made.data, **made.options)
+    assert panel.movie.currentText() == "discs"  # the first film that comes is taken
     assert panel.make.isEnabled()
     choose(panel)
     assert not panel.run.isEnabled()
     assert "Choose a method first" in panel.run.toolTip()
+    assert panel.status.text() == "Choose a method first."
     assert not panel.methods["edvr"].isEnabled()
     assert "No weights" in panel.methods["edvr"].toolTip()
 

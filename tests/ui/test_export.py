@@ -22,7 +22,8 @@ from napari_xfusion.errors import InputError
 from napari_xfusion.ui import export
 from napari_xfusion.ui.export_box import ExportBox
 from napari_xfusion.ui.fusion.request import Request
-from napari_xfusion.ui.layers import METADATA, film_layer, film_pair
+from napari_xfusion.ui.layers import film_layer, film_pair
+from napari_xfusion.ui.provenance import METADATA
 
 PLAN = Plan(method="backprojection", frames=(3, 15))
 
@@ -190,7 +191,7 @@ def test_the_box_saves_film_movie_view_and_numbers(box, qtbot, tmp_path):
     ):
         save(tmp_path / name)
         wait(qtbot, box)
-        assert box.said.text() == f"saved {tmp_path / name}"
+        assert box.said.text() == f"saved {name}"
         assert (tmp_path / name).stat().st_size > 100
     assert "psnr" in (tmp_path / "numbers.csv").read_text()
     with av.open(str(tmp_path / "movie.mp4")) as file:
@@ -212,10 +213,30 @@ def test_the_command_is_on_the_clipboard(box):
     assert words[-4:] == ["--method", "backprojection", "--frames", "3:15"]
 
 
+def test_layers_may_be_called_otherwise(box, viewer):
+    for layer in viewer.layers:
+        layer.name = f"my {layer.name}"
+    assert box.copy_command.isEnabled()
+    assert "lr.tif" in box.command()
+    assert export.film_record(viewer.layers[-1])["plan"]["method"] == "backprojection"
+
+
+def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path):
+    layer = viewer.layers[-1]
+    layer.metadata = {METADATA: replace(layer.metadata[METADATA], record=None)}  # as before the run's end
+    layer.data[5:] = 0
+    box.export_film(tmp_path / "film.tif")
+    wait(qtbot, box)
+    assert "7 frames that are not fused yet are 0" in box.said.text()
+
+
 def test_what_cannot_be_done_is_off_with_its_reason(box, viewer):
     box.film.choose(viewer.layers["sample · LR"])
     assert not box.copy_command.isEnabled()
     assert "fused films" in box.copy_command.toolTip()
+    box.film.choose(viewer.layers[2])  # the truth itself
+    assert not box.save_numbers.isEnabled()
+    assert "whose truth is a layer" in box.save_numbers.toolTip()
     viewer.layers.clear()
     assert not box.save_film.isEnabled()
 

@@ -40,11 +40,14 @@ def panel_on(make_napari_viewer, plugin, qtbot):
 
 
 def refused(panel):
-    """Why the panel does not run; it is said twice, and both buttons are off."""
-    for button in (panel.run_box.run, panel.run_box.preview):
-        assert not button.isEnabled()
-        assert button.toolTip() in panel.data.found.text()
-    return panel.run_box.run.toolTip()
+    """Why the panel does not run: said where it is set and beside the buttons, and both of these are off."""
+    run, preview = panel.run_box.run, panel.run_box.preview
+    assert not run.isEnabled()
+    assert not preview.isEnabled()
+    assert run.toolTip() == preview.toolTip()
+    assert panel.run_box.status.text()
+    assert panel.run_box.status.text() in panel.data.found.text()
+    return run.toolTip()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,38 @@ def test_films_that_cannot_be_fused(panel_on, lr, hr, times, said):
     assert said in refused(panel_on(lr, hr, times))
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["LR first", "HR first"])
+@pytest.mark.parametrize(
+    ("lr", "hr", "said"),
+    [
+        pytest.param(LR, HR[:, :20], "one scale for both axes", id="another field of view"),
+        pytest.param(LR, HR[:1], "found none in the file", id="one HR frame"),
+        pytest.param(LR, LR[:5].repeat(4, 1).repeat(4, 2), "found none in the file", id="no times"),
+        pytest.param(LR[:3], HR, "found none in the file", id="more HR frames than LR frames"),
+    ],
+)
+def test_two_films_that_do_not_pair_are_chosen_and_it_is_said_why(
+    make_napari_viewer, plugin, qtbot, lr, hr, said, order
+):
+    viewer = make_napari_viewer(show=False)
+    for name, film in (("LR", lr), ("HR", hr))[::order]:
+        viewer.add_image(film, name=name, **COMMON)
+    panel = open_panel(viewer, qtbot)
+    assert (panel.data.lr.currentText(), panel.data.hr.currentText()) == ("LR", "HR")
+    assert said in refused(panel)
+
+
+def test_a_film_that_fits_takes_the_place_of_one_that_does_not(make_napari_viewer, plugin, qtbot):
+    viewer = make_napari_viewer(show=False)
+    for name, film in (("other", HR[:1]), ("LR", LR)):
+        viewer.add_image(film, name=name, **COMMON)
+    panel = open_panel(viewer, qtbot)
+    assert panel.data.hr.currentText() == "other"
+    viewer.add_image(HR, name="HR", **COMMON)
+    settled(panel, qtbot)
+    assert (panel.data.lr.currentText(), panel.data.hr.currentText()) == ("LR", "HR")
+
+
 def test_times_that_are_no_numbers(panel_on, qtbot):
     panel = panel_on(LR, HR)
     panel.data.hr_times.setText("0, four")
@@ -78,6 +113,7 @@ def test_times_that_are_no_numbers(panel_on, qtbot):
     panel.data.hr_times.setText("0 4 8 11")
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()
+    assert panel.run_box.status.text() == ""
 
 
 def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
@@ -117,10 +153,11 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
     panel.output.output.setCurrentText("a file")
     panel.output.path.setText(str(output))
     settled(panel, qtbot)
-    panel.run_box.run.click()
-    ended(panel, qtbot)
-    assert "replace it with the Replace box" in panel.run_box.status.text()
-    assert output.read_bytes() == before
+    assert "replace it with the Replace box" in refused(panel)
+    panel.method.method.setCurrentText("bicubic")  # the same run's own
+    settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled()
+    panel.method.method.setCurrentText("flow")
     panel.output.replace.setChecked(True)
     settled(panel, qtbot)
     panel.run_box.run.click()

@@ -16,8 +16,8 @@ from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.commands import compare, divide_frames
 from napari_xfusion.ui.inspection import InspectPanel
 from napari_xfusion.ui.inspection.comparing import ComparingBox
-from napari_xfusion.ui.layers import METADATA, provenance_of
 from napari_xfusion.ui.lazy import LazyFilm
+from napari_xfusion.ui.provenance import METADATA, provenance_of
 from tests.ui.samples import PLAN, add_sample, press, sample, settle, wait, write_small_network
 
 METHODS = ("bicubic", "flow", "bayesian", "bayesian-paper")
@@ -70,7 +70,7 @@ def test_every_kind_of_layer_lies_where_and_when_its_films_do(viewer, layers, qt
         assert layer.units == layers["lr"].units
         known = provenance_of(layer)
         assert known.origins
-        assert set(known.origins) <= {x.name for x in layers.values()}
+        assert {origin.name for origin in known.origins} <= {x.name for x in layers.values()}
         assert np.isfinite(layer.contrast_limits).all()
 
 
@@ -329,12 +329,13 @@ def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
 
 
 def test_the_commands_of_the_menu(viewer, layers):
-    viewer.layers.selection = {layers["lr"], layers["truth"]}
+    viewer.layers.selection = {layers[role] for role in ("lr", "hr", "truth")}
     divide_frames(viewer)
-    assert [layer.name for layer in viewer.layers[-2:]] == [
-        "melt · LR, frame-divided",
-        "melt · truth, frame-divided",
-    ]
+    made = {layer.name: layer for layer in viewer.layers[-3:]}
+    assert set(made) == {f"melt · {name}, frame-divided" for name in ("LR", "HR", "truth")}
+    hr = made["melt · HR, frame-divided"]  # at the times at which HR is shown
+    assert hr.data.shape == layers["hr"].data.shape
+    np.testing.assert_array_equal(hr.data[25], divided(sample()[1]).frame(2))
     compare(viewer)
     assert viewer.canvas.grid.enabled
     compare(viewer)

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_xfusion.cli import main
 from napari_xfusion.core.demo import sample_film
-from napari_xfusion.ui.layers import provenance_of
+from napari_xfusion.ui.provenance import provenance_of
 from tests.ui.films import ended, fused_layer, settled
 from tests.ui.samples import press, wait
 from tests.ui.test_menus import run

@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, PairingError
 from napari_xfusion.ui import layers
+from napari_xfusion.ui.provenance import provenance_of, stack_of
 from tests.films import stack
 
 UNITS = {
@@ -82,7 +83,7 @@ def test_hr_shows_for_every_lr_frame_the_last_one_before_it():
     shown = image(layers.film_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
     for t, k in ((0, 0), (3, 0), (4, 1), (11, 2), (12, 3)):
         assert np.array_equal(np.asarray(shown.data[t]), hr.frame(k))
-    assert layers.stack_of(shown) is hr
+    assert stack_of(shown) is hr
 
 
 def test_hr_without_times_covers_the_film_and_says_that_they_are_not_known():
@@ -116,7 +117,7 @@ def test_a_plain_layer_becomes_a_film_with_its_scale():
         scale=(0.5, 1, 2500, 2500),
         units=("ms", "pixel", "nm", "nm"),
     )
-    film = layers.stack_of(layer)
+    film = stack_of(layer)
     assert film.shape == (5, 4, 6)
     assert film.pixel_size == pytest.approx(2.5)
     assert film.frame_interval == pytest.approx(5e-4)
@@ -124,17 +125,17 @@ def test_a_plain_layer_becomes_a_film_with_its_scale():
 
 
 def test_a_plain_layer_in_pixels_knows_neither_size_nor_time():
-    film = layers.stack_of(Image(np.zeros((5, 4, 6), np.uint16), scale=(3, 2, 2)))
+    film = stack_of(Image(np.zeros((5, 4, 6), np.uint16), scale=(3, 2, 2)))
     assert (film.pixel_size, film.frame_interval, film.time_unit) == (None, None, "frame")
 
 
 def test_data_that_the_user_changed_are_taken_as_they_are():
     lr, _ = map(image, layers.film_pair(*films(4, "um and s"), hr_times=(0, 4, 8, 12)))
-    film = layers.stack_of(lr)
+    film = stack_of(lr)
     assert len(film) == 13
     lr.data = lr.data[2:9]
-    assert len(layers.stack_of(lr)) == 7
-    assert layers.stack_of(lr).frame_interval == pytest.approx(film.frame_interval)
+    assert len(stack_of(lr)) == 7
+    assert stack_of(lr).frame_interval == pytest.approx(film.frame_interval)
 
 
 def test_a_copy_that_napari_makes_is_the_same_film():
@@ -146,7 +147,7 @@ def test_a_copy_that_napari_makes_is_the_same_film():
     layer = model.add_image(shown.data, **shown.options)
     model.layers.selection = {layer}
     _duplicate_layer(model.layers)
-    assert layers.stack_of(model.layers[1]) is layers.stack_of(layer)
+    assert stack_of(model.layers[1]) is stack_of(layer)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_a_copy_that_napari_makes_is_the_same_film():
 )
 def test_a_layer_that_is_no_film_is_refused_with_a_hint(layer, words):
     with pytest.raises(InputError, match=words):
-        layers.stack_of(layer())
+        stack_of(layer())
 
 
 def test_lr_and_hr_are_told_apart_by_size_and_length():
@@ -205,8 +206,8 @@ def test_an_existing_layer_takes_another_film_and_keeps_its_look():
     layers.redraw(layer, layers.film_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
     assert layer.colormap.name == "magma"
     assert layer.data.shape[0] == 13
-    assert layers.provenance_of(layer).role == "hr"
-    assert layers.stack_of(layer) is hr
+    assert provenance_of(layer).role == "hr"
+    assert stack_of(layer) is hr
 
 
 def test_films_are_arranged_once_it_is_known_how_they_pair():
@@ -218,7 +219,7 @@ def test_films_are_arranged_once_it_is_known_how_they_pair():
     assert len(hr.data) == 13
     assert not layers.arrange(lr, hr, (0, 4, 8, 12))
     assert layers.arrange(lr, hr, (0, 3, 6, 9))
-    assert np.array_equal(np.asarray(hr.data[3]), layers.stack_of(hr).frame(1))
+    assert np.array_equal(np.asarray(hr.data[3]), stack_of(hr).frame(1))
 
 
 def test_layers_of_others_are_not_moved():

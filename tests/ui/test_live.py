@@ -9,8 +9,8 @@ import pytest
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.fusion import live
-from napari_xfusion.ui.layers import provenance_of
-from tests.ui.films import open_films, open_panel, settled, write_films
+from napari_xfusion.ui.provenance import provenance_of
+from tests.ui.films import ended, open_films, open_panel, settled, write_films
 
 METHODS = ("bicubic", "backprojection", "flow")
 
@@ -85,6 +85,15 @@ def test_live_follows_slider_method_and_separation(panel, viewer, films, qtbot):
     viewer.dims.set_current_step(0, 9)
     answered(panel, qtbot)
     assert provenance_of(live_layer(viewer)).plan.frames == (5, 6)
+
+
+def test_with_live_on_it_stays_said_how_a_run_ended(panel, qtbot):
+    panel.run_box.live.setChecked(True)
+    answered(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    answered(panel, qtbot)
+    assert panel.run_box.status.text() == "done: 12 frames"
 
 
 def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, films, qtbot):

@@ -5,9 +5,21 @@ import sys
 
 import pytest
 from app_model import Application
-from qtpy.QtWidgets import QApplication, QMenu, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QMenu,
+    QProgressBar,
+    QSlider,
+    QTableWidget,
+    QWidget,
+)
 
-from napari_xfusion.ui.layers import provenance_of
+from napari_xfusion.ui.provenance import provenance_of
+from napari_xfusion.ui.widgets import Panel
 
 PLUGIN = "napari-xfusion"
 PANELS = {
@@ -15,6 +27,7 @@ PANELS = {
     "Inspect": "InspectPanel",
     "Virtual experiment": "ExperimentPanel",
 }
+FIELDS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QProgressBar, QSlider, QTableWidget)
 COMMANDS = {"Fusion": "fusion", "Inspect": "inspect", "Virtual experiment": "experiment"}
 
 
@@ -43,6 +56,23 @@ def test_every_panel_opens_from_the_plugins_menu_and_fits_a_small_screen(viewer,
     assert 300 <= dock.minimumSizeHint().width() <= 480
     window = viewer.window._qt_window
     assert (window.width(), window.height()) == (1366, 768)  # the docks did not push it wider
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_field_explains_itself_and_shows_its_text_whole(viewer, qtbot, name):
+    viewer.open_sample(PLUGIN, "two-cameras")
+    run(COMMANDS[name])
+    dock = viewer.window._wrapped_dock_widgets[f"{name} ({PLUGIN})"]
+    qtbot.waitUntil(dock.isVisible)
+    inside = dock.findChildren(Panel)[0]
+    fields = [w for kind in FIELDS for w in inside.findChildren(kind) if not w.objectName().startswith("qt_")]
+    assert len(fields) > 10
+    assert not [widget for widget in fields if not widget.toolTip()]
+    for button in inside.findChildren(QAbstractButton):
+        assert not button.isVisible() or button.width() >= button.minimumSizeHint().width(), button.text()
+    for spin in inside.findChildren(QAbstractSpinBox):
+        text = spin.fontMetrics().horizontalAdvance(spin.text())
+        assert not spin.isVisible() or spin.lineEdit().width() >= text, spin.toolTip()
 
 
 def test_frame_division_adds_a_layer_beside_the_selected_film(viewer):

@@ -16,8 +16,9 @@ from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.io import as_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.inspection import InspectPanel
-from napari_xfusion.ui.layers import METADATA, film_layer
+from napari_xfusion.ui.layers import film_layer
 from napari_xfusion.ui.plots import profile
+from napari_xfusion.ui.provenance import METADATA
 from tests.films import binned, stack
 from tests.ui.samples import PLAN, add_sample, sample, settle, wait, write_small_network
 
@@ -106,6 +107,13 @@ def test_without_a_fused_film_the_button_says_why(dock, viewer, layers):
     viewer.layers.remove(layers["fused"])
     assert not dock.compute.isEnabled()
     assert "Choose a fused film first." in dock.compute.toolTip()
+
+
+def test_a_line_needs_a_film(dock, viewer):
+    viewer.layers.clear()
+    dock.line.click()
+    assert "Open a film first" in dock.status.text()
+    assert not viewer.layers
 
 
 def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot):

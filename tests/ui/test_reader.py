@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
 from napari_xfusion.core.io import open_stack
-from napari_xfusion.ui.layers import provenance_of, stack_of
+from napari_xfusion.ui.provenance import provenance_of, stack_of
 from napari_xfusion.ui.reader import get_reader
 from tests.films import moving_discs, two_cameras
 

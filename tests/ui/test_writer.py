@@ -7,7 +7,7 @@ import pytest
 
 from napari_xfusion.core.demo import sample_film
 from napari_xfusion.core.io import open_stack
-from napari_xfusion.ui.layers import stack_of
+from napari_xfusion.ui.provenance import stack_of
 
 PLUGIN = "napari-xfusion"
 ENDINGS = (".tif", ".ome.tif", ".zarr")

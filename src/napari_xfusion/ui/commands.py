@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_warning
 
-from napari_xfusion.core.inspect.ratio import divided, ratio_limits
-from napari_xfusion.ui.colours import diverging
 from napari_xfusion.ui.compare import is_film, link_contrast, show_grid
-from napari_xfusion.ui.layers import beside, stack_of
-from napari_xfusion.ui.preferences import preferences
+from napari_xfusion.ui.inspection.recipes import frame_division
 
 if TYPE_CHECKING:
     import napari
@@ -22,15 +19,7 @@ def divide_frames(viewer: napari.Viewer) -> None:
     if not films:
         show_warning("Frame division: select one or more films in the layer list first.")
     for layer in films:
-        film = divided(stack_of(layer))
-        made = beside(
-            layer,
-            film,
-            name=f"{layer.name}, frame-divided",
-            role="difference",
-            contrast_limits=ratio_limits(film),
-            colormap=diverging(preferences().difference),
-        )
+        made = frame_division(layer, layer.name)
         viewer.add_image(made.data, **made.options)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.ui.layers import METADATA, LayerRole, Provenance, provenance_of
+from napari_xfusion.ui.provenance import METADATA, LayerRole, Origin, Provenance, provenance_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -83,7 +83,7 @@ class Wipe:
         self.layer = viewer.add_image(
             self._frames,
             name=f"wipe: {over.name} | {under.name}",
-            metadata={METADATA: Provenance("film", origins=(over.name, under.name))},
+            metadata={METADATA: Provenance("film", origins=(Origin.of(over), Origin.of(under)))},
             **{key: getattr(over, key) for key in _LOOK},
         )
         self.move(0.5)

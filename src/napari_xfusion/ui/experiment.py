@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
+    QFormLayout,
     QFrame,
     QGridLayout,
     QGroupBox,
@@ -41,15 +42,16 @@ from napari_xfusion.errors import OutputError, XFusionError
 from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, TITLES, model_of
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name, provenance_of, stack_of
-from napari_xfusion.ui.widgets import LayerCombo, Panel, form, sentence
+from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name
+from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
     import napari.viewer
 
 DEFAULT_METHODS = ("bicubic", "backprojection", "flow", "bayesian")
-NUMBERS = (("psnr", "PSNR dB", ".2f"), ("aad", "AAD", ".3f"), ("ssim", "SSIM", ".4f"))
+NUMBERS = (("psnr", "PSNR", ".2f"), ("aad", "AAD", ".3f"), ("ssim", "SSIM", ".4f"))
 """Columns of the table: the metric's name, its title, its format."""
 
 
@@ -98,9 +100,9 @@ class ExperimentPanel(Panel):
         self.run = QPushButton("Compare methods")
         self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop; numbers that are whole stay")
         self.save = QPushButton("Save CSV …", enabled=False, toolTip="The table, with medians and maxima")
-        self.progress = QProgressBar(self, visible=False)
+        self.progress = QProgressBar(self, visible=False, toolTip="Frames that are fused and compared")
         self.table = QTableWidget(self)
-        self.status = sentence(self)
+        self.status = Sentence(self)
         self._lay_out()
         self._connect()
         self._guess()
@@ -133,10 +135,10 @@ class ExperimentPanel(Panel):
 
     def look_again(self) -> None:
         """Turn buttons on and off, each with its reason."""
-        reason = self._problem()
-        nothing = reason or ("" if self.settings().methods else "Choose a method first.")
-        self._offer(self.make, reason, "Add what both cameras would have given, and the truth, as layers")
-        self._offer(self.run, nothing, "Fuse by every chosen method and compare each with the truth")
+        no_film = self._problem()
+        reason = no_film or ("" if self.settings().methods else "Choose a method first.")
+        self._offer(self.make, no_film, "Add what both cameras would have given, and the truth, as layers")
+        self._offer(self.run, reason, "Fuse by every chosen method and compare each with the truth")
         self.lr_psnr.setEnabled(self.noisy.isChecked())
         if reason != self._reason and not self._worker.busy:  # else what the last run said stays
             self._reason = reason
@@ -204,7 +206,9 @@ class ExperimentPanel(Panel):
         self.save.setEnabled(bool(whole))
         lines = [(method, kind) for method in self._rows for kind in ("all", "unseen")]
         self.table.setRowCount(len(lines))
-        self.table.setVerticalHeaderLabels([f"{TITLES[method]} · {kind}" for method, kind in lines])
+        self.table.setVerticalHeaderLabels(
+            [TITLES[method] if kind == "all" else "    unseen" for method, kind in lines]
+        )
         for line, (method, kind) in enumerate(lines):
             means = whole[method].summary()[kind] if method in whole else None
             for column, (name, _, digits) in enumerate(NUMBERS):
@@ -228,7 +232,9 @@ class ExperimentPanel(Panel):
         return f"{layer.name.split(' · ')[0]}, simulated" if layer is not None else ""
 
     def _guess(self) -> None:
-        """A truth or an HR film that is there is taken."""
+        """A truth or a film that is no LR or HR is taken, where none is chosen yet."""
+        if self.movie.layer() is not None:
+            return
         for layer in self._viewer.layers:
             known = provenance_of(layer)
             if known is not None and known.role in ("truth", "film"):
@@ -240,6 +246,7 @@ class ExperimentPanel(Panel):
         self.cancel.clicked.connect(self._worker.cancel)
         self.save.clicked.connect(self._save)
         self.movie.chosen.connect(self.look_again)
+        listen(self, self._viewer.layers.events.inserted, self._guess)
         for box in (self.noisy, *self.methods.values()):
             box.toggled.connect(lambda _: self.look_again())
         self.hr_step.valueChanged.connect(lambda _: self.look_again())
@@ -272,9 +279,7 @@ class ExperimentPanel(Panel):
             ("LR pixels", self.binning, "How four times coarser pixels come from fine ones"),
             ("Seed", self.seed, "Of the noise: the same number, the same noise"),
         ):
-            field.setToolTip(tip)
-            rows.addRow(label, field)
-            rows.labelForField(field).setToolTip(tip)
+            add_row(rows, label, field, tip)
         rows.addRow(self.make)
         return group
 
@@ -289,13 +294,12 @@ class ExperimentPanel(Panel):
             if ready:
                 box.setToolTip(f"Fuse by {TITLES[method]} and compare with the truth")
             grid.addWidget(box, k // 2, k % 2)
-        row = QHBoxLayout()
-        tip = "LR frames between the three that serve one result"
-        self.separation.setToolTip(tip)
-        self.separation.setPrefix("separation ")
-        for widget in (self.separation, self.run, self.cancel):
-            row.addWidget(widget)
-        grid.addLayout(row, grid.rowCount(), 0, 1, 2)
+        rows, buttons = QFormLayout(), QHBoxLayout()
+        add_row(rows, "Separation", self.separation, "LR frames between the three that serve one result")
+        grid.addLayout(rows, grid.rowCount(), 0, 1, 2)
+        for button in (self.run, self.cancel):
+            buttons.addWidget(button)
+        grid.addLayout(buttons, grid.rowCount(), 0, 1, 2)
         return group
 
     def _results(self) -> QGroupBox:
@@ -310,7 +314,7 @@ class ExperimentPanel(Panel):
         self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setToolTip(
-            "PSNR and SSIM: higher is better; AAD (8-bit grey levels): lower. "
+            "PSNR (dB) and SSIM: higher is better; AAD (8-bit grey levels): lower. "
             "Unseen: frames at whose time no HR frame was given"
         )
         column.addWidget(self.table)

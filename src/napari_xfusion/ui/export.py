@@ -23,7 +23,7 @@ from napari_xfusion.core.io.save import save_stack
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, OutputError
-from napari_xfusion.ui.layers import film_record, provenance_of, stack_of
+from napari_xfusion.ui.provenance import film_record, provenance_of, stack_of
 from napari_xfusion.ui.words import moment
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ def save_film(
 ) -> bool:
     """Write the film of a layer with its record, replacing what is there; see ``core.io.save``."""
     return save_stack(stack_of(layer), path, film_record(layer), overwrite=True, stop=stop, progress=progress)
+
+
+def frames_missing(layer: Image) -> int:
+    """How many frames of a film that a run has not finished are not there yet; reads every frame of such."""
+    known = provenance_of(layer)
+    if known is None or known.role != "fused" or known.record is not None or known.film is not None:
+        return 0
+    film = stack_of(layer)
+    return sum(not film.frame(i).any() for i in range(len(film)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +146,17 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
         ) from error
 
 
+def has_numbers(layer: Image) -> bool:
+    """Whether a finished run has recorded something of each frame."""
+    return bool(film_record(layer).get("frames"))
+
+
 def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image, Image]] | None:
     """The plan of a film that a run made, and the LR and HR layers among ``layers`` it was made from."""
     known = provenance_of(layer)
-    there = {other.name: other for other in layers}
     if known is None or known.plan is None or known.role not in ("fused", "baseline"):
         return None
-    lr, hr = (there.get(name) for name in known.origins)
+    lr, hr = known.origins_among(layers)
     return None if lr is None or hr is None else (known.plan, (lr, hr))
 
 

@@ -15,8 +15,8 @@ from napari_xfusion.errors import OutputError, XFusionError
 from napari_xfusion.ui import export
 from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.layers import layers_of, provenance_of
-from napari_xfusion.ui.widgets import LayerCombo, listen, sentence
+from napari_xfusion.ui.provenance import layers_of, provenance_of
+from napari_xfusion.ui.widgets import LayerCombo, Sentence, listen
 
 if TYPE_CHECKING:
     import napari
@@ -38,7 +38,7 @@ class ExportBox(QGroupBox):
         self.save_numbers = QPushButton("Numbers...", self)
         self.copy_command = QPushButton("Copy command", self)
         self.cancel = QPushButton("Cancel", self)
-        self.said = sentence(self)
+        self.said = Sentence(self)
         self._worker = Worker(self, "export", told=self._on_told, ended=self._on_ended, every=100)
         self._lay_out()
         for button, work in (
@@ -50,10 +50,10 @@ class ExportBox(QGroupBox):
             (self.cancel, self._worker.cancel),
         ):
             button.clicked.connect(lambda _, work=work: work())
-        self.film.chosen.connect(self._enable)
-        listen(self, viewer.layers.events.removed, self._enable)
+        self.film.chosen.connect(self.look_again)
+        listen(self, viewer.layers.events.removed, self.look_again)
         listen(self, viewer.layers.events.inserted, self._choose_newest)
-        self._enable()
+        self.look_again()
 
     def export_film(self, path: Path) -> None:
         """Write the chosen film to ``path``."""
@@ -61,7 +61,12 @@ class ExportBox(QGroupBox):
 
         def body(stop: Token, tell: Tell) -> str:
             whole = export.save_film(layer, path, stop=stop, progress=lambda *count: tell(count))
-            return f"saved {path}" if whole else "stopped; saving the same again goes on"
+            if not whole:
+                return "stopped; saving the same again goes on"
+            missing = export.frames_missing(layer)
+            return f"saved {path.name}" + (
+                f"; {missing} frames that are not fused yet are 0" if missing else ""
+            )
 
         self._begin(body)
 
@@ -82,29 +87,25 @@ class ExportBox(QGroupBox):
 
         def body(stop: Token, tell: Tell) -> str:
             frames = export.side_by_side(panes, seconds=seconds, progress=lambda *count: tell(count))
-            return f"saved {path}" if write_movie(frames, path, stop=stop) else "stopped"
+            return f"saved {path.name}" if write_movie(frames, path, stop=stop) else "stopped"
 
         self._begin(body)
 
     def export_numbers(self, path: Path) -> None:
         """Write the numbers of the chosen film to ``path``; with metrics where its truth is a layer."""
         layer = self._layer()
-        truths = [
-            truth
-            for truth in layers_of(self._viewer, "truth")
-            if truth.data.shape[-2:] == layer.data.shape[-2:]
-        ]
+        truth = self._truth_of(layer)
 
         def body(_stop: Token, _tell: Tell) -> str:
-            export.save_numbers(layer, path, truths[-1] if truths else None)
-            return f"saved {path}"
+            export.save_numbers(layer, path, truth)
+            return f"saved {path.name}"
 
         self._begin(body)
 
     def export_view(self, path: Path) -> None:
         """Write what the canvas shows to ``path``."""
         self._viewer.screenshot(str(path), canvas_only=True, flash=False)
-        self.said.setText(f"saved {path}")
+        self.said.setText(f"saved {path.name}")
 
     def command(self) -> str:
         """The command line that makes the chosen film; raises InputError where its films are no files."""
@@ -119,11 +120,17 @@ class ExportBox(QGroupBox):
             raise LookupError("no film is chosen")  # the buttons are off then
         return layer
 
+    def _truth_of(self, layer: Image) -> Image | None:
+        """The newest truth among the layers that a film can be compared with, itself not counted."""
+        size = layer.data.shape[-2:]
+        truths = [x for x in layers_of(self._viewer, "truth") if x is not layer and x.data.shape[-2:] == size]
+        return truths[-1] if truths else None
+
     # What happens on the way.
 
     def _begin(self, body: Body) -> None:
         self._worker.ask(body)
-        self._enable()
+        self.look_again()
 
     def _on_told(self, news: list[tuple[int, int]]) -> None:
         done, total = news[-1]
@@ -133,7 +140,7 @@ class ExportBox(QGroupBox):
         if outcome.error is not None:
             _tell(outcome.in_words())
         self.said.setText(outcome.in_words() or str(outcome.value))
-        self._enable()
+        self.look_again()
 
     def _choose_newest(self) -> None:
         """A film that is being fused is what the user will want to save."""
@@ -142,9 +149,11 @@ class ExportBox(QGroupBox):
         if known is not None and known.role == "fused":
             self.film.choose(newest)
 
-    def _enable(self) -> None:
+    def look_again(self) -> None:
+        """Turn buttons on and off, each with its reason."""
         layer, busy = self.film.layer(), self._worker.busy
         made = layer is not None and export.made_from(layer, self._viewer.layers) is not None
+        told = layer is not None and (export.has_numbers(layer) or self._truth_of(layer) is not None)
         movie = find_spec("av") is not None
         for button, able, tip, why in (
             (self.save_film, True, "Write the film as TIFF, OME-TIFF or OME-Zarr", ""),
@@ -154,7 +163,12 @@ class ExportBox(QGroupBox):
                 "Write the selected layers side by side as MP4",
                 'needs pip install "napari-xfusion[movie]"',
             ),
-            (self.save_numbers, True, "Write a CSV with a row for each frame", ""),
+            (
+                self.save_numbers,
+                told,
+                "Write a CSV with a row for each frame",
+                "for films that a run has finished, or whose truth is a layer",
+            ),
             (
                 self.copy_command,
                 made,

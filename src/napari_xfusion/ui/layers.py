@@ -1,4 +1,4 @@
-"""Films as napari layers and back: the one place that knows where, when and in what grey a film is shown.
+"""Films as napari layers: the one place that knows where, when and in what grey a film is shown.
 
 Every function returns what ``viewer.add_image`` takes and touches no viewer, except ``redraw``. The first
 HR pixel has its centre at 0; a coarser film begins at the same *edge*, so its centre is half the difference
@@ -8,60 +8,32 @@ of the pixel sides further. All layers of one experiment bear the same kinds of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isclose
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion import __version__
 from napari_xfusion.core.grey import percentile_map
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.io.describe import film_axis
 from napari_xfusion.core.pairing.geometry import fit_geometry
 from napari_xfusion.core.pairing.timing import neighbours
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError, PairingError
+from napari_xfusion.errors import PairingError
+from napari_xfusion.ui.provenance import METADATA, LayerRole, Origin, Provenance, provenance_of
 
 if TYPE_CHECKING:
-    from napari import Viewer
     from napari.layers import Layer
 
     from napari_xfusion.core.plan import Plan
 
-METADATA = "napari-xfusion"
-"""Where a layer's metadata keep its ``Provenance``."""
-LayerRole = Literal[
-    "film", "lr", "hr", "truth", "fused", "difference", "baseline", "attention", "consistency", "std"
-]
 CONTRAST_FRAMES = 4
 """Frames looked at for the contrast limits: more make opening a long film slow."""
 _SHOWN_AS: dict[LayerRole, str] = {"lr": "LR", "hr": "HR"}
 _CAMERAS = ("lr", "hr", "truth", "fused")
-
-
-@dataclass(frozen=True, eq=False)
-class Provenance:
-    """What a layer is and where it comes from."""
-
-    role: LayerRole
-    film: Stack | None = None
-    """The film behind a lazy layer, as it was recorded."""
-    shown: Any = None
-    """The layer's data when it was made: ``film`` stands for the layer as long as it shows them."""
-    times: tuple[float, ...] | None = None
-    """Of an HR film that has a partner: the LR frame numbers of its frames, where they are known."""
-    origins: tuple[str, ...] = ()
-    """Names of the layers it was made from."""
-    plan: Plan | None = None
-    """Of a result."""
-    record: Mapping[str, Any] | None = None
-    """The run record of a finished result."""
 
 
 class LayerData(NamedTuple):
@@ -80,7 +52,7 @@ def film_layer(
     coarseness: float = 1.0,
     pixel_size: float | None = None,
     frame_interval: float | None = None,
-    entries: Sequence[int] | None = None,
+    entries: tuple[int, ...] | None = None,
 ) -> LayerData:
     """A film as a lazy layer (t, y, x), one chunk a frame: showing a frame reads that frame.
 
@@ -104,7 +76,7 @@ def film_layer(
         "translate": (0.0, shift, shift),
         "contrast_limits": (grey.zero, grey.zero + grey.span),
         "rgb": False,
-        "metadata": {METADATA: Provenance(role, film=stack, shown=data)},
+        "metadata": {METADATA: Provenance(role, film=stack, shown=data, entries=entries)},
     }
     return LayerData(data, options)
 
@@ -123,7 +95,7 @@ def film_pair(
     pixel = hr.pixel_size or (lr.pixel_size / scale if lr.pixel_size else None)
     times = hr.metadata.get("hr_times") if hr_times is None else tuple(hr_times)
     clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
-    entries = [min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr))]
+    entries = tuple(min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr)))
     detail = "times not known" if times is None else ""
     low = film_layer(
         lr,
@@ -182,8 +154,8 @@ def beside(
     }
     if layer.ndim == n:
         place |= {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
-    names = tuple(origin.name for origin in origins or (layer,) if origin is not None)
-    provenance = Provenance(role, film, data, origins=names, plan=plan)
+    made_of = tuple(Origin.of(origin) for origin in origins or (layer,) if origin is not None)
+    provenance = Provenance(role, film, data, origins=made_of, plan=plan)
     return LayerData(
         data,
         {
@@ -221,59 +193,6 @@ def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
     for layer, shown in zip((lr, hr), film_pair(films[0], films[1], times, title=title), strict=True):
         redraw(layer, shown)
     return True
-
-
-def stack_of(layer: Layer) -> Stack:
-    """The film behind a layer: as it was recorded, where it was opened by us, else the layer's data.
-
-    Of other layers, times and pixel size are the scale's, where its units are those of time and length.
-    Raises InputError where the layer holds no film of grey frames.
-    """
-    known = provenance_of(layer)
-    if known is not None and known.film is not None and _same(known.shown, layer.data):
-        return known.film
-    if getattr(layer, "rgb", None) is not False:
-        raise InputError(
-            f"layer {layer.name}",
-            expected="an image layer of grey frames",
-            found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
-            do="choose a grey film, or split the colour with Layers > Utilities",
-        )
-    data = layer.data[0] if layer.multiscale else layer.data
-    film = as_stack(data, name=layer.name)
-    axis = film_axis("?" * data.ndim, data.shape, layer.name)
-    down, across = (_in_unit(layer, k, "um") for k in (-2, -1))
-    square = down is not None and across is not None and isclose(down, across, rel_tol=1e-3)
-    seconds = None if axis is None else _in_unit(layer, axis, "s")
-    film = replace(film, pixel_size=down if square else None)
-    return film if seconds is None else replace(film, times=film.times * seconds, time_unit="s")
-
-
-def provenance_of(layer: Layer) -> Provenance | None:
-    """What is known of a layer that this package made."""
-    known = layer.metadata.get(METADATA)
-    return known if isinstance(known, Provenance) else None
-
-
-def film_record(layer: Layer) -> Mapping[str, Any]:
-    """What is written beside the film of a layer: the run record of a result, else where it comes from.
-
-    A result that the user changed is no longer that of its run.
-    """
-    known = provenance_of(layer)
-    made = known is not None and _same(known.shown, layer.data)
-    if known is not None and made and known.record is not None:
-        return known.record
-    origins = list(known.origins) if known else []
-    return {
-        "napari_xfusion": __version__,
-        "layer": {"name": layer.name, "role": known.role if known else "film", "made_from": origins},
-    }
-
-
-def layers_of(viewer: Viewer, *roles: LayerRole) -> list[Layer]:
-    """The viewer's layers that have one of the ``roles``, lowest first."""
-    return [layer for layer in viewer.layers if (known := provenance_of(layer)) and known.role in roles]
 
 
 def lr_and_hr(a: Stack, b: Stack) -> tuple[Stack, Stack] | None:
@@ -334,11 +253,6 @@ def layer_name(title: str, role: LayerRole, detail: str = "") -> str:
     return f"{title} · {_SHOWN_AS.get(role, role)}" + (f" ({detail})" if detail else "")
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Whether two layers' data are one, or one a copy of the other as napari makes it of a lazy layer."""
-    return a is b or (isinstance(a, da.Array) and isinstance(b, da.Array) and a.name == b.name)
-
-
 def _linear(layer: Layer, n: int) -> NDArray[np.float64]:
     """How a step of one data pixel moves in the space of ``layer.translate``, (n, n)."""
     if layer.ndim != n:
@@ -347,10 +261,3 @@ def _linear(layer: Layer, n: int) -> NDArray[np.float64]:
     moved = np.stack([np.asarray(layer.data_to_world(step)) - origin for step in np.eye(n)], axis=1)
     solved: NDArray[np.float64] = np.linalg.solve(layer.affine.linear_matrix, moved)
     return solved
-
-
-def _in_unit(layer: Layer, axis: int, unit: str) -> float | None:
-    """Step of a layer along ``axis`` in seconds or micrometres, None where it is measured otherwise."""
-    if not layer.units[axis].is_compatible_with(unit):
-        return None
-    return float((float(layer.scale[axis]) * layer.units[axis]).to(unit).magnitude)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 PLUGIN = "napari-xfusion"
 
@@ -31,6 +31,13 @@ def preferences() -> Preferences:
     return Preferences(
         computing.device, computing.precision, computing.memory, colours.difference, colours.heat
     )
+
+
+def computing_events() -> Any:
+    """napari's event emitters ``device``, ``precision`` and ``memory``: what the Preferences page changes."""
+    from napari.settings import get_plugin_settings  # noqa: PLC0415 - as above
+
+    return get_plugin_settings(PLUGIN).computing.events
 
 
 def keep_computing(device: str, precision: str) -> None:

@@ -16,15 +16,8 @@ from napari_xfusion.core.io import open_frames, open_stack
 from napari_xfusion.core.io.source import COPY_AGAIN
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.layers import (
-    LayerData,
-    film_layer,
-    film_pair,
-    layers_of,
-    lr_and_hr,
-    provenance_of,
-    redraw,
-)
+from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, lr_and_hr, redraw
+from napari_xfusion.ui.provenance import layers_of, provenance_of
 
 LayerTuple = tuple[Any] | tuple[Any, dict[str, Any], str]
 """What napari takes from a reader; ``(None,)`` is a file that was dealt with and gives no layer."""

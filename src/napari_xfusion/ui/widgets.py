@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QDockWidget, QFormLayout, QGroupBox, QLabel, QMainWindow, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDockWidget,
+    QFormLayout,
+    QGroupBox,
+    QLabel,
+    QLayout,
+    QMainWindow,
+    QWidget,
+)
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
 
+LONG_WORD = re.compile(r"\S{36,}")
+"""What does not fit into a line of a panel: Qt breaks lines between words only."""
 WIDTH = 320
 """Least width of a panel; a dock left alone may come out at 100 pixels."""
 
@@ -110,9 +122,25 @@ def form(box: QGroupBox) -> QFormLayout:
     return layout
 
 
-def sentence(parent: QWidget) -> QLabel:
-    """A label for text that the program writes: wrapped, and can be copied."""
-    label = QLabel(parent)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(label.textInteractionFlags().TextSelectableByMouse)
-    return label
+def add_row(layout: QFormLayout, label: str | QWidget, field: QWidget | QLayout, tip: str = "") -> None:
+    """One setting, with its ``tip`` on the label too; a row of fields has tips of its own."""
+    layout.addRow(label, field)
+    named = layout.labelForField(field)
+    if isinstance(field, QWidget):
+        field.setToolTip(tip)
+    if named is not None:
+        named.setToolTip(tip)
+
+
+class Sentence(QLabel):
+    """Text that the program writes: wrapped, and can be copied."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names of files and layers are no HTML
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(self.textInteractionFlags().TextSelectableByMouse)
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Show ``text``; the middle of a word, most often a path, that no panel has room for is left out."""
+        super().setText(LONG_WORD.sub(lambda word: f"{word[0][:12]}…{word[0][-22:]}", text))

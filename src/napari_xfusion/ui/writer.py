@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_xfusion.core.io.save import save_stack
-from napari_xfusion.ui.layers import film_record, stack_of
+from napari_xfusion.ui.provenance import film_record, stack_of
 
 
 def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

@@ -155,6 +155,13 @@ def test_an_hr_frame_that_shows_nothing_is_left_out_of_the_match(value):
         assert value_of[0] == pytest.approx(value_of[1], abs=0.01)
 
 
+def test_an_lr_film_that_shows_nothing_does_not_agree_with_hr():
+    lr, hr, times = two_cameras(moving_discs(), 4)
+    grey = pair_stacks(stack(np.full_like(lr, 7)), stack(hr), make_plan(hr_times=times)).grey
+    assert grey.correlation == 0
+    assert any("agree poorly" in note for note in grey.notes)
+
+
 def test_grey_none_takes_single_infinite_pixels_as_bad_and_not_as_out_of_range():
     lr, hr, times = two_cameras(moving_discs(), 4)
     lr[0, 3, 3], hr[0, 3, 3] = np.inf, np.nan

@@ -135,9 +135,10 @@ def _match(seen: NDArray[Any], binned: Image) -> Affine | None:
 
 
 def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Pearson's; of images that show nothing 1 where both do, else 0."""
     a, b = a - a.mean(dtype=np.float64), b - b.mean(dtype=np.float64)
     norm = float(np.sqrt((a * a).sum(dtype=np.float64) * (b * b).sum(dtype=np.float64)))
-    return float((a * b).sum(dtype=np.float64)) / norm if norm > 0 else 1.0
+    return float((a * b).sum(dtype=np.float64)) / norm if norm > 0 else float(a.any() == b.any())
 
 
 def spread(residual: NDArray[Any]) -> float:

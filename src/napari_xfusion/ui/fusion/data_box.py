@@ -11,8 +11,9 @@ from qtpy.QtWidgets import QDoubleSpinBox, QGroupBox, QLineEdit, QSpinBox, QWidg
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.layers import film_pair, lr_and_hr, provenance_of, redraw, stack_of, title_of
-from napari_xfusion.ui.widgets import LayerCombo, form, sentence
+from napari_xfusion.ui.layers import film_pair, lr_and_hr, redraw, title_of
+from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.widgets import LayerCombo, Sentence, add_row, form
 
 if TYPE_CHECKING:
     import napari
@@ -35,18 +36,31 @@ class DataBox(QGroupBox):
         self.hr_start = QDoubleSpinBox(self)
         self.hr_times = QLineEdit(self)
         self.separation = QSpinBox(self)
-        self.found = sentence(self)
+        self.found = Sentence(self)
         self._build()
         self.lr.chosen.connect(self.changed)
         self.hr.chosen.connect(self.changed)
         for box in (self.hr_step, self.hr_start, self.separation):
             box.valueChanged.connect(lambda _: self.changed.emit())
         self.hr_times.textChanged.connect(lambda _: self.changed.emit())
+        self.hr.chosen.connect(self._believe_hr)
+        self.changed.connect(self._offer_times)
+        self._offer_times()
 
     @property
     def undecided(self) -> bool:
         """Whether LR and HR are not two layers yet."""
         return self.lr.layer() is self.hr.layer()
+
+    @property
+    def fits(self) -> bool:
+        """Whether the chosen layers look like LR and HR of each other; reads no frame."""
+        try:
+            lr, hr = self.films()
+        except InputError:
+            return False
+        found = lr_and_hr(lr, hr)
+        return found is not None and found[0] is lr
 
     def guess(self) -> None:
         """Choose the first two films of the viewer that are LR and HR of each other."""
@@ -58,7 +72,10 @@ class DataBox(QGroupBox):
         self.choose([layer for layer in self._viewer.layers if is_image(layer)])
 
     def choose(self, layers: list[Layer]) -> None:
-        """Choose LR and HR out of ``layers``, by the first two that fit."""
+        """Choose LR and HR out of ``layers``: the first two that fit, else the first two.
+
+        Of the latter the panel then says why they do not.
+        """
         films = []
         for layer in layers:
             try:
@@ -72,6 +89,10 @@ class DataBox(QGroupBox):
                     self.lr.choose(a if found[0] is first else b)
                     self.hr.choose(b if found[0] is first else a)
                     return
+        if len(films) > 1:
+            lr, hr = sorted(films[:2], key=lambda each: (each[1].shape[1] * each[1].shape[2], -len(each[1])))
+            self.lr.choose(lr[0])
+            self.hr.choose(hr[0])
 
     def layers(self) -> tuple[Image, Image]:
         """The layers of LR and HR; raises InputError where one is missing."""
@@ -126,6 +147,19 @@ class DataBox(QGroupBox):
         if isinstance(saved.get("separation"), int):
             self.separation.setValue(saved["separation"])
 
+    def _believe_hr(self) -> None:
+        """A film that knows when its frames were taken is believed; the step was that of another."""
+        layer = self.hr.layer()
+        known = provenance_of(layer) if layer is not None else None
+        if known is not None and known.film is not None and known.film.metadata.get("hr_times") is not None:
+            self.hr_step.setValue(0)
+
+    def _offer_times(self) -> None:
+        """Turn off what has no effect: a step beside times, a start without a step."""
+        by_step = not self.hr_times.text().strip()
+        self.hr_step.setEnabled(by_step)
+        self.hr_start.setEnabled(by_step and self.hr_step.value() > 0)
+
     def _shown_at(self, layer: Layer, hr: Stack) -> tuple[float, ...] | None:
         if self._shown is not None and self._shown[0] is layer:
             return self._shown[1]
@@ -144,7 +178,11 @@ class DataBox(QGroupBox):
             ("LR", self.lr, "The fast, coarse film"),
             ("HR", self.hr, "The sharp film with fewer frames, of the same field of view"),
             ("HR step", self.hr_step, "One HR frame every N LR frames; may be a fraction"),
-            ("HR start", self.hr_start, "LR frame at which the first HR frame was taken"),
+            (
+                "HR start",
+                self.hr_start,
+                "With an HR step: the LR frame at which the first HR frame was taken",
+            ),
             (
                 "HR times",
                 self.hr_times,
@@ -152,9 +190,7 @@ class DataBox(QGroupBox):
             ),
             ("Separation", self.separation, "LR frames between the three of a window"),
         ):
-            field.setToolTip(tip)
-            layout.addRow(label, field)
-            layout.labelForField(field).setToolTip(tip)
+            add_row(layout, label, field, tip)
         layout.addRow(self.found)
         self.found.setToolTip("What was found, how the films pair, and what a run takes")
         self.hr_step.setRange(0, 1e6)

@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QLabel, QPushButto
 from napari_xfusion.core.doctor import devices_in_words
 from napari_xfusion.core.model.cards import SUFFIX, VARIANTS, models_of
 from napari_xfusion.core.plan import DEFAULT_METHOD, Method, Plan
-from napari_xfusion.ui.preferences import keep_computing, preferences
-from napari_xfusion.ui.widgets import form, sentence
+from napari_xfusion.ui.preferences import computing_events, keep_computing, preferences
+from napari_xfusion.ui.widgets import Sentence, add_row, form, listen
 
 ABOUT: dict[Method, str] = {
     "bicubic": "LR alone, enlarged",
@@ -37,7 +37,7 @@ class MethodBox(QGroupBox):
         self.file = QPushButton("File...", self)
         self.device = QComboBox(self)
         self.precision = QComboBox(self)
-        self.there: QLabel = sentence(self)
+        self.there: QLabel = Sentence(self)
         self._build()
         self.method.setCurrentText(DEFAULT_METHOD)
         self._list_models()
@@ -46,6 +46,10 @@ class MethodBox(QGroupBox):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
         for combo in (self.device, self.precision):
             combo.currentIndexChanged.connect(lambda _: self._keep_computing())
+        events = computing_events()
+        for emitter in (events.device, events.precision):
+            listen(self, emitter, self._take_computing)
+        listen(self, events.memory, self.changed.emit)
         self.file.clicked.connect(lambda _: self._choose_file())
 
     def values(self) -> dict[str, Any]:
@@ -81,6 +85,12 @@ class MethodBox(QGroupBox):
         """Write the devices and their free memory."""
         self.there.setText(devices_in_words())
 
+    def _take_computing(self) -> None:
+        """What is chosen on the Preferences page is chosen here, too."""
+        chosen = preferences()
+        self.device.setCurrentText(chosen.device)
+        self.precision.setCurrentText(chosen.precision)
+
     def _keep_computing(self) -> None:
         keep_computing(self.device.currentText(), self.precision.currentText())
 
@@ -110,10 +120,9 @@ class MethodBox(QGroupBox):
         for method in get_args(Method):
             self.method.addItem(method)
             self.method.setItemData(self.method.count() - 1, ABOUT[method], 3)
-        chosen = preferences()
         for combo, field in ((self.device, "device"), (self.precision, "precision")):
             combo.addItems(get_args(Plan.model_fields[field].annotation))
-            combo.setCurrentText(getattr(chosen, field))
+        self._take_computing()
         for label, combo, tip in (
             ("Method", self.method, "\n".join(f"{name}: {what}" for name, what in ABOUT.items())),
             ("Model", self.model, "The weights of a network"),
@@ -122,8 +131,7 @@ class MethodBox(QGroupBox):
             ("Precision", self.precision, "Numbers a network computes with; auto is float32"),
             ("", self.there, "What this machine has"),
         ):
-            combo.setToolTip(tip)
-            layout.addRow(label, combo)
+            add_row(layout, label, combo, tip)
             if isinstance(combo, QComboBox):
                 combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.say_what_is_there()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -22,7 +23,7 @@ from qtpy.QtWidgets import (
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import OutputError
 from napari_xfusion.ui.fusion.place import region_of_shapes
-from napari_xfusion.ui.widgets import LayerCombo, form
+from napari_xfusion.ui.widgets import LayerCombo, add_row, form, listen
 
 if TYPE_CHECKING:
     import napari
@@ -48,10 +49,13 @@ class OutputBox(QGroupBox):
         self.browse = QPushButton("...", self)
         self.replace = QCheckBox("Replace", self)
         self._count = 0
+        self._drawn: tuple[Any, ...] | None = None
+        """The shapes that the region was taken from last."""
+        self._heard: set[UUID] = set()
         self._build()
         for spin in (self.first, self.last):
             spin.valueChanged.connect(lambda _: self.changed.emit())
-        self.region.chosen.connect(self.changed)
+        self.region.chosen.connect(self._on_region)
         self.output.currentIndexChanged.connect(lambda _: self._on_output())
         self.path.textChanged.connect(lambda _: self.changed.emit())
         self.replace.toggled.connect(lambda _: self.changed.emit())
@@ -100,6 +104,29 @@ class OutputBox(QGroupBox):
         if index >= 0:
             self.output.setCurrentIndex(index)
 
+    def _on_region(self) -> None:
+        """Another layer was chosen: from now on what is drawn in it counts."""
+        shapes = self.region.layer()
+        if shapes is not None and shapes.unique_id not in self._heard:
+            self._heard.add(shapes.unique_id)
+            for emitter in (shapes.events.set_data, shapes.events.highlight):
+                listen(self, emitter, self._on_drawn)
+        self._on_drawn()
+
+    def _on_drawn(self) -> None:
+        """Shapes may have been drawn, moved or selected; napari tells so for every frame and hover, too."""
+        shapes = self.region.layer()
+        drawn = None
+        if shapes is not None:
+            drawn = (
+                shapes.unique_id,
+                sorted(shapes.selected_data),
+                [corners.tolist() for corners in shapes.data],
+            )
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.changed.emit()
+
     def _on_output(self) -> None:
         to_file = self.output.currentText() == FILE
         for widget in (self.path, self.browse, self.replace):
@@ -123,21 +150,23 @@ class OutputBox(QGroupBox):
             for widget in widgets:
                 row.addWidget(widget)
         self.browse.setMaximumWidth(32)
-        for label, field in (
-            ("Frames", frames),
-            ("Region", self.region),
-            ("Keep", self.output),
-            ("File", place),
-            ("", self.replace),
+        name = "Name of the file; an unfinished run of the same settings in it goes on"
+        for label, field, tip in (
+            ("Frames", frames, "First and last LR frame to fuse"),
+            (
+                "Region",
+                self.region,
+                "Fuse only what the shapes of a layer enclose: the selected ones, else all",
+            ),
+            ("Keep", self.output, "Results larger than memory go to a file, and survive whatever happens"),
+            ("File", place, name),
+            ("", self.replace, "Replace what bears that name, when the new film is whole"),
         ):
-            layout.addRow(label, field)
+            add_row(layout, label, field, tip)
         for widget, tip in (
             (self.first, "First LR frame to fuse"),
             (self.last, "Last LR frame to fuse"),
-            (self.region, "Fuse only what the shapes of a layer enclose: the selected ones, else all"),
-            (self.output, "Results larger than memory go to a file, and survive whatever happens"),
-            (self.path, "Name of the file; an unfinished run of the same settings in it goes on"),
+            (self.path, name),
             (self.browse, "Choose the file"),
-            (self.replace, "Replace what bears that name, when the new film is whole"),
         ):
             widget.setToolTip(tip)

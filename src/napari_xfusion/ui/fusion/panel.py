@@ -45,6 +45,8 @@ class FusionPanel(Panel):
         self._viewer = viewer
         self._request: Request | None = None
         self._problem = "the films are being looked at"
+        self._fresh = True
+        """Whether the settings have changed since Live answered them: the end of a run is no such change."""
         self.data = DataBox(viewer, self)
         self.method = MethodBox(self)
         self.output = OutputBox(viewer, self)
@@ -72,12 +74,15 @@ class FusionPanel(Panel):
 
     def _changed(self) -> None:
         self._request, self._problem = None, "the films are being looked at"
+        self._fresh = True
+        self._checks.forget()
         self.previews.forget()
         self._show_ready()
         self._settle.start()
 
     def _on_inserted(self) -> None:
-        if self.data.undecided:
+        if self.data.undecided or (self._problem and not self.data.fits):
+            self.data.guess()
             self._settle.start()
 
     def _look(self) -> None:
@@ -117,10 +122,14 @@ class FusionPanel(Panel):
         self.data.found.setText("\n".join([*findings.lines, *wrong]))
         self._show_ready()
         self._save()
+        if not self.runner.busy:
+            self.run_box.refuse(self._problem)
         if self._request is not None and not self._problem:
             self._arrange(self._request)
             self._label_frame()
-            self._ask_live()
+            if self._fresh and not self.runner.busy:
+                self._fresh = False
+                self._ask_live()
 
     def _arrange(self, request: Request) -> None:
         """Now that it is known how the films pair, they are shown so."""
@@ -220,6 +229,7 @@ class FusionPanel(Panel):
         self.run_box.live_switched.connect(lambda _: self._ask_live())
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
+        self.runner.ended.connect(lambda _: self.export.look_again())
         self.previews.shown.connect(self.run_box.say)
         listen(self, self._viewer.layers.events.inserted, self._on_inserted)
         listen(self, self._viewer.dims.events.current_step, self._on_slider)

@@ -13,11 +13,12 @@ import psutil
 
 from napari_xfusion.core.check import check
 from napari_xfusion.core.io import open_sink
+from napari_xfusion.core.io.record import read_record
 from napari_xfusion.core.model.cards import VARIANTS, model_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import OutputError, XFusionError
+from napari_xfusion.errors import InputError, OutputError, XFusionError
 from napari_xfusion.ui.layers import LayerData, beside, layer_name, title_of
 from napari_xfusion.ui.preferences import preferences
 from napari_xfusion.ui.words import byte_count, in_window_words
@@ -59,6 +60,13 @@ class Request:
         """What the films are called."""
         return title_of(self.layers[0])
 
+    def in_words(self, text: str) -> str:
+        """``text`` of the core as the panel says it: fields instead of options, names instead of paths."""
+        for path in (*(film.source for film in self.films), self.output, self.plan.model):
+            if path is not None:
+                text = text.replace(str(path), Path(path).name)
+        return in_window_words(text)
+
     def layer(self, data: Any, plan: Plan, scale: float, *, detail: str = "") -> LayerData:
         """The layer for ``data`` (T, H, W), which ``plan`` makes; ``scale`` is HR pixels per LR pixel."""
         lr, hr = self.layers
@@ -85,8 +93,6 @@ class Findings:
     lines: Sequence[str]
     problem: str = ""
     """What keeps it from running."""
-    frames: int = 0
-    """LR frames there are."""
 
 
 def examine(request: Request) -> Findings:
@@ -99,13 +105,7 @@ def examine(request: Request) -> Findings:
         except XFusionError as error:
             problem = str(error)
     lines = [line for line in found.lines() if not line.startswith(("wrong", "ready"))]
-    for film in request.films:
-        lines = [line.replace(film.source, Path(film.source).name) for line in lines]
-    return Findings(
-        [in_window_words(" ".join(line.split())) for line in lines],
-        in_window_words(problem),
-        len(request.films[0]),
-    )
+    return Findings([request.in_words(" ".join(line.split())) for line in lines], request.in_words(problem))
 
 
 def unfinished(output: Path) -> Path:
@@ -126,6 +126,13 @@ def _check_output(request: Request, size: float) -> None:
         return
     open_sink(request.output)
     check_outputs(request.films, [request.output])
+    if request.output.exists() and not request.replace and not _is_of(request.plan, request.output):
+        raise OutputError(
+            request.output,
+            expected="a free name, or the same run's own output",
+            found="something else, or a result of other settings",
+            do="choose another name, or replace it with the Replace box",
+        )
     free = shutil.disk_usage(request.output.parent).free
     if size > free and not unfinished(request.output).exists() and not request.output.exists():
         raise OutputError(
@@ -138,3 +145,13 @@ def _check_output(request: Request, size: float) -> None:
         raise OutputError(
             request.output, expected="a folder to write into", found="no permission", do="choose another"
         )
+
+
+def _is_of(plan: Plan, output: Path) -> bool:
+    """Whether what stands at ``output`` may be the result of ``plan``: the run itself compares films, too."""
+    try:
+        made = read_record(output)["plan"]
+    except InputError:
+        return False
+    asked = plan.model_dump(mode="json")
+    return all(made.get(name) == asked[name] for name in ("method", "separation", "region", "grey", "dtype"))

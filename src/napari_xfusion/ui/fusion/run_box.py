@@ -7,7 +7,7 @@ from time import monotonic
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QProgressBar, QPushButton, QWidget
 
-from napari_xfusion.ui.widgets import sentence
+from napari_xfusion.ui.widgets import Sentence
 from napari_xfusion.ui.words import duration
 
 
@@ -40,7 +40,9 @@ class RunBox(QGroupBox):
         self.run = QPushButton("Run", self)
         self.cancel = QPushButton("Cancel", self)
         self.progress = QProgressBar(self)
-        self.status = sentence(self)
+        self.status = Sentence(self)
+        self._refused = ""
+        """The reason that was given last, as it is shown."""
         self._build()
         self.preview.clicked.connect(lambda _: self.preview_asked.emit())
         self.live.toggled.connect(self.live_switched)
@@ -55,6 +57,12 @@ class RunBox(QGroupBox):
             button.setEnabled(not reason)
             button.setToolTip(reason or button.whatsThis())
         self.cancel.setEnabled(False)
+
+    def refuse(self, reason: str) -> None:
+        """Say beside the buttons why they are off; '' takes the last reason back."""
+        if reason or self.status.text() == self._refused:
+            self.say(reason)
+        self._refused = self.status.text() if reason else ""
 
     def set_running(self) -> None:
         """Only Cancel, until the run ends."""

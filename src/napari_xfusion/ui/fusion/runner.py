@@ -19,10 +19,9 @@ from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.fusion.request import Request, unfinished
 from napari_xfusion.ui.fusion.run_box import Pace
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.layers import METADATA
 from napari_xfusion.ui.order import NearestFirst
+from napari_xfusion.ui.provenance import METADATA
 from napari_xfusion.ui.widgets import listen
-from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
@@ -231,11 +230,11 @@ class Runner(QObject):
             self._bar = None
         result = self._result
         if result is None:
-            self.ended.emit("stopped")
+            self.ended.emit("stopped: the fused layer was removed")
             return
         if isinstance(outcome.value, Ended) and result.layer is not None:
             self._finish(result, result.layer, outcome.value)
-        words = in_window_words(_end_in_words(result, outcome))
+        words = result.request.in_words(_end_in_words(result, outcome))
         self.ended.emit(words)
         if outcome.error is not None:
             _show_error(words)

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
 from napari_xfusion.ui.compare import Wipe, is_film, link_contrast, show_grid
-from napari_xfusion.ui.widgets import LayerCombo
+from napari_xfusion.ui.widgets import LayerCombo, add_row
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -46,10 +46,10 @@ class ComparingBox(QGroupBox):
         column = QVBoxLayout(self)
         column.addWidget(self.grid)
         column.addWidget(self.contrast)
-        form = QFormLayout()
-        form.addRow("Left", self.left)
-        form.addRow("Right", self.right)
-        column.addLayout(form)
+        rows = QFormLayout()
+        add_row(rows, "Left", self.left, "The layer that the wipe reveals left of the edge")
+        add_row(rows, "Right", self.right, "The layer that is seen right of the edge")
+        column.addLayout(rows)
         column.addWidget(self.slider)
         column.addWidget(self.wipe)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_xfusion.core.model.cards import models_of
-from napari_xfusion.core.pairing import find_hr_times, fit_geometry, neighbours
+from napari_xfusion.core.pairing import find_hr_times, fit_geometry
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, XFusionError
-from napari_xfusion.ui.layers import provenance_of, stack_of
+from napari_xfusion.ui.provenance import provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -78,12 +78,6 @@ class Films:
             return self.by(method)
         name = model_of(method)
         return None if name is None else self.by(method).model_copy(update={"model": name})
-
-    def entries(self) -> list[int]:
-        """The HR frame at or before each LR frame, by number; raises XFusionError when times are unknown."""
-        lr, hr = self.stacks()
-        times = find_hr_times(lr, hr, self.plan)
-        return [neighbours(times, t)[0] for t in range(len(lr))]
 
     def stacks(self) -> tuple[Stack, Stack]:
         """LR and HR as they were recorded."""
@@ -177,11 +171,9 @@ def guess(layers: Iterable[Layer]) -> Films:
         known = provenance_of(layer)
         if known is not None and known.role in ("lr", "hr", "fused", "truth"):
             found = replace(found, **{known.role: layer})
-    if found.fused is not None:
-        origins = {layer.name: layer for layer in layers}
-        made = provenance_of(found.fused)
-        for name in made.origins if made else ():
-            origin = origins.get(name)
+    made = provenance_of(found.fused) if found.fused is not None else None
+    if made is not None:
+        for origin in made.origins_among(layers):
             kind = provenance_of(origin) if origin is not None else None
             if kind is not None and kind.role in ("lr", "hr"):
                 found = replace(found, **{kind.role: origin})

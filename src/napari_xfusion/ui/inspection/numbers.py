@@ -18,7 +18,7 @@ from napari_xfusion.core.pairing import find_hr_times, pair_stacks
 from napari_xfusion.core.types import Role, Stack
 from napari_xfusion.errors import PairingError
 from napari_xfusion.ui.inspection.films import NETWORKS, Films
-from napari_xfusion.ui.layers import provenance_of, stack_of
+from napari_xfusion.ui.provenance import provenance_of, stack_of
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,10 @@ from napari_xfusion.ui.inspection.films import (
     problem,
 )
 from napari_xfusion.ui.inspection.recipes import Kind, Recipes
-from napari_xfusion.ui.layers import METADATA, LayerData, provenance_of
+from napari_xfusion.ui.layers import LayerData
 from napari_xfusion.ui.lazy import LazyFilm
-from napari_xfusion.ui.widgets import LayerCombo, Panel, form, listen, sentence
+from napari_xfusion.ui.provenance import METADATA, provenance_of
+from napari_xfusion.ui.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class InspectPanel(Panel):
         self.boxes = {
             name: LayerCombo(viewer, is_film, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS
         }
-        self.status = sentence(self)
-        self.scores = sentence(self)
+        self.status = Sentence(self)
+        self.scores = Sentence(self)
         self._heard: list[Layer] = []
         self._cancelled = 0
         """How often layers were cancelled: those that were asked for before are not added."""
@@ -176,7 +177,8 @@ class InspectPanel(Panel):
             return  # only the slider was moved
         for layer in self._viewer.layers:
             known = provenance_of(layer)
-            if known is not None and fused.name in known.origins and isinstance(layer.data, LazyFilm):
+            made_of_it = known is not None and fused in known.origins_among([fused])
+            if made_of_it and isinstance(layer.data, LazyFilm):
                 layer.data.forget()
                 layer.refresh(extent=False, thumbnail=False)
 
@@ -276,10 +278,8 @@ class InspectPanel(Panel):
         group = QGroupBox("Films")
         rows = form(group)
         for name, box in self.boxes.items():
-            label = QLabel(_WORDS[name])
-            label.setToolTip(FILM_TIPS[name])
             box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            rows.addRow(label, box)
+            add_row(rows, _WORDS[name], box, FILM_TIPS[name])
         return group
 
     def _division_box(self) -> QGroupBox:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_xfusion.core.types import Token
 from napari_xfusion.ui.compare import is_film
@@ -23,7 +23,7 @@ from napari_xfusion.ui.inspection.numbers import (
 from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.job import Outcome, Tell, Worker
 from napari_xfusion.ui.plots import FramePlots, HistogramPlots, ProfilePlot, profile
-from napari_xfusion.ui.widgets import listen
+from napari_xfusion.ui.widgets import Sentence, listen
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ CONSISTENCY = (
 )
 ATTENTION = (
     ("attention score", "Mean attention of the HR frame before (backward) and after (forward), raw"),
-    ("normalised score", "Divided by the backward score at the time of the HR frame before"),
+    (
+        "normalised attention",
+        "Divided by the backward one at the time of the HR frame before: scores, or weights where those are negative",
+    ),
 )
 
 
@@ -67,8 +70,8 @@ class PlotsDock(QWidget):
         self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop; what is drawn stays")
         self.save = QPushButton("Save CSV …", toolTip="PSNR, AAD and SSIM of every frame as a table")
         self.line = QPushButton("Draw a line", toolTip="Add a line to the films; drag its ends")
-        self.status = QLabel()
-        self.tabs = QTabWidget()
+        self.status = Sentence(self)
+        self.tabs = QTabWidget(toolTip="Numbers of every frame of the fused film, and values along a line")
         self._lay_out()
         self._connect()
         self.look_again()
@@ -169,11 +172,14 @@ class PlotsDock(QWidget):
             frame = min(max(frame, 0), layer.data.shape[0] - 1)
             self._viewer.dims.set_point(0, float(layer.data_to_world((frame, 0, 0))[0]))
 
-    def draw_line(self) -> Shapes:
-        """A layer with one line across the films, that the profile is taken along."""
+    def draw_line(self) -> Shapes | None:
+        """A layer with one line across the films, that the profile is taken along; None without a film."""
         layer = self._line()
         if layer is None:
-            film = self._films().lr or self._films().fused or next(filter(is_film, self._viewer.layers))
+            film = self._films().lr or next(filter(is_film, self._viewer.layers), None)
+            if film is None:
+                self.status.setText("Open a film first; the line is drawn on it.")
+                return None
             (top, left), (bottom, right) = film.extent.world[:, -2:]
             middle, quarter = (top + bottom) / 2, (right - left) / 4
             layer = self._viewer.add_shapes(

@@ -19,8 +19,9 @@ from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.colours import diverging
 from napari_xfusion.ui.inspection.films import NETWORKS, Films
-from napari_xfusion.ui.layers import LayerData, LayerRole, beside, layer_name, stack_of
+from napari_xfusion.ui.layers import LayerData, beside, layer_name
 from napari_xfusion.ui.preferences import preferences
+from napari_xfusion.ui.provenance import LayerRole, provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -64,14 +65,7 @@ class Recipes:
 
     def frame_division(self, films: Films, kind: Kind) -> list[LayerData]:
         """A film, each frame divided by its previous one; HR by its previous HR frame."""
-        layer: Layer = getattr(films, kind)
-        film = divided(stack_of(layer))
-        limits = ratio_limits(film)
-        if kind == "hr" and len(layer.data) != len(film):
-            film = _spread(film, films.entries())
-        name = f"{films.title} · {KIND_NAMES[kind]}, frame-divided"
-        look = _differences(limits)
-        return [beside(layer, film, name=name, role="difference", **look)]
+        return [frame_division(getattr(films, kind), f"{films.title} · {KIND_NAMES[kind]}")]
 
     def baseline(self, films: Films, method: Method) -> list[LayerData]:
         """What another method makes of the same two films."""
@@ -133,6 +127,18 @@ class Recipes:
         return [_on_hr_grid(films, film, name, "std", plan=plan, **look)]
 
 
+def frame_division(layer: Layer, title: str) -> LayerData:
+    """The film of ``layer``, each frame divided by its previous one, at the same place and times.
+
+    An HR layer shows each frame until the next one comes; so does its division.
+    """
+    film, known = divided(stack_of(layer)), provenance_of(layer)
+    look = _differences(ratio_limits(film))
+    if known is not None and known.entries is not None and len(layer.data) != len(film):
+        film = _spread(film, known.entries)
+    return beside(layer, film, name=f"{title}, frame-divided", role="difference", **look)
+
+
 def _key(plan: Plan, films: Films) -> tuple[str, str, str]:
     lr, hr = films.stacks()
     return plan.model_dump_json(), lr.source, hr.source
@@ -175,6 +181,6 @@ def _about_zero(film: Stack, frame: int) -> tuple[float, float]:
     return -(reach or 1.0), reach or 1.0
 
 
-def _spread(film: Stack, entries: list[int]) -> Stack:
+def _spread(film: Stack, entries: tuple[int, ...]) -> Stack:
     """One frame per LR frame of a film that has fewer."""
     return film.derive(lambda t: film.frame(entries[t]), (len(entries), *film.shape[1:]), film.dtype)
