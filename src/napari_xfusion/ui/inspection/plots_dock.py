@@ -47,7 +47,7 @@ ATTENTION = (
     ("attention score", "Mean attention of the HR frame before (backward) and after (forward), raw"),
     (
         "normalised attention",
-        "Divided by the backward one at the time of the HR frame before: scores, or weights where those are negative",
+        "Divided by the backward one at the HR frame before: scores, or weights where those are negative",
     ),
 )
 
