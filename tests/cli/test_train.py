@@ -139,6 +139,7 @@ def test_settings_that_cannot_be_are_told(command, tmp_path, capsys, more, code,
     ("frames", "said"), [(14, "at least 15 frames"), (0, "nothing there")], ids=["too short", "not there"]
 )
 def test_films_that_will_not_do_are_told(tmp_path, capsys, frames, said):
+    """And leave no plan behind, which the same folder would then be held to."""
     film = tmp_path / "film.tif"
     if frames:
         tifffile.imwrite(film, moving_discs(frames), photometric="minisblack")
@@ -146,6 +147,24 @@ def test_films_that_will_not_do_are_told(tmp_path, capsys, frames, said):
     told = capsys.readouterr().err
     assert said in told
     assert str(film) in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        pytest.param("out", "no folder", "a folder to write into", id="a file in its place"),
+        pytest.param("out/plan.json", "{", "the plan of a training", id="a plan that is none"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_told(command, tmp_path, capsys, name, content, said):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+    assert main([*map(str, command(tmp_path / "out"))]) == 1
+    told = capsys.readouterr().err
+    assert f"expected {said}" in told
+    assert "choose another" in told
+    assert (tmp_path / name).read_text() == content
 
 
 def test_a_film_is_trained_on_and_the_model_fuses(tmp_path, capsys):

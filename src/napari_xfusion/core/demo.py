@@ -13,11 +13,12 @@ from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.io import as_stack, open_stack
+from napari_xfusion.core.io.whole import make_folder
 from napari_xfusion.core.model.cards import BUNDLED, DEFAULT_MODELS, describe, list_models, method_of
 from napari_xfusion.core.plan import DEFAULT_METHOD, Plan, make_plan
 from napari_xfusion.core.run import fuse, fuse_files
 from napari_xfusion.core.types import Progress, Stack
-from napari_xfusion.errors import InputError, OutputError
+from napari_xfusion.errors import InputError
 
 PACKAGE = Path(__file__).parents[1]
 SAMPLE_PLACES = (PACKAGE / "sample_data", PACKAGE.parents[1] / "sample_data")
@@ -45,12 +46,7 @@ def sample_film(name: str) -> Path:
 
 def run_demo(folder: Path, progress: Progress = lambda _done, _total: None) -> Demo:
     """Fuse the sample into ``folder``: fused.tif with its record, comparison.png and table.txt."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            folder, expected="a folder to write into", found=str(error.strerror), do="choose another with -o"
-        ) from error
+    make_folder(folder)
     lr, hr, truth = (open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
     fused, table, picture = (folder / name for name in ("fused.tif", "table.txt", "comparison.png"))
     fuse_files(make_plan(), lr, hr, fused, overwrite=True)

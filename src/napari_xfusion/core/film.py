@@ -11,12 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from napari_xfusion.core.fusers.tiles import SCALE, Grid
+from napari_xfusion.core.fusers.tiles import Grid
 from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import Opened
-from napari_xfusion.core.types import FusedFrame, Image, Role, Stack, Token
+from napari_xfusion.core.types import SCALE, FusedFrame, Image, Role, Stack, Token
 from napari_xfusion.errors import DeviceError, ModelError
 
 KEPT_BYTES = 2**27

@@ -24,6 +24,8 @@ Image = NDArray[np.float32]
 Role = Literal["lr-", "lr", "lr+", "hr-", "hr+"]
 """The inputs of a window: LR at t-s, t, t+s, and HR before and after t."""
 ROLES: tuple[Role, ...] = ("lr-", "lr", "lr+", "hr-", "hr+")
+SCALE = 4
+"""HR pixels per LR pixel and axis, of networks and of virtual experiments; pairing takes any scale."""
 Progress = Callable[[int, int], None]
 """Called with how many are done, frames for instance, and of how many."""
 

@@ -370,9 +370,9 @@ def test_the_same_target_gives_the_same_bytes_in_any_order(fuser: WindowFuser) -
     rng = np.random.default_rng(14)
     film = walk(rng, 13, (40, 48), 0.02)
     pair = pair_of(binned(film), film[::4], (0, 4, 8, 12))
-    np.random.seed(0)  # noqa: NPY002  the global generator must play no part
+    np.random.seed(0)  # noqa: NPY002 - the global generator must play no part
     forward = {f.index: f for f in fuse(fuser, pair, *range(13))}
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)  # noqa: NPY002 - the same
     for frame in fuse(fuser, pair, *rng.permutation(13).tolist(), 5, 5):
         assert frame.image.tobytes() == forward[frame.index].image.tobytes()
         assert frame.std is not None

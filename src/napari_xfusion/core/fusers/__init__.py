@@ -26,7 +26,6 @@ def make_fuser(plan: Plan) -> Fuser:
     """The fuser that ``plan`` asks for; raises XFusionError when its weights or device are not to be had."""
     if plan.method in TRAINING_FREE:
         return TRAINING_FREE[plan.method]
-    # torch takes seconds to import, and only networks need it.
-    from napari_xfusion.core.fusers.network import load_fuser  # noqa: PLC0415
+    from napari_xfusion.core.fusers.network import load_fuser  # noqa: PLC0415 - torch takes seconds to import
 
     return load_fuser(plan)

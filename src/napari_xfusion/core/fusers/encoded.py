@@ -11,12 +11,12 @@ from typing import NamedTuple, cast
 import torch
 
 from napari_xfusion.core.fusers.feed import as_tensor
-from napari_xfusion.core.fusers.tiles import HALO, SCALE, Grid, Tile
+from napari_xfusion.core.fusers.tiles import HALO, Grid, Tile
 from napari_xfusion.core.model.edvr_stf import EDVRSTF
 from napari_xfusion.core.model.network import Network, Output
 from napari_xfusion.core.model.pcd import Encoded, Features
 from napari_xfusion.core.pairing import Pair
-from napari_xfusion.core.types import Role, Window
+from napari_xfusion.core.types import SCALE, Role, Window
 
 
 class Source(NamedTuple):

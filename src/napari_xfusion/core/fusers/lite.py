@@ -15,11 +15,11 @@ from torch import Tensor
 
 from napari_xfusion.core.fusers.feed import as_tensor
 from napari_xfusion.core.fusers.flow import FlowStream
-from napari_xfusion.core.fusers.tiles import LITE_HALO, SCALE, Grid, Rect, Tile
+from napari_xfusion.core.fusers.tiles import LITE_HALO, Grid, Rect, Tile
 from napari_xfusion.core.model.lite import Inputs, Lite, facts_of
 from napari_xfusion.core.model.network import Output
 from napari_xfusion.core.pairing import Pair
-from napari_xfusion.core.types import Image, Window
+from napari_xfusion.core.types import SCALE, Image, Window
 
 QUIETER = 0.3
 """Share of a frame that is taken to show its noise and nothing else."""

@@ -25,14 +25,14 @@ from napari_xfusion.core.fusers.encoded import EncodedFeed
 from napari_xfusion.core.fusers.feed import Feed
 from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.lite import LiteFeed
-from napari_xfusion.core.fusers.tiles import SCALE, Grid, cut_tiles, side_that_fits
+from napari_xfusion.core.fusers.tiles import Grid, cut_tiles, side_that_fits
 from napari_xfusion.core.model.cards import Card, model_of
 from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import Network
 from napari_xfusion.core.model.weights import Loaded, load_model
 from napari_xfusion.core.pairing import Pair
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.types import FusedFrame, Image, Region, Score, Token
+from napari_xfusion.core.types import SCALE, FusedFrame, Image, Region, Score, Token
 from napari_xfusion.errors import DeviceError
 
 GPU_BATCH = 4

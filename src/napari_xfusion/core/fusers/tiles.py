@@ -16,9 +16,8 @@ import numpy as np
 
 from napari_xfusion.core.degrade import Resampler, cubic
 from napari_xfusion.core.pairing import Geometry
-from napari_xfusion.core.types import Image, Region
+from napari_xfusion.core.types import SCALE, Image, Region
 
-SCALE = 4
 ALIGN = 4
 """Tiles begin at multiples of this, in step with the network's pyramid."""
 HALO = 96

@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all."""
+"""Files that are there complete or not at all, and the folders they go into."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_xfusion.errors import OutputError
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder ``path``, and those above it, unless it is there; raises OutputError when it cannot."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            path,
+            expected="a folder to write into",
+            found=error.strerror or str(error),
+            do="choose another with -o",
+        ) from error
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

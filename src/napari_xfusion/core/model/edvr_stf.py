@@ -11,7 +11,6 @@ from napari_xfusion.core.model.blocks import act, conv, in_strips
 from napari_xfusion.core.model.network import (
     MULTIPLE,
     REFERENCE,
-    SCALE,
     Network,
     Output,
     check_sides,
@@ -19,7 +18,7 @@ from napari_xfusion.core.model.network import (
 )
 from napari_xfusion.core.model.pcd import Encoded, PCDAlign
 from napari_xfusion.core.model.tsa import TSAFusion
-from napari_xfusion.core.types import ROLES, Role
+from napari_xfusion.core.types import ROLES, SCALE, Role
 
 HR_STRIP = 64
 """HR rows of the head in memory at once."""

@@ -25,9 +25,8 @@ from torch.nn import functional
 
 from napari_xfusion.core.model.blocks import act, conv, trunk
 from napari_xfusion.core.model.network import Output
-from napari_xfusion.core.types import ROLES, Role
+from napari_xfusion.core.types import ROLES, SCALE, Role
 
-SCALE = 4
 _BLOCK = SCALE * SCALE
 REACH = (5, 3, 3, 1, 1)
 """Sides in HR pixels of the filters on ``base``, both ``moved`` and both ``still``."""

@@ -17,10 +17,9 @@ from torch.nn import functional
 from napari_xfusion.core.model.blocks import act, conv, enlarge, in_strips
 from napari_xfusion.core.model.pcd import Encoded, Features, PCDAlign
 from napari_xfusion.core.model.tsa import TSAFusion
-from napari_xfusion.core.types import Role
+from napari_xfusion.core.types import SCALE, Role
 from napari_xfusion.errors import ModelError
 
-SCALE = 4
 MULTIPLE = 4
 REFERENCE = 1
 """Which of a window's frames is the LR frame at the target's time."""

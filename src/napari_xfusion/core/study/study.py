@@ -24,7 +24,7 @@ from napari_xfusion.core.study.results import FilmResults, Results
 from napari_xfusion.core.study.side_by_side import write_side_by_side
 from napari_xfusion.core.study.table import as_columns, join, notes_of, read_cell, write_table
 from napari_xfusion.core.study.times import Time, measure_time, read_time, write_times
-from napari_xfusion.core.types import Progress, Token
+from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.errors import InputError, OutputError
 
 PLAN = "plan.json"
@@ -203,7 +203,7 @@ def open_films(movies: Sequence[Path | str]) -> list[Film]:
         taken = {film.name for film in films}
         if name in taken:
             name = next(f"{name}-{k}" for k in range(2, len(movies) + 2) if f"{name}-{k}" not in taken)
-        size = stack.shape[1] // 4 * 4, stack.shape[2] // 4 * 4
+        size = stack.shape[1] // SCALE * SCALE, stack.shape[2] // SCALE * SCALE
         films.append(Film(name, path.resolve(), stack.digest(), len(stack), size))
     return films
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_xfusion.core.io.lock import OutputLock
+from napari_xfusion.core.io.whole import make_folder
 from napari_xfusion.core.model.weights import save_model
 from napari_xfusion.core.train.batches import TRUTH, Batch, Batches, ahead
 from napari_xfusion.core.train.card import make_card, stored
@@ -26,7 +27,7 @@ from napari_xfusion.core.train.clips import Part
 from napari_xfusion.core.train.held_out import ALL, Figures, HeldOut, open_held_out
 from napari_xfusion.core.train.log import NETWORK, Log
 from napari_xfusion.core.train.plan import PER_CHECKPOINT, TrainPlan, settle
-from napari_xfusion.core.train.pool import Pool, fill_pool
+from napari_xfusion.core.train.pool import Pool, fill_pool, sources_of
 from napari_xfusion.core.train.ranks import Ranks, join
 from napari_xfusion.core.train.state import State
 from napari_xfusion.core.train.task import TASKS, Task
@@ -80,24 +81,34 @@ def train(
     """
     deadline = time.monotonic() + 60 * minutes
     with ExitStack() as held, join(device) as ranks:
+        share, state = ranks.share(plan.batch), State(plan, ranks.device)
         if ranks.first:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = OutputLock(folder / ".lock")
-            lock.acquire(folder)
-            held.callback(lock.release)
-            settle(plan, folder)
-        share = ranks.share(plan.batch)
+            held.enter_context(_claimed(plan, folder))
         pools = _fill_pools(plan, pool or folder / "pool", ranks, stop, progress)
         if pools is None:
             return Trained(folder / MODEL, 0, plan.iterations, 0)
         task = TASKS[plan.variant]
-        state = State(plan, ranks.device)
         if (folder / CHECKPOINT).exists():
             state.load(folder / CHECKPOINT)
         batches = Batches(pools["training"], task, plan.seed, plan.batch, share)
         keeper = Keeper(plan, folder, state, open_held_out(pools["held-out"], task, plan.batch), tell)
         loop = Loop(plan, ranks, state, task, keeper if ranks.first else None)
         return loop.run(batches, folder, lambda: stop.is_set() or time.monotonic() > deadline, progress)
+
+
+@contextmanager
+def _claimed(plan: TrainPlan, folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for ``plan``, whose data are looked at first: a mistyped film leaves no plan behind."""
+    for source in sources_of(plan.pool("training")):
+        source.check(plan.crop)
+    make_folder(folder)
+    lock = OutputLock(folder / ".lock")
+    lock.acquire(folder)
+    try:
+        settle(plan, folder)
+        yield
+    finally:
+        lock.release()
 
 
 def _fill_pools(

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_xfusion.core.io.source import told
 from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.model.cards import LiteSizes, Sizes, Variant, find_model, read_header
 from napari_xfusion.core.plan import validated
@@ -89,8 +88,12 @@ def settle(plan: TrainPlan, folder: Path) -> None:
     if not path.exists():
         write_whole(path, lambda beside: beside.write_text(plan.model_dump_json(indent=1), encoding="utf-8"))
         return
-    with told(path, "the plan of a training"):
-        before = TrainPlan.model_validate_json(path.read_text(encoding="utf-8"))
+    try:
+        before = TrainPlan.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            path, expected="the plan of a training", found=str(error)[:200], do="choose another folder"
+        ) from error
     changed = [name for name, value in plan if value != getattr(before, name)]
     if changed:
         raise InputError(

@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_xfusion.core.io.source import told
 from napari_xfusion.core.train.clips import Part, Source, open_sources
-from napari_xfusion.core.types import Progress, Token
+from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.core.virtual.scenes import Clean
-from napari_xfusion.core.virtual.scenes.sample import RANGE, SCALE
+from napari_xfusion.core.virtual.scenes.sample import RANGE
 from napari_xfusion.errors import InputError, OutputError
 
 CHUNK = 32
@@ -105,11 +105,8 @@ def fill_pool(
 ) -> Pool | None:
     """The pool of ``plan`` in ``folder``, made or completed; None when stopped before.
 
-    Raises InputError where the data will not do or another pool is there, OutputError where there
-    is no room.
+    Raises InputError where another pool is there, OutputError where there is no room.
     """
-    for source in sources_of(plan):
-        source.check(plan.crop)
     _prepare(plan, folder)
     pool = Pool(plan, folder)
     missing = pool.missing()

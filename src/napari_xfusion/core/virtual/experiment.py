@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
-from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.core.types import SCALE, Image, Stack
 from napari_xfusion.core.virtual import noise
 from napari_xfusion.errors import InputError
 
-SCALE = 4
-"""HR pixels per LR pixel and axis."""
 MOST_FRAMES = 64
 """Frames looked at for percentiles and noise; fewer of large ones, see `_sample`."""
 _MOST_PIXELS = 2**25

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import PERCENTILES
-from napari_xfusion.core.types import Image
+from napari_xfusion.core.types import SCALE, Image
 from napari_xfusion.core.virtual.noise import poisson_noise
 from napari_xfusion.core.virtual.scenes.scene import Kind, make_scene
 
-SCALE = 4
-"""HR pixels per LR pixel and axis."""
 HR_PHOTONS = (500.0, 2e6)
 """Detected by an HR pixel of grey value 1, from and to: grainy films, and films without visible noise."""
 HR_READ_NOISE = 9.0
