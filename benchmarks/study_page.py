@@ -112,8 +112,6 @@ def copy_picture(source: Path, target: Path) -> None:
         film = source.stem in IMAGES
         small = picture.convert("L" if film else "RGB")
         small.thumbnail((NARROW if film else WIDTH, 10 * WIDTH))
-        if not film:
-            small = small.quantize(64)
         small.save(target, optimize=True)
 
 
