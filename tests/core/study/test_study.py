@@ -216,6 +216,7 @@ def test_odd_films_are_told_and_what_can_be_done_is_done(name, said, left_out, t
     done = study([movie], tmp_path / "out", small_plan(runs=1))
     assert done.finished
     assert any(said in note for note in done.notes), done.notes
+    assert not any(str(tmp_path) in note for note in done.notes)
     facts = json.loads((tmp_path / "out" / "results.json").read_text())
     assert facts["films"][0]["summary"]["bicubic"]["unseen"]["frames"] > 0
     with (tmp_path / "out" / "table.csv").open() as file:

@@ -118,7 +118,9 @@ class _Study:
             self._told(failed, len(cells))
             self.count.cells_done()
         for task, cell in cells.items():
-            self.notes += [f"{_place(task.cell)}: {note}" for note in notes_of(cell)]
+            self.notes += [
+                f"{_place(task.cell)}: {_by_name(task.cell.film, note)}" for note in notes_of(cell)
+            ]
         self.notes = _merged(self.notes)
         return cells
 
@@ -129,7 +131,8 @@ class _Study:
 
     def _told(self, failed: dict[Task, str], done: int) -> None:
         """Note what failed; raise InputError when nothing else is left."""
-        self.notes += [f"{_place(task.cell)} could not be computed: {why}" for task, why in failed.items()]
+        for task, why in failed.items():
+            self.notes.append(f"{_place(task.cell)} could not be computed: {_by_name(task.cell.film, why)}")
         if not done:
             raise InputError(
                 self.folder,
@@ -283,6 +286,11 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _by_name(film: Film, text: str) -> str:
+    """``text`` with the name of the film's file for its path: reports are for other machines, too."""
+    return text.replace(str(film.path), film.path.name)
 
 
 def _place(cell: Cell) -> str:
