@@ -3,6 +3,11 @@
 Every error says where, what was expected, what was found and what to do about it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class XFusionError(Exception):
     """An error with a remedy; the command line prints it as one line and exits with 1.
@@ -41,3 +46,14 @@ class DeviceError(XFusionError):
 
 class TrainingError(XFusionError):
     """A training cannot go on."""
+
+
+@contextmanager
+def writing(
+    where: object, *, expected: str = "a place to write", do: str = "choose another"
+) -> Iterator[None]:
+    """Turn what the system says against writing to ``where`` into an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(where, expected=expected, found=error.strerror or str(error), do=do) from error

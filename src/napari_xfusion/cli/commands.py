@@ -34,11 +34,10 @@ from napari_xfusion.cli.terminal import (
     short,
     stop_on_signal,
     tell,
-    write_file,
 )
 from napari_xfusion.cli.train import train
 from napari_xfusion.core.plan import DEFAULT_METHOD, parse_times
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, writing
 
 if TYPE_CHECKING:
     from napari_xfusion.core.run import Outcome
@@ -298,7 +297,8 @@ def evaluate(
         )
     report(as_json, summary, metrics_table(summary))
     if csv is not None:
-        write_file(csv, numbers.write_csv)
+        with writing(csv, do="choose another file name"):
+            numbers.write_csv(csv)
 
 
 @app.command()

@@ -9,16 +9,14 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import typer
 from tqdm import tqdm
 
 from napari_xfusion.core.doctor import log_file
-from napari_xfusion.errors import OutputError
 
 log = logging.getLogger("napari_xfusion")
 
@@ -96,16 +94,6 @@ def start_log() -> None:
         handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
-
-
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file, or say why not."""
-    try:
-        write(path)
-    except OSError as error:
-        raise OutputError(
-            path, expected="a place to write", found=str(error.strerror), do="choose another file name"
-        ) from error
 
 
 def report(as_json: bool, facts: dict[str, Any], text: str) -> None:

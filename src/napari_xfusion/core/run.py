@@ -26,7 +26,7 @@ from napari_xfusion.core.io.record import read_frames, record_path
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import OutputError, writing
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
@@ -220,15 +220,8 @@ def fuse_files(
 
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
-    try:
+    with writing(path, do="run the same again with another --attention: the film is done and stays"):
         write_attention(path, read_frames(output), pair.hr_times.tolist())
-    except OSError as error:
-        raise OutputError(
-            path,
-            expected="a place to write",
-            found=error.strerror or str(error),
-            do="run the same again with another --attention: the film is done and stays",
-        ) from error
 
 
 def check_outputs(films: Iterable[Stack], outputs: Sequence[Path | str]) -> None:

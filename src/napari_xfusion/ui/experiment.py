@@ -35,12 +35,12 @@ from qtpy.QtWidgets import (
 from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames, write_summaries
-from napari_xfusion.core.plan import Method, make_plan
+from napari_xfusion.core.plan import NETWORKS, Method, make_plan
 from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.core.virtual.experiment import Binning, Experiment, simulate
-from napari_xfusion.errors import OutputError, XFusionError
+from napari_xfusion.errors import XFusionError, writing
 from napari_xfusion.ui.compare import is_film
-from napari_xfusion.ui.inspection.films import BASELINES, NETWORKS, TITLES, model_of
+from napari_xfusion.ui.inspection.films import BASELINES, TITLES, model_of
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name
 from napari_xfusion.ui.provenance import provenance_of, stack_of
@@ -126,12 +126,8 @@ class ExperimentPanel(Panel):
 
     def write_csv(self, path: Path) -> None:
         """The table as a file; raises OutputError where it cannot be written."""
-        try:
+        with writing(path):
             write_summaries(path, self.evaluations)
-        except OSError as error:
-            raise OutputError(
-                path, expected="a place to write", found=error.strerror or str(error), do="choose another"
-            ) from error
 
     def look_again(self) -> None:
         """Turn buttons on and off, each with its reason."""

@@ -22,7 +22,7 @@ from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.io.save import save_stack
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import Progress, Token
-from napari_xfusion.errors import InputError, OutputError
+from napari_xfusion.errors import InputError, writing
 from napari_xfusion.ui.provenance import film_record, provenance_of, stack_of
 from napari_xfusion.ui.words import moment
 
@@ -135,15 +135,10 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
         metrics = {name: f"{value:.6g}" for name, value in row.metrics._asdict().items()}
         rows[row.frame] = rows.get(row.frame, {"frame": row.frame}) | metrics
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows.values())
-    except OSError as error:
-        raise OutputError(
-            path, expected="a place to write", found=error.strerror or str(error), do="choose another"
-        ) from error
+    with writing(path), path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows.values())
 
 
 def has_numbers(layer: Image) -> bool:

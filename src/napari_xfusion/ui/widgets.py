@@ -122,7 +122,7 @@ def form(box: QGroupBox) -> QFormLayout:
     return layout
 
 
-def add_row(layout: QFormLayout, label: str | QWidget, field: QWidget | QLayout, tip: str = "") -> None:
+def add_row(layout: QFormLayout, label: str | QWidget, field: QWidget | QLayout, tip: str) -> None:
     """One setting, with its ``tip`` on the label too; a row of fields has tips of its own."""
     layout.addRow(label, field)
     named = layout.labelForField(field)

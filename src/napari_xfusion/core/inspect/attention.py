@@ -55,12 +55,12 @@ def normalise(
     start = starts[np.searchsorted(starts, frames, side="right") - 1]
     at_start = dict(zip(frames.tolist(), back.tolist(), strict=True))
     unit = np.array([at_start.get(s, np.nan) for s in start.tolist()], dtype=float)
-    least = LEAST_UNIT * np.abs([*back, *ahead]).max(initial=0, where=np.isfinite([*back, *ahead]))
-    if (unit <= least).any():
-        return NormalisedAttention(
-            frames, frames - start, expit(back) / expit(unit), expit(ahead) / expit(unit), "weight"
-        )
-    return NormalisedAttention(frames, frames - start, back / unit, ahead / unit, "score")
+    sizes = np.abs(np.concatenate([back, ahead]))
+    least = LEAST_UNIT * sizes.max(initial=0, where=np.isfinite(sizes))
+    of: Literal["score", "weight"] = "weight" if (unit <= least).any() else "score"
+    if of == "weight":
+        back, ahead, unit = expit(back), expit(ahead), expit(unit)
+    return NormalisedAttention(frames, frames - start, back / unit, ahead / unit, of)
 
 
 def histogram(relative: NDArray[np.int_], score: Scores, bins: int = 50) -> tuple[Scores, Scores, Scores]:

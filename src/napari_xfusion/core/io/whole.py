@@ -6,20 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import writing
 
 
 def make_folder(path: Path) -> None:
     """Make the folder ``path``, and those above it, unless it is there; raises OutputError when it cannot."""
-    try:
+    with writing(path, expected="a folder to write into", do="choose another with -o"):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            path,
-            expected="a folder to write into",
-            found=error.strerror or str(error),
-            do="choose another with -o",
-        ) from error
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -28,18 +21,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises OutputError when it cannot; then ``path`` is what it was.
     """
     part = path.with_name(f".{path.name}.part")  # what a kill leaves is overwritten
+    do = "make room or choose another folder; what is done is kept"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            path,
-            expected="a place to write, with enough room",
-            found=error.strerror or str(error),
-            do="make room or choose another folder; what is done is kept",
-        ) from error
+        with writing(path, expected="a place to write, with enough room", do=do):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(part)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import napari_xfusion
 from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.core.virtual.experiment import Experiment
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import OutputError, writing
 
 RECORD = "experiment.json"
 _CLASSIC_TIFF = 2**32 - 2**25
@@ -41,20 +41,14 @@ def write_experiment(
     parts = {name: folder / f".{name}.part" for name in (*films, RECORD)}
     count = _Count(sum(map(len, films.values())), progress)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, film in films.items():
-            write_tiff(film, parts[name], compression=compression, each=count)
-        record = _record(experiment)
-        parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        for name, part in parts.items():
-            part.replace(folder / name)
-    except OSError as error:
-        raise OutputError(
-            folder,
-            expected="a folder to write in, with enough room",
-            found=error.strerror or str(error),
-            do="choose another folder",
-        ) from error
+        with writing(folder, expected="a folder to write in, with enough room", do="choose another folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, film in films.items():
+                write_tiff(film, parts[name], compression=compression, each=count)
+            record = _record(experiment)
+            parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            for name, part in parts.items():
+                part.replace(folder / name)
     finally:
         for part in parts.values():
             with suppress(OSError):  # most are gone; and where nothing can be written, the cause is told

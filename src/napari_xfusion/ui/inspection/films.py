@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_xfusion.core.model.cards import models_of
 from napari_xfusion.core.pairing import find_hr_times, fit_geometry
-from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.core.plan import NETWORKS, Method, Plan
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, XFusionError
 from napari_xfusion.ui.provenance import provenance_of, stack_of
@@ -18,7 +18,6 @@ from napari_xfusion.ui.provenance import provenance_of, stack_of
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-NETWORKS: tuple[Method, ...] = ("edvr-stf", "edvr")
 BASELINES: tuple[Method, ...] = ("bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", *NETWORKS)
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
+from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.types import Token
 from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.fusion.place import frame_on_screen
-from napari_xfusion.ui.inspection.films import NETWORKS, Films, problem
+from napari_xfusion.ui.inspection.films import Films, problem
 from napari_xfusion.ui.inspection.numbers import (
     FrameNumbers,
     attention_of,
