@@ -198,6 +198,17 @@ def test_the_layer_lies_on_hr_and_is_shown_in_its_contrast_at_once(panel, viewer
     ended(panel, qtbot)
 
 
+def test_the_new_layer_is_the_selected_one(panel, viewer, pace, qtbot):
+    viewer.layers.selection = set(viewer.layers)
+    run_for(panel, qtbot, pace, 1)
+    assert set(viewer.layers.selection) == {fused_layer(viewer)}
+    listed = viewer.window._qt_viewer.layers.selectionModel()
+    assert [index.data() for index in listed.selectedIndexes()] == [fused_layer(viewer).name]
+    assert listed.currentIndex().data() == fused_layer(viewer).name
+    pace.allow()
+    ended(panel, qtbot)
+
+
 def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel, viewer, pace, qtbot):
     viewer.dims.set_current_step(0, 17)
     run_for(panel, qtbot, pace, 3)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -63,6 +63,23 @@ def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None
 
     emitter.connect(on_event, position="last")
     owner.destroyed.connect(lambda: emitter.disconnect(on_event))
+
+
+def draw_later(widget: QWidget, milliseconds: int) -> None:
+    """Leave the main window as it is drawn for so long: what is changed now is drawn in a turn of its own."""
+    window = widget.window()
+    while isinstance(window.parentWidget(), QWidget):  # a dock may float
+        window = window.parentWidget().window()
+    timer = QTimer(window)  # the widget may go before
+
+    def draw() -> None:
+        window.setUpdatesEnabled(True)
+        timer.deleteLater()
+
+    window.setUpdatesEnabled(False)
+    timer.setSingleShot(True)
+    timer.timeout.connect(draw)
+    timer.start(milliseconds)
 
 
 class LayerCombo(QComboBox):

@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.io import MemorySink, OutputSpec, Sink, open_sink, open_stack
 from napari_xfusion.core.io.record import read_record
@@ -21,7 +22,7 @@ from napari_xfusion.ui.fusion.run_box import Pace
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.order import NearestFirst
 from napari_xfusion.ui.provenance import METADATA
-from napari_xfusion.ui.widgets import listen
+from napari_xfusion.ui.widgets import draw_later, listen
 
 if TYPE_CHECKING:
     import napari
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 EVERY = 100
 """Milliseconds between two looks at a run."""
 DRAWN = 30
-"""Milliseconds after which a new layer has been drawn."""
+"""Milliseconds in which the window draws what has changed."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,9 @@ class Runner(QObject):
     ended = Signal(str)
     """What became of the run, in words."""
 
-    def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
+    def __init__(self, viewer: napari.Viewer, panel: QWidget) -> None:
+        super().__init__(panel)
+        self._viewer, self._panel = viewer, panel
         self._worker = Worker(self, "fusion run", told=self._on_news, ended=self._on_end, every=EVERY)
         self._result: Result | None = None
         self._pace = Pace(0, 0)
@@ -194,12 +195,26 @@ class Runner(QObject):
             return
         made = result.request.layer(data, plan, begun.scale)
         self._made = Image(made.data, **made.options)
-        QTimer.singleShot(0, self._add_layer)  # in a turn of its own: both take napari some 60 ms
+        QTimer.singleShot(DRAWN, self._add_layer)
 
     def _add_layer(self) -> None:
+        """Add the layer, draw it, select it, show its bar: each keeps napari for 20 to 80 ms."""
         result, layer, self._made = self._result, self._made, None
-        if result is not None and layer is not None:
+        if result is None or layer is None:
+            return
+        selection = self._viewer.layers.selection
+        selected = set(selection)
+        draw_later(self._panel, DRAWN)
+        with selection.events.blocker_all():
             result.layer = self._viewer.add_layer(layer)
+            selection.active = None
+            selection.update(selected)
+        QTimer.singleShot(2 * DRAWN, self._select_layer)
+
+    def _select_layer(self) -> None:
+        result = self._result
+        if result is not None and result.layer is not None:
+            self._viewer.layers.selection.active = result.layer
             QTimer.singleShot(DRAWN, self._go_on)
 
     def _go_on(self) -> None:
