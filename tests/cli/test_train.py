@@ -114,6 +114,8 @@ def test_two_processes_train_one_network(command, tmp_path):
     one, two = (torch.load(tmp_path / name / CHECKPOINT, weights_only=True) for name in ("one", "two"))
     for name, tensor in one["network"].items():
         torch.testing.assert_close(two["network"][name], tensor, atol=2e-4, rtol=1e-3)
+    rows = (tmp_path / "two" / "validation.csv").read_text().splitlines()
+    assert len(rows) == len(set(rows)), "both processes wrote the table"
 
 
 @pytest.mark.parametrize(

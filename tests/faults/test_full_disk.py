@@ -76,7 +76,7 @@ def test_a_file_that_may_not_be_that_large_is_told_at_once(writer, tmp_path):
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
 def test_too_little_room_is_told_before_the_first_frame(small_disk, name):
-    with pytest.raises(OutputError, match=r"expected 4\.1 MB of free disk, found 2\.1 MB"):
+    with pytest.raises(OutputError, match=r"expected 4\.\d+ MB of free disk, found 2\.\d+ MB"):
         open_sink(small_disk / name).begin(film(2000))
     assert list(small_disk.iterdir()) == []
 

@@ -105,6 +105,12 @@ def test_a_film_that_fits_takes_the_place_of_one_that_does_not(make_napari_viewe
     assert (panel.data.lr.currentText(), panel.data.hr.currentText()) == ("LR", "HR")
 
 
+def test_the_slider_moves_while_a_picture_is_chosen(panel_on, qtbot):
+    panel = panel_on(LR[0], HR)
+    assert "inside the LR film" in refused(panel)
+    panel._viewer.dims.set_current_step(0, 2)
+
+
 def test_times_that_are_no_numbers(panel_on, qtbot):
     panel = panel_on(LR, HR)
     panel.data.hr_times.setText("0, four")

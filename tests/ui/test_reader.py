@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
 from napari.settings import get_settings
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
 from napari_xfusion.core.io import open_stack
+from napari_xfusion.errors import InputError
 from napari_xfusion.ui.provenance import provenance_of, stack_of
-from napari_xfusion.ui.reader import get_reader
 from tests.films import moving_discs, two_cameras
 
 PLUGIN = "napari-xfusion"
@@ -99,13 +100,36 @@ def test_folders_zarr_and_lists_of_frames_are_films_too(viewer, tmp_path, kind):
     assert np.array_equal(np.asarray(layer.data), frames)
 
 
-def test_what_is_no_grey_film_is_left_to_other_readers(tmp_path):
+def test_what_is_no_grey_film_is_refused_with_the_reason(viewer, tmp_path):
     photo, text = tmp_path / "photo.tif", tmp_path / "note.tif"
     tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
     text.write_text("no TIFF at all")
     (tmp_path / "empty").mkdir()
-    for path in (photo, text, tmp_path / "empty", tmp_path / "gone.tif"):
-        assert get_reader(str(path)) is None, path
+    for path, found in (
+        (photo, "RGB"),
+        (text, "another kind of file"),
+        (tmp_path / "empty", "no such file"),
+    ):
+        with pytest.raises(InputError, match=rf"found {found}"):
+            viewer.open(str(path), plugin=PLUGIN)
+    assert len(viewer.layers) == 0
+
+
+def test_what_is_no_grey_film_is_left_to_other_readers(viewer, tmp_path, qtbot):
+    prefer("*.tif")
+    photo = tmp_path / "photo.tif"
+    tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
+
+    def take_the_other() -> None:
+        dialog = viewer.window._qt_viewer.findChild(QtReaderDialog)
+        offered.extend(button.text() for button in dialog.reader_btn_group.buttons())
+        dialog.accept()
+
+    offered = []
+    QTimer.singleShot(300, take_the_other)
+    drop(viewer, str(photo))
+    assert offered == ["napari builtins"]
+    assert viewer.layers[0].rgb
 
 
 def test_one_frame_is_a_film_of_one_frame(viewer, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 from napari_xfusion.core.model.cards import LiteSizes, describe, model_of
 from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.core.quantities import byte_count, duration
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError
 
@@ -53,7 +54,8 @@ class Check:
         """The findings in words, a line each."""
         for name, film in self.found.items():
             interval, pixel = film["frame_interval_s"], film["pixel_size_um"]
-            size = f"{film['frames']} frames of {film['size'][0]}x{film['size'][1]} {film['dtype']}"
+            frames = f"{film['frames']} frame{'s' if film['frames'] != 1 else ''}"
+            size = f"{frames} of {film['size'][0]}x{film['size'][1]} {film['dtype']}"
             time = "frame interval unknown" if interval is None else f"{interval:g} s per frame"
             length = "pixel size unknown" if pixel is None else f"{pixel:g} um per pixel"
             yield f"{name.upper():8} {film['source']}: {size}, {time}, {length}"
@@ -67,9 +69,9 @@ class Check:
             yield f"targets  {p['targets']} frames, {p['unseen']} of them unseen"
             noise = f"LR noise {p['lr_noise']:.4f} of full scale"
             yield f"grey     {p['grey']}: correlation {p['correlation']:.3f}, {noise}"
-            took = "unknown" if e["seconds"] is None else f"about {e['seconds']:g} s on two cores"
-            room = f"{e['memory_mb']} MB of memory, {e['output_mb']:g} MB of output"
-            yield f"expect   {e['method']}: {took}, {room}"
+            memory, output = byte_count(1e6 * e["memory_mb"]), byte_count(1e6 * e["output_mb"])
+            took = f"about {duration(e['seconds'])} on two cores"
+            yield f"expect   {e['method']}: {took}, {memory} of memory, {output} of output"
         for note in self.notes:
             yield f"note     {note}"
         yield f"wrong    {self.problem}" if self.problem else "ready    nothing stands in the way of a run"

@@ -15,6 +15,7 @@ import platformdirs
 import psutil
 
 from napari_xfusion import __version__
+from napari_xfusion.core.quantities import byte_count
 
 NEEDED = (
     "numpy",
@@ -64,7 +65,7 @@ def _version(name: str) -> str | None:
 def devices_in_words() -> str:
     """Processor, GPU and free memory in a line. Asks torch only where it is loaded already."""
     free = psutil.virtual_memory().available
-    words = [f"{os.cpu_count()} processor cores, {free / 1e9:.1f} GB of memory free"]
+    words = [f"{os.cpu_count()} processor cores, {byte_count(free)} of memory free"]
     if "torch" in sys.modules:
         there = devices()
         if cuda := there["cuda"]:

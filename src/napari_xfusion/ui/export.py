@@ -21,10 +21,10 @@ from PIL import ImageDraw, ImageFont
 from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.io.save import save_stack
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, writing
 from napari_xfusion.ui.provenance import film_record, provenance_of, stack_of
-from napari_xfusion.ui.words import moment
 
 if TYPE_CHECKING:
     from napari.layers import Image

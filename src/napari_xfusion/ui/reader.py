@@ -1,8 +1,9 @@
 """Opening films in napari, by drag and drop, File > Open or ``napari --plugin napari-xfusion``.
 
 Lazily, with axes, units, frame time and contrast. A film that fits one that is open becomes LR or HR of the
-pair, and both take their places. What is no film of grey frames (a photo) is left to other readers; a film
-that is damaged is told and not opened, for others would show what is left of it as if it were whole.
+pair, and both take their places. What is no film of grey frames (a photo) is refused with the reason, and
+napari offers its other readers; a film that is damaged is told and not opened, for others would show what is
+left of it as if it were whole.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ LayerTuple = tuple[Any] | tuple[Any, dict[str, Any], str]
 Reader = Callable[[object], list[LayerTuple]]
 
 
-def get_reader(path: str | PathLike[str] | list[str]) -> Reader | None:
-    """A reader of the film at ``path``, or of the frames in a list of files; None for what is no film."""
+def get_reader(path: str | PathLike[str] | list[str]) -> Reader:
+    """A reader of the film at ``path``, or of the frames in a list of files."""
     try:
         film = open_frames(list(map(Path, path))) if isinstance(path, list) else open_stack(path)
     except InputError as error:
-        return _telling(error) if error.do == COPY_AGAIN else None
+        return _telling(error) if error.do == COPY_AGAIN else _refusing(error)
     return lambda _path: [(*_shown(film), "image")]
 
 
@@ -41,6 +42,13 @@ def _telling(error: InputError) -> Reader:
         return [(None,)]
 
     return tell
+
+
+def _refusing(error: InputError) -> Reader:
+    def refuse(_path: object) -> list[LayerTuple]:
+        raise error
+
+    return refuse
 
 
 def _shown(film: Stack) -> LayerData:

@@ -37,6 +37,7 @@ from napari_xfusion.core.io.spec import (
     stored,
     with_frames,
 )
+from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import OutputError
 
@@ -255,8 +256,8 @@ class FileSink(ABC):
         if needed > free:
             raise OutputError(
                 self.path,
-                expected=f"{needed / 1e6:.1f} MB of free disk",
-                found=f"{free / 1e6:.1f} MB",
+                expected=f"{byte_count(needed)} of free disk",
+                found=byte_count(free),
                 do="make room, or choose another disk",
             )
 

@@ -23,6 +23,7 @@ from napari_xfusion.core.io.spec import (
 )
 from napari_xfusion.core.io.tiff_sink import TiffSink
 from napari_xfusion.core.io.zarr_sink import ZarrSink
+from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.types import Image
 from napari_xfusion.errors import OutputError
 
@@ -72,7 +73,7 @@ class MemorySink:
             except MemoryError:
                 raise OutputError(
                     "the result in memory",
-                    expected=f"{spec.nbytes / 1e9:.1f} GB of free memory",
+                    expected=f"{byte_count(spec.nbytes)} of free memory",
                     found="less",
                     do="write to a file, or fuse fewer frames",
                 ) from None

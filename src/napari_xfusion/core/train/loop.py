@@ -91,8 +91,10 @@ def train(
         if (folder / CHECKPOINT).exists():
             state.load(folder / CHECKPOINT)
         batches = Batches(pools["training"], task, plan.seed, plan.batch, share)
-        keeper = Keeper(plan, folder, state, open_held_out(pools["held-out"], task, plan.batch), tell)
-        loop = Loop(plan, ranks, state, task, keeper if ranks.first else None)
+        keeper = None
+        if ranks.first:
+            keeper = Keeper(plan, folder, state, open_held_out(pools["held-out"], task, plan.batch), tell)
+        loop = Loop(plan, ranks, state, task, keeper)
         return loop.run(batches, folder, lambda: stop.is_set() or time.monotonic() > deadline, progress)
 
 

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_xfusion.core.pairing import find_hr_times
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.quantities import moment
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.export_box import ExportBox
 from napari_xfusion.ui.fusion.data_box import DataBox
@@ -23,7 +24,7 @@ from napari_xfusion.ui.job import Outcome, Worker
 from napari_xfusion.ui.layers import arrange
 from napari_xfusion.ui.settings import load_settings, save_settings
 from napari_xfusion.ui.widgets import Panel, listen
-from napari_xfusion.ui.words import in_window_words, moment
+from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
     import napari.viewer

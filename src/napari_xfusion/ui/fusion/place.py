@@ -20,7 +20,9 @@ ZOOMED_IN = 0.7
 
 
 def frame_on_screen(viewer: napari.Viewer, layer: Image) -> int:
-    """The frame of ``layer`` (t, y, x) under the slider; the nearest one where it has none there."""
+    """The frame of ``layer`` under the slider; the nearest one where it has none, 0 of a picture (y, x)."""
+    if layer.ndim == 2:
+        return 0
     world = np.asarray(viewer.dims.point)[-layer.ndim :]
     frame = round(float(np.asarray(layer.world_to_data(world))[-3]))
     return min(max(frame, 0), int(layer.data.shape[-3]) - 1)
