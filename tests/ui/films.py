@@ -8,7 +8,6 @@ import numpy as np
 import tifffile
 
 from napari_xfusion.core.io import open_stack
-from napari_xfusion.ui.fusion import FusionPanel
 from napari_xfusion.ui.layers import film_pair
 from tests.films import binned, moving_discs
 
@@ -39,9 +38,8 @@ def open_films(viewer, paths):
 
 
 def open_panel(viewer, qtbot):
-    """The panel in its dock, when it has looked at the films."""
-    panel = FusionPanel(viewer)
-    viewer.window.add_dock_widget(panel, name="Fusion", area="right")
+    """The panel in its dock as napari opens it, on a proxy of the viewer; when it has looked at the films."""
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Fusion")
     settled(panel, qtbot)
     return panel
 

@@ -139,6 +139,53 @@ def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, vi
     assert [frame["frame"] for frame in record["frames"]] == [*range(24)]
 
 
+@pytest.mark.parametrize("opened_by", ["this package", "others"])
+def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
+    viewer, films, expected, pace, qtbot, opened_by
+):
+    if opened_by == "this package":
+        open_films(viewer, films)
+    else:
+        for name, path, side in (("LR", films[0], 4), ("HR", films[1], 1)):
+            place = {"scale": (1, side, side), "translate": (0, (side - 1) / 2, (side - 1) / 2)}
+            viewer.add_image(tifffile.imread(path), name=name, rgb=False, **place)
+
+    def opened():
+        panel = open_panel(viewer, qtbot)
+        panel.method.method.setCurrentText(METHOD)
+        panel.data.hr_times.setText("0, 4, 8, 12, 16, 20")
+        settled(panel, qtbot)
+        return panel
+
+    panel = opened()
+    run_for(panel, qtbot, pace, 6)
+    layer = fused_layer(viewer)
+    with qtbot.waitSignal(panel.destroyed):
+        viewer.window.remove_dock_widget(panel)
+    pace.allow(1)
+    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
+
+    panel = opened()
+    assert panel.run_box.run.text() == "Resume"
+    viewer.dims.set_current_step(0, 23)
+    text = viewer.canvas.overlays.text
+    qtbot.waitUntil(lambda: text.text.endswith("not fused yet"))
+    panel.method.method.setCurrentText("bicubic")
+    settled(panel, qtbot)
+    assert panel.run_box.run.text() == "Run"
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert fused_layer(viewer) is not layer
+    panel.method.method.setCurrentText(METHOD)
+    settled(panel, qtbot)
+    assert panel.run_box.run.text() == "Resume"
+    pace.allow()
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    np.testing.assert_array_equal(layer.data, tifffile.imread(expected))
+    assert provenance_of(layer).record["frames_resumed"] == 7
+
+
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
 def test_resume_from_the_file_after_a_new_viewer(
     name, make_napari_viewer, plugin, films, pace, qtbot, tmp_path

@@ -10,7 +10,7 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.run import fuse_files
 from tests.core.fusers.test_network import Limited, loaded
 from tests.films import moving_discs, two_cameras
-from tests.ui.films import ended, fused_layer, open_panel, settled
+from tests.ui.films import Pace, ended, fused_layer, open_panel, settled
 
 resource = pytest.importorskip("resource", reason="needs POSIX")
 LR, HR, TIMES = two_cameras((moving_discs(12, (32, 48)) * 20000).astype(np.uint16), step=4)
@@ -210,6 +210,24 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
     np.testing.assert_array_equal(
         np.asarray(fused.data), tifffile.imread(tmp_path / "expected" / "fused.tif")
     )
+
+
+def test_an_output_taken_away_is_not_said_to_be_kept(panel_on, tmp_path, monkeypatch, qtbot):
+    pace = Pace(monkeypatch)
+    panel = panel_on(LR, HR)
+    panel.output.output.setCurrentText("a file")
+    panel.output.path.setText(str(tmp_path / "fused.tif"))
+    settled(panel, qtbot)
+    panel.run_box.run.click()
+    pace.allow(2)
+    qtbot.waitUntil(lambda: panel.run_box.progress.value() == 2)
+    for path in tmp_path.glob("fused.tif.*"):
+        path.unlink()
+    pace.allow()
+    ended(panel, qtbot)
+    said = panel.run_box.status.text()
+    assert said.startswith("fused.tif: expected room and permission to write")
+    assert "kept" not in said
 
 
 def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_path, monkeypatch, qtbot):

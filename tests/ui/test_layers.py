@@ -210,6 +210,14 @@ def test_an_existing_layer_takes_another_film_and_keeps_its_look():
     assert stack_of(layer) is hr
 
 
+def test_a_truth_is_not_renamed_to_what_it_is_chosen_for():
+    truth, hr = films(1, "um and s")
+    truth = image(layers.film_layer(truth, role="truth", name="melt01 · truth"))
+    hr = image(layers.film_layer(hr, role="hr"))
+    assert not layers.arrange(truth, hr, (0, 4, 8, 12))
+    assert (truth.name, provenance_of(truth).role) == ("melt01 · truth", "truth")
+
+
 def test_films_are_arranged_once_it_is_known_how_they_pair():
     lr, hr = (image(layers.film_layer(film, role="film")) for film in films(4, "um and s"))
     assert (lr.name, hr.name) == ("lr", "hr")

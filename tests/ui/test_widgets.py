@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+
 import pytest
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow
 
 from napari_xfusion.ui.widgets import draw_later
+from tests.ui.samples import add_sample
 
 
 @pytest.mark.parametrize("floating", [False, True])
@@ -20,3 +24,28 @@ def test_the_main_window_is_drawn_again_though_the_widget_went(qtbot, floating):
     assert not window.updatesEnabled()
     dock.deleteLater()
     qtbot.waitUntil(window.updatesEnabled)
+
+
+@pytest.mark.parametrize("name", ["Fusion", "Inspect", "Virtual experiment"])
+def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, qtbot, name):
+    """As by the cross of its dock; what is only collected as garbage later would take the window along."""
+    viewer = make_napari_viewer(show=False)
+    add_sample(viewer)
+    for _ in range(2):
+        before = set(threading.enumerate())
+        dock, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
+        with qtbot.waitSignal(panel.destroyed):
+            dock.destroyOnClose()
+        del dock, panel
+        gc.collect()
+        qtbot.waitUntil(lambda before=before: set(threading.enumerate()) <= before)
+
+
+def test_the_plots_come_again_after_their_dock_was_closed(make_napari_viewer, plugin, qtbot):
+    viewer = make_napari_viewer(show=False)
+    add_sample(viewer)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
+    plots = panel.show_plots()
+    with qtbot.waitSignal(plots.destroyed):
+        plots.parent().destroyOnClose()
+    assert panel.show_plots().isVisibleTo(viewer.window._qt_window)

@@ -180,12 +180,12 @@ def redraw(layer: Layer, shown: LayerData) -> None:
 def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
     """Show LR and HR as the pair that a plan makes of them; whether something changed.
 
-    Only where this package opened both: layers of others stay as their owner put them.
+    Only films that this package opened: the layers of others, and a truth or a result, stay as they are.
     """
     times, known = tuple(hr_times), [provenance_of(layer) for layer in (lr, hr)]
     films = [k.film for k in known if k is not None and k.film is not None]
     low, high = known
-    if low is None or high is None or len(films) < 2:
+    if low is None or high is None or len(films) < 2 or not {low.role, high.role} <= {"film", "lr", "hr"}:
         return False
     if (low.role, high.role, high.times) == ("lr", "hr", times):
         return False

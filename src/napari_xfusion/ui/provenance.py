@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import isclose
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import dask.array as da
 
@@ -69,6 +70,10 @@ class Provenance:
         return [there.get(origin.key) for origin in self.origins]
 
 
+_FILMS: WeakKeyDictionary[Layer, tuple[Any, object, Stack]] = WeakKeyDictionary()
+"""Of layers that others opened: data, place and the film that they make."""
+
+
 def provenance_of(layer: Layer) -> Provenance | None:
     """What is known of a layer that this package made."""
     known = layer.metadata.get(METADATA)
@@ -84,11 +89,20 @@ def stack_of(layer: Layer) -> Stack:
     """The film behind a layer: as it was recorded, where it was opened by us, else the layer's data.
 
     Of other layers, times and pixel size are the scale's, where its units are those of time and length.
-    Raises InputError where the layer holds no film of grey frames.
+    The same object until the layer's data or place change. Raises InputError where the layer holds no film
+    of grey frames.
     """
     known = provenance_of(layer)
     if known is not None and known.film is not None and _same(known.shown, layer.data):
         return known.film
+    place = tuple(layer.scale), tuple(layer.units)
+    kept = _FILMS.get(layer)
+    if kept is None or kept[0] is not layer.data or kept[1] != place:
+        kept = _FILMS[layer] = (layer.data, place, _film_of(layer))
+    return kept[2]
+
+
+def _film_of(layer: Layer) -> Stack:
     if getattr(layer, "rgb", None) is not False:
         raise InputError(
             f"layer {layer.name}",

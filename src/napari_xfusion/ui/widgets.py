@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -30,7 +30,21 @@ WIDTH = 320
 """Least width of a panel; a dock left alone may come out at 100 pixels."""
 
 
-class Panel(QWidget):
+class Docked(QWidget):
+    """What goes with its dock: napari only takes it out, and it would live on, unseen and at work."""
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Go, unless it is put elsewhere at once."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            QTimer.singleShot(0, self._go)
+
+    def _go(self) -> None:
+        if self.parent() is None:
+            self.deleteLater()
+
+
+class Panel(Docked):
     """A panel of this plugin; its dock becomes a tab upon the others', as none has room below another."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

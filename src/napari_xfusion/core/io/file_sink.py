@@ -313,7 +313,8 @@ class FileSink(ABC):
         try:
             yield
         except OSError as error:
-            kept = f"; {len(self._notes)} of {len(self._positions)} frames are kept" if self._notes else ""
+            there = self._notes and self._partial.exists()
+            kept = f"; {len(self._notes)} of {len(self._positions)} frames are kept" if there else ""
             raise OutputError(
                 self.path,
                 expected="room and permission to write",

@@ -28,7 +28,6 @@ class DataBox(QGroupBox):
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Data", parent)
         self._viewer = viewer
-        self._films: dict[str, tuple[Any, Stack]] = {}
         self._shown: tuple[Layer, tuple[float, ...]] | None = None
         self.lr = LayerCombo(viewer, is_image, parent=self)
         self.hr = LayerCombo(viewer, is_image, parent=self)
@@ -108,8 +107,9 @@ class DataBox(QGroupBox):
         return lr, hr
 
     def films(self) -> tuple[Stack, Stack]:
-        """LR and HR; the same objects until another layer is chosen or its data change."""
-        return self._film("lr", self.layers()[0]), self._film("hr", self.layers()[1])
+        """LR and HR."""
+        lr, hr = self.layers()
+        return stack_of(lr), stack_of(hr)
 
     def show_hr_at(self, hr_times: Iterable[float]) -> None:
         """Show the HR film at these times, if we opened it and it was shown at others, or at none known."""
@@ -165,12 +165,6 @@ class DataBox(QGroupBox):
             return self._shown[1]
         times = hr.metadata.get("hr_times")
         return None if times is None else tuple(map(float, times))
-
-    def _film(self, camera: str, layer: Image) -> Stack:
-        known = self._films.get(camera)
-        if known is None or known[0] is not layer.data:
-            known = self._films[camera] = (layer.data, stack_of(layer))
-        return known[1]
 
     def _build(self) -> None:
         layout = form(self)

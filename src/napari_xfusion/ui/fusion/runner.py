@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Image
@@ -60,16 +61,30 @@ class Result:
     request: Request
     sink: Sink
     order: NearestFirst = field(default_factory=NearestFirst)
-    layer: Image | None = None
     spec: OutputSpec | None = None
     done: set[int] = field(default_factory=set)
     shown: threading.Event = field(default_factory=threading.Event)
     """Set when the layer is on screen. Making one keeps the window busy; work beside it would double that."""
+    _layer: ref[Image] | None = None
+
+    @property
+    def layer(self) -> Image | None:
+        """The layer that shows it; None before there is one, and after it went."""
+        return None if self._layer is None else self._layer()
+
+    @layer.setter
+    def layer(self, layer: Image) -> None:
+        self._layer = ref(layer)
+        _RESULTS[layer] = self
 
     @property
     def finished(self) -> bool:
         """Whether all frames are there."""
         return self.spec is not None and len(self.done) == len(self.spec.frames)
+
+
+_RESULTS: WeakKeyDictionary[Image, Result] = WeakKeyDictionary()
+"""By their layers; they outlive the panel that began them."""
 
 
 class KeptFrames:
@@ -106,7 +121,7 @@ class KeptFrames:
 
 
 class Runner(QObject):
-    """One run at a time; its result can be resumed as long as its layer is there."""
+    """One run at a time; results can be resumed as long as their layers are there."""
 
     progressed = Signal(int, int, str)
     """Frames done, of all, and the pace in words."""
@@ -133,20 +148,16 @@ class Runner(QObject):
         """Whether an unfinished film of that request is there."""
         if request.output is not None:
             return unfinished(request.output).exists()
-        result = self._result
-        return (
-            result is not None
-            and result.request.key == request.key
-            and bool(result.done)
-            and not result.finished
-        )
+        result = self._begun(request)
+        return result is not None and bool(result.done) and not result.finished
 
     def start(self, request: Request, looked_at: int) -> None:
         """Run ``request``, or go on with it, from frame ``looked_at`` outward."""
-        result = self._result
-        if result is None or result.request.key != request.key:
+        result = self._begun(request)
+        if result is None:
             sink = MemorySink() if request.output is None else open_sink(request.output, request.replace)
-            result = self._result = Result(request, sink)
+            result = Result(request, sink)
+        self._result = result
         result.order.look_at(looked_at)
         self._worker.ask(walk(result))
 
@@ -161,10 +172,16 @@ class Runner(QObject):
 
     def note(self, frame: int) -> str:
         """What is to be said of LR frame ``frame`` of the result on screen; '' where it is there."""
-        result = self._result
-        if result is None or result.layer is None or not result.layer.visible or result.spec is None:
-            return ""
-        return "not fused yet" if frame in result.spec.frames and frame not in result.done else ""
+        for layer in reversed(self._viewer.layers):
+            result = _RESULTS.get(layer)
+            if result is not None and result.spec is not None and layer.visible:
+                return "not fused yet" if frame in result.spec.frames and frame not in result.done else ""
+        return ""
+
+    def _begun(self, request: Request) -> Result | None:
+        """The result that ``request`` goes on with."""
+        there = [self._result, *map(_RESULTS.get, self._viewer.layers)]
+        return next((r for r in there if r is not None and r.request.key == request.key), None)
 
     def _on_news(self, news: list[Any]) -> None:
         result = self._result
@@ -183,6 +200,7 @@ class Runner(QObject):
 
     def _on_begun(self, result: Result, begun: Begun) -> None:
         result.spec, plan = begun.spec, result.request.plan
+        result.done.clear()  # a file may have been taken away since
         result.done |= begun.done
         if isinstance(result.sink, MemorySink):
             data: Any = result.sink.data
@@ -206,7 +224,8 @@ class Runner(QObject):
         selected = set(selection)
         draw_later(self._panel, DRAWN)
         with selection.events.blocker_all():
-            result.layer = self._viewer.add_layer(layer)
+            self._viewer.add_layer(layer)  # and not what it returns: plugins get a proxy
+            result.layer = layer
             selection.active = None
             selection.update(selected)
         QTimer.singleShot(2 * DRAWN, self._select_layer)
@@ -299,10 +318,10 @@ def walk(result: Result) -> Body:
 def _end_in_words(result: Result, outcome: Outcome) -> str:
     done, total = len(result.done), len(result.spec.frames) if result.spec else 0
     if outcome.error is not None:
-        kept = (
-            f" ({done} of {total} frames are kept)" if done and "are kept" not in outcome.in_words() else ""
-        )
-        return outcome.in_words() + kept
+        output = result.request.output
+        there = done and (output is None or unfinished(output).exists())
+        said = "are kept" in outcome.in_words()
+        return outcome.in_words() + (f" ({done} of {total} frames are kept)" if there and not said else "")
     if not outcome.value.finished:
         return f"stopped: {done} of {total} frames are kept; Resume goes on"
     where = f" in {result.request.output.name}" if result.request.output is not None else ""

@@ -121,9 +121,13 @@ class InspectPanel(Panel):
 
         if self._plots is None:
             self._plots = PlotsDock(self._viewer, lambda: self.films, self._recipes)
+            self._plots.destroyed.connect(self._forget_plots)
             self._viewer.window.add_dock_widget(self._plots, name="Plots", area="bottom")
         self._plots.parent().show()
         return self._plots
+
+    def _forget_plots(self) -> None:
+        self._plots = None
 
     def _add(self, films: Films, cancelled: int, made: list[LayerData]) -> None:
         gone = any(film is not None and film not in self._viewer.layers for film in vars(films).values())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.types import Token
@@ -24,7 +24,7 @@ from napari_xfusion.ui.inspection.numbers import (
 from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.job import Outcome, Tell, Worker
 from napari_xfusion.ui.plots import FramePlots, HistogramPlots, ProfilePlot, profile
-from napari_xfusion.ui.widgets import Sentence, listen
+from napari_xfusion.ui.widgets import Docked, Sentence, listen
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ ATTENTION = (
 )
 
 
-class PlotsDock(QWidget):
+class PlotsDock(Docked):
     """Numbers per frame in tabs, with a button that computes them and one that stops."""
 
     def __init__(self, viewer: Viewer, films: Callable[[], Films], recipes: Recipes) -> None:
