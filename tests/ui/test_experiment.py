@@ -115,6 +115,13 @@ def test_a_film_that_cannot_be_used_is_told(panel, viewer, qtbot):
     assert not any("simulated" in layer.name for layer in viewer.layers)
 
 
+def test_a_mask_is_refused_before_anything_runs(panel, viewer):
+    panel.movie.choose(viewer.add_image(np.zeros((5, 32, 32), bool), name="mask"))
+    assert not panel.make.isEnabled()
+    assert not panel.run.isEnabled()
+    assert panel.status.text().startswith("mask: expected grey values")
+
+
 def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
     panel = ExperimentPanel(viewer)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari.layers._layer_actions import _duplicate_layer
+from napari.utils.notifications import notification_manager
 
 from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.ratio import divided
@@ -133,6 +136,40 @@ def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(vie
     gate.set()
     wait(qtbot, lambda: np.isfinite(np.asarray(layer.data[30])).all())
     assert asked == [10, 30]
+
+
+def test_a_slow_film_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    layer, asked = viewer.layers["melt · baseline (bicubic)"], []
+    inner = layer.data.stack
+
+    def slow(t):
+        asked.append(t)
+        time.sleep(0.02)  # more than the window waits for
+        return inner.frame(t)
+
+    layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
+    viewer.dims.ndisplay = 3
+    wait(qtbot, lambda: np.isfinite(np.asarray(layer.data[0:51, :, :])).all())
+    settle(qtbot)
+    assert asked == list(range(51))
+    viewer.dims.ndisplay = 2
+    wait(qtbot, lambda: asked[51:] == [5])
+    viewer.dims.order = (1, 0, 2)  # t downwards: one row of every frame
+    wait(qtbot, lambda: len(asked) == 103)
+    settle(qtbot)
+    assert asked[52:] == list(range(51))
+
+
+def test_a_duplicate_of_a_made_layer_shows_the_same(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    layer = viewer.layers.selection.active
+    _duplicate_layer(viewer.layers)
+    copy = viewer.layers[layer.name + " copy"]
+    viewer.dims.set_current_step(0, 30)
+    np.testing.assert_array_equal(shown(viewer, copy, qtbot), shown(viewer, layer, qtbot))
 
 
 def test_an_error_of_a_film_is_told_once_and_the_layer_stays_blank(viewer, layers, qtbot, monkeypatch):
@@ -326,6 +363,36 @@ def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
     assert wipe not in viewer.layers
     assert layers["lr"].visible
     assert not layers["hr"].visible
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1)])
+def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers, order):
+    box = open_panel(viewer).findChild(ComparingBox)
+    square = np.ones((16, 16, 16), np.float32)
+    box.left.choose(viewer.add_image([square, square[:, ::2, ::2]], multiscale=True, name="square"))
+    box.right.choose(layers["truth"])
+    box.wipe.click()
+    box.slider.setValue(250)
+    viewer.dims.order = order
+    data = viewer.layers[-1].data
+    assert np.isfinite(data[5, :, :]).sum() == np.isfinite(data[:, 5, :]).sum() == 4 * 16
+    assert np.isfinite(data[:, :, 3]).all()
+    assert np.isnan(data[:, :, 4]).all()
+    assert np.isfinite(data[5]).sum() == 4 * 16
+
+
+def test_one_contrast_without_such_layers_does_nothing(viewer):
+    box = open_panel(viewer).findChild(ComparingBox)
+    for _ in range(2):
+        box.contrast.click()
+    assert not box.contrast.isChecked()
+
+
+def test_frame_division_of_a_mask_is_told(viewer):
+    viewer.add_image(np.zeros((3, 8, 8), bool), name="mask")
+    divide_frames(viewer)
+    assert "mask: expected grey values" in notification_manager.records[-1].message
+    assert len(viewer.layers) == 1
 
 
 def test_the_commands_of_the_menu(viewer, layers):

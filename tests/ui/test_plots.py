@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from napari.layers import Image
+from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QFileDialog
 from skimage.measure import profile_line
 
@@ -92,6 +93,9 @@ def test_csv_is_that_of_the_command_line(dock, qtbot, tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["frame", "seen", "psnr", "aad", "ssim", "ssim_gaussian"]
     assert [int(row["frame"]) for row in rows if row["seen"] == "1"] == list(HR_TIMES)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "gone" / "n.csv"), ""))
+    dock.save.click()
+    assert "n.csv: expected a place to write" in notification_manager.records[-1].message
 
 
 def test_without_a_truth_only_quality_is_missing(dock, viewer, layers, qtbot):

@@ -15,6 +15,7 @@ from skimage.measure import profile_line
 
 from napari_xfusion.core.inspect.attention import Scores, histogram
 from napari_xfusion.ui.colours import lines
+from napari_xfusion.ui.provenance import pixels_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -195,10 +196,11 @@ def profile(layer: Image, ends: NDArray[np.float64], frame_point: Sequence[float
     Distances are in the world's units; values outside of the layer are NaN.
     """
     t = float(layer.world_to_data(frame_point)[0])
-    index = int(np.clip(round(t), 0, layer.data.shape[0] - 1))
+    data = pixels_of(layer)
+    index = int(np.clip(round(t), 0, len(data) - 1))
     time = float(layer.data_to_world((index, 0, 0))[0])
     start, stop = (np.asarray(layer.world_to_data((time, *end)))[1:] for end in ends)
-    image = np.asarray(layer.data[index], dtype=np.float64)
+    image = np.asarray(data[index], dtype=np.float64)
     values = profile_line(image, start, stop, mode="constant", cval=np.nan)
     low, high = layer.contrast_limits
     distance = np.linspace(0, float(np.hypot(*(ends[1] - ends[0]))), len(values))

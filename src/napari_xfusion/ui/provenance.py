@@ -96,7 +96,7 @@ def stack_of(layer: Layer) -> Stack:
             found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
             do="choose a grey film, or split the colour with Layers > Utilities",
         )
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = pixels_of(layer)
     film = as_stack(data, name=layer.name)
     axis = film_axis("?" * data.ndim, data.shape, layer.name)
     down, across = (_in_unit(layer, k, "um") for k in (-2, -1))
@@ -104,6 +104,11 @@ def stack_of(layer: Layer) -> Stack:
     seconds = None if axis is None else _in_unit(layer, axis, "s")
     film = replace(film, pixel_size=down if square else None)
     return film if seconds is None else replace(film, times=film.times * seconds, time_unit="s")
+
+
+def pixels_of(layer: Layer) -> Any:
+    """The data of an image layer; of a pyramid those of full size."""
+    return layer.data[0] if layer.multiscale else layer.data
 
 
 def film_record(layer: Layer) -> Mapping[str, Any]:

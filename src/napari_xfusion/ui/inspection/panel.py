@@ -152,7 +152,7 @@ class InspectPanel(Panel):
         self._viewer.layers.selection.active = layer
         return True
 
-    def _arrived(self, film: LazyFilm, _frame: int) -> None:
+    def _arrived(self, film: LazyFilm) -> None:
         """Draw layers whose frame has come."""
         for layer in self._viewer.layers:
             if film is layer.data or film is getattr(layer.data, "data", None):  # wiped

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.types import Token
+from napari_xfusion.errors import writing
 from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.films import Films, problem
@@ -24,6 +25,7 @@ from napari_xfusion.ui.inspection.numbers import (
 from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.job import Outcome, Tell, Worker
 from napari_xfusion.ui.plots import FramePlots, HistogramPlots, ProfilePlot, profile
+from napari_xfusion.ui.saving import CSV, ask_and_save
 from napari_xfusion.ui.widgets import Sentence, listen
 from napari_xfusion.ui.words import in_window_words
 
@@ -212,11 +214,15 @@ class PlotsDock(QWidget):
     def _line(self) -> Shapes | None:
         return next((layer for layer in self._viewer.layers if layer.name == LINE), None)
 
-    def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Numbers of every frame", "numbers.csv", "CSV (*.csv)")
+    def write_csv(self, path: Path) -> None:
+        """The comparison with the truth as a file; raises OutputError where it cannot be written."""
         rows = evaluation_of(self.numbers)
-        if path and rows is not None:
-            rows.write_csv(Path(path))
+        if rows is not None:  # else the button is off
+            with writing(path):
+                rows.write_csv(path)
+
+    def _save(self) -> None:
+        ask_and_save(self, "Numbers of every frame", "numbers.csv", CSV, self.write_csv)
 
     def _restyle(self) -> None:
         for plots in (self.quality, self.consistency, self.attention, self.histograms, self.profile):
