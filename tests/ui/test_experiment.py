@@ -148,6 +148,16 @@ def test_closing_in_the_middle_leaves_nothing(panel, viewer, qtbot, moment):
     settle(qtbot, 0.2)
 
 
+def test_a_panel_whose_dock_was_closed_ends_with_the_window(panel, viewer, qtbot):
+    dock, ended = panel.parent(), []
+    panel.destroyed.connect(lambda: ended.append(True))
+    dock.destroyOnClose()  # what its x does
+    settle(qtbot, 0.1)
+    assert not panel.isVisible()
+    viewer.close()
+    wait(qtbot, lambda: bool(ended))  # by Qt: the garbage collector would crash
+
+
 def test_a_reason_goes_when_it_holds_no_more(panel, qtbot):
     film = panel.movie.layer()
     panel.movie.setCurrentIndex(0)

@@ -21,7 +21,7 @@ def divide_frames(viewer: napari.Viewer) -> None:
         show_warning("Frame division: select one or more films in the layer list first.")
     for layer in films:
         try:
-            made = frame_division(layer, layer.name)
+            made = frame_division(layer)
         except XFusionError as error:
             show_error(str(error))
         else:

@@ -88,6 +88,7 @@ class Wipe:
             metadata={METADATA: Provenance("film", origins=(Origin.of(over), Origin.of(under)))},
             **{key: getattr(over, key) for key in _LOOK},
         )
+        viewer.layers.link_layers([over, self.layer], (*LINKED, "colormap"))
         self.move(0.5)
 
     def move(self, part: float) -> None:

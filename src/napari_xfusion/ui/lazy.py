@@ -48,6 +48,8 @@ class LazyFilm:
         self._quick = True
         """Whether the last frame came in time; if not, waiting for the next would only stop the window."""
         self._told = False
+        self.made_as: tuple[Any, ...] = ()
+        """What it shows, by which its maker knows it again."""
         self.awake = False
         """To be set when the layer enters the viewer: napari asks for frame 0 before, which nobody sees."""
 

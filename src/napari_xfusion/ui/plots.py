@@ -106,15 +106,19 @@ class FramePlots(Plots):
         item = self.plots[plot]
         for old in list(item.listDataItems()):
             item.removeItem(old)
-        if len(curves) > 1:
-            legend = item.addLegend(offset=(-5, 5)) if item.legend is None else item.legend
-            legend.clear()
+        if len(curves) > 1 and item.legend is None:
+            item.addLegend(offset=(-5, 5))
         for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
             item.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
             if seen is not None:
                 marks = {"symbol": "o", "symbolSize": 6, "symbolBrush": None, "symbolPen": self.ink}
                 item.plot(x[seen], y[seen], pen=None, **marks)
         self.restyle()
+
+    def clear(self) -> None:
+        """Take the curves away."""
+        for plot in range(len(self.plots)):
+            self.show_curves(plot, [])
 
     def show_frame(self, frame: float) -> None:
         """Put all cursors to ``frame``."""
@@ -156,6 +160,11 @@ class HistogramPlots(Plots):
             plot.addItem(image)
             self.images.append(image)
 
+    def clear(self) -> None:
+        """Take the histograms away."""
+        for image in self.images:
+            image.clear()
+
     def show_scores(self, relative: NDArray[np.int_], scores: Sequence[Scores]) -> None:
         """Draw backward and forward scores of frames ``relative`` to their HR frame."""
         for image, score in zip(self.images, scores, strict=True):
@@ -185,7 +194,8 @@ class ProfilePlot(Plots):
             plot.removeItem(old)
         for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
             plot.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
-        plot.setLabel("bottom", f"distance along the line ({unit})")
+        if curves:
+            plot.setLabel("bottom", f"distance along the line ({unit})")
         self.restyle()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -30,7 +31,38 @@ WIDTH = 320
 """Least width of a panel; a dock left alone may come out at 100 pixels."""
 
 
-class Panel(QWidget):
+class Docked(QWidget):
+    """What is shown in a dock; it stays with the main window when its dock is closed.
+
+    napari leaves it without a parent then, and when the viewer goes, Python's garbage collector would take
+    it to pieces before Qt tells those who listen to its end: that crashes.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._last: Callable[[], QMainWindow | None] = lambda: None
+
+    def main_window(self) -> QMainWindow | None:
+        """The main window, also from a dock that floats; None outside of one."""
+        window = self.window()
+        main = window if isinstance(window, QMainWindow) else window.parentWidget()
+        return main if isinstance(main, QMainWindow) else None
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Remember the main window."""
+        super().showEvent(event)
+        main = self.main_window()
+        self._last = ref(main) if main is not None else self._last
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Stay with the main window."""
+        super().changeEvent(event)
+        main = self._last()
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and main is not None:
+            self.setParent(main)
+
+
+class Panel(Docked):
     """A panel of this plugin; its dock becomes a tab upon the others', as none has room below another."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
