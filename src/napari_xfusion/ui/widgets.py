@@ -93,8 +93,15 @@ def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None
     def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
         callback()
 
+    def on_end() -> None:
+        if (there := emitter_there()) is not None:
+            there.disconnect(on_event)
+
+    emitter_there = ref(
+        emitter
+    )  # the garbage collector may take a viewer to pieces before Qt ends its window
     emitter.connect(on_event, position="last")
-    owner.destroyed.connect(lambda: emitter.disconnect(on_event))
+    owner.destroyed.connect(on_end)
 
 
 def draw_later(widget: QWidget, milliseconds: int) -> None:
