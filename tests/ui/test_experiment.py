@@ -14,7 +14,6 @@ from napari_xfusion.core.model import cards
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
 from napari_xfusion.core.virtual.experiment import simulate
-from napari_xfusion.ui.experiment import ExperimentPanel
 from napari_xfusion.ui.layers import film_layer
 from napari_xfusion.ui.provenance import provenance_of, stack_of
 from tests.films import moving_discs, stack
@@ -27,8 +26,7 @@ FILM = (moving_discs(21, (64, 96)) * 4000 + 200).astype(np.uint16)
 def panel(viewer):
     made = film_layer(stack(FILM, "discs", pixel_size=2.0), role="truth", name="discs · truth")
     viewer.add_image(made.data, **made.options)
-    panel = ExperimentPanel(viewer)
-    viewer.window.add_dock_widget(panel, name="Virtual experiment", area="right")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Virtual experiment")
     panel.hr_step.setValue(7)
     return panel
 
@@ -115,10 +113,16 @@ def test_a_film_that_cannot_be_used_is_told(panel, viewer, qtbot):
     assert not any("simulated" in layer.name for layer in viewer.layers)
 
 
+def test_a_mask_is_refused_before_anything_runs(panel, viewer):
+    panel.movie.choose(viewer.add_image(np.zeros((5, 32, 32), bool), name="mask"))
+    assert not panel.make.isEnabled()
+    assert not panel.run.isEnabled()
+    assert panel.status.text().startswith("mask: expected grey values")
+
+
 def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
-    panel = ExperimentPanel(viewer)
-    viewer.window.add_dock_widget(panel, name="Virtual experiment", area="right")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Virtual experiment")
     assert not panel.make.isEnabled()
     assert "Choose a sharp, fast film first" in panel.make.toolTip()
     made = film_layer(stack(FILM, "discs"), role="film", name="discs")

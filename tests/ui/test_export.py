@@ -18,7 +18,7 @@ from napari_xfusion.core.io import MemorySink, open_stack
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import Run, fuse_files
 from napari_xfusion.core.types import Region
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, OutputError
 from napari_xfusion.ui import export
 from napari_xfusion.ui.export_box import ExportBox
 from napari_xfusion.ui.fusion.request import Request
@@ -249,3 +249,28 @@ def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
     assert "make it first" in box.said.text()
     assert "make it first" in notification_manager.records[-1].message
     assert box.save_film.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("view.jpg", "expected a name ending with .png"),
+        ("gone/view.png", "expected a place to write"),
+        ("folder.png", "expected a place to write"),
+        ("movie.avi", "expected a name ending with .mp4"),
+    ],
+)
+def test_pictures_and_movies_that_cannot_be_written_are_refused(box, tmp_path, name, said):
+    (tmp_path / "folder.png").mkdir()
+    save = box.export_movie if "movie" in name else box.export_view
+    with pytest.raises(OutputError, match=said):
+        save(tmp_path / name)
+
+
+def test_a_movie_of_a_pyramid_shows_its_frames():
+    film = np.arange(5 * 16 * 16, dtype=np.uint16).reshape(5, 16, 16)
+    layer = Image([film, film[:, ::2, ::2]], multiscale=True, contrast_limits=(0, 1280))
+    frames = list(export.side_by_side([export.pane(layer)], seconds=False))
+    assert len(frames) == 5
+    assert frames[0].shape == (16 + 2 * export.BAR, 16, 3)
+    assert np.abs(frames[3][2 * export.BAR :, :, 0] - film[3] / 1280 * 255.0).max() <= 2

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari.layers._layer_actions import _duplicate_layer
+from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QDockWidget
 
 from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.ratio import divided
+from napari_xfusion.core.io import as_stack
 from napari_xfusion.core.model import cards
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.commands import compare, divide_frames
 from napari_xfusion.ui.inspection import InspectPanel
 from napari_xfusion.ui.inspection.comparing import ComparingBox
+from napari_xfusion.ui.inspection.plots_dock import PlotsDock
+from napari_xfusion.ui.layers import film_pair
 from napari_xfusion.ui.lazy import LazyFilm
 from napari_xfusion.ui.provenance import METADATA, provenance_of
 from tests.ui.samples import PLAN, add_sample, press, sample, settle, wait, write_small_network
@@ -29,8 +36,7 @@ def layers(viewer):
 
 
 def open_panel(viewer) -> InspectPanel:
-    panel = InspectPanel(viewer)
-    viewer.window.add_dock_widget(panel, name="Inspect", area="right")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     return panel
 
 
@@ -135,6 +141,40 @@ def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(vie
     assert asked == [10, 30]
 
 
+def test_a_slow_film_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    layer, asked = viewer.layers["melt · baseline (bicubic)"], []
+    inner = layer.data.stack
+
+    def slow(t):
+        asked.append(t)
+        time.sleep(0.02)  # more than the window waits for
+        return inner.frame(t)
+
+    layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
+    viewer.dims.ndisplay = 3
+    wait(qtbot, lambda: np.isfinite(np.asarray(layer.data[0:51, :, :])).all())
+    settle(qtbot)
+    assert asked == list(range(51))
+    viewer.dims.ndisplay = 2
+    wait(qtbot, lambda: asked[51:] == [5])
+    viewer.dims.order = (1, 0, 2)  # t downwards: one row of every frame
+    wait(qtbot, lambda: len(asked) == 103)
+    settle(qtbot)
+    assert asked[52:] == list(range(51))
+
+
+def test_a_duplicate_of_a_made_layer_shows_the_same(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    layer = viewer.layers.selection.active
+    _duplicate_layer(viewer.layers)
+    copy = viewer.layers[layer.name + " copy"]
+    viewer.dims.set_current_step(0, 30)
+    np.testing.assert_array_equal(shown(viewer, copy, qtbot), shown(viewer, layer, qtbot))
+
+
 def test_an_error_of_a_film_is_told_once_and_the_layer_stays_blank(viewer, layers, qtbot, monkeypatch):
     told = []
     monkeypatch.setattr("napari_xfusion.ui.inspection.panel.show_error", told.append)
@@ -197,6 +237,60 @@ def test_the_same_layer_is_not_added_twice(viewer, layers, qtbot):
     assert sum("flow" in layer.name for layer in viewer.layers) == 1
 
 
+def test_a_layer_is_made_anew_of_other_data_in_the_same_layers(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: what flow makes")
+    lr, hr, _ = sample()
+    swapped = np.stack([lr.frame(t)[::-1] for t in range(len(lr))])
+    layers["lr"].data = swapped
+    press(panel, qtbot, "Add a layer: what flow makes")
+    made = [layer for layer in viewer.layers if "flow" in layer.name]
+    assert len(made) == 2
+    expected = next(fuse(Plan(method="flow"), as_stack(swapped), hr, targets=[5])).image
+    np.testing.assert_array_equal(shown(viewer, made[1], qtbot), expected)
+
+
+def test_a_difference_has_limits_of_a_frame_that_is_fused(viewer, layers, qtbot):
+    layers["fused"].data[20:] = 0  # a run has come so far
+    viewer.dims.set_current_step(0, 45)
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: the fused film minus bicubic")
+    viewer.dims.set_current_step(0, 19)
+    layer = viewer.layers["melt · fused − bicubic"]
+    reach = np.percentile(np.abs(shown(viewer, layer, qtbot)), 99.5)
+    assert layer.contrast_limits == pytest.approx([-reach, reach], rel=1e-5)
+
+
+def test_films_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
+    lr, hr, _ = sample()
+    unknown = replace(hr, metadata={})
+    for made in film_pair(lr, unknown, range(0, 51, 10), title="melt"):  # as the Fusion panel was told
+        viewer.add_image(made.data, **made.options)
+    panel = open_panel(viewer)
+    assert panel.status.text().startswith("51 LR and 6 HR frames")
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    assert "melt · baseline (bicubic)" in viewer.layers
+
+
+def test_plots_come_back_after_their_dock_or_the_panel_was_closed(viewer, layers, qtbot):
+    def close(widget):
+        while not isinstance(widget, QDockWidget):
+            widget = widget.parent()
+        widget.destroyOnClose()  # what its x does
+
+    def plots():
+        docks = viewer.window._qt_window.findChildren(QDockWidget)
+        return [dock for dock in docks if dock.isVisible() and dock.findChildren(PlotsDock)]
+
+    panel = open_panel(viewer)
+    close(panel.show_plots())
+    assert not plots()
+    assert len({panel.show_plots(), panel.show_plots()}) == len(plots()) == 1
+    close(panel)
+    open_panel(viewer).show_plots()
+    assert len(plots()) == 1
+
+
 def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
     panel = open_panel(viewer)
     for button, _ in panel._buttons:
@@ -208,7 +302,7 @@ def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        pytest.param({"hr": "lr"}, "HR times", id="HR times are not known"),
+        pytest.param({"hr": "lr"}, "in the Fusion panel, and run it", id="HR times are not known"),
         pytest.param({"lr": "truth", "hr": "lr"}, "swapped", id="swapped"),
         pytest.param({"fused": "lr"}, "choose the films it was fused from", id="fused from others"),
     ],
@@ -293,6 +387,14 @@ def test_grid_shows_visible_layers_with_their_names(viewer, layers):
     assert not any(layer.name_overlay.visible for layer in viewer.layers)
 
 
+def test_the_box_follows_the_grid_of_the_window(viewer, layers):
+    box = open_panel(viewer).findChild(ComparingBox)
+    compare(viewer)
+    assert box.grid.isChecked()
+    viewer.canvas.grid.enabled = False
+    assert not box.grid.isChecked()
+
+
 def test_one_contrast_for_what_has_hr_units(viewer, layers):
     box = open_panel(viewer).findChild(ComparingBox)
     lr_limits = list(layers["lr"].contrast_limits)
@@ -326,6 +428,48 @@ def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
     assert wipe not in viewer.layers
     assert layers["lr"].visible
     assert not layers["hr"].visible
+
+
+def test_a_wipe_looks_as_its_layer_and_ends_when_it_is_removed(viewer, layers):
+    box = open_panel(viewer).findChild(ComparingBox)
+    box.left.choose(layers["hr"])
+    box.right.choose(layers["truth"])
+    box.wipe.click()
+    layers["hr"].contrast_limits = (700, 2000)
+    assert viewer.layers[-1].contrast_limits == [700, 2000]
+    viewer.layers.remove(viewer.layers[-1])
+    assert not box.wipe.isChecked()
+    assert all(layer.visible for layer in viewer.layers)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1)])
+def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers, order):
+    box = open_panel(viewer).findChild(ComparingBox)
+    square = np.ones((16, 16, 16), np.float32)
+    box.left.choose(viewer.add_image([square, square[:, ::2, ::2]], multiscale=True, name="square"))
+    box.right.choose(layers["truth"])
+    box.wipe.click()
+    box.slider.setValue(250)
+    viewer.dims.order = order
+    data = viewer.layers[-1].data
+    assert np.isfinite(data[5, :, :]).sum() == np.isfinite(data[:, 5, :]).sum() == 4 * 16
+    assert np.isfinite(data[:, :, 3]).all()
+    assert np.isnan(data[:, :, 4]).all()
+    assert np.isfinite(data[5]).sum() == 4 * 16
+
+
+def test_one_contrast_without_such_layers_does_nothing(viewer):
+    box = open_panel(viewer).findChild(ComparingBox)
+    for _ in range(2):
+        box.contrast.click()
+    assert not box.contrast.isChecked()
+
+
+def test_frame_division_of_a_mask_is_told(viewer):
+    viewer.add_image(np.zeros((3, 8, 8), bool), name="mask")
+    divide_frames(viewer)
+    assert "mask: expected grey values" in notification_manager.records[-1].message
+    assert len(viewer.layers) == 1
 
 
 def test_the_commands_of_the_menu(viewer, layers):

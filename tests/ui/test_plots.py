@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from napari.layers import Image
+from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QFileDialog
 from skimage.measure import profile_line
 
@@ -15,12 +17,11 @@ from napari_xfusion.core.inspect.attention import normalise
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.io import as_stack
 from napari_xfusion.core.run import fuse
-from napari_xfusion.ui.inspection import InspectPanel
 from napari_xfusion.ui.layers import film_layer
 from napari_xfusion.ui.plots import profile
 from napari_xfusion.ui.provenance import METADATA
 from tests.films import binned, stack
-from tests.ui.samples import PLAN, add_sample, sample, settle, wait, write_small_network
+from tests.ui.samples import PLAN, add_sample, press, sample, settle, wait, write_small_network
 
 HR_TIMES = (0, 10, 20, 30, 40, 50)
 
@@ -32,8 +33,7 @@ def layers(viewer):
 
 @pytest.fixture
 def dock(viewer, layers):
-    panel = InspectPanel(viewer)
-    viewer.window.add_dock_widget(panel, name="Inspect", area="right")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     return panel.show_plots()
 
 
@@ -92,6 +92,9 @@ def test_csv_is_that_of_the_command_line(dock, qtbot, tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["frame", "seen", "psnr", "aad", "ssim", "ssim_gaussian"]
     assert [int(row["frame"]) for row in rows if row["seen"] == "1"] == list(HR_TIMES)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "gone" / "n.csv"), ""))
+    dock.save.click()
+    assert "n.csv: expected a place to write" in notification_manager.records[-1].message
 
 
 def test_without_a_truth_only_quality_is_missing(dock, viewer, layers, qtbot):
@@ -213,3 +216,61 @@ def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot):
     wait(qtbot, lambda: len(dock.numbers) > 0)
     viewer.close()
     settle(qtbot, 0.2)
+
+
+def test_numbers_of_other_films_take_the_old_curves_away(dock, viewer, layers, qtbot):
+    compute(dock, qtbot)
+    assert dock.quality.plots[0].listDataItems()
+    viewer.layers.remove(layers["truth"])
+    compute(dock, qtbot)
+    assert dock.status.text() == "51 frames; PSNR, AAD and SSIM need a truth; attention needs a network"
+    assert [plot.listDataItems() for plot in dock.quality.plots] == [[], [], []]
+    viewer.layers.remove(layers["fused"])
+    assert dock._in_words().startswith("51 frames of melt · fused (backprojection); ")
+
+
+def test_profile_is_of_what_is_shown_as_it_is_shown(dock, viewer, layers):
+    def drawn():
+        return {item.name(): item.yData for item in dock.profile.plots[0].listDataItems()}
+
+    line = dock.draw_line()
+    before = drawn()
+    layers["hr"].visible = False
+    assert set(before) - set(drawn()) == {"melt · HR"}
+    layers["truth"].contrast_limits = (0, 100)
+    assert drawn()["melt · truth"].min() > before["melt · truth"].max()
+    line.data = []
+    assert not drawn()
+    assert len(dock.draw_line().data) == 1
+    assert "melt · truth" in drawn()
+    viewer.dims.ndisplay = 3  # no one frame is on screen
+    assert not drawn()
+    viewer.dims.ndisplay = 2
+    added = viewer.add_image(np.ones((51, 144, 240)), name="new")
+    assert "new" in drawn()
+    viewer.layers.remove(added)
+    assert "new" not in drawn()
+    viewer.layers.remove(line)
+    assert not drawn()
+
+
+def test_profile_of_a_slow_layer_comes_with_it(viewer, layers, qtbot):
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
+    dock = panel.show_plots()
+    press(panel, qtbot, "Add a layer: what bicubic makes")
+    layer = viewer.layers.selection.active
+    inner = layer.data.stack
+
+    def slow(t):
+        time.sleep(0.1)
+        return inner.frame(t)
+
+    layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
+    dock.draw_line()
+    viewer.dims.set_current_step(0, 33)
+
+    def values():
+        return {item.name(): item.yData for item in dock.profile.plots[0].listDataItems()}[layer.name]
+
+    assert np.isnan(values()).all()
+    wait(qtbot, lambda: np.isfinite(values()).all())

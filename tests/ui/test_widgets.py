@@ -34,11 +34,13 @@ def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, 
     for _ in range(2):
         before = set(threading.enumerate())
         dock, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
+        listening = len(viewer.layers.events.removed.callbacks)
         with qtbot.waitSignal(panel.destroyed):
             dock.destroyOnClose()
         del dock, panel
         gc.collect()
         qtbot.waitUntil(lambda before=before: set(threading.enumerate()) <= before)
+        assert len(viewer.layers.events.removed.callbacks) < listening
 
 
 def test_the_plots_come_again_after_their_dock_was_closed(make_napari_viewer, plugin, qtbot):

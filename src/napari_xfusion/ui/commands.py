@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_error, show_warning
 
+from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.compare import is_film, link_contrast, show_grid
 from napari_xfusion.ui.inspection.recipes import frame_division
 
@@ -19,8 +20,12 @@ def divide_frames(viewer: napari.Viewer) -> None:
     if not films:
         show_warning("Frame division: select one or more films in the layer list first.")
     for layer in films:
-        made = frame_division(layer, layer.name)
-        viewer.add_image(made.data, **made.options)
+        try:
+            made = frame_division(layer)
+        except XFusionError as error:
+            show_error(str(error))
+        else:
+            viewer.add_image(made.data, **made.options)
 
 
 def compare(viewer: napari.Viewer) -> None:

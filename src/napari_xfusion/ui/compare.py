@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.ui.provenance import METADATA, LayerRole, Origin, Provenance, provenance_of
+from napari_xfusion.ui.provenance import METADATA, LayerRole, Origin, Provenance, pixels_of, provenance_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -38,7 +38,8 @@ def link_contrast(viewer: Viewer, on: bool) -> list[Layer]:
     Returns the layers that were linked or, with ``on`` False, let go.
     """
     layers = [x for x in viewer.layers if (known := provenance_of(x)) and known.role in IN_HR_UNITS]
-    viewer.layers.unlink_layers(layers, LINKED)
+    if layers:
+        viewer.layers.unlink_layers(layers, LINKED)
     if on and len(layers) > 1:
         for layer in layers[:-1]:
             layer.contrast_limits = layers[-1].contrast_limits
@@ -63,8 +64,9 @@ class WipedFrames:
 
     def __getitem__(self, key: Any) -> NDArray[np.float32]:
         part = np.array(np.asarray(self.data[key]), np.float32)
-        if part.ndim and part.shape[-1] == self.shape[-1]:
-            part[..., self.edge :] = np.nan
+        key = key if isinstance(key, tuple) else (key,)
+        columns = np.arange(self.shape[-1])[key[self.ndim - 1] if len(key) == self.ndim else slice(None)]
+        part[..., columns >= self.edge] = np.nan
         return part
 
 
@@ -76,7 +78,7 @@ class Wipe:
     """
 
     def __init__(self, viewer: Viewer, over: Layer, under: Layer) -> None:
-        self._viewer, self._frames = viewer, WipedFrames(over.data)
+        self._viewer, self._frames = viewer, WipedFrames(pixels_of(over))
         self._before = {layer: layer.visible for layer in viewer.layers}
         for layer in viewer.layers:
             layer.visible = layer is under
@@ -86,6 +88,7 @@ class Wipe:
             metadata={METADATA: Provenance("film", origins=(Origin.of(over), Origin.of(under)))},
             **{key: getattr(over, key) for key in _LOOK},
         )
+        viewer.layers.link_layers([over, self.layer], (*LINKED, "colormap"))
         self.move(0.5)
 
     def move(self, part: float) -> None:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QFrame,
     QGridLayout,
@@ -44,6 +42,7 @@ from napari_xfusion.ui.inspection.films import BASELINES, TITLES, model_of
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name
 from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.saving import CSV, ask_and_save
 from napari_xfusion.ui.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
 from napari_xfusion.ui.words import in_window_words
 
@@ -146,6 +145,10 @@ class ExperimentPanel(Panel):
             return "Choose a sharp, fast film first: every frame of it is the truth."
         if movie.data.shape[0] < 2:
             return "The film has one frame; an experiment needs two or more."
+        try:
+            stack_of(movie)  # reads no frame
+        except XFusionError as error:
+            return str(error)
         return ""
 
     def _offer(self, button: QPushButton, reason: str, does: str) -> None:
@@ -216,12 +219,7 @@ class ExperimentPanel(Panel):
         self.table.setFixedHeight(max(height + 4, 60))
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Numbers of all methods", "methods.csv", "CSV (*.csv)")
-        if path:
-            try:
-                self.write_csv(Path(path if Path(path).suffix else f"{path}.csv"))
-            except XFusionError as error:
-                show_error(str(error))
+        ask_and_save(self, "Numbers of all methods", "methods.csv", CSV, self.write_csv)
 
     def _title(self) -> str:
         layer = self.movie.layer()

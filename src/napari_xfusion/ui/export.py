@@ -24,7 +24,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, writing
-from napari_xfusion.ui.provenance import film_record, provenance_of, stack_of
+from napari_xfusion.ui.provenance import film_record, pixels_of, provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -84,7 +84,7 @@ def pane(layer: Image) -> Pane:
     timed = layer.ndim == 3
     return Pane(
         layer.name,
-        layer.data,
+        pixels_of(layer),
         float(layer.translate[0]) if timed else 0.0,
         float(layer.scale[0]) if timed else 1.0,
         tuple(layer.contrast_limits),

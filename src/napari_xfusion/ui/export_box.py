@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QGroupBox, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QPushButton, QWidget
 
 from napari_xfusion.core.io.movie_writer import write_movie
 from napari_xfusion.core.types import Token
-from napari_xfusion.errors import OutputError, XFusionError
+from napari_xfusion.errors import OutputError, XFusionError, writing
 from napari_xfusion.ui import export
 from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.provenance import layers_of, provenance_of
+from napari_xfusion.ui.saving import CSV, ask_and_save
 from napari_xfusion.ui.widgets import LayerCombo, Sentence, listen
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class ExportBox(QGroupBox):
 
     def export_movie(self, path: Path) -> None:
         """Write the selected layers (all that are shown, if fewer than two) side by side to ``path``."""
+        _check_ending(path, ".mp4")
         chosen = [layer for layer in self._viewer.layers if layer in self._viewer.layers.selection]
         if len(chosen) < 2:
             chosen = [layer for layer in self._viewer.layers if layer.visible]
@@ -104,7 +105,9 @@ class ExportBox(QGroupBox):
 
     def export_view(self, path: Path) -> None:
         """Write what the canvas shows to ``path``."""
-        self._viewer.screenshot(str(path), canvas_only=True, flash=False)
+        _check_ending(path, ".png")
+        with writing(path):
+            self._viewer.screenshot(str(path), canvas_only=True, flash=False)
         self.said.setText(f"saved {path.name}")
 
     def command(self) -> str:
@@ -184,16 +187,16 @@ class ExportBox(QGroupBox):
     # Dialogs.
 
     def _save_film(self) -> None:
-        self._ask("Save film", f"{self._layer().name}.tif", FILM, self.export_film)
+        ask_and_save(self, "Save film", f"{self._layer().name}.tif", FILM, self.export_film)
 
     def _save_movie(self) -> None:
-        self._ask("Save movie", "movie.mp4", "MP4 (*.mp4)", self.export_movie)
+        ask_and_save(self, "Save movie", "movie.mp4", "MP4 (*.mp4)", self.export_movie)
 
     def _save_view(self) -> None:
-        self._ask("Save view", "view.png", "PNG (*.png)", self.export_view)
+        ask_and_save(self, "Save view", "view.png", "PNG (*.png)", self.export_view)
 
     def _save_numbers(self) -> None:
-        self._ask("Save numbers", "numbers.csv", "CSV (*.csv)", self.export_numbers)
+        ask_and_save(self, "Save numbers", "numbers.csv", CSV, self.export_numbers)
 
     def _copy_command(self) -> None:
         try:
@@ -203,16 +206,6 @@ class ExportBox(QGroupBox):
             self.said.setText(str(error))
         else:
             self.said.setText("copied; paste it into a terminal")
-
-    def _ask(self, title: str, name: str, kinds: str, then: Callable[[Path], None]) -> None:
-        """Ask for a file and go on with it; a name without an ending gets that of the kind chosen."""
-        path, kind = QFileDialog.getSaveFileName(self, title, name.replace("/", "-"), kinds)
-        if path:
-            ending = kind[kind.find("*") + 1 : -1]
-            try:
-                then(Path(path if Path(path).suffix else path + ending))
-            except XFusionError as error:
-                _tell(str(error))
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
@@ -234,3 +227,10 @@ def _tell(text: str) -> None:
     from napari.utils.notifications import show_error  # noqa: PLC0415 - napari is there when a window is
 
     show_error(text)
+
+
+def _check_ending(path: Path, ending: str) -> None:
+    if path.suffix.lower() != ending:
+        raise OutputError(
+            path, expected=f"a name ending with {ending}", found=path.name, do="choose such a name"
+        )

@@ -15,6 +15,7 @@ from skimage.measure import profile_line
 
 from napari_xfusion.core.inspect.attention import Scores, histogram
 from napari_xfusion.ui.colours import lines
+from napari_xfusion.ui.provenance import pixels_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -105,15 +106,19 @@ class FramePlots(Plots):
         item = self.plots[plot]
         for old in list(item.listDataItems()):
             item.removeItem(old)
-        if len(curves) > 1:
-            legend = item.addLegend(offset=(-5, 5)) if item.legend is None else item.legend
-            legend.clear()
+        if len(curves) > 1 and item.legend is None:
+            item.addLegend(offset=(-5, 5))
         for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
             item.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
             if seen is not None:
                 marks = {"symbol": "o", "symbolSize": 6, "symbolBrush": None, "symbolPen": self.ink}
                 item.plot(x[seen], y[seen], pen=None, **marks)
         self.restyle()
+
+    def clear(self) -> None:
+        """Take the curves away."""
+        for plot in range(len(self.plots)):
+            self.show_curves(plot, [])
 
     def show_frame(self, frame: float) -> None:
         """Put all cursors to ``frame``."""
@@ -155,6 +160,11 @@ class HistogramPlots(Plots):
             plot.addItem(image)
             self.images.append(image)
 
+    def clear(self) -> None:
+        """Take the histograms away."""
+        for image in self.images:
+            image.clear()
+
     def show_scores(self, relative: NDArray[np.int_], scores: Sequence[Scores]) -> None:
         """Draw backward and forward scores of frames ``relative`` to their HR frame."""
         for image, score in zip(self.images, scores, strict=True):
@@ -184,7 +194,8 @@ class ProfilePlot(Plots):
             plot.removeItem(old)
         for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
             plot.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
-        plot.setLabel("bottom", f"distance along the line ({unit})")
+        if curves:
+            plot.setLabel("bottom", f"distance along the line ({unit})")
         self.restyle()
 
 
@@ -195,10 +206,11 @@ def profile(layer: Image, ends: NDArray[np.float64], frame_point: Sequence[float
     Distances are in the world's units; values outside of the layer are NaN.
     """
     t = float(layer.world_to_data(frame_point)[0])
-    index = int(np.clip(round(t), 0, layer.data.shape[0] - 1))
+    data = pixels_of(layer)
+    index = int(np.clip(round(t), 0, len(data) - 1))
     time = float(layer.data_to_world((index, 0, 0))[0])
     start, stop = (np.asarray(layer.world_to_data((time, *end)))[1:] for end in ends)
-    image = np.asarray(layer.data[index], dtype=np.float64)
+    image = np.asarray(data[index], dtype=np.float64)
     values = profile_line(image, start, stop, mode="constant", cval=np.nan)
     low, high = layer.contrast_limits
     distance = np.linspace(0, float(np.hypot(*(ends[1] - ends[0]))), len(values))

@@ -92,17 +92,17 @@ def stack_of(layer: Layer) -> Stack:
     The same object until the layer's data or place change. Raises InputError where the layer holds no film
     of grey frames.
     """
-    known = provenance_of(layer)
-    if known is not None and known.film is not None and _same(known.shown, layer.data):
-        return known.film
+    source = content_of(layer)
+    if isinstance(source, Stack):
+        return source
     place = tuple(layer.scale), tuple(layer.units)
     kept = _FILMS.get(layer)
-    if kept is None or kept[0] is not layer.data or kept[1] != place:
-        kept = _FILMS[layer] = (layer.data, place, _film_of(layer))
+    if kept is None or kept[0] is not source or kept[1] != place:
+        kept = _FILMS[layer] = (source, place, _film_of(layer, source))
     return kept[2]
 
 
-def _film_of(layer: Layer) -> Stack:
+def _film_of(layer: Layer, source: Any) -> Stack:
     if getattr(layer, "rgb", None) is not False:
         raise InputError(
             f"layer {layer.name}",
@@ -110,14 +110,26 @@ def _film_of(layer: Layer) -> Stack:
             found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
             do="choose a grey film, or split the colour with Layers > Utilities",
         )
-    data = layer.data[0] if layer.multiscale else layer.data
-    film = as_stack(data, name=layer.name)
-    axis = film_axis("?" * data.ndim, data.shape, layer.name)
+    film = as_stack(source, name=layer.name)
+    axis = film_axis("?" * source.ndim, source.shape, layer.name)
     down, across = (_in_unit(layer, k, "um") for k in (-2, -1))
     square = down is not None and across is not None and isclose(down, across, rel_tol=1e-3)
     seconds = None if axis is None else _in_unit(layer, axis, "s")
     film = replace(film, pixel_size=down if square else None)
     return film if seconds is None else replace(film, times=film.times * seconds, time_unit="s")
+
+
+def content_of(layer: Layer) -> Any:
+    """What the film of an image layer is read from: another object as soon as the layer shows other data."""
+    known = provenance_of(layer)
+    if known is not None and known.film is not None and _same(known.shown, layer.data):
+        return known.film
+    return pixels_of(layer)
+
+
+def pixels_of(layer: Layer) -> Any:
+    """The data of an image layer; of a pyramid those of full size."""
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
 def film_record(layer: Layer) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
@@ -31,7 +32,16 @@ WIDTH = 320
 
 
 class Docked(QWidget):
-    """What goes with its dock: napari only takes it out, and it would live on, unseen and at work."""
+    """What goes with its dock: napari only takes it out, and it would live on, unseen and at work.
+
+    It would even end with a crash, when Python collects it as garbage and Qt then tells those who listen.
+    """
+
+    def main_window(self) -> QMainWindow | None:
+        """The main window, also from a dock that floats; None outside of one."""
+        window = self.window()
+        main = window if isinstance(window, QMainWindow) else window.parentWidget()
+        return main if isinstance(main, QMainWindow) else None
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """Go, unless it is put elsewhere at once."""
@@ -75,15 +85,21 @@ def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None
     def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
         callback()
 
+    def on_end() -> None:
+        if (there := emitter_there()) is not None:
+            there.disconnect(on_event)
+
+    # Weakly, as the garbage collector may take a viewer to pieces before Qt ends its window; and the emitter
+    # itself, as plugins get a proxy of the viewer, and another one whenever they ask.
+    emitter_there = ref(getattr(emitter, "__wrapped__", emitter))
     emitter.connect(on_event, position="last")
-    owner.destroyed.connect(lambda: emitter.disconnect(on_event))
+    owner.destroyed.connect(on_end)
 
 
 def draw_later(widget: QWidget, milliseconds: int) -> None:
     """Leave the main window as it is drawn for so long: what is changed now is drawn in a turn of its own."""
     window = widget.window()
-    while isinstance(window.parentWidget(), QWidget):  # a dock may float
-        window = window.parentWidget().window()
+    window = window.parentWidget() or window  # a dock may float
     timer = QTimer(window)  # the widget may go before
 
     def draw() -> None:

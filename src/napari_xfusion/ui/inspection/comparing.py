@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
 from napari_xfusion.ui.compare import Wipe, is_film, link_contrast, show_grid
-from napari_xfusion.ui.widgets import LayerCombo, add_row
+from napari_xfusion.ui.widgets import LayerCombo, add_row, listen
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -38,6 +38,10 @@ class ComparingBox(QGroupBox):
         self.contrast.toggled.connect(lambda on: link_contrast(viewer, on))
         self.slider.valueChanged.connect(self._move)
         self.wipe.toggled.connect(self._toggle)
+        listen(
+            self, viewer.canvas.grid.events.enabled, lambda: self.grid.setChecked(viewer.canvas.grid.enabled)
+        )
+        listen(self, viewer.layers.events.removed, self._follow_removal)
         for box in (self.left, self.right):
             box.chosen.connect(self._choose)
         self._choose()
@@ -73,6 +77,11 @@ class ComparingBox(QGroupBox):
             self.grid.setChecked(False)
             self._wipe = Wipe(self._viewer, over, under)
             self._wipe.move(self.slider.value() / 1000)
+
+    def _follow_removal(self) -> None:
+        """The wipe ends with its layer."""
+        if self._wipe is not None and self._wipe.layer not in self._viewer.layers:
+            self.wipe.setChecked(False)
 
     def _move(self, value: int) -> None:
         if self._wipe is not None:

@@ -49,9 +49,11 @@ class Films:
 
     @property
     def plan(self) -> Plan:
-        """How the films pair: as the fused one was made, else as the HR film itself knows."""
-        made = provenance_of(self.fused) if self.fused is not None else None
-        return made.plan if made is not None and made.plan is not None else Plan()
+        """How the films pair: as the fused one was made, else at the times at which the HR layer shows HR."""
+        made, hr = (provenance_of(x) if x is not None else None for x in (self.fused, self.hr))
+        if made is not None and made.plan is not None:
+            return made.plan
+        return Plan(hr_times=hr.times if hr is not None else None)
 
     @property
     def first(self) -> int:
@@ -102,6 +104,13 @@ class Films:
 
         return film.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
 
+    def fused_near(self, frame: int) -> int:
+        """The LR frame number nearest to ``frame`` that is fused already; ``frame`` where none is."""
+        film = stack_of(self.fused)
+        there = (self.first + i for i in range(len(film)))
+        near = sorted(there, key=lambda t: abs(t - frame))
+        return next((t for t in near if film.frame(t - self.first).any()), frame)
+
 
 def model_of(method: Method) -> str | None:
     """The name of the model that ``method`` takes, None where none is at hand."""
@@ -144,20 +153,22 @@ def pairing_problem(films: Films) -> str:
         fit_geometry(lr.shape[1:], hr.shape[1:])
         find_hr_times(lr, hr, films.plan)
         if films.fused is not None:
-            _check_fused(films, hr)
+            _check_fused(films, lr, hr)
     except XFusionError as error:
-        return str(error)
+        needs_times = error.expected == "HR times"
+        return f"{error}, in the Fusion panel, and run it" if needs_times else str(error)
     return ""
 
 
-def _check_fused(films: Films, hr: Stack) -> None:
+def _check_fused(films: Films, lr: Stack, hr: Stack) -> None:
     """Raise PairingError when the fused layer is not of these films."""
     fused, expected = stack_of(films.fused), films.plan.frame_shape(hr.shape[1:])
-    if fused.shape[1:] != expected:
+    most = len(lr) - films.first
+    if fused.shape[1:] != expected or len(fused) > most:
         raise PairingError(
-            films.fused.name if films.fused is not None else "fused",
-            expected=f"frames of {expected} pixels, as fused from {hr.source}",
-            found=str(fused.shape[1:]),
+            fused.source,
+            expected=f"at most {most} frames of {expected} pixels, as fused from {lr.source} and {hr.source}",
+            found=f"{len(fused)} of {fused.shape[1:]}",
             do="choose the films it was fused from",
         )
 

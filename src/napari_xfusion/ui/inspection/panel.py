@@ -7,10 +7,12 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import (
+    QDockWidget,
     QFrame,
     QGridLayout,
     QGroupBox,
@@ -40,7 +42,7 @@ from napari_xfusion.ui.inspection.films import (
 from napari_xfusion.ui.inspection.recipes import Kind, Recipes
 from napari_xfusion.ui.layers import LayerData
 from napari_xfusion.ui.lazy import LazyFilm
-from napari_xfusion.ui.provenance import METADATA, provenance_of
+from napari_xfusion.ui.provenance import METADATA, content_of, provenance_of
 from napari_xfusion.ui.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
 from napari_xfusion.ui.words import in_window_words
 
@@ -79,7 +81,7 @@ class InspectPanel(Panel):
         }
         self.status = Sentence(self)
         self.scores = Sentence(self)
-        self._heard: list[Layer] = []
+        self._heard: WeakSet[Layer] = WeakSet()
         self._cancelled = 0
         """How often layers were cancelled: those that were asked for before are not added."""
         self._attended: Plan | None = None
@@ -119,10 +121,16 @@ class InspectPanel(Panel):
         """The dock with the plots, below the films; pyqtgraph is loaded when it is first wanted."""
         from napari_xfusion.ui.inspection.plots_dock import PlotsDock  # noqa: PLC0415
 
+        window = self._viewer.window
         if self._plots is None:
+            main = self.main_window()
+            for old in main.findChildren(PlotsDock) if main is not None else ():
+                if isinstance(old.parent(), QDockWidget):  # of a panel that was closed
+                    window.remove_dock_widget(old)
             self._plots = PlotsDock(self._viewer, lambda: self.films, self._recipes)
             self._plots.destroyed.connect(self._forget_plots)
-            self._viewer.window.add_dock_widget(self._plots, name="Plots", area="bottom")
+        if self._plots.parent() is None:  # new, or its dock was closed just now
+            window.add_dock_widget(self._plots, name="Plots", area="bottom")
         self._plots.parent().show()
         return self._plots
 
@@ -135,32 +143,35 @@ class InspectPanel(Panel):
             made = []  # a closing viewer removes its films first
         for _, options in made:
             known = options["metadata"][METADATA]
-            if not self._shown_already(options["name"], known):
+            origins = [x for x in known.origins_among(self._viewer.layers) if x is not None]
+            made_as = options["name"], known.plan, *(id(content_of(x)) for x in origins)
+            if not self._shown_already(made_as):
                 film = LazyFilm(known.film, self._background, self._arrived, self._tell)
                 options["metadata"][METADATA] = replace(known, shown=film)
                 layer = Image(film, **options)
-                film.awake = True
+                film.awake, film.made_as = True, made_as
                 self._viewer.add_layer(layer)
                 self._attended = known.plan if known.role == "attention" else self._attended
                 layer.name_overlay.visible = self._viewer.canvas.grid.enabled
         self._show_scores()
         self._show_status()
 
-    def _shown_already(self, name: str, known: Any) -> bool:
-        """Whether a layer of that name shows the same already; it is shown again if it was hidden."""
-        layer = next((x for x in self._viewer.layers if x.name == name), None)
-        there = provenance_of(layer) if layer is not None else None
-        if layer is None or there is None or (there.plan, there.origins) != (known.plan, known.origins):
+    def _shown_already(self, made_as: tuple[Any, ...]) -> bool:
+        """Whether a layer shows the same already, of the same data; it is shown again if it was hidden."""
+        layer = next((x for x in self._viewer.layers if getattr(x.data, "made_as", ()) == made_as), None)
+        if layer is None:
             return False
         layer.visible = True
         self._viewer.layers.selection.active = layer
         return True
 
-    def _arrived(self, film: LazyFilm, _frame: int) -> None:
+    def _arrived(self, film: LazyFilm) -> None:
         """Draw layers whose frame has come."""
         for layer in self._viewer.layers:
             if film is layer.data or film is getattr(layer.data, "data", None):  # wiped
                 layer.refresh(extent=False)
+        if self._plots is not None:
+            self._plots.draw_profile()
         self._show_scores()
 
     def _show_scores(self) -> None:
@@ -230,8 +241,8 @@ class InspectPanel(Panel):
 
     def _hear(self, fused: Layer) -> None:
         """Hear when frames of a fused film come, once for each film."""
-        if not any(heard is fused for heard in self._heard):
-            self._heard.append(fused)
+        if fused not in self._heard:
+            self._heard.add(fused)
             self._looked_at = fused, self.frame
             listen(self, fused.events.set_data, self._follow_run)
 

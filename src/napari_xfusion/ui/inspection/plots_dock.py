@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.types import Token
+from napari_xfusion.errors import writing
 from napari_xfusion.ui.compare import is_film
 from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.films import Films, problem
@@ -24,12 +26,13 @@ from napari_xfusion.ui.inspection.numbers import (
 from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.job import Outcome, Tell, Worker
 from napari_xfusion.ui.plots import FramePlots, HistogramPlots, ProfilePlot, profile
+from napari_xfusion.ui.saving import CSV, ask_and_save
 from napari_xfusion.ui.widgets import Docked, Sentence, listen
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Shapes
+    from napari.layers import Layer, Shapes
 
 LINE = "line of the profile"
 QUALITY = (
@@ -61,6 +64,7 @@ class PlotsDock(Docked):
         self._viewer, self._films, self._recipes = viewer, films, recipes
         self.numbers: list[FrameNumbers] = []
         self._shown = films()
+        self._heard: WeakSet[Layer] = WeakSet()
         self._worker = Worker(self, "inspection numbers", told=self._take, ended=self._end, every=150)
         self.quality = FramePlots(viewer, QUALITY)
         self.consistency = FramePlots(viewer, CONSISTENCY)
@@ -77,6 +81,7 @@ class PlotsDock(Docked):
         self._connect()
         self.look_again()
         self._slide()
+        self._follow_layers()
 
     def look_again(self) -> None:
         """Say what can be computed of the films that are chosen now."""
@@ -91,6 +96,8 @@ class PlotsDock(Docked):
         """Compute the numbers of the chosen films."""
         films = self._shown = self._films()
         self.numbers = []
+        for plots in (self.quality, self.consistency, self.attention, self.histograms):
+            plots.clear()
         self.compute.setEnabled(False)
         self.cancel.setEnabled(True)
 
@@ -123,7 +130,12 @@ class PlotsDock(Docked):
         lacking = [] if self._shown.truth is not None else ["PSNR, AAD and SSIM need a truth"]
         if self._shown.plan.method not in NETWORKS:
             lacking.append("attention needs a network")
-        return "; ".join([f"{len(self.numbers)} frames", *lacking])
+        return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *lacking])
+
+    def _of_others(self) -> str:
+        """Which film the numbers are of, where another one is chosen now."""
+        fused = self._shown.fused
+        return f" of {fused.name}" if fused is not None and fused is not self._films().fused else ""
 
     def _draw(self) -> None:
         numbers = self.numbers
@@ -176,47 +188,67 @@ class PlotsDock(Docked):
     def draw_line(self) -> Shapes | None:
         """A layer with one line across the films, that the profile is taken along; None without a film."""
         layer = self._line()
-        if layer is None:
+        if layer is None or not layer.data:
             film = self._films().lr or next(filter(is_film, self._viewer.layers), None)
             if film is None:
                 self.status.setText("Open a film first; the line is drawn on it.")
                 return None
-            (top, left), (bottom, right) = film.extent.world[:, -2:]
-            middle, quarter = (top + bottom) / 2, (right - left) / 4
-            layer = self._viewer.add_shapes(
-                [np.array([[middle, left + quarter], [middle, right - quarter]])],
-                shape_type="line",
-                name=LINE,
-                edge_color="#e69f00",
-                edge_width=(bottom - top) / 100,
-                units=film.units[-2:],
-                axis_labels=film.axis_labels[-2:],
-            )
-            listen(self, layer.events.set_data, self.draw_profile)
+            layer = self._add_line(film, layer)
         layer.mode = "direct"
         self._viewer.layers.selection.active = layer
         self.draw_profile()
         return layer
 
+    def _add_line(self, film: Layer, layer: Shapes | None) -> Shapes:
+        """Put a line across the middle of ``film``, into ``layer`` or a new one."""
+        (top, left), (bottom, right) = film.extent.world[:, -2:]
+        middle, quarter = (top + bottom) / 2, (right - left) / 4
+        if layer is None:
+            look = {"units": film.units[-2:], "axis_labels": film.axis_labels[-2:]}
+            layer = self._viewer.add_shapes(ndim=2, name=LINE, **look)
+            listen(self, layer.events.set_data, self.draw_profile)
+        layer.add_lines(
+            np.array([[middle, left + quarter], [middle, right - quarter]]),
+            edge_color="#e69f00",
+            edge_width=(bottom - top) / 100,
+        )
+        return layer
+
     def draw_profile(self) -> None:
-        """Draw the values of the visible films along the line."""
-        line = self._line()
+        """Draw the values of the visible films along the line, from its first point to its last."""
+        line, dims = self._line(), self._viewer.dims
         films = [layer for layer in self._viewer.layers if is_film(layer) and layer.visible]
-        if line is None or not line.data or not films:
+        flat = dims.ndisplay == 2 and dims.ndim - 3 in dims.not_displayed  # one frame is on screen
+        if line is None or not line.data or not films or not flat:
+            self.profile.show_profiles([], "")
             return
         ends = np.array([line.data_to_world(end)[-2:] for end in (line.data[0][0], line.data[0][-1])])
-        point = self._viewer.dims.point[-3:]
+        point = dims.point[-3:]
         curves = [(layer.name, profile(layer, ends, point)) for layer in films[-len(self.profile.colours) :]]
         self.profile.show_profiles(curves, f"{films[-1].units[-1]:~P}" or "pixels")
 
     def _line(self) -> Shapes | None:
-        return next((layer for layer in self._viewer.layers if layer.name == LINE), None)
+        shapes = (layer for layer in self._viewer.layers if type(layer).__name__ == "Shapes")
+        return next((layer for layer in shapes if layer.name == LINE), None)
+
+    def _follow_layers(self) -> None:
+        """Layers came or went: the profile is of those that are there and shown, as they are shown."""
+        for layer in filter(is_film, self._viewer.layers):
+            if layer not in self._heard:
+                self._heard.add(layer)
+                for emitter in (layer.events.visible, layer.events.contrast_limits):
+                    listen(self, emitter, self.draw_profile)
+        self.draw_profile()
+
+    def write_csv(self, path: Path) -> None:
+        """The comparison with the truth as a file; raises OutputError where it cannot be written."""
+        rows = evaluation_of(self.numbers)
+        if rows is not None:  # else the button is off
+            with writing(path):
+                rows.write_csv(path)
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Numbers of every frame", "numbers.csv", "CSV (*.csv)")
-        rows = evaluation_of(self.numbers)
-        if path and rows is not None:
-            rows.write_csv(Path(path))
+        ask_and_save(self, "Numbers of every frame", "numbers.csv", CSV, self.write_csv)
 
     def _restyle(self) -> None:
         for plots in (self.quality, self.consistency, self.attention, self.histograms, self.profile):
@@ -232,6 +264,8 @@ class PlotsDock(Docked):
         for plots in (self.quality, self.consistency, self.attention):
             plots.moved.connect(self._go_to)
         listen(self, self._viewer.dims.events.current_step, self._slide)
+        for emitter in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
+            listen(self, emitter, self._follow_layers)
         listen(self, self._viewer.events.theme, self._restyle)
         self.save.setEnabled(False)
 

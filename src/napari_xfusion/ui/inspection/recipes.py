@@ -21,13 +21,13 @@ from napari_xfusion.ui.colours import diverging
 from napari_xfusion.ui.inspection.films import Films
 from napari_xfusion.ui.layers import LayerData, beside, layer_name
 from napari_xfusion.ui.preferences import preferences
-from napari_xfusion.ui.provenance import LayerRole, provenance_of, stack_of
+from napari_xfusion.ui.provenance import LayerRole, content_of, provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+Key = tuple[str, *tuple[int, ...]]
 Kind = Literal["lr", "hr", "fused", "truth"]
-KIND_NAMES: dict[Kind, str] = {"lr": "LR", "hr": "HR", "fused": "fused", "truth": "truth"}
 ROLE_NAMES: dict[Role, str] = {
     "lr-": "LR before",
     "lr": "LR",
@@ -41,9 +41,7 @@ class Recipes:
     """Makes the layers, and keeps the films fused for them while a layer needs them."""
 
     def __init__(self) -> None:
-        self._films: weakref.WeakValueDictionary[tuple[str, str, str], FusedFilm] = (
-            weakref.WeakValueDictionary()
-        )
+        self._films: weakref.WeakValueDictionary[Key, FusedFilm] = weakref.WeakValueDictionary()
 
     def film(self, plan: Plan, films: Films) -> FusedFilm:
         """The films fused by ``plan``, shared by all layers that show something of it."""
@@ -65,7 +63,7 @@ class Recipes:
 
     def frame_division(self, films: Films, kind: Kind) -> list[LayerData]:
         """A film, each frame divided by its previous one; HR by its previous HR frame."""
-        return [frame_division(getattr(films, kind), f"{films.title} · {KIND_NAMES[kind]}")]
+        return [frame_division(getattr(films, kind))]
 
     def baseline(self, films: Films, method: Method) -> list[LayerData]:
         """What another method makes of the same two films."""
@@ -77,11 +75,11 @@ class Recipes:
         return [_on_hr_grid(films, film, name, "baseline", plan=plan, contrast_limits=limits)]
 
     def difference(self, films: Films, method: Method, frame: int) -> list[LayerData]:
-        """The fused film minus a baseline, limits from ``frame``."""
+        """The fused film minus a baseline, limits from ``frame``, or the nearest that is fused."""
         plan = _by(films, method)
         film = difference(films.fused_stack(), self.film(plan, films).images())
         name = f"{films.title} · fused − {method}"
-        look = _differences(_about_zero(film, frame))
+        look = _differences(_about_zero(film, films.fused_near(frame)))
         origins = films.lr, films.hr, films.fused
         return [_on_hr_grid(films, film, name, "difference", origins=origins, plan=plan, **look)]
 
@@ -113,7 +111,7 @@ class Recipes:
         """The binned fused film minus LR: what was invented or lost."""
         film = lr_consistency(films.fused_stack(), pair_stacks(*films.stacks(), films.plan))
         name = f"{films.title} · binned fused − LR"
-        look = _differences(_about_zero(film, frame))
+        look = _differences(_about_zero(film, films.fused_near(frame)))
         look |= {"origins": (films.lr, films.hr, films.fused), "plan": films.plan}
         return [beside(films.lr, film, name=name, role="consistency", **look)]
 
@@ -127,7 +125,7 @@ class Recipes:
         return [_on_hr_grid(films, film, name, "std", plan=plan, **look)]
 
 
-def frame_division(layer: Layer, title: str) -> LayerData:
+def frame_division(layer: Layer) -> LayerData:
     """The film of ``layer``, each frame divided by its previous one, at the same place and times.
 
     An HR layer shows each frame until the next one comes; so does its division.
@@ -136,12 +134,12 @@ def frame_division(layer: Layer, title: str) -> LayerData:
     look = _differences(ratio_limits(film))
     if known is not None and known.entries is not None and len(layer.data) != len(film):
         film = _spread(film, known.entries)
-    return beside(layer, film, name=f"{title}, frame-divided", role="difference", **look)
+    return beside(layer, film, name=f"{layer.name}, frame-divided", role="difference", **look)
 
 
-def _key(plan: Plan, films: Films) -> tuple[str, str, str]:
-    lr, hr = films.stacks()
-    return plan.model_dump_json(), lr.source, hr.source
+def _key(plan: Plan, films: Films) -> Key:
+    """The run, and the data of its films: their layers may show others later, under the same names."""
+    return plan.model_dump_json(), *(id(content_of(film)) for film in (films.lr, films.hr))
 
 
 def _by(films: Films, method: Method) -> Plan:
