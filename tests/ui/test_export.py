@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from napari.layers import Image
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication, QWidget
 from typer.testing import CliRunner
 
@@ -152,7 +153,7 @@ def test_without_a_truth_the_record_is_what_is_known(layers, tmp_path):
 
 def test_a_movie_shows_the_layers_side_by_side_at_the_same_time(layers):
     chosen = [layers[name] for name in ("lr", "hr", "fused")]
-    frames = list(export.side_by_side([export.pane(layer) for layer in chosen], seconds=True))
+    frames = list(export.side_by_side([export.pane(layer) for layer in chosen]))
     height, width = layers["hr"].data.shape[1:]
     assert len(frames) == 51
     assert frames[0].shape == (height + 2 * export.BAR, 3 * width + 2 * export.GAP, 3)
@@ -267,10 +268,48 @@ def test_pictures_and_movies_that_cannot_be_written_are_refused(box, tmp_path, n
         save(tmp_path / name)
 
 
+def test_a_movie_pairs_films_by_their_times(layers):
+    film = np.ones((3, 8, 8), np.uint16)
+    look = {"contrast_limits": (0, 1), "name": "x"}
+    lr = layers["lr"]
+    step = 1000 * lr.scale[0]  # milliseconds
+    late = Image(film, scale=(step, 1, 1), translate=(3 * step, 0, 0), units=("ms", "um", "um"), **look)
+    frames = list(export.side_by_side([export.pane(late), export.pane(lr)]))
+    shown = [bool(frame[2 * export.BAR :, :8].any()) for frame in frames]
+    assert shown == [3 <= t < 6 for t in range(51)]  # black where the film has no frame
+    counted = Image(film, **look)
+    with pytest.raises(InputError, match="pixel and s; select films of one experiment"):
+        next(export.side_by_side([export.pane(counted), export.pane(lr)]))
+
+
+def test_the_newest_result_is_what_is_saved_also_by_napari_s_proxy(viewer, layers):
+    """napari hands plugins a proxy of the viewer, and layers taken from it are proxies too."""
+    parent = QWidget()
+    box = ExportBox(PublicOnlyProxy(viewer), parent)
+    for layer in (made := fused_layers()).values():
+        viewer.add_layer(layer)
+    assert box.film.layer() is made["fused"]
+
+
 def test_a_movie_of_a_pyramid_shows_its_frames():
     film = np.arange(5 * 16 * 16, dtype=np.uint16).reshape(5, 16, 16)
     layer = Image([film, film[:, ::2, ::2]], multiscale=True, contrast_limits=(0, 1280))
-    frames = list(export.side_by_side([export.pane(layer)], seconds=False))
+    frames = list(export.side_by_side([export.pane(layer)]))
     assert len(frames) == 5
     assert frames[0].shape == (16 + 2 * export.BAR, 16, 3)
     assert np.abs(frames[3][2 * export.BAR :, :, 0] - film[3] / 1280 * 255.0).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x" * 260 + ".tif", "expected a place to write"),
+        ("file/movie.mp4", "expected a place to write a movie"),
+    ],
+    ids=["too long", "no folder"],
+)
+def test_places_that_are_none_are_told(box, qtbot, tmp_path, name, said):
+    (tmp_path / "file").touch()
+    (box.export_movie if "movie" in name else box.export_film)(tmp_path / name)
+    wait(qtbot, box)
+    assert said in box.said.text()

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from napari.layers._layer_actions import _duplicate_layer
+from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QDockWidget
 
@@ -431,13 +432,14 @@ def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
 
 
 def test_a_wipe_looks_as_its_layer_and_ends_when_it_is_removed(viewer, layers):
-    box = open_panel(viewer).findChild(ComparingBox)
+    box = ComparingBox(PublicOnlyProxy(viewer))  # as napari hands it to plugins
     box.left.choose(layers["hr"])
     box.right.choose(layers["truth"])
     box.wipe.click()
     layers["hr"].contrast_limits = (700, 2000)
-    assert viewer.layers[-1].contrast_limits == [700, 2000]
-    viewer.layers.remove(viewer.layers[-1])
+    wipe = viewer.layers[-1]
+    assert wipe.contrast_limits == [700, 2000]
+    viewer.layers.remove(wipe)
     assert not box.wipe.isChecked()
     assert all(layer.visible for layer in viewer.layers)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_xfusion.ui.provenance import METADATA, LayerRole, Origin, Provenance, pixels_of, provenance_of
@@ -82,12 +83,13 @@ class Wipe:
         self._before = {layer: layer.visible for layer in viewer.layers}
         for layer in viewer.layers:
             layer.visible = layer is under
-        self.layer = viewer.add_image(
+        self.layer = Image(
             self._frames,
             name=f"wipe: {over.name} | {under.name}",
             metadata={METADATA: Provenance("film", origins=(Origin.of(over), Origin.of(under)))},
             **{key: getattr(over, key) for key in _LOOK},
         )
+        viewer.add_layer(self.layer)
         viewer.layers.link_layers([over, self.layer], (*LINKED, "colormap"))
         self.move(0.5)
 

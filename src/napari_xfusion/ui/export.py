@@ -24,7 +24,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, writing
-from napari_xfusion.ui.provenance import film_record, pixels_of, provenance_of, stack_of
+from napari_xfusion.ui.provenance import film_record, in_unit, pixels_of, provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -59,17 +59,21 @@ class Pane:
     """(T, y, x), or (y, x)."""
     start: float
     step: float
-    """Time of the first entry, and from one to the next, in the units of the scene."""
+    """Time of the first entry, and from one to the next, in ``unit``."""
+    unit: str | None
+    """``s`` for every unit of time, else the name of the layer's; None of a picture, which has no time."""
     limits: tuple[float, float]
     gamma: float
     colormap: Any
 
     def picture(self, time: float) -> NDArray[np.uint8]:
-        """The picture at ``time``, (H, W, 3); the nearest frame."""
+        """The picture of the nearest frame at ``time``, (H, W, 3); black before the film and after it."""
         frame = self.data
         if frame.ndim == 3:
             number = round((time - self.start) / self.step)
-            frame = frame[min(max(number, 0), len(frame) - 1)]
+            if not 0 <= number < len(frame):
+                return np.zeros((*frame.shape[1:], 3), np.uint8)
+            frame = frame[number]
         if isinstance(frame, da.Array):  # else dask would keep threads for this one
             frame = frame.compute(scheduler="synchronous")
         low, high = self.limits
@@ -81,12 +85,17 @@ class Pane:
 def pane(layer: Image) -> Pane:
     """A layer as it looks now; raises InputError for one that is no film of grey frames."""
     stack_of(layer)
-    timed = layer.ndim == 3
+    start, step, unit = 0.0, 1.0, None
+    if layer.ndim == 3:
+        step, seconds = float(layer.scale[0]), in_unit(layer, 0, "s")
+        factor, unit = (1.0, str(layer.units[0])) if seconds is None else (seconds / step, "s")
+        start, step = float(layer.translate[0]) * factor, step * factor
     return Pane(
         layer.name,
         pixels_of(layer),
-        float(layer.translate[0]) if timed else 0.0,
-        float(layer.scale[0]) if timed else 1.0,
+        start,
+        step,
+        unit,
         tuple(layer.contrast_limits),
         float(layer.gamma),
         layer.colormap,
@@ -94,12 +103,20 @@ def pane(layer: Image) -> Pane:
 
 
 def side_by_side(
-    panes: Sequence[Pane], *, seconds: bool, progress: Progress = lambda _done, _total: None
+    panes: Sequence[Pane], *, progress: Progress = lambda _done, _total: None
 ) -> Iterator[NDArray[np.uint8]]:
     """The panes beside each other at every time of the longest one, (H, W, 3), names and time above.
 
-    All get the height of the tallest. ``seconds`` says whether times are seconds, or frame numbers.
+    All get the height of the tallest. Raises InputError where their times have different units.
     """
+    units = {p.unit for p in panes if p.unit is not None}
+    if len(units) > 1:
+        raise InputError(
+            "movie",
+            expected="films whose times have one unit",
+            found=" and ".join(sorted(units)),
+            do="select films of one experiment, or set the units of the layers",
+        )
     clock = max(panes, key=lambda p: len(p.data) if p.data.ndim == 3 else 1)
     count = len(clock.data) if clock.data.ndim == 3 else 1
     height = max(p.data.shape[-2] for p in panes)
@@ -109,7 +126,7 @@ def side_by_side(
         for p in panes:
             picture = _labelled(_enlarged(p.picture(time), height), p.name)
             row += [np.full((height + BAR, GAP, 3), WHITE, np.uint8), picture]
-        said = f"frame {i}" + (f", {moment(time)}" if seconds else "")
+        said = f"frame {i}" + (f", {moment(time)}" if clock.unit == "s" else "")
         yield _labelled(np.concatenate(row[1:], axis=1), said)
         progress(i + 1, count)
 

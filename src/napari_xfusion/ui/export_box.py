@@ -84,10 +84,9 @@ class ExportBox(QGroupBox):
                 found="none",
                 do="select or show one or more films first",
             )
-        seconds = str(self._viewer.layers.extent.units[0]) == "second"
 
         def body(stop: Token, tell: Tell) -> str:
-            frames = export.side_by_side(panes, seconds=seconds, progress=lambda *count: tell(count))
+            frames = export.side_by_side(panes, progress=lambda *count: tell(count))
             return f"saved {path.name}" if write_movie(frames, path, stop=stop) else "stopped"
 
         self._begin(body)

@@ -112,9 +112,9 @@ def _film_of(layer: Layer, source: Any) -> Stack:
         )
     film = as_stack(source, name=layer.name)
     axis = film_axis("?" * source.ndim, source.shape, layer.name)
-    down, across = (_in_unit(layer, k, "um") for k in (-2, -1))
+    down, across = (in_unit(layer, k, "um") for k in (-2, -1))
     square = down is not None and across is not None and isclose(down, across, rel_tol=1e-3)
-    seconds = None if axis is None else _in_unit(layer, axis, "s")
+    seconds = None if axis is None else in_unit(layer, axis, "s")
     film = replace(film, pixel_size=down if square else None)
     return film if seconds is None else replace(film, times=film.times * seconds, time_unit="s")
 
@@ -130,6 +130,13 @@ def content_of(layer: Layer) -> Any:
 def pixels_of(layer: Layer) -> Any:
     """The data of an image layer; of a pyramid those of full size."""
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+def in_unit(layer: Layer, axis: int, unit: str) -> float | None:
+    """Step of a layer along ``axis`` in seconds or micrometres, None where it is measured otherwise."""
+    if not layer.units[axis].is_compatible_with(unit):
+        return None
+    return float((float(layer.scale[axis]) * layer.units[axis]).to(unit).magnitude)
 
 
 def film_record(layer: Layer) -> Mapping[str, Any]:
@@ -151,10 +158,3 @@ def film_record(layer: Layer) -> Mapping[str, Any]:
 def _same(a: Any, b: Any) -> bool:
     """Whether two layers' data are one, or one a copy of the other as napari makes it of a lazy layer."""
     return a is b or (isinstance(a, da.Array) and isinstance(b, da.Array) and a.name == b.name)
-
-
-def _in_unit(layer: Layer, axis: int, unit: str) -> float | None:
-    """Step of a layer along ``axis`` in seconds or micrometres, None where it is measured otherwise."""
-    if not layer.units[axis].is_compatible_with(unit):
-        return None
-    return float((float(layer.scale[axis]) * layer.units[axis]).to(unit).magnitude)

@@ -82,16 +82,16 @@ class Panel(Docked):
 def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:
     """Call ``callback`` on each event of an ``emitter``, after older listeners, until ``owner`` goes."""
 
+    emitter = getattr(emitter, "__wrapped__", emitter)  # napari hands plugins a proxy
+    there = ref(emitter)  # Python may take a viewer to pieces before Qt ends its window
+
     def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
         callback()
 
     def on_end() -> None:
-        if (there := emitter_there()) is not None:
-            there.disconnect(on_event)
+        if (still := there()) is not None:
+            still.disconnect(on_event)
 
-    # Weakly, as the garbage collector may take a viewer to pieces before Qt ends its window; and the emitter
-    # itself, as plugins get a proxy of the viewer, and another one whenever they ask.
-    emitter_there = ref(getattr(emitter, "__wrapped__", emitter))
     emitter.connect(on_event, position="last")
     owner.destroyed.connect(on_end)
 
@@ -142,7 +142,8 @@ class LayerCombo(QComboBox):
             self.setCurrentIndex(index)
 
     def _find(self, layer: Layer | None) -> int:
-        return next((i for i in range(self.count()) if self.itemData(i) is layer), -1)
+        # Not by ``is``: it may be a proxy, as which napari hands layers to plugins.
+        return next((i for i in range(self.count()) if self.itemData(i) == layer), -1)
 
     def _refresh(self) -> None:
         before = self.layer()

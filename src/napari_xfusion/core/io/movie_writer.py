@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -43,7 +44,8 @@ def write_movie(
             path, expected="a place to write a movie", found=str(error), do="choose another name or disk"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what is wrong with the place has been told
+            part.unlink(missing_ok=True)
     return whole
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from napari_xfusion.core.io.sink import open_sink
 from napari_xfusion.core.io.spec import OutputSpec
 from napari_xfusion.core.types import Progress, Stack, Token
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import OutputError, writing
 
 
 def save_stack(
@@ -66,7 +66,9 @@ def _spec(film: Stack, record: Mapping[str, Any]) -> OutputSpec:
 
 
 def _check_place(film: Stack, path: Path) -> None:
-    if path.exists() and path.resolve() == Path(film.source).resolve():
+    with writing(path):  # a name may be too long to look for
+        itself = path.exists() and path.resolve() == Path(film.source).resolve()
+    if itself:
         raise OutputError(
             path,
             expected="a file other than the film's own",
