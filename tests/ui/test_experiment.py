@@ -113,6 +113,24 @@ def test_a_film_that_cannot_be_used_is_told(panel, viewer, qtbot):
     assert not any("simulated" in layer.name for layer in viewer.layers)
 
 
+def test_what_was_done_to_the_film_is_told(panel, viewer, qtbot):
+    odd = film_layer(stack(FILM[:, :30, :], "odd"), role="film")
+    panel.movie.choose(viewer.add_image(odd.data, **odd.options))
+    panel.noisy.setChecked(False)
+    run(panel, qtbot, panel.make)
+    said, *notes = panel.status.text().splitlines()
+    assert said == "done"
+    assert "cropped" in notes[0]
+
+
+def test_tab_goes_through_the_fields_as_they_are_seen(panel):
+    expected = [panel.movie, panel.hr_step, panel.lr_psnr, panel.make, panel.run, panel.cancel, panel.save]
+    chain = [panel.movie]
+    while (following := chain[-1].nextInFocusChain()) is not panel.movie:
+        chain.append(following)
+    assert [widget for widget in chain if widget in expected] == expected
+
+
 def test_a_mask_is_refused_before_anything_runs(panel, viewer):
     panel.movie.choose(viewer.add_image(np.zeros((5, 32, 32), bool), name="mask"))
     assert not panel.make.isEnabled()

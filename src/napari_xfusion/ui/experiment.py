@@ -43,7 +43,7 @@ from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.layers import LayerData, film_layer, film_pair, layer_name
 from napari_xfusion.ui.provenance import provenance_of, stack_of
 from napari_xfusion.ui.saving import CSV, ask_and_save
-from napari_xfusion.ui.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
+from napari_xfusion.ui.widgets import LayerCombo, Panel, Sentence, add_row, form, listen, tab_through
 from napari_xfusion.ui.words import in_window_words
 
 if TYPE_CHECKING:
@@ -64,6 +64,15 @@ class Settings:
     seed: int
     separation: int
     methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a request."""
+
+    layers: tuple[LayerData, ...]
+    notes: tuple[str, ...]
+    """What was done to the film and the user should know."""
 
 
 @dataclass(frozen=True)
@@ -191,11 +200,11 @@ class ExperimentPanel(Panel):
     def _end(self, outcome: Outcome) -> None:
         self.progress.hide()
         self.cancel.setEnabled(False)
-        if isinstance(outcome.value, list) and not outcome.cancelled:
-            for made in outcome.value:
-                self._viewer.add_image(made.data, **made.options)
-        told = in_window_words(outcome.in_words())
-        self.status.setText(told or ("stopped" if outcome.cancelled else "done"))
+        done = outcome.value if isinstance(outcome.value, Done) and not outcome.cancelled else None
+        for made in done.layers if done is not None else ():
+            self._viewer.add_image(made.data, **made.options)
+        said = "stopped" if done is None else "\n".join(("done", *done.notes))
+        self.status.setText(in_window_words(outcome.in_words()) or said)
         self._fill_table()
         self.look_again()
 
@@ -259,6 +268,9 @@ class ExperimentPanel(Panel):
         whole.addWidget(scroll, stretch=1)
         whole.addWidget(self.progress)
         whole.addWidget(self.status)
+        cameras = self.movie, self.hr_step, self.noisy, self.lr_psnr, self.binning, self.seed, self.make
+        methods = *self.methods.values(), self.separation, self.run, self.cancel
+        tab_through(*cameras, *methods, self.table, self.save)
 
     def _cameras(self) -> QGroupBox:
         group = QGroupBox("Cameras", self)
@@ -301,6 +313,7 @@ class ExperimentPanel(Panel):
         group.setToolTip("Only unseen frames, at whose time no HR frame was given, say how good a method is")
         column = QVBoxLayout(group)
         titles = [title for _, title, _ in NUMBERS]
+        self.table.setCornerButtonEnabled(False)
         self.table.setColumnCount(len(titles))
         self.table.setHorizontalHeaderLabels(titles)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
@@ -327,17 +340,17 @@ def _experiment(movie: Stack, settings: Settings) -> Experiment:
     )
 
 
-def _films(movie: Stack, settings: Settings, title: str) -> list[LayerData]:
+def _films(movie: Stack, settings: Settings, title: str) -> Done:
     """LR, HR and truth of an experiment as layers, the truth lowest."""
     made = _experiment(movie, settings)
     truth = film_layer(made.truth, role="truth", name=layer_name(title, "truth"))
-    return [truth, *film_pair(made.lr, made.hr, title=title)]
+    return Done((truth, *film_pair(made.lr, made.hr, title=title)), made.notes)
 
 
 def _comparing(movie: Stack, settings: Settings) -> Body:
     """Every chosen method against the truth, frame by frame, for the thread beside the window."""
 
-    def body(stop: Token, tell: Tell) -> None:
+    def body(stop: Token, tell: Tell) -> Done | None:
         made = _experiment(movie, settings)
         for method in settings.methods:
             tell(f"{TITLES[method]} …")
@@ -348,7 +361,8 @@ def _comparing(movie: Stack, settings: Settings) -> Body:
                 tell(Compared(method, row))
                 if stop.is_set():
                     film.close()
-                    return
+                    return None
             film.close()
+        return Done((), made.notes)
 
     return body

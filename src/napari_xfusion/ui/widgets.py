@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -178,6 +179,12 @@ def add_row(layout: QFormLayout, label: str | QWidget, field: QWidget | QLayout,
         field.setToolTip(tip)
     if named is not None:
         named.setToolTip(tip)
+
+
+def tab_through(*widgets: QWidget) -> None:
+    """Let the Tab key go through ``widgets`` in this order, which is that in which they are seen."""
+    for before, after in pairwise(widgets):
+        QWidget.setTabOrder(before, after)
 
 
 class Sentence(QLabel):

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
 from napari_xfusion.ui.compare import Wipe, is_film, link_contrast, show_grid
-from napari_xfusion.ui.widgets import LayerCombo, add_row, listen
+from napari_xfusion.ui.widgets import LayerCombo, add_row, listen, tab_through
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -56,6 +56,7 @@ class ComparingBox(QGroupBox):
         column.addLayout(rows)
         column.addWidget(self.slider)
         column.addWidget(self.wipe)
+        tab_through(self.grid, self.contrast, self.left, self.right, self.slider, self.wipe)
 
     def _choose(self) -> None:
         ready = (
