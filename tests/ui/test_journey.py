@@ -137,4 +137,5 @@ def add_every_layer(viewer, qtbot, fused, picture):
     plots.compute.click()
     wait(qtbot, lambda: not plots.cancel.isEnabled())
     viewer.dims.set_current_step(0, 16)  # the cursor in the plots goes with the slider
+    wait(qtbot, lambda: viewer.canvas.overlays.text.text.startswith("frame 16"))
     picture("plots")
