@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QPushButton, QWidget
 
 from napari_xfusion.core.io.movie_writer import write_movie
@@ -140,7 +141,7 @@ class ExportBox(QGroupBox):
 
     def _on_ended(self, outcome: Outcome) -> None:
         if outcome.error is not None:
-            _tell(outcome.in_words())
+            show_error(outcome.in_words())
         self.said.setText(outcome.in_words() or str(outcome.value))
         self.look_again()
 
@@ -201,7 +202,7 @@ class ExportBox(QGroupBox):
         try:
             QApplication.clipboard().setText(self.command())
         except XFusionError as error:
-            _tell(str(error))
+            show_error(str(error))
             self.said.setText(str(error))
         else:
             self.said.setText("copied; paste it into a terminal")
@@ -220,12 +221,6 @@ class ExportBox(QGroupBox):
             for column, button in enumerate(group):
                 grid.addWidget(button, row, column)
         grid.addWidget(self.said, 3, 0, 1, 3)
-
-
-def _tell(text: str) -> None:
-    from napari.utils.notifications import show_error  # noqa: PLC0415 - napari is there when a window is
-
-    show_error(text)
 
 
 def _check_ending(path: Path, ending: str) -> None:

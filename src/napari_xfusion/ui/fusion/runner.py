@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
@@ -271,7 +272,7 @@ class Runner(QObject):
         words = result.request.in_words(_end_in_words(result, outcome))
         self.ended.emit(words)
         if outcome.error is not None:
-            _show_error(words)
+            show_error(words)  # seen also when the panel is not
 
     def _finish(self, result: Result, layer: Image, ended: Ended) -> None:
         """The layer gets its thumbnail and, when whole, its record."""
@@ -326,13 +327,6 @@ def _end_in_words(result: Result, outcome: Outcome) -> str:
         return f"stopped: {done} of {total} frames are kept; Resume goes on"
     where = f" in {result.request.output.name}" if result.request.output is not None else ""
     return "\n".join([f"done: {total} frames{where}", *(f"note: {note}" for note in outcome.value.notes)])
-
-
-def _show_error(words: str) -> None:
-    """napari's own way of telling an error, which is seen also when the panel is not."""
-    from napari.utils.notifications import show_error  # noqa: PLC0415 - napari is there when a window is
-
-    show_error(words)
 
 
 def _activity_bar(total: int, description: str) -> Any:
