@@ -168,8 +168,7 @@ def test_the_quickest_is_taken_of_those_that_agree(monkeypatch, sign, taken):
 
 @pytest.mark.gpu
 @needs_gpu
-@pytest.mark.parametrize("dtype", ROUNDING)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "dtype"), INTERPRETED)
 @pytest.mark.parametrize("find", ["plain torch", "torchvision", "triton", "the door"])
 def test_every_implementation_on_a_gpu_is_plain_torch_on_the_cpu(name, dtype, find):
     kernel = {

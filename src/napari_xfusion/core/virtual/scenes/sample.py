@@ -33,6 +33,8 @@ SEPARATIONS = (1, 2, 3)
 """LR frames between the three of a window (D11)."""
 FARTHEST = 20
 """Separations from the target to an HR frame, at most (D11)."""
+LONGEST = 2 * SEPARATIONS[-1] * FARTHEST
+"""LR frames between the two HR frames of a sample, at most."""
 _STEPS = np.array(
     [(s, s * a, s * b) for s in SEPARATIONS for a, b in np.ndindex(FARTHEST + 1, FARTHEST + 1) if a * b]
 )
@@ -81,20 +83,18 @@ def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample
     return expose(draw_clean(kind, rng, crop), rng)
 
 
-def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Clean:
+def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256, longest: int = LONGEST) -> Clean:
     """A new scene of ``kind``, a target and its inputs, all without noise.
 
-    ``crop`` is the side of HR frames in pixels, a multiple of 4.
+    ``crop`` is the side of HR frames in pixels, a multiple of 4; ``longest`` see `draw_times`.
     """
-    times = draw_times(rng)
+    times = draw_times(rng, longest)
     scene = make_scene(kind, (crop, crop), rng)
     film = _grey(np.stack([scene.image(float(t)) for t in times]), rng)
     return clean_sample(film, times, filmed=False)
 
 
-def draw_times(
-    rng: np.random.Generator, longest: int = 2 * SEPARATIONS[-1] * FARTHEST
-) -> NDArray[np.float32]:
+def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.float32]:
     """Times (5,) of a target's inputs, see ``Clean.times``: HR at s times 1 to 20 to either side (D11).
 
     The HR frames are at most ``longest`` LR frames apart, 2 or more: all choices that fit are as likely.

@@ -1,0 +1,324 @@
+"""Train EDVR-STF and EDVR side by side for some minutes of a GPU, on the same batches.
+
+    python benchmarks/gpu/train.py -o OUT --minutes 5 [--init WEIGHTS_FOLDER] [--crop 128] [--rate 4e-4]
+
+A run is one *leg*: the learning rate rises over its first 3 %, then falls to zero along a cosine, by the
+clock. The next leg starts from the averaged weights that this one leaves, so nothing but the models
+(16-bit, 6 MB each) and one line of facts has to be kept between two borrowed GPUs. Samples are drawn by
+the other cores meanwhile (`ring.py`). Writes NAME.safetensors for each network, and train.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ring import HIGH, LEVELS, LOW, Curriculum, Drawing, Rings
+from torch import Tensor, nn
+
+from napari_xfusion.core.fusers.network import find_device
+from napari_xfusion.core.model.build import initialise
+from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, Trained, Variant, read_header
+from napari_xfusion.core.model.weights import AnyNetwork, build, load_model, save_model
+from napari_xfusion.core.train.batches import ahead
+from napari_xfusion.core.train.card import stored
+from napari_xfusion.core.train.held_out import HeldOut, open_held_out
+from napari_xfusion.core.train.plan import TrainPlan
+from napari_xfusion.core.train.pool import fill_pool
+from napari_xfusion.core.train.state import BETAS, DECAY
+from napari_xfusion.core.train.task import TASKS, log_error
+from napari_xfusion.core.virtual.scenes.sample import FARTHEST, SEPARATIONS
+
+MEDIUM = Sizes(channels=64, extract=5, reconstruct=10, groups=8)
+NAMES: dict[Variant, str] = {"edvr-stf": "edvr-stf-medium", "edvr": "edvr-medium"}
+WARM_UP = 0.03
+"""Share of a leg in which the learning rate rises."""
+LARGEST_GRADIENT = 1.0
+ROW = 100
+"""Iterations from one look at the losses to the next."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """What one run does."""
+
+    minutes: float
+    crop: int
+    batch: int
+    rate: float
+    longest: tuple[float, float]
+    """LR frames between the two HR frames of a sample, at most: at the start, and from the middle on."""
+    seed: int
+
+    def learning_rate(self, share: float) -> float:
+        """At a ``share`` of the leg's time."""
+        if share < WARM_UP:
+            return self.rate * max(share, 0.001) / WARM_UP
+        return self.rate * (1 + math.cos(math.pi * min(1.0, (share - WARM_UP) / (1 - WARM_UP)))) / 2
+
+
+class Learner:
+    """A network, its averaged weights and its optimiser; an iteration is one CUDA graph where that works."""
+
+    def __init__(self, variant: Variant, network: AnyNetwork, device: torch.device) -> None:
+        self.variant, self.network, self.device = variant, network.to(device).train(), device
+        if device.type == "cuda":
+            self.network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.parameters = list(self.network.parameters())
+        self.rate = torch.zeros((), device=device)
+        self._begin()
+
+    def _begin(self) -> None:
+        on_gpu = self.device.type == "cuda"
+        rate: Any = self.rate if on_gpu else 0.0
+        self.optimizer = torch.optim.Adam(self.parameters, lr=rate, betas=BETAS, capturable=on_gpu)
+        self.iteration, self.good = 0, copy.deepcopy(self.average.state_dict())
+        self._replay: Callable[[], None] | None = None
+        self.sums = torch.zeros(2, device=self.device)
+
+    def step(self, batch: dict[str, Tensor], rate: float) -> None:
+        """One iteration at a learning rate; adds its loss and its gradient's norm to ``sums``."""
+        self.rate.fill_(rate)
+        if self.device.type != "cuda":
+            self.optimizer.param_groups[0]["lr"] = rate
+        if self._replay is None:
+            self._iterate(batch)
+        else:
+            for name, tensor in batch.items():
+                self._static[name].copy_(tensor)
+            self._replay()
+        self.iteration += 1
+        decay = min(DECAY, self.iteration / (9 + self.iteration))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+
+    def _iterate(self, batch: dict[str, Tensor]) -> None:
+        names = ("lr", "hr") if "hr-" in INPUTS[self.variant] else ("lr",)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            image = self.network(**{name: batch[name].clamp(0, 1) for name in names}).image
+        loss = log_error(image.float(), batch["truth"].clamp(0, 1))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
+        self.optimizer.step()
+        self.sums += torch.stack([loss.detach(), norm.detach()])
+
+    def capture(self, batch: dict[str, Tensor]) -> str:
+        """Make an iteration one CUDA graph: it then costs the CPU next to nothing. Says what came of it."""
+        self._static = {name: tensor.clone() for name, tensor in batch.items()}
+        try:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):
+                    self._iterate(self._static)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.cuda.graph(graph):
+                self._iterate(self._static)
+        except RuntimeError as error:
+            torch.cuda.synchronize()
+            return f"no graph: {str(error)[:200]}"
+        self._replay = graph.replay
+        return "graph"
+
+    def look(self, since: int) -> tuple[float, float]:
+        """Mean loss and gradient norm; goes back to the last good weights where they are no numbers."""
+        loss, norm = (self.sums / max(since, 1)).tolist()
+        self.sums.zero_()
+        if math.isfinite(loss + norm):
+            self.good = copy.deepcopy(self.average.state_dict())
+            return loss, norm
+        self.network.load_state_dict(self.good)
+        self.average.load_state_dict(self.good)
+        for state in self.optimizer.state.values():
+            for name in ("exp_avg", "exp_avg_sq"):
+                state[name].zero_()
+        return loss, norm
+
+
+class Turned:
+    """Batches on the device, all samples of one turned and mirrored alike."""
+
+    def __init__(self, rings: Rings, leg: Leg, device: torch.device) -> None:
+        self.rings, self.leg, self.device = rings, leg, device
+
+    def __call__(self, k: int) -> dict[str, Tensor]:
+        """Batch ``k``: lr (B, 3, 1, h, w), hr (B, 2, 1, H, W), truth (B, 1, H, W), float32."""
+        rng = np.random.default_rng([self.leg.seed, 1, k])
+        turn = rng.random(3) < 0.5
+        found = {}
+        for name, numbers in self.rings.batch(rng, self.leg.batch).items():
+            tensor = torch.from_numpy(numbers.view(np.int16))
+            tensor = tensor.pin_memory() if self.device.type == "cuda" else tensor
+            # int16 of a uint16 wraps round: undone by the remainder
+            grey = (tensor.to(self.device, non_blocking=True).float() % (LEVELS + 1)) * (
+                (HIGH - LOW) / LEVELS
+            ) + LOW
+            grey = grey.flip([-2 + axis for axis in range(2) if turn[axis]])
+            grey = grey.transpose(-1, -2) if turn[2] else grey
+            found[name] = grey[:, :, None].contiguous() if name != "truth" else grey.contiguous()
+        return found
+
+
+def run_leg(leg: Leg, learners: Sequence[Learner], rings: Rings, *, graphs: bool) -> Iterator[dict[str, Any]]:
+    """Train until the leg's time is over; yields a row of facts now and then."""
+    device = learners[0].device
+    make = Turned(rings, leg, device)
+    first = make(0)  # no thread may use the GPU while a graph is captured
+    said = {learner.variant: learner.capture(first) if graphs else "eager" for learner in learners}
+    yield {"form": said}
+    began, since = time.monotonic(), 0
+    for k, batch in enumerate(ahead(make, range(1, 10**9), threads=4), 1):
+        share = (time.monotonic() - began) / (60 * leg.minutes)
+        for learner in learners:
+            learner.step(batch, leg.learning_rate(share))
+        since += 1
+        if k % ROW == 0 or share >= 1:
+            looks = {learner.variant: learner.look(since) for learner in learners}
+            since = 0
+            seconds = time.monotonic() - began
+            yield {
+                "iteration": k,
+                "seconds": round(seconds, 1),
+                "drawn": rings.drawn,
+                "loss, gradient": looks,
+            }
+        if share >= 1:
+            return
+
+
+def begin(
+    variant: Variant, init: Path | None, seed: int, sizes: Sizes
+) -> tuple[AnyNetwork, list[dict[str, Any]]]:
+    """The network to go on with, and the legs it has behind it."""
+    if init is not None and (path := init / f"{NAMES[variant]}.safetensors").is_file():
+        return load_model(path).network.float(), json.loads(
+            read_header(path)[0].training.partition("legs: ")[2]
+        )
+    network = build(variant, sizes)
+    initialise(network, torch.Generator().manual_seed(seed))
+    return network, []
+
+
+def card(variant: Variant, sizes: Sizes, legs: list[dict[str, Any]], held_out: HeldOut, psnr: str) -> Card:
+    """What the model says of itself."""
+    return Card(
+        variant=variant,
+        sizes=sizes,
+        inputs=INPUTS[variant],
+        trained=Trained(
+            separations=(SEPARATIONS[0], SEPARATIONS[-1]),
+            hr_distances=(SEPARATIONS[0], SEPARATIONS[-1] * FARTHEST),
+            noise=(0, round(held_out.noise, 4)),
+        ),
+        training=f"simulated scenes, log error, Adam, averaged weights; {psnr}; legs: {json.dumps(legs)}",
+        provenance="napari-xfusion, benchmarks/gpu/train.py. Licence: BSD-3-Clause, as napari-xfusion.",
+    )
+
+
+def in_memory() -> Path:
+    """A folder for the samples, in memory where the system has one."""
+    memory = Path("/dev/shm")  # noqa: S108 - the rings' folder in it is made for this process alone
+    return Path(tempfile.mkdtemp(prefix="rings-", dir=memory if memory.is_dir() else None))
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="folder with models of an earlier leg")
+    parser.add_argument("--variants", nargs="+", default=list(NAMES), choices=list(NAMES))
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--longest", type=float, nargs=2, default=(6, 120))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--channels", type=int, default=MEDIUM.channels)
+    parser.add_argument("--capacity", type=int, default=4000, help="samples of one process in memory")
+    parser.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 1) - 1))
+    parser.add_argument("--held-out", type=int, default=126)
+    parser.add_argument("--scratch", type=Path, default=in_memory(), help="folder for the samples")
+    parser.add_argument("--device", default="auto")
+    asked = parser.parse_args()
+    asked.output.mkdir(parents=True, exist_ok=True)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    device = find_device(asked.device)
+    sizes = MEDIUM.model_copy(update={"channels": asked.channels})
+    leg = Leg(asked.minutes, asked.crop, asked.batch, asked.rate, tuple(asked.longest), asked.seed)
+    curriculum = Curriculum(*leg.longest, 30 * leg.minutes)
+    rings = Rings(asked.scratch, asked.processes, Drawing(leg.crop, asked.capacity, leg.seed, curriculum))
+    rows = []
+    try:
+        begun = {v: begin(v, asked.init, leg.seed, sizes) for v in asked.variants}
+        learners = [Learner(v, network, device) for v, (network, _) in begun.items()]
+        rings.wait_for(8)
+        for row in run_leg(leg, learners, rings, graphs=device.type == "cuda"):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+        drawn = rings.drawn
+    finally:
+        rings.close()
+    what = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    done = asdict(leg) | {"iterations": learners[0].iteration, "drawn": drawn, "device": what}
+    report: dict[str, Any] = {
+        "leg": done,
+        "rows": rows[:1] + rows[1 :: max(1, len(rows) // 60)],
+        "held out": {},
+    }
+    for learner in learners:
+        report["held out"][learner.variant] = _save(learner, asked, sizes, [*begun[learner.variant][1], done])
+        (asked.output / "train.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    shutil.rmtree(asked.scratch)
+
+
+def _save(
+    learner: Learner, asked: argparse.Namespace, sizes: Sizes, legs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Measure the averaged weights on held-out samples and write the model."""
+    plan = TrainPlan(variant=learner.variant, sizes=sizes, held_out=asked.held_out, half=True)
+    pool = fill_pool(
+        plan.pool("held-out"), asked.scratch / "held-out", processes=asked.processes, stop=_Never()
+    )
+    held_out = open_held_out(pool, TASKS[learner.variant], 16)
+    figures = held_out.measure(learner.average.eval(), learner.device)
+    found = {"network": figures, **held_out.compared}
+    psnr = "; ".join(
+        f"{group}: " + ", ".join(f"{name} {of[group]:.2f}" for name, of in found.items()) for group in figures
+    )
+    text = f"mean PSNR in dB on {asked.held_out} held-out samples: {psnr}"
+    print(f"{learner.variant}: {text}", flush=True)
+    model = stored(learner.average.cpu(), half=True)
+    save_model(
+        asked.output / f"{NAMES[learner.variant]}.safetensors",
+        model,
+        card(learner.variant, sizes, legs, held_out, text),
+    )
+    return found
+
+
+class _Never:
+    """A token that stops nothing."""
+
+    def is_set(self) -> bool:
+        return False
+
+
+if __name__ == "__main__":
+    main()
