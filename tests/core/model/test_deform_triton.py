@@ -225,6 +225,7 @@ def test_the_network_on_a_gpu_is_the_network(on_gpu, stf):
 
 @pytest.mark.gpu
 @needs_gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_a_forward_never_waits_for_the_gpu(on_gpu):
     torch.cuda.set_sync_debug_mode("error")
     try:
