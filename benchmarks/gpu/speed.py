@@ -57,22 +57,27 @@ def forms(device: torch.device, frames: int) -> Iterator[tuple[str, str, int]]:
     for precision in ("float32", "TF32", "bfloat16", "float16"):
         for name in names:
             yield precision, name, 4
+    yield "bfloat16, tuned", names[-1], 4
     for batch in (1, 2, 8, 16):
         if batch < frames:
             yield "bfloat16", names[-1], batch
 
 
-def tf32() -> AbstractContextManager[None]:
-    """In place of the engine's `exact_float32`."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=True)
-    return flags
+RULES: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "TF32": lambda: torch.backends.cudnn.flags(enabled=True, allow_tf32=True),
+    "bfloat16, tuned": lambda: torch.backends.cudnn.flags(enabled=True, benchmark=True),
+}
+"""What takes the place of the engine's `exact_float32`; tuned: cuDNN tries its algorithms first."""
+TYPES = PRECISIONS | {"TF32": torch.float32, "bfloat16, tuned": torch.bfloat16}
 
 
 def over_the_film(
     fuser: NetworkFuser, pair: Pair, precision: str, kernel: deform.DeformConv
 ) -> tuple[float, Films]:
     """Milliseconds of a frame, the first batch left out; and the frames (T, H, W)."""
-    rule = mock.patch.object(engine, "exact_float32", tf32) if precision == "TF32" else nullcontext()
+    rule = (
+        mock.patch.object(engine, "exact_float32", RULES[precision]) if precision in RULES else nullcontext()
+    )
     with rule, mock.patch.object(deform, "_quickest", lambda *_: kernel), fuser.open(pair) as stream:
         frames, images = stream.fuse(range(len(pair)), threading.Event()), []
         for _ in range(fuser.batch):
@@ -87,7 +92,7 @@ def over_the_film(
 def floor(device: torch.device, precision: str, pixels: int) -> float:
     """Milliseconds that the operations of a frame of so many LR pixels take as one large matrix product."""
     side = 8192 if device.type == "cuda" else 512
-    dtype = PRECISIONS.get(precision, torch.float32)
+    dtype = TYPES[precision]
     torch.backends.cuda.matmul.allow_tf32 = precision == "TF32"
     a = torch.randn(side, side, device=device, dtype=dtype)
     best = float("inf")
@@ -101,7 +106,7 @@ def floor(device: torch.device, precision: str, pixels: int) -> float:
 
 def full_size(precision: str, device: torch.device, batch: int) -> NetworkFuser:
     """The full-size network with random, lively weights."""
-    fuser = make_fuser("float32" if precision == "TF32" else precision)
+    fuser = make_fuser({"TF32": "float32"}.get(precision, precision.partition(",")[0]))
     fuser.loaded.network.to(device)
     return replace(fuser, device=device, batch=batch)
 
@@ -168,7 +173,7 @@ def bundled(pair: Pair, device: torch.device) -> Iterator[dict[str, Any]]:
             )
             fuser = load_method(plan)
             batch = getattr(fuser, "batch", 1)
-            targets = range(1, 1 + batch * (8 if where == "cuda" else 3))
+            targets = range(1, 1 + min(len(pair) - 1, batch * (7 if where == "cuda" else 3)))
             with fuser.open(pair) as stream:
                 seconds = [frame.seconds for frame in stream.fuse(targets, threading.Event())][2 * batch :]
             yield {

@@ -1,6 +1,6 @@
 """Train EDVR-STF and EDVR side by side for some minutes of a GPU, on the same batches.
 
-    python benchmarks/gpu/train.py -o OUT --minutes 5 [--init WEIGHTS_FOLDER] [--crop 128] [--rate 4e-4]
+    python benchmarks/gpu/train.py -o OUT --minutes 5 [--init WEIGHTS_FOLDER] [--crop 128] [--rate 3e-4]
 
 A run is one *leg*: the learning rate rises over its first 3 %, then falls to zero along a cosine, by the
 clock. The next leg starts from the averaged weights that this one leaves, so nothing but the models
@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Leg:
     rate: float
     longest: tuple[float, float]
     """LR frames between the two HR frames of a sample, at most: at the start, and from the middle on."""
+    every: tuple[int, ...]
+    """Each network takes one of so many batches."""
     seed: int
 
     def learning_rate(self, share: float) -> float:
@@ -70,7 +72,10 @@ class Leg:
 
 
 class Learner:
-    """A network, its averaged weights and its optimiser; an iteration is one CUDA graph where that works."""
+    """A network, its averaged weights and its optimiser.
+
+    No CUDA graphs: torchvision's deformable convolution ignores the stream that a graph is captured on.
+    """
 
     def __init__(self, variant: Variant, network: AnyNetwork, device: torch.device) -> None:
         self.variant, self.network, self.device = variant, network.to(device).train(), device
@@ -78,34 +83,13 @@ class Learner:
             self.network.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.parameters = list(self.network.parameters())
-        self.rate = torch.zeros((), device=device)
-        self._begin()
-
-    def _begin(self) -> None:
-        on_gpu = self.device.type == "cuda"
-        rate: Any = self.rate if on_gpu else 0.0
-        self.optimizer = torch.optim.Adam(self.parameters, lr=rate, betas=BETAS, capturable=on_gpu)
+        self.optimizer = torch.optim.Adam(self.parameters, betas=BETAS, fused=True)
         self.iteration, self.good = 0, copy.deepcopy(self.average.state_dict())
-        self._replay: Callable[[], None] | None = None
-        self.sums = torch.zeros(2, device=self.device)
+        self.sums, self._since = torch.zeros(2, device=device), 0
 
     def step(self, batch: dict[str, Tensor], rate: float) -> None:
-        """One iteration at a learning rate; adds its loss and its gradient's norm to ``sums``."""
-        self.rate.fill_(rate)
-        if self.device.type != "cuda":
-            self.optimizer.param_groups[0]["lr"] = rate
-        if self._replay is None:
-            self._iterate(batch)
-        else:
-            for name, tensor in batch.items():
-                self._static[name].copy_(tensor)
-            self._replay()
-        self.iteration += 1
-        decay = min(DECAY, self.iteration / (9 + self.iteration))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
-
-    def _iterate(self, batch: dict[str, Tensor]) -> None:
+        """One iteration at a learning rate."""
+        self.optimizer.param_groups[0]["lr"] = rate
         names = ("lr", "hr") if "hr-" in INPUTS[self.variant] else ("lr",)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             image = self.network(**{name: batch[name].clamp(0, 1) for name in names}).image
@@ -115,31 +99,17 @@ class Learner:
         norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
         self.optimizer.step()
         self.sums += torch.stack([loss.detach(), norm.detach()])
+        self._since += 1
+        self.iteration += 1
+        decay = min(DECAY, self.iteration / (9 + self.iteration))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
 
-    def capture(self, batch: dict[str, Tensor]) -> str:
-        """Make an iteration one CUDA graph: it then costs the CPU next to nothing. Says what came of it."""
-        self._static = {name: tensor.clone() for name, tensor in batch.items()}
-        try:
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(3):
-                    self._iterate(self._static)
-            torch.cuda.current_stream().wait_stream(side)
-            graph = torch.cuda.CUDAGraph()
-            self.optimizer.zero_grad(set_to_none=True)
-            with torch.cuda.graph(graph):
-                self._iterate(self._static)
-        except RuntimeError as error:
-            torch.cuda.synchronize()
-            return f"no graph: {str(error)[:200]}"
-        self._replay = graph.replay
-        return "graph"
-
-    def look(self, since: int) -> tuple[float, float]:
+    def look(self) -> tuple[float, float]:
         """Mean loss and gradient norm; goes back to the last good weights where they are no numbers."""
-        loss, norm = (self.sums / max(since, 1)).tolist()
+        loss, norm = (self.sums / max(self._since, 1)).tolist()
         self.sums.zero_()
+        self._since = 0
         if math.isfinite(loss + norm):
             self.good = copy.deepcopy(self.average.state_dict())
             return loss, norm
@@ -175,22 +145,16 @@ class Turned:
         return found
 
 
-def run_leg(leg: Leg, learners: Sequence[Learner], rings: Rings, *, graphs: bool) -> Iterator[dict[str, Any]]:
+def run_leg(leg: Leg, learners: Sequence[Learner], rings: Rings) -> Iterator[dict[str, Any]]:
     """Train until the leg's time is over; yields a row of facts now and then."""
-    device = learners[0].device
-    make = Turned(rings, leg, device)
-    first = make(0)  # no thread may use the GPU while a graph is captured
-    said = {learner.variant: learner.capture(first) if graphs else "eager" for learner in learners}
-    yield {"form": said}
-    began, since = time.monotonic(), 0
-    for k, batch in enumerate(ahead(make, range(1, 10**9), threads=4), 1):
+    began = time.monotonic()
+    for k, batch in enumerate(ahead(Turned(rings, leg, learners[0].device), range(10**9), threads=2), 1):
         share = (time.monotonic() - began) / (60 * leg.minutes)
-        for learner in learners:
-            learner.step(batch, leg.learning_rate(share))
-        since += 1
+        for learner, every in zip(learners, leg.every, strict=True):
+            if k % every == 0:
+                learner.step(batch, leg.learning_rate(share))
         if k % ROW == 0 or share >= 1:
-            looks = {learner.variant: learner.look(since) for learner in learners}
-            since = 0
+            looks = {learner.variant: learner.look() for learner in learners}
             seconds = time.monotonic() - began
             yield {
                 "iteration": k,
@@ -245,13 +209,16 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(NAMES), choices=list(NAMES))
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--crop", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--longest", type=float, nargs=2, default=(6, 120))
+    parser.add_argument(
+        "--every", type=int, nargs="+", default=[1, 2], help="batches per step of each network"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=MEDIUM.channels)
     parser.add_argument("--capacity", type=int, default=4000, help="samples of one process in memory")
-    parser.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 1) - 1))
+    parser.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 1) - 2))
     parser.add_argument("--held-out", type=int, default=126)
     parser.add_argument("--scratch", type=Path, default=in_memory(), help="folder for the samples")
     parser.add_argument("--device", default="auto")
@@ -261,7 +228,15 @@ def main() -> None:
     torch.backends.cudnn.benchmark = True
     device = find_device(asked.device)
     sizes = MEDIUM.model_copy(update={"channels": asked.channels})
-    leg = Leg(asked.minutes, asked.crop, asked.batch, asked.rate, tuple(asked.longest), asked.seed)
+    leg = Leg(
+        asked.minutes,
+        asked.crop,
+        asked.batch,
+        asked.rate,
+        tuple(asked.longest),
+        tuple(asked.every),
+        asked.seed,
+    )
     curriculum = Curriculum(*leg.longest, 30 * leg.minutes)
     rings = Rings(asked.scratch, asked.processes, Drawing(leg.crop, asked.capacity, leg.seed, curriculum))
     rows = []
@@ -269,21 +244,23 @@ def main() -> None:
         begun = {v: begin(v, asked.init, leg.seed, sizes) for v in asked.variants}
         learners = [Learner(v, network, device) for v, (network, _) in begun.items()]
         rings.wait_for(8)
-        for row in run_leg(leg, learners, rings, graphs=device.type == "cuda"):
+        for row in run_leg(leg, learners, rings):
             rows.append(row)
             print(json.dumps(row), flush=True)
         drawn = rings.drawn
     finally:
         rings.close()
     what = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    done = asdict(leg) | {"iterations": learners[0].iteration, "drawn": drawn, "device": what}
+    done = asdict(leg) | {"drawn": drawn, "device": what}
+    done["iterations"] = {learner.variant: learner.iteration for learner in learners}
     report: dict[str, Any] = {
         "leg": done,
         "rows": rows[:1] + rows[1 :: max(1, len(rows) // 60)],
         "held out": {},
     }
     for learner in learners:
-        report["held out"][learner.variant] = _save(learner, asked, sizes, [*begun[learner.variant][1], done])
+        legs = [*begun[learner.variant][1], done | {"iterations": learner.iteration}]
+        report["held out"][learner.variant] = _save(learner, asked, sizes, legs)
         (asked.output / "train.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     shutil.rmtree(asked.scratch)
 

@@ -32,5 +32,6 @@ class Feed(Protocol):
 
 def as_tensor(image: Image, place: Rect, scale: int, device: torch.device) -> Tensor:
     """A part of an image as (1, 1, h, w); ``place`` is in LR pixels, ``scale`` image pixels each."""
-    part = np.array(place.cut(image, scale))  # a copy: frames are shared and read-only, tensors never are
-    return torch.from_numpy(part)[None, None].to(device)
+    # A copy: frames are shared and read-only, tensors never are. Pinned memory is copied while a GPU works.
+    part = torch.from_numpy(np.array(place.cut(image, scale)))[None, None]
+    return part.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else part.to(device)

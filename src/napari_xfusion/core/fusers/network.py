@@ -13,19 +13,18 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import psutil
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_xfusion.core.fusers.encoded import EncodedFeed
 from napari_xfusion.core.fusers.feed import Feed
 from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.lite import LiteFeed
-from napari_xfusion.core.fusers.tiles import Grid, cut_tiles, side_that_fits
+from napari_xfusion.core.fusers.tiles import Grid, Rect, cut_tiles, side_that_fits
 from napari_xfusion.core.model.cards import Card, model_of
 from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import Network
@@ -110,6 +109,29 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+class Part(NamedTuple):
+    """What a tile gives, on the CPU or on its way there."""
+
+    place: Rect
+    """In LR pixels of the area that was asked for."""
+    image: Tensor
+    """(B, 4h, 4w)."""
+    raw: Tensor
+    """(B, F, h, w), attention before the sigmoid."""
+    attention: Tensor
+    """(B, F, h, w), after it."""
+
+
+class Launched(NamedTuple):
+    """A batch of targets that the device works on."""
+
+    targets: list[int]
+    parts: list[Part]
+    began: float
+    done: torch.cuda.Event | None
+    """When all parts have arrived; None where they are there already."""
+
+
 class NetworkStream:
     """See ``Stream``. The feed keeps what neighbouring windows share."""
 
@@ -119,18 +141,29 @@ class NetworkStream:
         self._feed = make_feed(fuser.loaded, pair, self.grid, fuser.device)
         self.notes = card_notes(fuser.loaded.card, pair) + precision_notes(fuser.device, fuser.precision)
         self._open = ExitStack()
+        self._collected = 0.0
         self._side = fuser.tile
         if self._side is None:
             self._side = side_that_fits(self.grid.padded, self._affordable_pixels(), self._feed.halo)
 
     def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
-        """See ``Stream.fuse``; ``stop`` is looked at before every tile."""
-        remaining = iter(targets)
+        """See ``Stream.fuse``; ``stop`` is looked at before every tile.
+
+        A GPU is handed the next batch before the results of this one are fetched, so that it never idles.
+        """
+        remaining, waiting = iter(targets), None
         while batch := list(itertools.islice(remaining, self.fuser.batch)):
-            frames = self._fuse_batch(batch, stop, region)
-            if frames is None:
+            launched = self._launch(batch, stop, region)
+            if launched is None:
                 return
-            yield from frames
+            if waiting is not None:
+                yield from self._collect(waiting, region)
+            waiting = launched
+            if self.fuser.device.type != "cuda":
+                yield from self._collect(waiting, region)
+                waiting = None
+        if waiting is not None:
+            yield from self._collect(waiting, region)
 
     def __enter__(self) -> Self:
         if self.fuser.device.type == "cpu":
@@ -143,11 +176,11 @@ class NetworkStream:
         self._free()
         self._open.close()
 
-    def _fuse_batch(self, batch: list[int], stop: Token, region: Region | None) -> list[FusedFrame] | None:
-        """The frames of ``batch``, in smaller tiles where memory runs out; None when stopped."""
+    def _launch(self, batch: list[int], stop: Token, region: Region | None) -> Launched | None:
+        """Begin the frames of ``batch``, in smaller tiles where memory runs out; None when stopped."""
         while True:
             try:
-                return self._fuse_tiles(batch, stop, region)
+                return self._launch_tiles(batch, stop, region)
             except RuntimeError as error:  # torch has a class of its own for GPUs only
                 if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
                     raise
@@ -155,37 +188,52 @@ class NetworkStream:
             self._halve_tiles()
 
     @torch.inference_mode()
-    def _fuse_tiles(self, batch: list[int], stop: Token, region: Region | None) -> list[FusedFrame] | None:
+    def _launch_tiles(self, batch: list[int], stop: Token, region: Region | None) -> Launched | None:
         began = perf_counter()
         windows = [self.pair.window(target) for target in batch]
-        area = self.grid.area(region)
-        shape = area.shape
-        images = np.empty((len(batch), SCALE * shape[0], SCALE * shape[1]), np.float32)
-        raw = np.empty((len(batch), len(self.fuser.loaded.card.inputs), *shape), np.float32)
+        area, parts = self.grid.area(region), []
         tiles = list(cut_tiles(self.grid.padded, area, self._side, self._feed.halo))
         for tile in tiles:
             if stop.is_set():
                 return None
             with exact_float32():
                 out = self._feed.combine(windows, tile, len(tiles))
-            kept, place = tile.inner.seen_from(tile.outer), tile.inner.seen_from(area)
-            place.cut(images, SCALE)[:] = kept.cut(_array(out.image[:, 0]), SCALE)
-            place.cut(raw)[:] = kept.cut(_array(out.raw))
-        seconds = (perf_counter() - began) / len(batch)
-        asked = self.grid.cut(area, region)
-        return [
-            self._frame(target, image[asked], attention, seconds)
-            for target, image, attention in zip(batch, images, raw, strict=True)
-        ]
+            kept = tile.inner.seen_from(tile.outer)
+            image, raw = kept.cut(out.image[:, 0], SCALE), kept.cut(out.raw)
+            place = tile.inner.seen_from(area)
+            parts.append(Part(place, *(_fetched(t) for t in (image, raw, raw.sigmoid()))))
+        done = None
+        if self.fuser.device.type == "cuda":
+            done = torch.cuda.current_stream(self.fuser.device).record_event()
+        return Launched(batch, parts, began, done)
 
-    def _frame(self, target: int, image: Image, raw: NDArray[np.float32], seconds: float) -> FusedFrame:
-        sigmoid = 1 / (1 + np.exp(-np.clip(raw, -80, 80)))
+    def _collect(self, launched: Launched, region: Region | None) -> Iterator[FusedFrame]:
+        """The frames of a batch once the device has them."""
+        if launched.done is not None:
+            launched.done.synchronize()
+        area = self.grid.area(region)
+        shape, count = area.shape, len(launched.targets)
+        images = np.empty((count, SCALE * shape[0], SCALE * shape[1]), np.float32)
+        raw, attention = np.empty((2, count, len(self.fuser.loaded.card.inputs), *shape), np.float32)
+        for part in launched.parts:
+            part.place.cut(images, SCALE)[:] = part.image.numpy()
+            part.place.cut(raw)[:] = part.raw.numpy()
+            part.place.cut(attention)[:] = part.attention.numpy()
+        now = perf_counter()
+        seconds = (now - max(launched.began, self._collected)) / count
+        self._collected = now
+        asked = self.grid.cut(area, region)
+        for b, target in enumerate(launched.targets):
+            yield self._frame(target, images[b][asked], raw[b], attention[b], seconds)
+
+    def _frame(self, target: int, image: Image, raw: Image, attention: Image, seconds: float) -> FusedFrame:
+        """A frame (H, W) with the attention (F, h, w) before and after the sigmoid."""
         roles = self.fuser.loaded.card.inputs
-        means = zip(roles, raw.mean(axis=(1, 2)), sigmoid.mean(axis=(1, 2)), strict=True)
+        means = zip(roles, raw.mean(axis=(1, 2)), attention.mean(axis=(1, 2)), strict=True)
         return FusedFrame(
             index=target,
             image=image,
-            attention=dict(zip(roles, sigmoid, strict=True)),
+            attention=dict(zip(roles, attention, strict=True)),
             scores={role: Score(float(r), float(s)) for role, r, s in means},
             seconds=seconds,
         )
@@ -251,5 +299,9 @@ def precision_notes(device: torch.device, precision: str) -> tuple[str, ...]:
     return ()
 
 
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.float().cpu().numpy()
+def _fetched(tensor: Tensor) -> Tensor:
+    """``tensor`` as float32 on the CPU; from a GPU it arrives later, without making anybody wait."""
+    tensor = tensor.float()
+    if tensor.device.type != "cuda":
+        return tensor.cpu()
+    return torch.empty(tensor.shape, pin_memory=True).copy_(tensor, non_blocking=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,13 @@ LITE_HALO = 48
 """The same for the lite network, whose convolutions reach no further."""
 
 
+class _Sliceable(Protocol):
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+Sliced = TypeVar("Sliced", bound=_Sliceable)
+
+
 class Rect(NamedTuple):
     """A rectangle of LR pixels."""
 
@@ -39,9 +46,9 @@ class Rect(NamedTuple):
         """Rows and columns."""
         return self.bottom - self.top, self.right - self.left
 
-    def cut(self, image: Image, scale: int = 1) -> Image:
-        """That part of an image whose pixels are ``scale`` times as fine."""
-        part: Image = image[
+    def cut(self, image: Sliced, scale: int = 1) -> Sliced:
+        """That part of an array or tensor (..., H, W) whose pixels are ``scale`` times as fine."""
+        part: Sliced = image[
             ..., scale * self.top : scale * self.bottom, scale * self.left : scale * self.right
         ]
         return part
