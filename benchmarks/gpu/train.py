@@ -18,10 +18,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from ring import HIGH, LEVELS, LOW, Curriculum, Drawing, Rings
 from torch import Tensor, nn
 
 from napari_xfusion.core.fusers.network import find_device
+from napari_xfusion.core.model import deform
 from napari_xfusion.core.model.build import initialise
 from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, Trained, Variant, read_header
 from napari_xfusion.core.model.weights import AnyNetwork, build, load_model, save_model
@@ -72,10 +74,7 @@ class Leg:
 
 
 class Learner:
-    """A network, its averaged weights and its optimiser.
-
-    No CUDA graphs: torchvision's deformable convolution ignores the stream that a graph is captured on.
-    """
+    """A network, its averaged weights and its optimiser."""
 
     def __init__(self, variant: Variant, network: AnyNetwork, device: torch.device) -> None:
         self.variant, self.network, self.device = variant, network.to(device).train(), device
@@ -83,13 +82,34 @@ class Learner:
             self.network.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.parameters = list(self.network.parameters())
-        self.optimizer = torch.optim.Adam(self.parameters, betas=BETAS, fused=True)
+        self.rate = torch.zeros((), device=device)
+        on_gpu = device.type == "cuda"
+        self.optimizer = torch.optim.Adam(
+            self.parameters, self.rate if on_gpu else 0.0, betas=BETAS, fused=True, capturable=on_gpu
+        )
+        self._replay: Callable[[], None] | None = None
         self.iteration, self.good = 0, copy.deepcopy(self.average.state_dict())
         self.sums, self._since = torch.zeros(2, device=device), 0
 
     def step(self, batch: dict[str, Tensor], rate: float) -> None:
         """One iteration at a learning rate."""
-        self.optimizer.param_groups[0]["lr"] = rate
+        if self.device.type == "cuda":
+            self.rate.fill_(rate)
+        else:
+            self.optimizer.param_groups[0]["lr"] = rate
+        if self._replay is None:
+            self._iterate(batch)
+        else:
+            for name, tensor in batch.items():
+                self._static[name].copy_(tensor)
+            self._replay()
+        self._since += 1
+        self.iteration += 1
+        decay = min(DECAY, self.iteration / (9 + self.iteration))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+
+    def _iterate(self, batch: dict[str, Tensor]) -> None:
         names = ("lr", "hr") if "hr-" in INPUTS[self.variant] else ("lr",)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             image = self.network(**{name: batch[name].clamp(0, 1) for name in names}).image
@@ -99,11 +119,54 @@ class Learner:
         norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
         self.optimizer.step()
         self.sums += torch.stack([loss.detach(), norm.detach()])
-        self._since += 1
-        self.iteration += 1
-        decay = min(DECAY, self.iteration / (9 + self.iteration))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+
+    def capture(self, batch: dict[str, Tensor]) -> str:
+        """Make an iteration one CUDA graph where that is right and faster; says what came of it.
+
+        torchvision's deformable convolution ignores the stream that a graph is captured on, so a graph takes
+        the one in plain torch. The learning rate is zero meanwhile: no weight changes.
+        """
+        eager = self._seconds(lambda: self._iterate(batch))
+        self._static = {name: tensor.clone() for name, tensor in batch.items()}
+        graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        try:
+            with mock.patch.object(deform, "_torchvision_kernel", lambda _: None):
+                side.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(side):
+                    for _ in range(3):
+                        self._iterate(self._static)
+                torch.cuda.current_stream().wait_stream(side)
+                with torch.cuda.graph(graph):
+                    self._iterate(self._static)
+        except RuntimeError as error:
+            torch.cuda.synchronize()
+            return f"eager, {1000 * eager:.0f} ms; no graph: {str(error)[:200]}"
+        expected, found = (self._loss_of(way) for way in (lambda: self._iterate(batch), graph.replay))
+        replay = self._seconds(graph.replay)
+        said = f"eager {1000 * eager:.0f} ms, loss {expected:.4f}; "
+        said += f"graph {1000 * replay:.0f} ms, loss {found:.4f}"
+        if replay < eager and abs(found - expected) < 0.01:
+            self._replay = graph.replay
+            return f"graph ({said})"
+        return f"eager ({said})"
+
+    def _loss_of(self, iterate: Callable[[], None]) -> float:
+        self.sums.zero_()
+        iterate()
+        loss = float(self.sums[0])
+        self.sums.zero_()
+        return loss
+
+    @staticmethod
+    def _seconds(iterate: Callable[[], None], count: int = 5) -> float:
+        """Of one iteration, after two to warm up."""
+        for k in range(count + 2):
+            if k == 2:
+                torch.cuda.synchronize()
+                began = time.perf_counter()
+            iterate()
+        torch.cuda.synchronize()
+        return (time.perf_counter() - began) / count
 
     def look(self) -> tuple[float, float]:
         """Mean loss and gradient norm; goes back to the last good weights where they are no numbers."""
@@ -147,8 +210,12 @@ class Turned:
 
 def run_leg(leg: Leg, learners: Sequence[Learner], rings: Rings) -> Iterator[dict[str, Any]]:
     """Train until the leg's time is over; yields a row of facts now and then."""
+    make = Turned(rings, leg, learners[0].device)
+    if learners[0].device.type == "cuda":
+        first = make(0)  # no thread may use the GPU while a graph is captured
+        yield {"form": {learner.variant: learner.capture(first) for learner in learners}}
     began = time.monotonic()
-    for k, batch in enumerate(ahead(Turned(rings, leg, learners[0].device), range(10**9), threads=2), 1):
+    for k, batch in enumerate(ahead(make, range(1, 10**9), threads=2), 1):
         share = (time.monotonic() - began) / (60 * leg.minutes)
         for learner, every in zip(learners, leg.every, strict=True):
             if k % every == 0:

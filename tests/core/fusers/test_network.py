@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_xfusion.core.fusers import encoded
 from napari_xfusion.core.fusers.network import (
     NetworkFuser,
     card_notes,
@@ -326,6 +327,19 @@ def test_the_gpu_gives_what_the_cpu_gives():
 
 def replace_network(weights: Loaded, device: torch.device) -> Loaded:
     return weights._replace(network=weights.network.to(device))
+
+
+@pytest.mark.parametrize("free", [10**12, 0])
+def test_encoded_frames_are_kept_only_as_memory_allows(monkeypatch, free):
+    """Small tiles of a large frame would hold many times the frame: each has its halo."""
+    monkeypatch.setattr(encoded, "free_memory", lambda _: free)
+    pair = make_pair(moving_discs(4, (48, 64)), step=3)
+    expected, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair)
+    with NetworkFuser("edvr-stf", loaded(), CPU, tile=8).open(pair) as stream:
+        images = [frame.image for frame in stream.fuse(range(4), threading.Event())]
+        assert (len(stream._feed._encoded) > 5) == (free > 0)  # five serve one tile of one target
+    for image, frame in zip(images, expected, strict=True):
+        np.testing.assert_allclose(image, frame.image, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 
 import torch
 
-from napari_xfusion.core.fusers.feed import as_tensor
+from napari_xfusion.core.fusers.feed import as_tensor, free_memory
 from napari_xfusion.core.fusers.tiles import HALO, Grid, Tile
 from napari_xfusion.core.model.edvr_stf import EDVRSTF
 from napari_xfusion.core.model.network import Network, Output
@@ -26,13 +26,18 @@ class Source(NamedTuple):
     number: int
 
 
+KEPT_SHARE = 0.25
+"""Of the free memory that encoded frames may take beyond those of the current targets."""
+
+
 class EncodedFeed:
-    """See ``Feed``. Keeps the encoded frames of the last windows, by frame and tile."""
+    """See ``Feed``. Keeps the encoded frames of the last windows, by frame and tile, as memory allows."""
 
     halo = HALO
 
     def __init__(self, network: Network, pair: Pair, grid: Grid, device: torch.device) -> None:
         self.network, self.pair, self.grid, self.device = network, pair, grid, device
+        self._budget = KEPT_SHARE * free_memory(device)
         self._encoded: OrderedDict[tuple[Source, Tile], Encoded] = OrderedDict()
 
     def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
@@ -48,6 +53,7 @@ class EncodedFeed:
     def free(self) -> None:
         """See ``Feed.free``."""
         self._encoded.clear()
+        self._budget = 0.0
 
     def _encode(self, source: Source, tile: Tile) -> Encoded:
         """A frame's part in ``tile``, encoded now or kept from before."""
@@ -63,9 +69,18 @@ class EncodedFeed:
         return self._encoded[key]
 
     def _make_room(self, wanted: set[tuple[Source, Tile]], keep: int) -> None:
-        """Drop what was used longest ago, so that ``keep`` are kept when all that is ``wanted`` is there."""
+        """Drop what was used longest ago, so that ``keep`` are kept when all that is ``wanted`` is there.
+
+        Fewer where they would not fit into the budget: small tiles of a large frame, halos included, hold
+        many times the frame.
+        """
         for key in wanted & self._encoded.keys():
             self._encoded.move_to_end(key)
+        if self._encoded:
+            largest = max(
+                sum(level.nbytes for level in (*e.features, *e.halves)) for e in self._encoded.values()
+            )
+            keep = min(keep, int(self._budget / largest))
         fresh = len(wanted - self._encoded.keys())
         while len(self._encoded) + fresh > max(keep, len(wanted)):
             self._encoded.popitem(last=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -26,7 +27,7 @@ class Feed(Protocol):
         ...
 
     def free(self) -> None:
-        """Drop what is kept."""
+        """Drop what is kept, and keep no more than the current targets need from now on."""
         ...
 
 
@@ -35,3 +36,11 @@ def as_tensor(image: Image, place: Rect, scale: int, device: torch.device) -> Te
     # A copy: frames are shared and read-only, tensors never are. Pinned memory is copied while a GPU works.
     part = torch.from_numpy(np.array(place.cut(image, scale)))[None, None]
     return part.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else part.to(device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes free on ``device``, or on the computer for devices that share its memory."""
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    return psutil.virtual_memory().available

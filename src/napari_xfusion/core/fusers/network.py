@@ -16,12 +16,11 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from napari_xfusion.core.fusers.encoded import EncodedFeed
-from napari_xfusion.core.fusers.feed import Feed
+from napari_xfusion.core.fusers.feed import Feed, free_memory
 from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.lite import LiteFeed
 from napari_xfusion.core.fusers.tiles import Grid, Rect, cut_tiles, side_that_fits
@@ -245,13 +244,9 @@ class NetworkStream:
 
     def _affordable_pixels(self) -> float:
         """LR pixels of a tile, halo included, that the free memory has room for."""
-        if self.fuser.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.fuser.device)[0]
-        else:
-            free = psutil.virtual_memory().available
         sizes = self.fuser.loaded.card.sizes
         per_pixel = WORKING_MAPS * sizes.channels * PRECISIONS[self.fuser.precision].itemsize
-        return SHARE * free / (per_pixel * self.fuser.batch)
+        return SHARE * free_memory(self.fuser.device) / (per_pixel * self.fuser.batch)
 
     def _halve_tiles(self) -> None:
         """Go on with smaller tiles after memory ran out; raises DeviceError when they are smallest."""

@@ -50,7 +50,9 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Fill the network with random weights to train from; the same generator gives the same bytes.
 
     He et al. 2015 for convolutions, a tenth of it inside residual blocks so that a long trunk starts
-    near the identity; offsets start at zero, so alignment starts as a plain convolution.
+    near the identity; offsets start at zero, so alignment starts as a plain convolution. The result starts
+    near the network's base and attention near a half: from a large residual, the shortest way to a smaller
+    error is attention of zero, whose sigmoid is then saturated and lets no gradient through any more.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | DeformPack):
@@ -63,6 +65,10 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             module.conv2.weight.mul_(0.1)
         elif isinstance(module, DeformPack):
             nn.init.zeros_(module.conv_offset.weight)
-        elif isinstance(module, Lite):  # starts at its base
+        elif isinstance(module, Network):
+            module.conv_last.weight.mul_(0.01)
+            module.fusion.temporal_attn1.weight.mul_(0.1)
+            module.fusion.temporal_attn2.weight.mul_(0.1)
+        elif isinstance(module, Lite):
             module.residual.weight.mul_(0.01)
             module.filters.weight.mul_(0.01)

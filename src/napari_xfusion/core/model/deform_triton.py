@@ -7,8 +7,8 @@ tap's weights. Nothing but the result is written, where other ways write nine im
 Frames lie in memory pixel by pixel (channels_last), so that a corner's channels are neighbours: a gather
 then reads whole stretches of memory. Coordinates and sums are float32 in every precision.
 
-On an H100 the full-size network takes 11.8 ms a frame with it in bfloat16, 17.0 ms with torchvision's
-operator and 32.9 ms with plain torch (docs/networks.md). `deform` takes it only where it is right and quickest.
+On an H100 the full-size network in bfloat16 takes 7.7 ms a frame with it, 13.8 ms with torchvision's operator
+and 17.1 ms with plain torch (docs/networks.md). `deform` takes it only where it is right and quickest.
 
 Importing this module needs Triton, which comes with torch's builds for NVIDIA GPUs.
 
