@@ -13,8 +13,10 @@ import pytest
 
 from napari_xfusion.cli import main
 from tests.core.study.conftest import small_plan, write_film
-from tests.faults.command import finish, start
+from tests.faults.command import finish, start, start_held
 from tests.films import moving_discs
+
+pytestmark = pytest.mark.xdist_group("study")
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +40,27 @@ def uninterrupted(command, tmp_path_factory):
 
 
 def wait_for_cells(process, folder, count):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(folder.glob("cells/[!.]*"))) < count:
         assert process.poll() is None, finish(process)
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_killed_and_resumed_it_gives_the_same_table(command, uninterrupted, tmp_path):
     """kill -9; its workers end too, and what was done is not done again."""
     folder = tmp_path / "out"
-    process = start(*command, folder)
+    process = start_held("cells", 3, tmp_path / "never", *command, folder)
     wait_for_cells(process, folder, 3)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     finish(process)
-    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not psutil.wait_procs(workers, timeout=120)[1]
     assert not (folder / "table.csv").exists()
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("cells/[!.]*")}
-    assert 3 <= len(kept) < 9
+    assert len(kept) in (3, 4)  # both processes may have looked before either wrote
     code, _, told = finish(start(*command, folder))
     assert code == 0, told
     assert (folder / "table.csv").read_bytes() == (uninterrupted / "table.csv").read_bytes()
@@ -69,16 +72,17 @@ def test_killed_and_resumed_it_gives_the_same_table(command, uninterrupted, tmp_
 def test_ctrl_c_ends_it_and_its_workers_and_it_goes_on(command, uninterrupted, tmp_path):
     """As a terminal sends it: to the parent and all its workers."""
     folder = tmp_path / "out"
-    process = start(*command, folder)
+    process = start_held("cells", 2, tmp_path / "release", *command, folder)
     wait_for_cells(process, folder, 2)
     children = psutil.Process(process.pid).children(recursive=True)
     for one in [*children, psutil.Process(process.pid)]:
         one.send_signal(signal.SIGINT)
+    (tmp_path / "release").touch()
     code, _, told = finish(process)
     assert code == 130
     assert "run the same command again" in told
     assert "Traceback" not in told
-    assert not psutil.wait_procs(children, timeout=20)[1]
+    assert not psutil.wait_procs(children, timeout=120)[1]
     assert finish(start(*command, folder))[0] == 0
     assert (folder / "table.csv").read_bytes() == (uninterrupted / "table.csv").read_bytes()
 

@@ -17,6 +17,8 @@ from napari_xfusion.errors import InputError, ModelError, OutputError
 from tests.core.study.conftest import COMMAND, FRAMES, SIZE, small_plan, study, write_film
 from tests.films import moving_discs
 
+pytestmark = pytest.mark.xdist_group("study")
+"""One worker makes the study that all share."""
 CONDITIONS = ["base", "noisy", "often", "ends", "apart"]
 SERIES = ["bicubic", "backprojection", "bayesian-paper", "tiny"]
 
