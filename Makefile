@@ -21,7 +21,7 @@ demo: $(VENV)/ready
 	$(RUN)napari-xfusion demo -o demo
 
 test: lint
-	$(RUN)python -m pytest -n auto --dist loadgroup -q -m "not slow and not soak" $(if $(CI),--durations=25)
+	$(RUN)python -m pytest -n auto -q -m "not slow and not soak" $(if $(CI),--durations=25)
 
 soak: $(VENV)/ready-dev
 	$(RUN)python -m pytest -m "slow or soak" --timeout 3600

@@ -15,28 +15,32 @@ from napari_xfusion.cli import main
 from tests.core.study.conftest import small_plan, write_film
 from tests.faults.command import finish, start, start_held
 from tests.films import moving_discs
-
-pytestmark = pytest.mark.xdist_group("study")
+from tests.sharing import made_once
 
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    """The arguments of a study that takes long enough to be killed."""
-    folder = tmp_path_factory.mktemp("films")
-    film = (moving_discs(41, (64, 96)) * 3000 + 500).astype(np.uint16)
-    movie = write_film(folder / "film.tif", film)
-    plan = folder / "study.json"
+    """The arguments of a study of nine cells."""
+    folder = made_once(tmp_path_factory, "study-film", write_movie_and_plan)
+    return ["study", folder / "film.tif", "--plan", folder / "study.json", "--jobs", "2", "-o"]
+
+
+def write_movie_and_plan(folder):
+    film = (moving_discs(21, (48, 64)) * 3000 + 500).astype(np.uint16)
+    write_film(folder / "film.tif", film)
     conditions = {"base": {"hr_step": 4}, "noisy": {"hr_step": 4, "lr_psnr": 30}, "often": {"hr_step": 2}}
-    plan.write_text(small_plan(conditions=conditions, clusters={}, runs=0).model_dump_json())
-    return ["study", movie, "--plan", plan, "--jobs", "2", "-o"]
+    plan = small_plan(conditions=conditions, clusters={}, runs=0)
+    (folder / "study.json").write_text(plan.model_dump_json())
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(command, tmp_path_factory):
     """The folder of a run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("uninterrupted") / "out"
-    assert main([str(a) for a in [*command, folder]]) == 0
-    return folder
+
+    def make(folder):
+        assert main([str(a) for a in [*command, folder / "out"]]) == 0
+
+    return made_once(tmp_path_factory, "study-uninterrupted", make) / "out"
 
 
 def wait_for_cells(process, folder, count):

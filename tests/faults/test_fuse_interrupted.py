@@ -19,9 +19,8 @@ from tests.faults.command import (
     whole_record,
     write_films,
 )
+from tests.sharing import made_once
 
-pytestmark = pytest.mark.xdist_group("interrupted")
-"""One worker makes the uninterrupted runs."""
 FRAMES = 240
 METHODS = ["flow", "bayesian"]
 
@@ -34,9 +33,12 @@ def films(tmp_path_factory):
 @pytest.fixture(scope="module")
 def uninterrupted(films, tmp_path_factory):
     """sha256 of a run that nobody disturbed, by method."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    for method in METHODS:
-        assert main(["fuse", *films, "-o", str(folder / f"{method}.tif"), "--method", method]) == 0
+
+    def make(folder):
+        for method in METHODS:
+            assert main(["fuse", *films, "-o", str(folder / f"{method}.tif"), "--method", method]) == 0
+
+    folder = made_once(tmp_path_factory, "uninterrupted", make)
     return {method: sha256(folder / f"{method}.tif") for method in METHODS}
 
 

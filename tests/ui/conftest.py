@@ -100,8 +100,14 @@ def _drawn_icons(_icons):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, plugin, _drawn_icons):
-    """A visible napari window with this plugin."""
+def viewer(request, make_napari_viewer, plugin, _drawn_icons):
+    """A napari window with this plugin; on the screen, unless the test is marked ``drawn(False)``.
+
+    Drawing costs most of a test's time, and most of the plugin does not know the difference.
+    """
+    marker = request.node.get_closest_marker("drawn")
+    if marker is not None and not marker.args[0]:
+        return make_napari_viewer(show=False)
     shown = make_napari_viewer(show=True)
     shown.window.resize(1366, 768)
     return shown

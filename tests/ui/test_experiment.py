@@ -21,6 +21,7 @@ from tests.ui.films import Pace
 from tests.ui.leaks import wait_for_thread
 from tests.ui.samples import wait
 
+pytestmark = pytest.mark.drawn(False)
 FILM = (moving_discs(21, (64, 96)) * 4000 + 200).astype(np.uint16)
 
 

@@ -27,6 +27,7 @@ from napari_xfusion.ui.layers import film_layer, film_pair
 from napari_xfusion.ui.provenance import METADATA
 from tests.ui.samples import wait
 
+pytestmark = pytest.mark.drawn(False)
 PLAN = Plan(method="backprojection", frames=(3, 15))
 
 
@@ -184,6 +185,7 @@ def ended(qtbot, box):
     wait(qtbot, lambda: not box._worker.busy)
 
 
+@pytest.mark.drawn(True)
 def test_the_box_saves_film_movie_view_and_numbers(box, qtbot, tmp_path):
     for name, save in (
         ("film.tif", box.export_film),

@@ -30,6 +30,7 @@ from tests.ui.films import Pace
 from tests.ui.leaks import wait_for_thread
 from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network
 
+pytestmark = pytest.mark.drawn(False)
 METHODS = ("bicubic", "flow", "bayesian", "bayesian-paper")
 
 
@@ -65,6 +66,7 @@ def shown(viewer, layer, qtbot) -> np.ndarray:
     return np.asarray(layer.data[viewer.dims.current_step[0]])
 
 
+@pytest.mark.drawn(True)
 def test_every_kind_of_layer_lies_where_and_when_its_films_do(viewer, layers, qtbot):
     panel = open_panel(viewer)
     for tip in (
@@ -153,6 +155,7 @@ def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(vie
     assert asked == [10, 30]
 
 
+@pytest.mark.drawn(True)
 def test_a_slow_film_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot, monkeypatch):
     monkeypatch.setattr(lazy, "PATIENCE", 0)  # every frame takes more than the window waits for
     panel = open_panel(viewer)
@@ -288,6 +291,7 @@ def test_films_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
     assert "melt · baseline (bicubic)" in viewer.layers
 
 
+@pytest.mark.drawn(True)
 def test_plots_come_back_after_their_dock_or_the_panel_was_closed(viewer, layers, qtbot):
     def close(widget):
         while not isinstance(widget, QDockWidget):
@@ -372,7 +376,7 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     assert panel.cancel.isHidden()
 
 
-def test_opening_the_panel_loads_neither_torch_nor_pyqtgraph(viewer, layers):
+def test_opening_the_panel_loads_neither_torch_nor_pyqtgraph():
     import subprocess
     import sys
 
@@ -429,6 +433,7 @@ def test_one_contrast_for_what_has_hr_units(viewer, layers):
     assert layers["truth"].contrast_limits == [700, 2000]
 
 
+@pytest.mark.drawn(True)
 def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
     box = open_panel(viewer).findChild(ComparingBox)
     box.left.choose(layers["lr"])

@@ -26,6 +26,7 @@ from tests.ui.films import Pace
 from tests.ui.leaks import wait_for_thread
 from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network
 
+pytestmark = pytest.mark.drawn(False)
 HR_TIMES = (0, 10, 20, 30, 40, 50)
 
 
@@ -53,6 +54,7 @@ def compute(dock, qtbot) -> None:
     wait(qtbot, lambda: not dock._worker.busy)
 
 
+@pytest.mark.drawn(True)
 def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     compute(dock, qtbot)
     lr, hr, truth = sample()
@@ -69,6 +71,7 @@ def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     assert zero < film.mean()
 
 
+@pytest.mark.drawn(True)
 def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, qtbot):
     for t in (7, 50, 0, 33):
         viewer.dims.set_current_step(0, t)
@@ -248,6 +251,7 @@ def test_numbers_of_other_films_take_the_old_curves_away(dock, viewer, layers, q
     assert dock._in_words().startswith("51 frames of melt · fused (backprojection); ")
 
 
+@pytest.mark.drawn(True)
 def test_profile_is_of_what_is_shown_as_it_is_shown(dock, viewer, layers):
     def drawn():
         return {item.name(): item.yData for item in dock.profile.plots[0].listDataItems()}

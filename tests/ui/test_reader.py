@@ -17,6 +17,7 @@ from napari_xfusion.ui.provenance import provenance_of, stack_of
 from tests.films import moving_discs, two_cameras
 from tests.ui.samples import wait
 
+pytestmark = pytest.mark.drawn(False)
 PLUGIN = "napari-xfusion"
 
 
@@ -57,6 +58,7 @@ def prefer(pattern):
     get_settings().plugins.extension2reader = {pattern: PLUGIN}
 
 
+@pytest.mark.drawn(True)
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["LR first", "HR first"])
 def test_two_films_dropped_become_lr_and_hr_upon_each_other(viewer, films, order):
     prefer("*.tif")
@@ -116,6 +118,7 @@ def test_what_is_no_grey_film_is_refused_with_the_reason(viewer, tmp_path):
     assert len(viewer.layers) == 0
 
 
+@pytest.mark.drawn(True)
 def test_what_is_no_grey_film_is_left_to_other_readers(viewer, tmp_path, qtbot):
     prefer("*.tif")
     photo = tmp_path / "photo.tif"

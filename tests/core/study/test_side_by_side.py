@@ -30,7 +30,6 @@ def test_panels_stand_where_there_is_room(shape, size):
         assert (image == level).sum() >= shape[0] * shape[1]
 
 
-@pytest.mark.xdist_group("study")
 def test_without_pyav_there_is_a_gif(small, tmp_path, monkeypatch):
     from pyarrow import parquet
 
