@@ -21,10 +21,10 @@ demo: $(VENV)/ready
 	$(RUN)napari-xfusion demo -o demo
 
 test: lint
-	$(RUN)python -m pytest -n auto -q -m "not slow and not soak"
+	$(RUN)python -m pytest -n auto -q -m "not slow and not soak" $(if $(CI),--durations=25)
 
 soak: $(VENV)/ready-dev
-	$(RUN)python -m pytest -m "slow or soak"
+	$(RUN)python -m pytest -m "slow or soak" --timeout 3600
 
 pictures: $(VENV)/ready-dev
 	$(RUN)napari-xfusion demo -o demo

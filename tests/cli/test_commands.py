@@ -9,6 +9,9 @@ import tifffile
 
 from napari_xfusion import __version__
 from napari_xfusion.cli import main
+from napari_xfusion.core import demo
+from napari_xfusion.core.model import cards
+from napari_xfusion.core.plan import make_plan
 from tests.films import moving_discs
 
 METHODS = ["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper"]
@@ -169,19 +172,36 @@ def test_doctor_names_what_is_there(run):
     assert facts["problems"] == []
 
 
-def test_demo_writes_film_picture_and_table(tmp_path, run):
+@pytest.fixture
+def small_sample(experiment, monkeypatch):
+    """The demo takes the virtual experiment for the sample: the sample itself takes a minute."""
+    monkeypatch.setattr(demo, "SAMPLE_PLACES", (experiment,))
+
+
+def test_demo_writes_film_picture_and_table(small_sample, experiment, tmp_path, run):
     code, out, _ = run("demo", "-o", tmp_path / "demo")
     assert code == 0
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert {"fused.tif", "fused.tif.json", "comparison.png", "table.txt"} <= names
     assert str(tmp_path / "demo" / "fused.tif") in out
-    for method in METHODS:
+    for method in (*METHODS, *(path.stem for path in cards.BUNDLED.glob("*.safetensors"))):
         assert method in out
 
 
-def test_a_second_demo_replaces_the_first(tmp_path, run):
-    assert run("demo", "-o", tmp_path)[0] == 0
-    assert run("demo", "-o", tmp_path)[0] == 0
+def test_a_second_demo_replaces_the_first(small_sample, tmp_path, monkeypatch, run):
+    monkeypatch.setattr(demo, "demo_plans", lambda: {"bicubic": make_plan(method="bicubic")})
+    for method in ("bicubic", "flow"):
+        monkeypatch.setattr(demo, "make_plan", lambda method=method: make_plan(method=method))
+        assert run("demo", "-o", tmp_path)[0] == 0
+        assert json.loads((tmp_path / "fused.tif.json").read_text())["plan"]["method"] == method
+
+
+@pytest.mark.soak
+def test_the_demo_on_the_sample_itself(tmp_path, run):
+    """As `make demo` does, with its replacement by another."""
+    for _ in range(2):
+        assert run("demo", "-o", tmp_path)[0] == 0
+    assert tifffile.imread(tmp_path / "fused.tif").shape == (51, 144, 240)
 
 
 def test_version(run):

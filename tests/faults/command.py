@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import tifffile
 
 from tests.films import binned, moving_discs
 
+ROOT = Path(__file__).parents[2]
 STEP = 4
 
 
@@ -31,7 +33,20 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str, str]:
+def start_held(what: str, count: int, release: Path, *arguments: object) -> subprocess.Popen[str]:
+    """The command, held after ``count`` frames, cells or iterations until ``release`` is there (held.py)."""
+    command = [sys.executable, "-W", "error", "-m", "tests.faults.held", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "HOLD": f"{what} {count} {release}"},
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr without the progress bar."""
     out, err = process.communicate(timeout=timeout)
     told = [line for line in err.replace("\r", "\n").splitlines() if "frames/s]" not in line and line]
@@ -48,13 +63,13 @@ def frames_kept(output: Path) -> int:
 
 def wait_for_frames(process: subprocess.Popen[str], output: Path, count: int) -> bool:
     """Wait until ``count`` frames are kept; False when the run ended before."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while process.poll() is None:
         if frames_kept(output) >= count:
             return True
         if time.monotonic() > deadline:
             process.kill()
-            raise TimeoutError(f"{frames_kept(output)} of {count} frames after two minutes")
+            raise TimeoutError(f"{frames_kept(output)} of {count} frames after five minutes")
         time.sleep(0.001)
     return False
 

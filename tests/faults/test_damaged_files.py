@@ -1,12 +1,12 @@
 """Cut files and mutated headers: the whole film or an InputError, never another film and no other error.
 
-The damage runs in a process of its own with 2 GB of memory, so that a header cannot make us ask for more.
+The damage runs in a process of its own with 2 GB of memory and limited processor time, so that a header
+cannot make us ask for more, or work without end.
 """
 
 import multiprocessing
 import os
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +25,6 @@ resource = pytest.importorskip("resource", reason="memory is bounded with setrli
 FILM = np.random.default_rng(3).integers(0, 60_000, (7, 40, 50)).astype("u2")
 SMOOTH = np.sort(FILM // 500, axis=-1)
 _MEMORY = 2 << 30
-_SECONDS = 2.0
 
 
 def tiff(path: Path, data: np.ndarray = FILM, **options: object) -> Path:
@@ -60,9 +59,8 @@ KINDS = {
 }
 
 
-def outcome(path: Path, truth: np.ndarray) -> str:  # noqa: PLR0911 - one line per outcome reads best
+def outcome(path: Path, truth: np.ndarray) -> str:
     """What became of a damaged film: "whole", "told", "pixels" (other values, unsaid), or what is wrong."""
-    start = time.monotonic()
     told = same = 0
     try:
         stack = open_stack(path)
@@ -81,8 +79,6 @@ def outcome(path: Path, truth: np.ndarray) -> str:  # noqa: PLR0911 - one line p
         return "told" if str(path) in str(error) else f"nameless: {error}"
     except BaseException as error:  # whatever else comes out is what this test looks for
         return f"foreign: {error!r}"
-    if time.monotonic() - start > _SECONDS:
-        return "slow"
     if same + told < len(truth):
         return "pixels"
     return "told" if told else "whole"
@@ -130,6 +126,8 @@ def mutations(count: int) -> list:
 def damage_all(folder: Path, damages: list, answers: multiprocessing.SimpleQueue) -> None:
     """Do all damages to a film of each kind in turn, within the memory; answers {kind: {outcome: times}}."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    work = 120 + len(damages) * len(KINDS)  # a hundred times what is needed
+    resource.setrlimit(resource.RLIMIT_CPU, (work, work))
     found = {}
     for kind, make in KINDS.items():
         original, path = make(folder / f"original-{kind}"), folder / f"film-{kind}"
@@ -148,7 +146,7 @@ def in_a_process(folder: Path, damages: list) -> dict[str, Counter[str]]:
     answers = context.SimpleQueue()
     process = context.Process(target=damage_all, args=(folder, damages, answers))
     process.start()
-    process.join(30 + 0.1 * len(damages) * len(KINDS))
+    process.join()
     try:
         assert process.exitcode == 0, f"exit code {process.exitcode}"
         return answers.get()

@@ -44,8 +44,11 @@ def digest(path):
     return hashlib.sha256(content).hexdigest()
 
 
-def write(path, what, log=None, overwrite=False, pace=0.0):
-    """A whole run; ``log`` gets ``b`` and ``e`` with the frame before and after each put."""
+def write(path, what, log=None, overwrite=False, hold=None):
+    """A run; ``log`` gets ``b`` and ``e`` with the frame before and after each put.
+
+    After ``hold`` frames it does nothing more, until it is killed.
+    """
 
     def note(text):
         if log is not None:
@@ -55,12 +58,12 @@ def write(path, what, log=None, overwrite=False, pace=0.0):
         done = sink.begin(what)
         if sink.finished:
             return
-        for t in what.frames:
-            if t not in done:
-                note(f"b {t}\n")
-                sink.put(t, image(t), {"seconds": t / 8})
-                note(f"e {t}\n")
-                time.sleep(pace)
+        for number, t in enumerate(t for t in what.frames if t not in done):
+            if number == hold:
+                signal.pause()
+            note(f"b {t}\n")
+            sink.put(t, image(t), {"seconds": t / 8})
+            note(f"e {t}\n")
         sink.commit({})
 
 
@@ -93,38 +96,41 @@ def reference(path, what):
     return digest(folder / path.name)
 
 
+def events(path):
+    """What the runs noted so far of the frames they began and ended."""
+    return (path.parent / "log").read_text()
+
+
 def kill_at_random(path, kills, seed):
     """Kill -9 at random moments until ``kills`` have hit; look at the final name all the while."""
     what = spec(25 * kills)
     expected = reference(path, what)
     chance = random.Random(seed)  # noqa: S311 - no secret
-    since = time.monotonic()
-    write(path.parent / "reference" / f"short-{path.name}", spec(1))
-    longest = 0.02 + 2 * (time.monotonic() - since)
     log = os.open(path.parent / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     hits, halves = 0, 0
     while hits < kills:
-        child = forked(lambda: write(path, what, log, pace=longest / 30))
-        end = time.monotonic() + chance.uniform(0, longest)
-        while time.monotonic() < end:
+        more, before = chance.randrange(20), events(path).count("e")
+        child = forked(lambda more=more: write(path, what, log, hold=more + 3))
+        while events(path).count("e") < before + more:
             halves += path.exists()
             time.sleep(0.0005)
+        time.sleep(chance.uniform(0, 0.01))  # anywhere in the frames that follow, or while it starts
         os.kill(child, signal.SIGKILL)
         hits += os.WIFSIGNALED(os.waitpid(child, 0)[1])
         if path.exists():
             break
     halves += path.exists() and digest(path) != expected
-    before = (path.parent / "log").read_text().count("e")
+    before = events(path).count("e")
     last = os.waitpid(forked(lambda: write(path, what, log)), 0)[1]
-    events = (path.parent / "log").read_text().split("\n")[:-1]
-    ended = [e for e in events if e[0] == "e"]
+    noted = events(path).split("\n")[:-1]
+    ended = [e for e in noted if e[0] == "e"]
     return {
         "hits": hits,
         "halves": halves,
         "last": last,
         "lost": len(ended) - len(set(ended)),
         "ended_before_last": before,
-        "begun_in_vain": sum(e[0] == "b" for e in events) - len(what.frames),
+        "begun_in_vain": sum(e[0] == "b" for e in noted) - len(what.frames),
         "equal": digest(path) == expected,
         "left": sidelings(path),
     }
@@ -314,7 +320,7 @@ def take_turns(path, processes, turns):
 
 
 def die_holding(path):
-    """A holder is killed; how long the next one needs, and what it finds."""
+    """A holder is killed; what the next one finds."""
     ready = os.pipe()
 
     def run():
@@ -322,16 +328,15 @@ def die_holding(path):
             sink.begin(spec(3))
             sink.put(1, image(1))
             os.write(ready[1], b".")
-            time.sleep(60)
+            signal.pause()
 
     child = forked(run)
     os.read(ready[0], 1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     stale = path.with_name(path.name + ".lock").exists()
-    since = time.monotonic()
     with open_sink(path) as sink:
-        return {"stale": stale, "done": list(sink.begin(spec(3))), "seconds": time.monotonic() - since}
+        return {"stale": stale, "done": list(sink.begin(spec(3)))}
 
 
 if __name__ == "__main__":

@@ -5,12 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import platform
-import threading
 
 import pytest
 
-TEMPORARY_THREADS = ("pydev", "TMonitor", "tqdm_monitor", "zarr_io", "asyncio")
-"""Threads that libraries keep for the life of the process: debuggers, tqdm, zarr."""
+from tests.ui.leaks import left_behind, threads
 
 
 def pytest_collection_modifyitems(items):
@@ -36,74 +34,80 @@ def _own_cache(_own_home, _icons, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_left(request):
-    """A test with a window leaves no thread, no running timer and no top-level widget behind."""
+    """A test with a window leaves no thread, no running timer and no top-level widget behind.
+
+    What ends by itself is waited for, however slow the machine is.
+    """
     if "make_napari_viewer" not in request.fixturenames:
         yield
         return
-    from qtpy.QtCore import QThreadPool
-    from qtpy.QtWidgets import QApplication
-
-    before = _threads()
-    yield
-    if request.node.rep_call.failed:
-        return  # its own failure is what has to be read
-    QThreadPool.globalInstance().waitForDone(2000)
-    application = QApplication.instance()
-    for _ in range(3):  # deleteLater needs the event loop, and what it deletes may delete more
-        application.sendPostedEvents(None, 52)  # QEvent.DeferredDelete
-        application.processEvents()
+    # Modules and caches live as long as the process: later collections need not look at them again.
     gc.collect()
-    left = sorted(thread.name for thread in _threads() - before)
-    assert not left, f"threads left behind: {left}"
-    assert not _timers(), f"timers left running: {_timers()}"
-    widgets = [w for w in application.topLevelWidgets() if w.isVisible()]
-    assert not widgets, f"windows left open: {widgets}"
+    gc.freeze()
+    before = threads()
+    yield
+    call = getattr(request.node, "rep_call", None)
+    if call is None or call.failed:
+        return  # its own failure is what has to be read
+    left = left_behind(before)
+    assert not left, f"left behind: {left}"
 
 
 @pytest.fixture
-def plugin(plugin_settings, npe2pm):
-    """This plugin and napari's own readers, with settings of their own."""
+def opened_by_close(monkeypatch):
+    """``opened_by_close(gate)``: the gate opens when a closing window begins to wait for its thread.
+
+    So the thread is held until then, and the window is closed in the middle of its work on any machine.
+    """
+    from napari_xfusion.ui.job import Workbench
+
+    def opened(gate):
+        close = Workbench.close
+
+        def close_with_open_gate(bench, *patience):
+            gate.allow()
+            return close(bench, *patience)
+
+        monkeypatch.setattr(Workbench, "close", close_with_open_gate)
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def _manifests():
+    """This plugin's manifest and that of napari's own readers: reading them takes half a second."""
     from npe2 import PluginManifest
 
-    for name in ("napari", "napari-xfusion"):
-        npe2pm.register(PluginManifest.from_distribution(name))
+    return [PluginManifest.from_distribution(name) for name in ("napari", "napari-xfusion")]
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, plugin):
-    """A visible napari window with this plugin."""
+def plugin(plugin_settings, npe2pm, _manifests):
+    """This plugin and napari's own readers, with settings of their own."""
+    for manifest in _manifests:
+        npe2pm.register(manifest)
+
+
+@pytest.fixture(scope="session")
+def _drawn_icons(_icons):
+    """The icons of both themes: napari drew them when it was imported, into another cache."""
     from napari.resources._icons import build_theme_svgs
 
-    for theme in ("dark", "light"):  # napari did so when it was imported, into another cache
-        build_theme_svgs(theme, "builtin")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(_icons))
+        for theme in ("dark", "light"):
+            build_theme_svgs(theme, "builtin")
+
+
+@pytest.fixture
+def viewer(request, make_napari_viewer, plugin, _drawn_icons):
+    """A napari window with this plugin; on the screen, unless the test is marked ``drawn(False)``.
+
+    Drawing costs most of a test's time, and most of the plugin does not know the difference.
+    """
+    marker = request.node.get_closest_marker("drawn")
+    if marker is not None and not marker.args[0]:
+        return make_napari_viewer(show=False)
     shown = make_napari_viewer(show=True)
     shown.window.resize(1366, 768)
     return shown
-
-
-def _threads() -> set[threading.Thread]:
-    """Threads at work, without dask's, which it ends at its next use, and strangers that only passed by."""
-    import dask.threaded
-
-    pools = [pool for each in dask.threaded.pools.values() for pool in each.values()]
-    kept = {thread for pool in (dask.threaded.default_pool, *pools) if pool for thread in pool._threads}
-    return {
-        thread
-        for thread in set(threading.enumerate()) - kept
-        if not isinstance(thread, threading._DummyThread) and not thread.name.startswith(TEMPORARY_THREADS)
-    }
-
-
-def _timers() -> list[str]:
-    """Timers that still run, by the object they belong to."""
-    from qtpy.QtCore import QTimer
-
-    running = []
-    for thing in gc.get_objects():
-        if issubclass(type(thing), QTimer):  # isinstance would ask the thing, and some answer by warning
-            try:
-                if thing.isActive() and not thing.isSingleShot():
-                    running.append(repr(thing.parent() or thing))
-            except RuntimeError:  # its C++ half is gone, and it with it
-                continue
-    return running

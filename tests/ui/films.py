@@ -7,9 +7,11 @@ import threading
 import numpy as np
 import tifffile
 
+from napari_xfusion.core.fusers.flow import FlowStream
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.ui.layers import film_pair
 from tests.films import binned, moving_discs
+from tests.ui.samples import wait
 
 STEP = 4
 
@@ -46,12 +48,12 @@ def open_panel(viewer, qtbot):
 
 def settled(panel, qtbot):
     """Wait until the panel has looked at what was asked for."""
-    qtbot.waitUntil(lambda: not panel._settle.isActive() and not panel._checks.busy, timeout=10000)
+    wait(qtbot, lambda: not panel._settle.isActive() and not panel._checks.busy)
 
 
 def ended(panel, qtbot):
     """Wait until a run has ended and the panel is ready again."""
-    qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60000)
+    wait(qtbot, lambda: not panel.runner.busy)
     settled(panel, qtbot)
 
 
@@ -61,18 +63,23 @@ def fused_layer(viewer):
 
 
 class Pace:
-    """Lets the frames of ``flow`` be made only as they are allowed; the method itself is the real one."""
+    """Lets frames be made only as they are allowed; the method itself is the real one.
 
-    def __init__(self, monkeypatch):
-        from napari_xfusion.core.fusers.flow import FlowStream
+    By default those of ``flow``: ``place`` and ``name`` say which function waits for a permit at each call.
+    """
 
-        combine, self._allowed = FlowStream.combine, threading.Semaphore(0)
+    def __init__(self, monkeypatch, place=FlowStream, name="combine"):
+        function, self._allowed = getattr(place, name), threading.Semaphore(0)
+        self.begun = threading.Event()
+        """Set when the first call waits, or has waited, for its permit."""
 
-        def paced(stream, window):
-            self._allowed.acquire(timeout=30)
-            return combine(stream, window)
+        def paced(*arguments, **named):
+            self.begun.set()
+            if not self._allowed.acquire(timeout=300):
+                raise TimeoutError(f"no permit for {name} came")
+            return function(*arguments, **named)
 
-        monkeypatch.setattr(FlowStream, "combine", paced)
+        monkeypatch.setattr(place, name, paced)
 
     def allow(self, frames=1000):
         """Let so many more frames be made."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xfusion.core.demo import sample_film
 from napari_xfusion.core.io import open_stack
@@ -21,6 +22,13 @@ def sample():
     return tuple(open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
 
 
+@cache
+def fused_sample() -> NDArray[np.float32]:
+    """The sample fused by PLAN."""
+    lr, hr, _ = sample()
+    return np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
+
+
 def add_sample(viewer, *, fused: bool = True):
     """LR, HR, truth and fused layers, by name of their role."""
     lr, hr, truth = sample()
@@ -30,7 +38,7 @@ def add_sample(viewer, *, fused: bool = True):
     made = film_layer(truth, role="truth", name="melt · truth")
     layers["truth"] = viewer.add_image(made.data, **made.options)
     if fused:
-        film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
+        film = fused_sample().copy()
         of = {"origins": (layers["lr"], layers["hr"]), "plan": PLAN}
         made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", **of)
         layers["fused"] = viewer.add_image(made.data, **made.options)
@@ -53,9 +61,9 @@ def write_small_network(variant: str) -> str:
     return f"small-{variant}"
 
 
-def wait(qtbot, true: Callable[[], bool], seconds: float = 20) -> None:
-    """Let the window live until ``true()``."""
-    qtbot.waitUntil(true, timeout=int(seconds * 1000))
+def wait(qtbot, true: Callable[[], bool]) -> None:
+    """Let the window live until ``true()``; for two minutes at most, which no machine needs."""
+    qtbot.waitUntil(true, timeout=120_000)
 
 
 def press(panel, qtbot, tip: str) -> None:
@@ -64,10 +72,3 @@ def press(panel, qtbot, tip: str) -> None:
     assert button.isEnabled(), button.toolTip()
     button.click()
     wait(qtbot, panel.cancel.isHidden)
-
-
-def settle(qtbot, seconds: float = 0.3) -> None:
-    """Let the window live for a while."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        qtbot.wait(10)

@@ -17,8 +17,11 @@ from napari_xfusion.core.virtual.experiment import simulate
 from napari_xfusion.ui.layers import film_layer
 from napari_xfusion.ui.provenance import provenance_of, stack_of
 from tests.films import moving_discs, stack
-from tests.ui.samples import settle, wait
+from tests.ui.films import Pace
+from tests.ui.leaks import wait_for_thread
+from tests.ui.samples import wait
 
+pytestmark = pytest.mark.drawn(False)
 FILM = (moving_discs(21, (64, 96)) * 4000 + 200).astype(np.uint16)
 
 
@@ -31,9 +34,16 @@ def panel(viewer):
     return panel
 
 
+@pytest.fixture
+def pace(monkeypatch):
+    pace = Pace(monkeypatch)
+    yield pace
+    pace.allow()
+
+
 def run(panel, qtbot, button) -> None:
     button.click()
-    wait(qtbot, lambda: not panel._worker.busy, 60)
+    wait(qtbot, lambda: not panel._worker.busy)
 
 
 def choose(panel, *methods) -> None:
@@ -92,14 +102,16 @@ def test_settings_reach_the_experiment(panel, qtbot):
     assert panel.evaluations["bicubic"].rows == expected.rows
 
 
-def test_cancel_keeps_methods_that_are_whole(panel, qtbot):
-    choose(panel, "bicubic", "bayesian")
+def test_cancel_keeps_methods_that_are_whole(panel, qtbot, pace):
+    choose(panel, "bicubic", "flow")
     panel.run.click()
-    wait(qtbot, lambda: len(panel._rows.get("bayesian", ())) > 0)
+    pace.allow(3)
+    wait(qtbot, lambda: len(panel._rows["flow"]) == 3)
     panel.cancel.click()
+    pace.allow()
     wait(qtbot, lambda: not panel._worker.busy)
     assert panel.status.text() == "stopped"
-    assert set(panel.evaluations) == {"bicubic"} or set(panel.evaluations) == {"bicubic", "bayesian"}
+    assert set(panel.evaluations) == {"bicubic"}
     assert panel.table.item(0, 0).text() != "–"
     assert panel.run.isEnabled()
     assert panel.save.isEnabled()
@@ -155,12 +167,16 @@ def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):
     assert "No weights" in panel.methods["edvr"].toolTip()
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.2])
-def test_closing_in_the_middle_leaves_nothing(panel, viewer, qtbot, moment):
+@pytest.mark.parametrize("moment", ["at once", "in a frame"])
+def test_closing_in_the_middle_leaves_nothing(panel, viewer, pace, opened_by_close, moment):
+    """Of timers and widgets ``nothing_left`` makes sure, the fixture of every window test."""
+    opened_by_close(pace)
+    choose(panel, "flow")
     panel.run.click()
-    settle(qtbot, moment)
+    if moment == "in a frame":
+        assert pace.begun.wait(120)
     viewer.close()
-    settle(qtbot, 0.2)
+    wait_for_thread("virtual experiment")
 
 
 def test_a_reason_goes_when_it_holds_no_more(panel, qtbot):

@@ -25,7 +25,9 @@ from napari_xfusion.ui.export_box import ExportBox
 from napari_xfusion.ui.fusion.request import Request
 from napari_xfusion.ui.layers import film_layer, film_pair
 from napari_xfusion.ui.provenance import METADATA
+from tests.ui.samples import wait
 
+pytestmark = pytest.mark.drawn(False)
 PLAN = Plan(method="backprojection", frames=(3, 15))
 
 
@@ -179,10 +181,11 @@ def box(viewer, layers):
     return box
 
 
-def wait(qtbot, box):
-    qtbot.waitUntil(lambda: not box._worker.busy, timeout=120000)
+def ended(qtbot, box):
+    wait(qtbot, lambda: not box._worker.busy)
 
 
+@pytest.mark.drawn(True)
 def test_the_box_saves_film_movie_view_and_numbers(box, qtbot, tmp_path):
     for name, save in (
         ("film.tif", box.export_film),
@@ -191,7 +194,7 @@ def test_the_box_saves_film_movie_view_and_numbers(box, qtbot, tmp_path):
         ("numbers.csv", box.export_numbers),
     ):
         save(tmp_path / name)
-        wait(qtbot, box)
+        ended(qtbot, box)
         assert box.said.text() == f"saved {name}"
         assert (tmp_path / name).stat().st_size > 100
     assert "psnr" in (tmp_path / "numbers.csv").read_text()
@@ -227,7 +230,7 @@ def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path)
     layer.metadata = {METADATA: replace(layer.metadata[METADATA], record=None)}  # as before the run's end
     layer.data[5:] = 0
     box.export_film(tmp_path / "film.tif")
-    wait(qtbot, box)
+    ended(qtbot, box)
     assert "7 frames that are not fused yet are 0" in box.said.text()
 
 
@@ -246,7 +249,7 @@ def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
     from napari.utils.notifications import notification_manager
 
     box.export_film(tmp_path / "gone" / "film.tif")
-    wait(qtbot, box)
+    ended(qtbot, box)
     assert "make it first" in box.said.text()
     assert "make it first" in notification_manager.records[-1].message
     assert box.save_film.isEnabled()
@@ -311,5 +314,5 @@ def test_a_movie_of_a_pyramid_shows_its_frames():
 def test_places_that_are_none_are_told(box, qtbot, tmp_path, name, said):
     (tmp_path / "file").touch()
     (box.export_movie if "movie" in name else box.export_film)(tmp_path / name)
-    wait(qtbot, box)
+    ended(qtbot, box)
     assert said in box.said.text()

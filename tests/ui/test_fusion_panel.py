@@ -18,6 +18,7 @@ from napari_xfusion.core.types import Region
 from napari_xfusion.ui.fusion import FusionPanel
 from napari_xfusion.ui.provenance import provenance_of, stack_of
 from tests.ui.films import Pace, ended, fused_layer, open_films, open_panel, settled, write_films
+from tests.ui.samples import wait
 
 METHOD = "flow"
 
@@ -62,9 +63,7 @@ def run_for(panel, qtbot, pace, frames):
     done = len(panel.runner._result.done) if panel.runner._result else 0
     panel.run_box.run.click()
     pace.allow(frames)
-    qtbot.waitUntil(
-        lambda: panel.runner._result and len(panel.runner._result.done) == done + frames, timeout=20000
-    )
+    wait(qtbot, lambda: panel.runner._result and len(panel.runner._result.done) == done + frames)
 
 
 def cancel(panel, qtbot, pace):
@@ -96,7 +95,7 @@ def test_films_that_come_after_the_panel_are_found(viewer, films, qtbot):
     panel = open_panel(viewer, qtbot)
     assert not panel.run_box.run.isEnabled()
     open_films(viewer, films)
-    qtbot.waitUntil(panel.run_box.run.isEnabled, timeout=10000)
+    wait(qtbot, panel.run_box.run.isEnabled)
     assert panel.data.lr.layer().name == "melt01 · LR"
     assert panel.data.hr.layer().name == "melt01 · HR"
 
@@ -160,16 +159,16 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     panel = opened()
     run_for(panel, qtbot, pace, 6)
     layer = fused_layer(viewer)
-    with qtbot.waitSignal(panel.destroyed):
+    with qtbot.waitSignal(panel.destroyed, timeout=120_000):
         viewer.window.remove_dock_widget(panel)
     pace.allow(1)
-    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
+    wait(qtbot, lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
 
     panel = opened()
     assert panel.run_box.run.text() == "Resume"
     viewer.dims.set_current_step(0, 23)
     text = viewer.canvas.overlays.text
-    qtbot.waitUntil(lambda: text.text.endswith("not fused yet"))
+    wait(qtbot, lambda: text.text.endswith("not fused yet"))
     panel.method.method.setCurrentText("bicubic")
     settled(panel, qtbot)
     assert panel.run_box.run.text() == "Run"
@@ -203,11 +202,11 @@ def test_resume_from_the_file_after_a_new_viewer(
     run_for(panel, qtbot, pace, 6)
     viewer.close()
     pace.allow(1)
-    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
+    wait(qtbot, lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
     viewer, panel = opened()
     assert panel.run_box.run.text() == "Resume"
     panel.run_box.run.click()
-    qtbot.waitUntil(lambda: panel.runner._result.layer is not None)
+    wait(qtbot, lambda: panel.runner._result.layer is not None)
     frames = stack_frames(fused_layer(viewer))  # those of the run before are on screen at once
     assert [k for k in range(24) if frames[k].any()] == [*range(7)]
     pace.allow()
@@ -234,7 +233,7 @@ def same_files(a, b):
 
 def test_the_layer_lies_on_hr_and_is_shown_in_its_contrast_at_once(panel, viewer, pace, qtbot):
     panel.run_box.run.click()
-    qtbot.waitUntil(lambda: panel.runner._result.layer is not None)
+    wait(qtbot, lambda: panel.runner._result.layer is not None)
     layer, hr = fused_layer(viewer), panel.data.hr.layer()
     assert not panel.runner._result.done
     np.testing.assert_allclose(layer.extent.world, hr.extent.world, atol=1e-9)
@@ -263,10 +262,10 @@ def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel
     viewer.dims.set_current_step(0, 0)
     text = viewer.canvas.overlays.text
     assert text.visible
-    qtbot.waitUntil(lambda: text.text == "frame 0 · 0 ns · not fused yet")
+    wait(qtbot, lambda: text.text == "frame 0 · 0 ns · not fused yet")
     assert not fused_layer(viewer).data[0].any()
     pace.allow(2)  # the one that was begun, and the one that is looked at now
-    qtbot.waitUntil(lambda: text.text == "frame 0 · 0 ns")
+    wait(qtbot, lambda: text.text == "frame 0 · 0 ns")
     assert panel.runner._result.done == {16, 17, 18, 19, 0}
     pace.allow()
     ended(panel, qtbot)
@@ -284,7 +283,7 @@ def test_progress_is_told_here_and_in_the_activity_dock(panel, pace, qtbot):
     assert (bar.n, bar.total) == (5, 24)
     bar.cancel()  # what its button in the dock does
     pace.allow(1)
-    qtbot.waitUntil(lambda: len(panel.runner._result.done) == 6)
+    wait(qtbot, lambda: len(panel.runner._result.done) == 6)
     pace.allow(1)
     ended(panel, qtbot)
     assert "stopped" in panel.run_box.status.text()
@@ -404,22 +403,24 @@ def test_the_result_goes_with_its_layer(panel, viewer, pace, qtbot):
 def test_a_run_that_is_cancelled_at_once_leaves_no_bar_in_the_activity_dock(panel, qtbot, pace):
     from napari.utils.progress import progress
 
-    pace.allow()
     panel.run_box.run.click()
-    qtbot.waitUntil(lambda: panel.runner._worker._bench.busy)
+    assert panel.runner.busy
     panel.runner.cancel()
+    pace.allow()
     ended(panel, qtbot)
-    qtbot.wait(200)  # the layer may still be on its way
+    wait(qtbot, panel.runner._result.shown.is_set)  # the layer comes after the end
     assert not [bar for bar in progress._all_instances if bar.desc and "fusing" in bar.desc]
 
 
-def test_twenty_cancels_at_random_moments(make_napari_viewer, plugin, films, expected, qtbot, capfd):
+@pytest.mark.parametrize("cancels", [3, pytest.param(20, marks=pytest.mark.soak)])
+def test_cancels_at_random_moments(make_napari_viewer, plugin, films, expected, qtbot, capfd, cancels):
+    """Whether a run is then stopped or done, it goes on from there and ends with the same film."""
     chance, viewer = random.Random(1), make_napari_viewer(show=False)  # noqa: S311 - no secret
     open_films(viewer, films)
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText(METHOD)
     settled(panel, qtbot)
-    for _ in range(20):
+    for _ in range(cancels):
         panel.run_box.run.click()
         qtbot.wait(chance.randrange(300))
         panel.run_box.cancel.click()
@@ -433,10 +434,11 @@ def test_twenty_cancels_at_random_moments(make_napari_viewer, plugin, films, exp
     assert "QThread" not in capfd.readouterr().err
 
 
-def test_twenty_closes_at_random_moments(make_napari_viewer, plugin, films, qtbot, capfd):
-    """What is left behind is looked for by the fixture of every window test."""
+@pytest.mark.parametrize("closes", [3, pytest.param(20, marks=pytest.mark.soak)])
+def test_closes_at_random_moments(make_napari_viewer, plugin, films, qtbot, capfd, closes):
+    """What is left behind is looked for by ``nothing_left``, the fixture of every window test."""
     chance = random.Random(2)  # noqa: S311 - no secret
-    for number in range(20):
+    for number in range(closes):
         viewer = make_napari_viewer(show=False)
         open_films(viewer, films)
         panel = FusionPanel(viewer)

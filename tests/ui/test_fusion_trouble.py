@@ -11,6 +11,7 @@ from napari_xfusion.core.run import fuse_files
 from tests.core.fusers.test_network import Limited, loaded
 from tests.films import moving_discs, two_cameras
 from tests.ui.films import Pace, ended, fused_layer, open_panel, settled
+from tests.ui.samples import wait
 
 resource = pytest.importorskip("resource", reason="needs POSIX")
 LR, HR, TIMES = two_cameras((moving_discs(12, (32, 48)) * 20000).astype(np.uint16), step=4)
@@ -194,7 +195,7 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
     resource.setrlimit(resource.RLIMIT_FSIZE, (3500, before[1]))
     try:
         panel.run_box.run.click()
-        qtbot.waitUntil(lambda: not panel.runner.busy, timeout=20000)
+        wait(qtbot, lambda: not panel.runner.busy)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     said = panel.run_box.status.text()
@@ -220,7 +221,7 @@ def test_an_output_taken_away_is_not_said_to_be_kept(panel_on, tmp_path, monkeyp
     settled(panel, qtbot)
     panel.run_box.run.click()
     pace.allow(2)
-    qtbot.waitUntil(lambda: panel.run_box.progress.value() == 2)
+    wait(qtbot, lambda: panel.run_box.progress.value() == 2)
     for path in tmp_path.glob("fused.tif.*"):
         path.unlink()
     pace.allow()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from napari.layers._layer_actions import _duplicate_layer
 from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
-from qtpy.QtWidgets import QDockWidget
+from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.ratio import divided
@@ -19,15 +18,19 @@ from napari_xfusion.core.io import as_stack
 from napari_xfusion.core.model import cards
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.run import fuse
+from napari_xfusion.ui import lazy
 from napari_xfusion.ui.commands import compare, divide_frames
-from napari_xfusion.ui.inspection import InspectPanel
+from napari_xfusion.ui.inspection import InspectPanel, recipes
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.plots_dock import PlotsDock
 from napari_xfusion.ui.layers import film_pair
 from napari_xfusion.ui.lazy import LazyFilm
 from napari_xfusion.ui.provenance import METADATA, provenance_of
-from tests.ui.samples import PLAN, add_sample, press, sample, settle, wait, write_small_network
+from tests.ui.films import Pace
+from tests.ui.leaks import wait_for_thread
+from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network
 
+pytestmark = pytest.mark.drawn(False)
 METHODS = ("bicubic", "flow", "bayesian", "bayesian-paper")
 
 
@@ -39,6 +42,13 @@ def layers(viewer):
 def open_panel(viewer) -> InspectPanel:
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     return panel
+
+
+def drained(panel, qtbot) -> None:
+    """Wait until all that the panel's thread was asked for is made and delivered."""
+    delivered = []
+    panel._background.ask(lambda: None, delivered.append, delivered.append)
+    wait(qtbot, lambda: bool(delivered))
 
 
 def edges(layer) -> np.ndarray:
@@ -56,6 +66,7 @@ def shown(viewer, layer, qtbot) -> np.ndarray:
     return np.asarray(layer.data[viewer.dims.current_step[0]])
 
 
+@pytest.mark.drawn(True)
 def test_every_kind_of_layer_lies_where_and_when_its_films_do(viewer, layers, qtbot):
     panel = open_panel(viewer)
     for tip in (
@@ -114,10 +125,10 @@ def test_only_the_frame_on_screen_is_made(viewer, layers, qtbot):
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: what bicubic makes")
     film = next(iter(panel._recipes._films.values()))
-    settle(qtbot)
+    drained(panel, qtbot)
     viewer.dims.set_current_step(0, 40)
     wait(qtbot, lambda: film.known(40) is not None)
-    settle(qtbot)
+    drained(panel, qtbot)
     assert [t for t in range(51) if film.known(t) is not None] == [5, 40]
 
 
@@ -130,11 +141,13 @@ def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(vie
 
     def slow(t):
         asked.append(t)
-        gate.wait(10)
+        assert gate.wait(300)
         return inner.frame(t)
 
     layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
-    for t in range(10, 31):
+    viewer.dims.set_current_step(0, 10)
+    wait(qtbot, lambda: asked == [10])
+    for t in range(11, 31):
         viewer.dims.set_current_step(0, t)
     assert np.isnan(np.asarray(layer.data[30])).all()
     gate.set()
@@ -142,7 +155,9 @@ def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(vie
     assert asked == [10, 30]
 
 
-def test_a_slow_film_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot):
+@pytest.mark.drawn(True)
+def test_a_slow_film_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot, monkeypatch):
+    monkeypatch.setattr(lazy, "PATIENCE", 0)  # every frame takes more than the window waits for
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: what bicubic makes")
     layer, asked = viewer.layers["melt · baseline (bicubic)"], []
@@ -150,19 +165,18 @@ def test_a_slow_film_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot):
 
     def slow(t):
         asked.append(t)
-        time.sleep(0.02)  # more than the window waits for
         return inner.frame(t)
 
     layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
     viewer.dims.ndisplay = 3
     wait(qtbot, lambda: np.isfinite(np.asarray(layer.data[0:51, :, :])).all())
-    settle(qtbot)
+    drained(panel, qtbot)
     assert asked == list(range(51))
     viewer.dims.ndisplay = 2
     wait(qtbot, lambda: asked[51:] == [5])
     viewer.dims.order = (1, 0, 2)  # t downwards: one row of every frame
     wait(qtbot, lambda: len(asked) == 103)
-    settle(qtbot)
+    drained(panel, qtbot)
     assert asked[52:] == list(range(51))
 
 
@@ -183,13 +197,17 @@ def test_an_error_of_a_film_is_told_once_and_the_layer_stays_blank(viewer, layer
     press(panel, qtbot, "Add a layer: what bicubic makes")
     layer = viewer.layers["melt · baseline (bicubic)"]
 
+    asked = []
+
     def fail(t):
+        asked.append(t)
         raise RuntimeError(f"no frame {t}")
 
     layer.data.stack = layer.data.stack.derive(fail, layer.data.shape, layer.data.dtype)
     for t in (11, 12, 13):
         viewer.dims.set_current_step(0, t)
-        settle(qtbot, 0.1)
+        wait(qtbot, lambda t=t: t in asked)
+        drained(panel, qtbot)
     assert told == ["no frame 11"]
     assert np.isnan(np.asarray(layer.data[13])).all()
 
@@ -223,7 +241,7 @@ def test_a_run_in_progress_shows_through_as_its_frames_come(viewer, layers, qtbo
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused film minus bicubic")
     layer = viewer.layers["melt · fused − bicubic"]
-    settle(qtbot)
+    drained(panel, qtbot)
     assert np.isnan(np.asarray(layer.data[5])).all()
     fused.data[5] = whole[5]
     fused.refresh(extent=False, thumbnail=False)
@@ -273,6 +291,7 @@ def test_films_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
     assert "melt · baseline (bicubic)" in viewer.layers
 
 
+@pytest.mark.drawn(True)
 def test_plots_come_back_after_their_dock_or_the_panel_was_closed(viewer, layers, qtbot):
     def close(widget):
         while not isinstance(widget, QDockWidget):
@@ -343,7 +362,7 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     gate = threading.Event()
 
     def slow(_films, _frame):
-        gate.wait(10)
+        assert gate.wait(300)
         return panel._recipes.baseline(panel.films, "bicubic")
 
     panel.add(slow)
@@ -352,12 +371,12 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     assert not panel.cancel.isHidden()
     panel.cancel.click()
     gate.set()
-    settle(qtbot)
+    drained(panel, qtbot)
     assert list(viewer.layers) == before
     assert panel.cancel.isHidden()
 
 
-def test_opening_the_panel_loads_neither_torch_nor_pyqtgraph(viewer, layers):
+def test_opening_the_panel_loads_neither_torch_nor_pyqtgraph():
     import subprocess
     import sys
 
@@ -366,16 +385,22 @@ def test_opening_the_panel_loads_neither_torch_nor_pyqtgraph(viewer, layers):
     assert out.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.05, 0.4])
-def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, moment):
-    """The fixture looks for threads, timers and widgets that are left."""
+@pytest.mark.parametrize("moment", ["at once", "in the first layer", "after two layers"])
+def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, monkeypatch, moment):
+    """Of timers and widgets ``nothing_left`` makes sure, the fixture of every window test."""
+    pace, count = Pace(monkeypatch, recipes, "frame_division"), len(layers)
     panel = open_panel(viewer)
     for button, _ in panel._buttons:
         if button.isEnabled():
             button.click()
-    settle(qtbot, moment)
+    if moment == "in the first layer":
+        assert pace.begun.wait(120)
+    if moment == "after two layers":
+        pace.allow(2)
+        wait(qtbot, lambda: len(viewer.layers) == count + 2)
     viewer.close()
-    settle(qtbot, 0.2)
+    pace.allow()
+    wait_for_thread("napari-xfusion")
 
 
 def test_grid_shows_visible_layers_with_their_names(viewer, layers):
@@ -408,6 +433,7 @@ def test_one_contrast_for_what_has_hr_units(viewer, layers):
     assert layers["truth"].contrast_limits == [700, 2000]
 
 
+@pytest.mark.drawn(True)
 def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
     box = open_panel(viewer).findChild(ComparingBox)
     box.left.choose(layers["lr"])
@@ -422,7 +448,7 @@ def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
         np.testing.assert_array_equal(frame[:, :columns], np.asarray(layers["lr"].data[5])[:, :columns])
     assert np.abs(edges(wipe) - edges(layers["lr"])).max() < 1e-6
     assert [layer.name for layer in viewer.layers if layer.visible] == [layers["truth"].name, wipe.name]
-    settle(qtbot, 0.1)
+    QApplication.processEvents()
     picture = viewer.screenshot(canvas_only=True, flash=False)
     assert len(np.unique(picture)) > 20
     box.wipe.click()

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_xfusion.ui.provenance import provenance_of
 from napari_xfusion.ui.widgets import Panel
+from tests.ui.samples import wait
 
 PLUGIN = "napari-xfusion"
 PANELS = {
@@ -51,7 +52,7 @@ def test_every_panel_opens_from_the_plugins_menu_and_fits_a_small_screen(viewer,
     assert any(name in text for text in texts), texts
     run(COMMANDS[name])
     dock = viewer.window._wrapped_dock_widgets[f"{name} ({PLUGIN})"]
-    qtbot.waitUntil(dock.isVisible)
+    wait(qtbot, dock.isVisible)
     assert PANELS[name] in {type(widget).__name__ for widget in dock.findChildren(QWidget)}
     assert 300 <= dock.minimumSizeHint().width() <= 480
     window = viewer.window._qt_window
@@ -63,7 +64,7 @@ def test_every_field_explains_itself_and_shows_its_text_whole(viewer, qtbot, nam
     viewer.open_sample(PLUGIN, "two-cameras")
     run(COMMANDS[name])
     dock = viewer.window._wrapped_dock_widgets[f"{name} ({PLUGIN})"]
-    qtbot.waitUntil(dock.isVisible)
+    wait(qtbot, dock.isVisible)
     inside = dock.findChildren(Panel)[0]
     fields = [w for kind in FIELDS for w in inside.findChildren(kind) if not w.objectName().startswith("qt_")]
     assert len(fields) > 10

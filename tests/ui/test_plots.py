@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-import time
+import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +22,11 @@ from napari_xfusion.ui.layers import film_layer
 from napari_xfusion.ui.plots import profile
 from napari_xfusion.ui.provenance import METADATA
 from tests.films import binned, stack
-from tests.ui.samples import PLAN, add_sample, press, sample, settle, wait, write_small_network
+from tests.ui.films import Pace
+from tests.ui.leaks import wait_for_thread
+from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network
 
+pytestmark = pytest.mark.drawn(False)
 HR_TIMES = (0, 10, 20, 30, 40, 50)
 
 
@@ -37,11 +41,20 @@ def dock(viewer, layers):
     return panel.show_plots()
 
 
+@pytest.fixture
+def pace(monkeypatch):
+    """The truth is compared frame by frame, as it is allowed."""
+    pace = Pace(monkeypatch, sys.modules[evaluate.__module__], "measure")
+    yield pace
+    pace.allow()
+
+
 def compute(dock, qtbot) -> None:
     dock.compute.click()
-    wait(qtbot, lambda: not dock._worker.busy, 60)
+    wait(qtbot, lambda: not dock._worker.busy)
 
 
+@pytest.mark.drawn(True)
 def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     compute(dock, qtbot)
     lr, hr, truth = sample()
@@ -58,6 +71,7 @@ def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     assert zero < film.mean()
 
 
+@pytest.mark.drawn(True)
 def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, qtbot):
     for t in (7, 50, 0, 33):
         viewer.dims.set_current_step(0, t)
@@ -72,12 +86,14 @@ def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, q
     assert viewer.dims.current_step[0] == 50
 
 
-def test_cancel_keeps_what_is_drawn(dock, qtbot):
+def test_cancel_keeps_what_is_drawn(dock, qtbot, pace):
     dock.compute.click()
-    wait(qtbot, lambda: len(dock.numbers) > 2)
+    pace.allow(3)
+    wait(qtbot, lambda: len(dock.numbers) == 3)
     dock.cancel.click()
+    pace.allow()
     wait(qtbot, lambda: not dock._worker.busy)
-    assert 2 < len(dock.numbers) < 51
+    assert len(dock.numbers) == 3
     assert dock.status.text().startswith("stopped: ")
     assert len(dock.quality.plots[0].listDataItems()[0].xData) == len(dock.numbers)
     assert dock.compute.isEnabled()
@@ -198,24 +214,30 @@ def test_profiles_of_both_cameras_lie_at_the_same_place():
     assert np.ptp(drawn[0]) > 200
 
 
+def background_of(dock) -> int:
+    return dock.quality.area.backgroundBrush().color().lightness()
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_colours_are_those_of_the_theme(dock, viewer, qtbot, theme):
     compute(dock, qtbot)
     viewer.theme = theme
-    settle(qtbot, 0.1)
-    background = dock.quality.area.backgroundBrush().color().lightness()
+    wait(qtbot, lambda: (background_of(dock) < 128) == (theme == "dark"))
+    background = background_of(dock)
     text = dock.quality.plots[0].getAxis("left").textPen().color().lightness()
     curve = dock.quality.plots[0].listDataItems()[0].opts["pen"].color().lightness()
-    assert (background < 128) == (theme == "dark")
     assert abs(text - background) > 100
     assert abs(curve - background) > 60
 
 
-def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot):
+def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot, pace, opened_by_close):
+    """Of timers and widgets ``nothing_left`` makes sure, the fixture of every window test."""
+    opened_by_close(pace)
     dock.compute.click()
-    wait(qtbot, lambda: len(dock.numbers) > 0)
+    pace.allow(1)
+    wait(qtbot, lambda: len(dock.numbers) == 1)
     viewer.close()
-    settle(qtbot, 0.2)
+    wait_for_thread("inspection numbers")
 
 
 def test_numbers_of_other_films_take_the_old_curves_away(dock, viewer, layers, qtbot):
@@ -229,6 +251,7 @@ def test_numbers_of_other_films_take_the_old_curves_away(dock, viewer, layers, q
     assert dock._in_words().startswith("51 frames of melt · fused (backprojection); ")
 
 
+@pytest.mark.drawn(True)
 def test_profile_is_of_what_is_shown_as_it_is_shown(dock, viewer, layers):
     def drawn():
         return {item.name(): item.yData for item in dock.profile.plots[0].listDataItems()}
@@ -259,10 +282,10 @@ def test_profile_of_a_slow_layer_comes_with_it(viewer, layers, qtbot):
     dock = panel.show_plots()
     press(panel, qtbot, "Add a layer: what bicubic makes")
     layer = viewer.layers.selection.active
-    inner = layer.data.stack
+    inner, gate = layer.data.stack, threading.Event()
 
     def slow(t):
-        time.sleep(0.1)
+        assert gate.wait(300)
         return inner.frame(t)
 
     layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
@@ -273,4 +296,5 @@ def test_profile_of_a_slow_layer_comes_with_it(viewer, layers, qtbot):
         return {item.name(): item.yData for item in dock.profile.plots[0].listDataItems()}[layer.name]
 
     assert np.isnan(values()).all()
+    gate.set()
     wait(qtbot, lambda: np.isfinite(values()).all())

@@ -15,7 +15,9 @@ from napari_xfusion.core.io import open_stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.ui.provenance import provenance_of, stack_of
 from tests.films import moving_discs, two_cameras
+from tests.ui.samples import wait
 
+pytestmark = pytest.mark.drawn(False)
 PLUGIN = "napari-xfusion"
 
 
@@ -56,6 +58,7 @@ def prefer(pattern):
     get_settings().plugins.extension2reader = {pattern: PLUGIN}
 
 
+@pytest.mark.drawn(True)
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["LR first", "HR first"])
 def test_two_films_dropped_become_lr_and_hr_upon_each_other(viewer, films, order):
     prefer("*.tif")
@@ -115,6 +118,7 @@ def test_what_is_no_grey_film_is_refused_with_the_reason(viewer, tmp_path):
     assert len(viewer.layers) == 0
 
 
+@pytest.mark.drawn(True)
 def test_what_is_no_grey_film_is_left_to_other_readers(viewer, tmp_path, qtbot):
     prefer("*.tif")
     photo = tmp_path / "photo.tif"
@@ -122,11 +126,14 @@ def test_what_is_no_grey_film_is_left_to_other_readers(viewer, tmp_path, qtbot):
 
     def take_the_other() -> None:
         dialog = viewer.window._qt_viewer.findChild(QtReaderDialog)
+        if dialog is None or not dialog.isVisible():
+            QTimer.singleShot(20, take_the_other)
+            return
         offered.extend(button.text() for button in dialog.reader_btn_group.buttons())
         dialog.accept()
 
     offered = []
-    QTimer.singleShot(300, take_the_other)
+    QTimer.singleShot(0, take_the_other)
     drop(viewer, str(photo))
     assert offered == ["napari builtins"]
     assert viewer.layers[0].rgb
@@ -187,6 +194,6 @@ def test_the_fusion_panel_shows_hr_at_its_times_once_the_step_is_given(viewer, q
     hr = viewer.layers[1]
     assert hr.name == "melt01 · HR (times not known)"
     panel.data.hr_step.setValue(4)
-    qtbot.waitUntil(lambda: hr.name == "melt01 · HR", timeout=60000)
+    wait(qtbot, lambda: hr.name == "melt01 · HR")
     assert provenance_of(hr).times == (0, 4, 8)
     assert np.array_equal(np.asarray(hr.data[5]), stack_of(hr).frame(1))

@@ -9,7 +9,7 @@ import pytest
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow
 
 from napari_xfusion.ui.widgets import draw_later
-from tests.ui.samples import add_sample
+from tests.ui.samples import add_sample, wait
 
 
 @pytest.mark.parametrize("floating", [False, True])
@@ -23,7 +23,7 @@ def test_the_main_window_is_drawn_again_though_the_widget_went(qtbot, floating):
     draw_later(label, 20)
     assert not window.updatesEnabled()
     dock.deleteLater()
-    qtbot.waitUntil(window.updatesEnabled)
+    wait(qtbot, window.updatesEnabled)
 
 
 @pytest.mark.parametrize("name", ["Fusion", "Inspect", "Virtual experiment"])
@@ -35,11 +35,11 @@ def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, 
         before = set(threading.enumerate())
         dock, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
         listening = len(viewer.layers.events.removed.callbacks)
-        with qtbot.waitSignal(panel.destroyed):
+        with qtbot.waitSignal(panel.destroyed, timeout=120_000):
             dock.destroyOnClose()
         del dock, panel
         gc.collect()
-        qtbot.waitUntil(lambda before=before: set(threading.enumerate()) <= before)
+        wait(qtbot, lambda before=before: set(threading.enumerate()) <= before)
         assert len(viewer.layers.events.removed.callbacks) < listening
 
 
@@ -48,6 +48,6 @@ def test_the_plots_come_again_after_their_dock_was_closed(make_napari_viewer, pl
     add_sample(viewer)
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     plots = panel.show_plots()
-    with qtbot.waitSignal(plots.destroyed):
+    with qtbot.waitSignal(plots.destroyed, timeout=120_000):
         plots.parent().destroyOnClose()
     assert panel.show_plots().isVisibleTo(viewer.window._qt_window)

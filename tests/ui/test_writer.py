@@ -9,6 +9,7 @@ from napari_xfusion.core.demo import sample_film
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.ui.provenance import stack_of
 
+pytestmark = pytest.mark.drawn(False)
 PLUGIN = "napari-xfusion"
 ENDINGS = (".tif", ".ome.tif", ".zarr")
 

@@ -8,12 +8,14 @@ Qt signals: the window fetches the news when its timer ticks, and a closed windo
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from qtpy.QtCore import QObject, QTimer
 
@@ -24,6 +26,8 @@ Tell = Callable[[Any], None]
 Body = Callable[[Token, Tell], Any]
 PATIENCE = 2.0
 """Seconds that a closing window waits for the tile at work."""
+EXIT_PATIENCE = 120.0
+"""Seconds that Python waits for it when it ends: a thread still in OpenCV then would crash the process."""
 
 log = logging.getLogger("napari_xfusion")
 
@@ -84,6 +88,7 @@ class Workbench:
             self._current = self._next = _Request(body, self.generation, threading.Event())
             self._wake.notify()
         if self._thread.ident is None:
+            _STARTED.add(self)
             self._thread.start()
         return self.generation
 
@@ -148,6 +153,16 @@ class Workbench:
         with self._wake:
             if request.generation == self.generation and not self._closed:
                 self._news.append((request.generation, item))
+
+
+_STARTED: WeakSet[Workbench] = WeakSet()
+"""Workbenches with a thread, which may outlive their window for as long as a tile takes."""
+
+
+@atexit.register
+def _close_all() -> None:
+    for bench in list(_STARTED):
+        bench.close(EXIT_PATIENCE)
 
 
 class Worker(QObject):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from napari_xfusion.core.model.weights import save_model
 from napari_xfusion.core.study import Studied, StudyPlan, run_study
 from tests.core.fusers.test_network import SIZES, lively
 from tests.films import moving_discs
+from tests.sharing import made_once
 
 FRAMES, SIZE = 13, (40, 56)
 
@@ -80,11 +82,15 @@ COMMAND = "napari-xfusion study <discs> & more"
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> Small:
-    folder = tmp_path_factory.mktemp("study")
+    folder = made_once(tmp_path_factory, "small-study", make_small)
+    return pickle.loads((folder / "small.pickle").read_bytes())  # noqa: S301 - our own
+
+
+def make_small(folder: Path) -> None:
     movie = write_film(folder / "discs.tif", (moving_discs(FRAMES, SIZE) * 3000 + 500).astype(np.uint16))
     model = folder / "tiny.safetensors"
     card = Card(variant="edvr-stf", sizes=SIZES, inputs=INPUTS["edvr-stf"])
     save_model(model, lively(edvr_stf(**SIZES.model_dump())), card)
     plan = small_plan(model)
     done = study([movie], folder / "out", plan, jobs=2, command=COMMAND)
-    return Small(movie, model, plan, done)
+    (folder / "small.pickle").write_bytes(pickle.dumps(Small(movie, model, plan, done)))

@@ -173,7 +173,13 @@ def test_the_same_call_finds_everything_done_and_gives_the_same_bytes(small):
     assert {p.name: p.read_bytes() for p in (small.folder / "discs").glob("*.svg")} == figures
 
 
-def test_a_damaged_cell_is_computed_again(small, tmp_path):
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Figures take most of a small study's time; these tests look at its numbers."""
+    monkeypatch.setattr("napari_xfusion.core.study.study.draw_figures", lambda *_: None)
+
+
+def test_a_damaged_cell_is_computed_again(small, no_figures, tmp_path):
     plan = small_plan(conditions={"base": {"hr_step": 4}}, clusters={}, runs=0)
     assert study([small.movie], tmp_path / "out", plan).finished
     before = (tmp_path / "out" / "table.csv").read_bytes()
@@ -233,7 +239,7 @@ def test_a_film_that_allows_nothing_is_told(tmp_path):
         study([movie], tmp_path / "out", small_plan())
 
 
-def test_films_of_one_name_are_told_apart(small, tmp_path):
+def test_films_of_one_name_are_told_apart(small, no_figures, tmp_path):
     (tmp_path / "discs").mkdir()
     other = write_film(tmp_path / "discs" / "discs.tif", odd("nan"))
     plan = small_plan(conditions={"base": {"hr_step": 4}}, clusters={}, runs=0)
@@ -242,7 +248,7 @@ def test_films_of_one_name_are_told_apart(small, tmp_path):
     assert [film["name"] for film in facts["films"]] == ["discs", "discs-2"]
 
 
-def test_a_range_of_frames(small, tmp_path):
+def test_a_range_of_frames(small, no_figures, tmp_path):
     plan = small_plan(conditions={"base": {"hr_step": 4}}, clusters={}, runs=0, frames=(3, 9))
     assert study([small.movie], tmp_path / "out", plan).finished
     with (tmp_path / "out" / "table.csv").open() as file:
