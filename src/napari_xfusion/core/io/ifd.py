@@ -18,7 +18,7 @@ FORMATS = {b"II*\0": TIFF.CLASSIC_LE, b"MM\0*": TIFF.CLASSIC_BE, b"II+\0": TIFF.
 """First bytes of a TIFF and the format of its directories."""
 _SIZES = {kind: struct.calcsize("=" + code) for kind, code in TIFF.DATA_FORMATS.items()}
 _MOST_TAGS = 1000
-_NEEDED = {*TIFF.TAG_ATTRIBUTES, 258, 273, 279, 282, 283, 296, 324, 325, 339}
+_NEEDED = {*TIFF.TAG_ATTRIBUTES, 258, 273, 279, 296, 324, 325, 339}
 """Tags that are interpreted; others may have types that nobody knows."""
 
 
