@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 import napari_xfusion
+from napari_xfusion.core.files import replacing
 from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.core.virtual.experiment import Experiment
 from napari_xfusion.errors import OutputError, writing
@@ -38,21 +39,16 @@ def write_experiment(
     folder = Path(folder)
     films = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
     _may_write(folder, films, experiment.movie.source)
-    parts = {name: folder / f".{name}.part" for name in (*films, RECORD)}
     count = _Count(sum(map(len, films.values())), progress)
-    try:
-        with writing(folder, expected="a folder to write in, with enough room", do="choose another folder"):
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, film in films.items():
-                write_tiff(film, parts[name], compression=compression, each=count)
-            record = _record(experiment)
-            parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            for name, part in parts.items():
-                part.replace(folder / name)
-    finally:
-        for part in parts.values():
-            with suppress(OSError):  # most are gone; and where nothing can be written, the cause is told
-                part.unlink()
+    expected, do = "a folder to write in, with enough room", "choose another folder"
+    with writing(folder, expected=expected, do=do), ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The first one entered is the last one to appear: the record.
+        parts = {name: stack.enter_context(replacing(folder / name)) for name in (RECORD, *reversed(films))}
+        for name, film in films.items():
+            write_tiff(film, parts[name], compression=compression, each=count)
+        record = _record(experiment)
+        parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
 
