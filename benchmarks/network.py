@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_xfusion.core.fusers.heap import KEEPING, USUAL, settle
 from napari_xfusion.core.fusers.network import PRECISIONS, NetworkFuser
 from napari_xfusion.core.fusers.tiles import Grid
 from napari_xfusion.core.io import as_stack
@@ -155,11 +154,9 @@ def compare(pair: Pair, precision: str) -> None:
             window, dtype = pair.window(target), PRECISIONS[precision]
             lr = [torch.from_numpy(grid.lr(x))[None, None].to(dtype) for x in window.lr]
             hr = [torch.from_numpy(grid.hr(x))[None, None].to(dtype) for x in window.hr]
-            settle(USUAL)  # a stream keeps the process's freed buffers, which would help the reference too
             began = perf_counter()
             image = plain(lr, hr)[0, 0].numpy()
             theirs.append(perf_counter() - began)
-            settle(KEEPING)
             worst = max(worst, float(np.abs(image[: frame.image.shape[0]] - frame.image).max()))
             ratio = sum(theirs) / sum(ours)
             said = f"stream {ours[-1]:.2f} s, plain {theirs[-1]:.2f} s, so far {ratio:.2f}"

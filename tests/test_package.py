@@ -13,7 +13,15 @@ PACKAGE = Path(napari_xfusion.__file__).parent
 LAYERS = [
     {"errors"},
     {"core.types"},
-    {"core.plan", "core.grey", "core.degrade", "core.flow", "core.quantities"},
+    {
+        "core.plan",
+        "core.grey",
+        "core.degrade",
+        "core.flow",
+        "core.quantities",
+        "core.files",
+        "core.tiff_settings",
+    },
     {"core.pairing", "core.model", "core.inspect"},
     {"core.fusers", "core.virtual"},
     {"core.io", "core.doctor"},

@@ -5,7 +5,7 @@ Every error says where, what was expected, what was found and what to do about i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -50,10 +50,20 @@ class TrainingError(XFusionError):
 
 @contextmanager
 def writing(
-    where: object, *, expected: str = "a place to write", do: str = "choose another"
+    where: object,
+    *,
+    expected: str = "a place to write",
+    do: str = "choose another",
+    also: tuple[type[Exception], ...] = (),
+    found: Callable[[str], str] = str,
 ) -> Iterator[None]:
-    """Turn what the system says against writing to ``where`` into an OutputError."""
+    """Turn what the system, and a library in ``also``, says against writing to ``where`` into an OutputError.
+
+    ``found`` makes of its words what the error says.
+    """
+    kinds: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
-    except OSError as error:
-        raise OutputError(where, expected=expected, found=error.strerror or str(error), do=do) from error
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(where, expected=expected, found=found(reason), do=do) from error

@@ -56,7 +56,11 @@ KINDS = {
     "tiles": lambda path: tiff(path, SMOOTH, compression="zlib", tile=(16, 16), **AXES),
     "folder": lambda path: folder(path, "tif"),
     "png-folder": lambda path: folder(path, "png"),
+    "jpeg-xl": lambda path: tiff(path, SMOOTH, compression="jpegxl", rowsperstrip=9, **AXES),
+    "lerc": lambda path: tiff(path, SMOOTH, compression="lerc", **AXES),
+    "lzma": lambda path: tiff(path, SMOOTH, compression="lzma", tile=(16, 16), **AXES),
 }
+SMOOTH_KINDS = {"ome-zstd", "lzw", "tiles", "jpeg-xl", "lerc", "lzma"}
 
 
 def outcome(path: Path, truth: np.ndarray) -> str:
@@ -131,7 +135,7 @@ def damage_all(folder: Path, damages: list, answers: multiprocessing.SimpleQueue
     found = {}
     for kind, make in KINDS.items():
         original, path = make(folder / f"original-{kind}"), folder / f"film-{kind}"
-        truth = SMOOTH if kind in ("ome-zstd", "lzw", "tiles") else FILM
+        truth = SMOOTH if kind in SMOOTH_KINDS else FILM
         found[kind] = Counter({f"undamaged: {outcome(original, truth)}": 1})
         for damage, argument in damages:
             (shutil.copytree if original.is_dir() else shutil.copy)(original, path)

@@ -17,10 +17,28 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
+    if arguments is None and words[:1] == ["fuse"]:  # a process of its own
+        keep_freed_memory()
     try:
         return _run([_at_home(word) for word in words])
     except KeyboardInterrupt:
         return 130
+
+
+def keep_freed_memory() -> bool:
+    """Let the GNU C library keep large freed buffers for the next ones; return whether it does.
+
+    By default it returns them to the system, which has to clear every page of the next one. A network on the
+    CPU asks for the same buffers again and again. The setting holds for the whole process.
+    """
+    import ctypes  # noqa: PLC0415 - see ``_run``
+
+    trim_threshold, mmap_max = -1, -4  # numbers of glibc's malloc.h
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # macOS, Windows, other C libraries
+        return False
+    return bool(mallopt(trim_threshold, 2**31 - 1) and mallopt(mmap_max, 0))
 
 
 def _at_home(word: str) -> str:

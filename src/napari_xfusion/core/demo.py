@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from napari_xfusion.core.files import make_folder
 from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.io import as_stack, open_stack
-from napari_xfusion.core.io.whole import make_folder
 from napari_xfusion.core.model.cards import BUNDLED, DEFAULT_MODELS, describe, list_models, method_of
 from napari_xfusion.core.plan import DEFAULT_METHOD, Plan, make_plan
 from napari_xfusion.core.run import fuse, fuse_files

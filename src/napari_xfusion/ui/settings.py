@@ -10,6 +10,8 @@ from typing import Any
 
 import platformdirs
 
+from napari_xfusion.core.files import replacing
+
 
 def settings_file() -> Path:
     """Where the settings are kept."""
@@ -25,12 +27,10 @@ def load_settings(panel: str) -> dict[str, Any]:
 def save_settings(panel: str, values: Mapping[str, Any]) -> None:
     """Keep the JSON ``values`` for ``panel``. Where they cannot be kept, nothing is lost but the comfort."""
     everything = _read() | {panel: dict(values)}
-    path = settings_file()
-    fresh = path.with_suffix(".tmp")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(everything, indent=1), encoding="utf-8")
-        fresh.replace(path)
+        settings_file().parent.mkdir(parents=True, exist_ok=True)
+        with replacing(settings_file()) as part:
+            part.write_text(json.dumps(everything, indent=1), encoding="utf-8")
 
 
 def _read() -> dict[str, Any]:

@@ -5,12 +5,15 @@ import hashlib
 import os
 import struct
 import threading
+import tracemalloc
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import psutil
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.errors import InputError
@@ -81,6 +84,80 @@ def test_each_format_gives_the_frames_that_were_written(tmp_path: Path, options:
         assert stack.frame(i).dtype.isnative
 
 
+CODECS = [
+    pytest.param("u1", {"compression": "jpeg"}, id="jpeg"),
+    pytest.param("u1", {"compression": "jpeg", "rowsperstrip": 8}, id="jpeg-strips"),
+    pytest.param("u1", {"compression": "jpeg", "tile": (16, 16)}, id="jpeg-tiles"),
+    pytest.param("u1", {"compression": "jpegxl"}, id="jpeg-xl"),
+    pytest.param("u2", {"compression": "jpegxl", "rowsperstrip": 7}, id="jpeg-xl-strips"),
+    pytest.param("f4", {"compression": "jpegxl", "tile": (16, 16)}, id="jpeg-xl-tiles"),
+    pytest.param("u1", {"compression": "jpegxr"}, id="jpeg-xr"),
+    pytest.param("f4", {"compression": "jpegxr", "tile": (16, 16)}, id="jpeg-xr-tiles"),
+    pytest.param("u1", {"compression": "png"}, id="png"),
+    pytest.param("u2", {"compression": "png", "rowsperstrip": 7}, id="png-strips"),
+    pytest.param("u2", {"compression": "lzma", "byteorder": ">"}, id="lzma"),
+    pytest.param("f4", {"compression": "lzma", "predictor": True, "tile": (16, 16)}, id="lzma-tiles"),
+    pytest.param("i2", {"compression": "lerc"}, id="lerc"),
+    pytest.param("f4", {"compression": "lerc", "rowsperstrip": 7}, id="lerc-strips"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "options"), CODECS)
+def test_each_codec_gives_the_pixels_that_tifffile_reads(tmp_path: Path, dtype: str, options: dict) -> None:
+    path = write(tmp_path / "film.tif", film(dtype), **options)
+    stack = open_stack(path)
+    assert (stack.shape, stack.dtype) == ((T, H, W), np.dtype(dtype))
+    np.testing.assert_array_equal([stack.frame(i) for i in range(T)], tifffile.imread(path))
+
+
+def test_jpeg_with_tables_beside_the_strips(tmp_path: Path) -> None:
+    """As libtiff writes it: Huffman and quantization tables once per page."""
+    first, *others = (Image.fromarray(frame) for frame in film("u1"))
+    first.save(tmp_path / "film.tif", compression="jpeg", save_all=True, append_images=others)
+    with tifffile.TiffFile(tmp_path / "film.tif") as tif:
+        assert all(page.tags[347].count > 100 for page in tif.pages)
+    stack = open_stack(tmp_path / "film.tif")
+    np.testing.assert_array_equal(
+        [stack.frame(i) for i in range(T)], tifffile.imread(tmp_path / "film.tif", key=range(T))
+    )
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "jpegxl", "jpegxr", "png", "lerc"])
+def test_a_stream_of_another_size_is_refused_before_it_is_decoded(tmp_path: Path, codec: str) -> None:
+    huge = getattr(imagecodecs, f"{codec}_encode")(np.zeros((4000, 4000), "u1"))
+    path = tmp_path / "film.tif"
+    tifffile.imwrite(path, iter([huge]), shape=(H, W), dtype="u1", compression=codec, rowsperstrip=H)
+    stack = open_stack(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"film\.tif frame 0"):
+            stack.frame(0)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(huge) + 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_oldest_writers_leave_out_the_byte_count(tmp_path: Path) -> None:
+    for data in (film("u2", (H, W)), film("u1", (H, W))):
+        path = write(tmp_path / "film.tif", data, metadata=None)
+        with tifffile.TiffFile(path) as tif:
+            place = tif.pages[0].tags[279].offset
+        content = bytearray(path.read_bytes())
+        content[place : place + 2] = struct.pack("<H", 65000)
+        path.write_bytes(content)
+        np.testing.assert_array_equal(open_stack(path).frame(0), data)
+
+
+def test_a_last_strip_may_be_padded_to_a_full_one(tmp_path: Path) -> None:
+    data = film("u2", (H, W))
+    strips = [np.resize(data[top : top + 6], (6, W)) for top in range(0, H, 6)]
+    for compression, encode in (("deflate", imagecodecs.zlib_encode), ("png", imagecodecs.png_encode)):
+        segments = (encode(strip) for strip in strips)
+        path = tmp_path / f"{compression}.tif"
+        tifffile.imwrite(path, segments, shape=(H, W), dtype="u2", compression=compression, rowsperstrip=6)
+        np.testing.assert_array_equal(open_stack(path).frame(0), data)
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize(
     "options", [{}, {"compression": "zlib", "predictor": True}], ids=["plain", "predictor"]
@@ -126,7 +203,7 @@ def test_packed_camera_bits(tmp_path: Path, bits: int) -> None:
             id="palette",
         ),
         pytest.param(film("u8"), {}, "float32", id="uint64"),
-        pytest.param(film("u1"), {"compression": "jpeg"}, "LZW", id="jpeg-inside"),
+        pytest.param(film("u1"), {"compression": "jpeg2000"}, "LZW", id="jpeg-2000-inside"),
     ],
 )
 def test_what_is_no_grey_film_is_refused_with_a_hint(

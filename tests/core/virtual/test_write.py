@@ -56,7 +56,7 @@ def test_metadata_of_length_and_time(tmp_path):
             above, below = file.pages[0].tags["XResolution"].value
             read[name] = {**file.imagej_metadata, "pixel": below / above}
     assert [read[name]["pixel"] for name in read] == [8.0, 2.0, 2.0]
-    assert {read[name]["unit"] for name in read} == {"micron"}
+    assert {read[name]["unit"] for name in read} == {"um"}
     assert [read[name]["finterval"] for name in read] == pytest.approx([2e-5, 8e-5, 2e-5])
     assert read["hr"]["hr_times"] == "0.0,4.0,8.0"
     assert "hr_times" not in read["lr"] and "hr_times" not in read["truth"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from napari_xfusion.core.fusers.encoded import EncodedFeed
 from napari_xfusion.core.fusers.feed import Feed, free_memory
-from napari_xfusion.core.fusers.heap import kept_buffers
 from napari_xfusion.core.fusers.lite import LiteFeed
 from napari_xfusion.core.fusers.tiles import Grid, Rect, cut_tiles, side_that_fits
 from napari_xfusion.core.model.cards import Card, model_of
@@ -139,7 +138,6 @@ class NetworkStream:
         self.grid = Grid.of(pair.geometry)
         self._feed = make_feed(fuser.loaded, pair, self.grid, fuser.device)
         self.notes = card_notes(fuser.loaded.card, pair) + precision_notes(fuser.device, fuser.precision)
-        self._open = ExitStack()
         self._collected = 0.0
         self._side = fuser.tile
         if self._side is None:
@@ -165,15 +163,12 @@ class NetworkStream:
             yield from self._collect(waiting, region)
 
     def __enter__(self) -> Self:
-        if self.fuser.device.type == "cpu":
-            self._open.enter_context(kept_buffers())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._free()
-        self._open.close()
 
     def _launch(self, batch: list[int], stop: Token, region: Region | None) -> Launched | None:
         """Begin the frames of ``batch``, in smaller tiles where memory runs out; None when stopped."""

@@ -16,8 +16,8 @@ import os
 import shutil
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -25,6 +25,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.files import replacing
 from napari_xfusion.core.io.journal import Entry, Journal, read_journal
 from napari_xfusion.core.io.lock import OutputLock
 from napari_xfusion.core.io.open import open_stack
@@ -39,7 +40,7 @@ from napari_xfusion.core.io.spec import (
 )
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.types import Image, Stack
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import OutputError, writing
 
 OVERHEAD = 1024
 """Bytes per frame beside its pixels: tags, journal, record."""
@@ -160,7 +161,9 @@ class FileSink(ABC):
         with self._told():
             # The only place that waits for the disk: once the journal is gone nothing else would tell.
             self._seal()
-            _replace_json(self._beside("json"), with_frames(record, spec, self._notes))
+            content = json.dumps(with_frames(record, spec, self._notes), indent=1)
+            with replacing(self._beside("json")) as part:
+                part.write_text(content, encoding="utf-8")
             self._publish()
             sync_directory(self.path.parent)
             self.finished = True
@@ -307,20 +310,16 @@ class FileSink(ABC):
         self._beside("journal").unlink(missing_ok=True)
         self._remove_partial()
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say what the system refused, and what is kept."""
-        try:
-            yield
-        except OSError as error:
+    def _told(self) -> AbstractContextManager[None]:
+        """Report what the system refused, and what is saved."""
+
+        def found(reason: str) -> str:
             there = self._notes and self._partial.exists()
             kept = f"; {len(self._notes)} of {len(self._positions)} frames are kept" if there else ""
-            raise OutputError(
-                self.path,
-                expected="room and permission to write",
-                found=f"'{error.strerror or error}'{kept}",
-                do="put that right and run the same again: it goes on where it stopped",
-            ) from error
+            return f"'{reason}'{kept}"
+
+        do = "put that right and run the same again: it goes on where it stopped"
+        return writing(self.path, expected="room and permission to write", do=do, found=found)
 
 
 def sync_directory(path: Path) -> None:
@@ -331,13 +330,3 @@ def sync_directory(path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _replace_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON so that ``path`` holds the old or the new value, never a part."""
-    fresh = path.with_name(path.name + ".tmp")
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.files import replacing
 from napari_xfusion.core.types import Token
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import OutputError, writing
 
 QUALITY = "18"
 """x264's constant rate factor: what most call visually lossless."""
@@ -34,17 +34,10 @@ def write_movie(
     """
     av = _require_av(path)
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    expected, do = "a place to write a movie", "choose another name or disk"
+    with writing(path, expected=expected, do=do, also=(av.error.FFmpegError,)), replacing(path) as part:
         whole = _encode(av, frames, part, Fraction(rate).limit_denominator(1000), stop)
-        if whole:
-            part.replace(path)
-    except (OSError, av.error.FFmpegError) as error:
-        raise OutputError(
-            path, expected="a place to write a movie", found=str(error), do="choose another name or disk"
-        ) from error
-    finally:
-        with suppress(OSError):  # what is wrong with the place has been told
+        if not whole:
             part.unlink(missing_ok=True)
     return whole
 

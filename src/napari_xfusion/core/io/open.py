@@ -13,9 +13,10 @@ import numpy as np
 from napari_xfusion.core.io.array import array_film
 from napari_xfusion.core.io.describe import Said, film_axis
 from napari_xfusion.core.io.folder import PNG_MAGIC, open_folder
+from napari_xfusion.core.io.ifd import FORMATS
 from napari_xfusion.core.io.movie_reader import is_movie, open_movie
 from napari_xfusion.core.io.source import FileBytes, check_grey, told
-from napari_xfusion.core.io.tiff import MAGIC, open_tiff
+from napari_xfusion.core.io.tiff import open_tiff
 from napari_xfusion.core.io.zarr_store import is_zarr, open_zarr
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
@@ -48,7 +49,7 @@ def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
             return open_zarr(place) if is_zarr(place) else open_folder(place, luma=luma)
         file = FileBytes(place)
         magic = file.read(0, min(8, file.size))
-        if magic.startswith(MAGIC):
+        if magic[:4] in FORMATS:
             return open_tiff(place)
         if is_movie(magic):
             return open_movie(place)

@@ -20,11 +20,8 @@ import tifffile
 
 from napari_xfusion.core.io.file_sink import FileSink, sync_directory
 from napari_xfusion.core.io.spec import OutputSpec
+from napari_xfusion.core.tiff_settings import tiff_settings
 
-CLASSIC_LIMIT = 2**32 - 2**20
-"""Bytes that offsets of a classic TIFF can reach, with some headroom."""
-PAGE_TAGS = 512
-"""More bytes than one page's tags need."""
 RESERVE_PIECE, RESERVE_SECONDS = 2**28, 2.0
 
 
@@ -118,62 +115,25 @@ def lay_out(path: Path, spec: OutputSpec, ome: bool) -> int:
     ImageJ where Fiji opens that (uint8, uint16, float32, below 4 GB) and OME is not asked for. The same
     spec gives the same bytes: no dates, no host names, the UUID is made from the identity.
     """
-    count, (H, W) = len(spec.frames), spec.shape
-    big = spec.nbytes + PAGE_TAGS * count > CLASSIC_LIMIT
-    settings: dict[str, Any]
-    if not ome and not big and spec.dtype.name in ("uint8", "uint16", "float32"):
-        # All six axes, because a side of 1 would else be taken for samples.
-        settings = {"imagej": True, "shape": (count, 1, 1, H, W, 1), "metadata": _imagej_metadata(spec)}
-    elif spec.dtype.name != "float16":
-        settings = {"ome": True, "shape": (count, H, W), "metadata": _ome_metadata(spec)}
-    else:  # OME knows no float16
-        metadata = {"axes": "TYX"} | _times(spec)
-        settings = {"ome": False, "shape": (count, H, W), "metadata": metadata}
-    if spec.pixel_size is not None:
-        per_unit = (1 if "imagej" in settings else 1e4) / spec.pixel_size
-        settings["resolution"] = (per_unit, per_unit)
-        settings["resolutionunit"] = "NONE" if "imagej" in settings else "CENTIMETER"
+    settings = tiff_settings(
+        (len(spec.frames), *spec.shape),
+        spec.dtype,
+        pixel_size=spec.pixel_size,
+        interval=spec.frame_interval,
+        hr_times=spec.hr_times,
+        ome=ome,
+        uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, spec.identity)),
+    )
     where = tifffile.imwrite(
         path,
         dtype=spec.dtype.newbyteorder("<"),
         byteorder="<",
-        bigtiff=big,
-        photometric="minisblack",
         returnoffset=True,
         **settings,
     )
     if where is None:
         raise OSError("tifffile scattered the frames")
     return int(where[0])
-
-
-def _imagej_metadata(spec: OutputSpec) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"axes": "TZCYXS", **_times(spec)}
-    if spec.pixel_size is not None:
-        metadata["unit"] = "um"
-    if spec.frame_interval is not None:
-        metadata["finterval"] = spec.frame_interval
-    return metadata
-
-
-def _ome_metadata(spec: OutputSpec) -> dict[str, Any]:
-    # Micrometres and seconds are what OME means when no unit is written.
-    metadata: dict[str, Any] = {
-        "axes": "TYX",
-        "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, spec.identity)),
-    }
-    if spec.hr_times:
-        metadata["Description"] = f"hr_times={_times(spec)['hr_times']}"
-    if spec.pixel_size is not None:
-        metadata |= {"PhysicalSizeX": spec.pixel_size, "PhysicalSizeY": spec.pixel_size}
-    if spec.frame_interval is not None:
-        metadata["TimeIncrement"] = spec.frame_interval
-    return metadata
-
-
-def _times(spec: OutputSpec) -> dict[str, str]:
-    """The entry ``hr_times``, where there are any."""
-    return {"hr_times": ",".join(repr(float(t)) for t in spec.hr_times)} if spec.hr_times else {}
 
 
 def _reserve(file: int, size: int) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import pickle
 import re
 import warnings
@@ -18,6 +16,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from napari_xfusion.core.files import replacing
 from napari_xfusion.core.model.build import edvr, edvr_stf, lite
 from napari_xfusion.core.model.cards import (
     CARD,
@@ -33,7 +32,7 @@ from napari_xfusion.core.model.cards import (
 from napari_xfusion.core.model.lite import Lite
 from napari_xfusion.core.model.network import Network
 from napari_xfusion.core.plan import Method
-from napari_xfusion.errors import ModelError, OutputError
+from napari_xfusion.errors import ModelError, OutputError, writing
 
 AnyNetwork = Network | Lite
 Shapes = dict[str, tuple[int, ...]]
@@ -209,18 +208,11 @@ def _fill(where: Path, tensors: Mapping[str, Tensor], card: Card) -> AnyNetwork:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], card: Card) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    expected, do = "a place to write the model", "choose another folder"
+    with writing(path, expected=expected, do=do, also=(SafetensorError,)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(tensors, beside, metadata={CARD: card.model_dump_json()})
-        beside.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(
-            path, expected="a place to write the model", found=str(error), do="choose another folder"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+        with replacing(path) as part:
+            safetensors.torch.save_file(tensors, part, metadata={CARD: card.model_dump_json()})
 
 
 def _upstream_tensors(pth: Path) -> tuple[dict[str, Tensor], str]:

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from PIL import Image as Picture
 
-from napari_xfusion.core.io.whole import write_whole
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.study.facts import CAPTIONS, gather
 from napari_xfusion.core.study.results import Results
 

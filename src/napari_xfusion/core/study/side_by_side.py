@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.io.movie_writer import write_movie
-from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.study.cells import StoppedError, fused
 from napari_xfusion.core.study.results import FilmResults
 from napari_xfusion.core.types import Token

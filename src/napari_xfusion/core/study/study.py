@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.io.lock import OutputLock
-from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.study.cells import Cell, Film, StoppedError, weights_of
 from napari_xfusion.core.study.figures import draw_figures
 from napari_xfusion.core.study.pictures import take_pictures
@@ -25,7 +25,7 @@ from napari_xfusion.core.study.side_by_side import write_side_by_side
 from napari_xfusion.core.study.table import as_columns, join, notes_of, read_cell, write_table
 from napari_xfusion.core.study.times import Time, measure_time, read_time, write_times
 from napari_xfusion.core.types import SCALE, Progress, Token
-from napari_xfusion.errors import InputError, OutputError
+from napari_xfusion.errors import InputError, OutputError, writing
 
 PLAN = "plan.json"
 
@@ -216,28 +216,25 @@ def claim(folder: Path, plan: StudyPlan) -> None:
     content = plan.model_dump_json(indent=1) + "\n"
     path = folder / PLAN
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        there = path.read_text(encoding="utf-8") if path.exists() else None
-        if there is None and any(not path.name.startswith(".") for path in folder.iterdir()):
-            raise OutputError(
-                folder,
-                expected="a folder of its own",
-                found="one that holds other files",
-                do="choose another with -o",
-            )
-        if there is None:
-            write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
-        elif StudyPlan.model_validate_json(there) != plan:
-            raise OutputError(
-                path,
-                expected="the plan of this study",
-                found="another",
-                do=f"go on with --plan {path}, or choose another folder",
-            )
-    except OSError as error:
-        raise OutputError(
-            folder, expected="a folder to write into", found=str(error.strerror), do="choose another with -o"
-        ) from error
+        with writing(folder, expected="a folder to write into", do="choose another with -o"):
+            folder.mkdir(parents=True, exist_ok=True)
+            there = path.read_text(encoding="utf-8") if path.exists() else None
+            if there is None and any(not path.name.startswith(".") for path in folder.iterdir()):
+                raise OutputError(
+                    folder,
+                    expected="a folder of its own",
+                    found="one that holds other files",
+                    do="choose another with -o",
+                )
+            if there is None:
+                write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
+            elif StudyPlan.model_validate_json(there) != plan:
+                raise OutputError(
+                    path,
+                    expected="the plan of this study",
+                    found="another",
+                    do=f"go on with --plan {path}, or choose another folder",
+                )
     except ValueError as error:
         raise OutputError(
             path, expected="the plan of a study", found=str(error), do="choose another folder"

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from napari_xfusion.core.io.whole import write_whole
+from napari_xfusion.core.files import write_whole
 
 WIDTH = 7.2
 """Inches: two columns of a journal."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
-from napari_xfusion.core.io.whole import write_whole
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.types import ROLES
 
 ATTENTION = {role: f"attention_{role}" for role in ROLES}

@@ -15,7 +15,7 @@ from time import perf_counter
 
 import numpy as np
 
-from napari_xfusion.core.io.whole import write_whole
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.pairing import seen_targets
 from napari_xfusion.core.pairing.timing import Times
 from napari_xfusion.core.study.cells import Cell, fuser_of, set_up

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.io.source import told
-from napari_xfusion.core.io.whole import write_whole
 from napari_xfusion.core.train.held_out import ALL, Figures
 
 LOSSES, VALIDATION, PLOT = "losses.csv", "validation.csv", "training.png"

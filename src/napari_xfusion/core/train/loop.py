@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from napari_xfusion.core.files import make_folder
 from napari_xfusion.core.io.lock import OutputLock
-from napari_xfusion.core.io.whole import make_folder
 from napari_xfusion.core.model.weights import save_model
 from napari_xfusion.core.train.batches import TRUTH, Batch, Batches, ahead
 from napari_xfusion.core.train.card import make_card, stored

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_xfusion.core.io.whole import write_whole
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.model.cards import LiteSizes, Sizes, Variant, find_model, read_header
 from napari_xfusion.core.plan import validated
 from napari_xfusion.core.train.clips import SCENES, Part

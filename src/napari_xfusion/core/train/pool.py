@@ -25,7 +25,7 @@ from napari_xfusion.core.train.clips import Part, Source, open_sources
 from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.core.virtual.scenes import Clean
 from napari_xfusion.core.virtual.scenes.sample import RANGE
-from napari_xfusion.errors import InputError, OutputError
+from napari_xfusion.errors import InputError, writing
 
 CHUNK = 32
 """Samples that a process draws at a time."""
@@ -166,16 +166,12 @@ def _record(plan: PoolPlan, clean: Clean) -> bytes:
 
 def _prepare(plan: PoolPlan, folder: Path) -> None:
     """An empty pool where there is none; raises InputError where there is one of another plan."""
-    try:
+    with writing(folder, expected="room for the samples", do="choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / PLAN).exists():
             np.lib.format.open_memmap(folder / FILE, "w+", plan.record, (plan.count,)).flush()
             (folder / PLAN).write_text(plan.model_dump_json(indent=1), encoding="utf-8")
         found = (folder / PLAN).read_text(encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            folder, expected="room for the samples", found=str(error), do="choose another folder"
-        ) from error
     if found != plan.model_dump_json(indent=1):
         raise _other(folder, "samples drawn by another plan")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from napari_xfusion.core.io.whole import write_whole
+from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.model.build import initialise
 from napari_xfusion.core.model.cards import find_model, method_of
 from napari_xfusion.core.model.weights import AnyNetwork, build, load_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import tifffile
 from numpy.typing import NDArray
 
 import napari_xfusion
+from napari_xfusion.core.files import replacing
+from napari_xfusion.core.tiff_settings import tiff_settings
 from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.core.virtual.experiment import Experiment
 from napari_xfusion.errors import OutputError, writing
 
 RECORD = "experiment.json"
-_CLASSIC_TIFF = 2**32 - 2**25
-"""Bytes of frames that a TIFF with 32-bit offsets is trusted with, its headers beside them."""
 
 
 def write_experiment(
@@ -38,21 +38,16 @@ def write_experiment(
     folder = Path(folder)
     films = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
     _may_write(folder, films, experiment.movie.source)
-    parts = {name: folder / f".{name}.part" for name in (*films, RECORD)}
     count = _Count(sum(map(len, films.values())), progress)
-    try:
-        with writing(folder, expected="a folder to write in, with enough room", do="choose another folder"):
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, film in films.items():
-                write_tiff(film, parts[name], compression=compression, each=count)
-            record = _record(experiment)
-            parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            for name, part in parts.items():
-                part.replace(folder / name)
-    finally:
-        for part in parts.values():
-            with suppress(OSError):  # most are gone; and where nothing can be written, the cause is told
-                part.unlink()
+    expected, do = "a folder to write in, with enough room", "choose another folder"
+    with writing(folder, expected=expected, do=do), ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The first one entered is the last one to appear: the record.
+        parts = {name: stack.enter_context(replacing(folder / name)) for name in (RECORD, *reversed(films))}
+        for name, film in films.items():
+            write_tiff(film, parts[name], compression=compression, each=count)
+        record = _record(experiment)
+        parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
 
@@ -64,21 +59,23 @@ def write_tiff(
     ImageJ's metadata where ImageJ knows the dtype and the size, else tifffile's JSON. Pixel size, seconds
     per frame (if even) and ``film.metadata["hr_times"]`` (LR frame numbers, ``0.0,20.0,40.0``) go with it.
     """
-    T, H, W = film.shape
-    size = T * H * W * film.dtype.itemsize
-    # A single frame would lose its first axis in ImageJ's metadata.
-    imagej = film.dtype.name in ("uint8", "uint16", "float32") and size < _CLASSIC_TIFF and T > 1
+    steps = np.diff(film.times)
+    even = film.time_unit == "s" and len(steps) and np.allclose(steps, steps[0], rtol=1e-3, atol=0)
+    settings = tiff_settings(
+        film.shape,
+        film.dtype,
+        pixel_size=film.pixel_size,
+        interval=float(f"{steps.mean():.9g}") if even else None,
+        hr_times=[*film.metadata.get("hr_times", ())],
+        compressed=compression is not None,
+    )
     tifffile.imwrite(
         path,
         _frames(film, each),
-        shape=film.shape,
         dtype=film.dtype,
-        imagej=imagej,
-        bigtiff=size >= _CLASSIC_TIFF,
-        photometric="minisblack",
         compression=compression,
         buffersize=2**24,  # else 256 MB of frames are gathered before they are compressed
-        **_description(film, imagej),
+        **settings,
     )
 
 
@@ -86,24 +83,6 @@ def _frames(film: Stack, each: Callable[[], None]) -> Iterator[NDArray[Any]]:
     for i in range(len(film)):
         yield np.ascontiguousarray(film.frame(i))
         each()
-
-
-def _description(film: Stack, imagej: bool) -> dict[str, Any]:
-    """Arguments of ``tifffile.imwrite`` for what the film knows of time and length."""
-    described: dict[str, Any] = {"metadata": {"axes": "TYX"}}
-    if film.pixel_size is not None:
-        if imagej:
-            described["resolution"] = (1 / film.pixel_size,) * 2  # pixels per unit
-            described["metadata"]["unit"] = "micron"
-        else:
-            described["resolution"] = (1e4 / film.pixel_size,) * 2
-            described["resolutionunit"] = "CENTIMETER"
-    steps = np.diff(film.times)
-    if film.time_unit == "s" and len(steps) and np.allclose(steps, steps[0], rtol=1e-3, atol=0):
-        described["metadata"]["finterval"] = float(f"{steps.mean():.9g}")
-    if "hr_times" in film.metadata:
-        described["metadata"]["hr_times"] = ",".join(str(float(time)) for time in film.metadata["hr_times"])
-    return described
 
 
 def _record(experiment: Experiment) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""Files that are there complete or not at all, and the folders they go into."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from napari_xfusion.errors import writing
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder ``path``, and those above it, unless it is there; raises OutputError when it cannot."""
+    with writing(path, expected="a folder to write into", do="choose another with -o"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path``; what the block writes there takes the place of ``path`` at its end.
+
+    ``path`` stays what it was where the block raises or writes nothing. Errors are those of the system.
+    """
+    part = path.with_name(f".{path.name}.part")  # what a kill leaves is overwritten
+    try:
+        yield part
+        if part.exists():
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+    finally:
+        with suppress(OSError):  # where nothing can be written, the first error is the cause
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write(part)`` fill a file beside ``path`` that then takes its place.
+
+    Raises OutputError when it cannot; then ``path`` is what it was.
+    """
+    do = "make room or choose another folder; what is done is kept"
+    with writing(path, expected="a place to write, with enough room", do=do):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            write(part)

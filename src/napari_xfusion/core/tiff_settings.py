@@ -1,0 +1,57 @@
+"""How a TIFF that we write is described: for ImageJ where that knows it, else as OME or tifffile's JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+CLASSIC_LIMIT = 2**32 - 2**20
+"""Bytes that offsets of a classic TIFF can reach, with some headroom."""
+PAGE_TAGS = 512
+"""More bytes than one page's tags need."""
+
+
+def tiff_settings(
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    *,
+    pixel_size: float | None,
+    interval: float | None,
+    hr_times: Sequence[float],
+    ome: bool = False,
+    uuid: str | None = None,
+    compressed: bool = False,
+) -> dict[str, Any]:
+    """Return the arguments of ``tifffile.imwrite`` for a film of ``shape`` (T, H, W) and what is known of it.
+
+    ``pixel_size`` in micrometres, ``interval`` in seconds, ``hr_times`` on the LR clock. ImageJ where Fiji
+    opens that (uint8, uint16, float32, below 4 GB) and ``ome`` is not asked for; else OME, which needs a
+    ``uuid``; else tifffile's JSON.
+    """
+    T, H, W = shape
+    size = T * H * W * dtype.itemsize
+    size += PAGE_TAGS * T + (size // 64 if compressed else 0)  # noise does not shrink
+    big = size > CLASSIC_LIMIT
+    times = {"hr_times": ",".join(repr(float(t)) for t in hr_times)} if hr_times else {}
+    steps = {} if interval is None else {"finterval": interval}
+    settings: dict[str, Any]
+    # Without a uuid a single frame stays a film of one in JSON; ImageJ drops its first axis.
+    if not ome and not big and dtype.name in ("uint8", "uint16", "float32") and (uuid or T > 1):
+        unit = {} if pixel_size is None else {"unit": "um"}
+        # All six axes, because a side of 1 would else be taken for samples.
+        metadata = {"axes": "TZCYXS", **times, **unit, **steps}
+        settings = {"imagej": True, "shape": (T, 1, 1, H, W, 1), "metadata": metadata}
+    elif uuid and dtype.name != "float16":  # OME knows no float16
+        settings = {"ome": True, "shape": shape, "metadata": {"axes": "TYX", "UUID": uuid}}
+        # Micrometres and seconds are what OME means when no unit is written.
+        settings["metadata"] |= {"Description": f"hr_times={times['hr_times']}"} if times else {}
+        settings["metadata"] |= {} if pixel_size is None else {f"PhysicalSize{x}": pixel_size for x in "XY"}
+        settings["metadata"] |= {} if interval is None else {"TimeIncrement": interval}
+    else:
+        settings = {"ome": False, "shape": shape, "metadata": {"axes": "TYX", **times, **steps}}
+    if pixel_size is not None:
+        per_unit, unit_name = (1.0, "NONE") if "imagej" in settings else (1e4, "CENTIMETER")
+        settings |= {"resolution": (per_unit / pixel_size,) * 2, "resolutionunit": unit_name}
+    return settings | {"bigtiff": big, "photometric": "minisblack"}

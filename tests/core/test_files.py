@@ -1,0 +1,54 @@
+"""A file is there complete or not at all."""
+
+import stat
+
+import pytest
+
+from napari_xfusion.core.files import replacing, write_whole
+from napari_xfusion.errors import OutputError, writing
+
+
+def test_what_is_written_takes_the_place_at_the_end(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with replacing(tmp_path / "a") as part:
+        part.write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+    assert [(x.name, x.read_text()) for x in tmp_path.iterdir()] == [("a", "new")]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_error_leaves_what_was_there(tmp_path, error):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(error), replacing(tmp_path / "a") as part:
+        part.write_text("half")
+        raise error
+    assert [(x.name, x.read_text()) for x in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_nothing_written_changes_nothing(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with replacing(tmp_path / "a"):
+        pass
+    assert [(x.name, x.read_text()) for x in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_folders_are_made_and_the_mode_is_that_of_a_new_file(tmp_path):
+    write_whole(tmp_path / "b" / "c" / "a", lambda part: part.write_text("new"))
+    (tmp_path / "plain").write_text("new")
+    modes = [stat.S_IMODE(x.stat().st_mode) for x in (tmp_path / "plain", tmp_path / "b" / "c" / "a")]
+    assert modes[0] == modes[1]
+
+
+def test_errors_of_system_and_library_become_one_class(tmp_path):
+    def fail(part):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="found No space left on device; make room"):
+        write_whole(tmp_path / "a", fail)
+    with (
+        pytest.raises(OutputError, match="found why, said twice"),
+        writing("a", also=(KeyError,), found=lambda reason: f"{reason}, said twice".replace("'", "")),
+    ):
+        raise KeyError("why")
+    with pytest.raises(KeyError), writing("a"):
+        raise KeyError("why")
