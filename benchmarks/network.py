@@ -25,17 +25,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_xfusion.core.fusers.network import PRECISIONS, NetworkFuser
-from napari_xfusion.core.fusers.tiles import Grid
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.model.blocks import act, enlarge
-from napari_xfusion.core.model.build import edvr_stf
-from napari_xfusion.core.model.cards import INPUTS, Card, Sizes
-from napari_xfusion.core.model.deform import DeformPack
-from napari_xfusion.core.model.edvr_stf import EDVRSTF
-from napari_xfusion.core.model.weights import Loaded
-from napari_xfusion.core.pairing import Pair, pair_stacks
+from napari_xfusion.core.networks.blocks import act, enlarge
+from napari_xfusion.core.networks.build import edvr_stf
+from napari_xfusion.core.networks.cards import INPUTS, Card, Sizes
+from napari_xfusion.core.networks.deform import DeformPack
+from napari_xfusion.core.networks.edvr_stf import EDVRSTF
+from napari_xfusion.core.networks.engine import PRECISIONS, NetworkFuser
+from napari_xfusion.core.networks.tiles import Grid
+from napari_xfusion.core.networks.weights import Loaded
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.rig import Pair, pair_stacks
 
 FULL = Sizes(channels=128, extract=5, reconstruct=40, groups=8)
 

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.virtual.camera import Camera
-from napari_xfusion.core.virtual.keyhole import keyhole_film
-from napari_xfusion.core.virtual.scenes import KINDS, make_scene
-from napari_xfusion.core.virtual.write import write_tiff
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.lab.scenes import KINDS, make_scene
+from napari_xfusion.lab.virtual.camera import Camera
+from napari_xfusion.lab.virtual.write import write_tiff
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sample_data"))
+from keyhole import keyhole_film
 
 FRAMES = 121
 """Six HR intervals of 20 frames."""

@@ -26,10 +26,10 @@ from napari_xfusion import Plan, fuse, open_stack, simulate
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map
 from napari_xfusion.core.inspect.metrics import Metrics, measure
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.model.cards import describe, list_models, method_of
+from napari_xfusion.core.networks.cards import describe, list_models, method_of
+from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.types import Stack
-from napari_xfusion.core.virtual.scenes import KINDS, make_scene
+from napari_xfusion.lab.scenes import KINDS, make_scene
 
 Film = NDArray[np.float32]
 SHAPE = (256, 256)

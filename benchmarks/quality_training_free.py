@@ -20,11 +20,11 @@ import tifffile
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from napari_xfusion.core.fusers import TRAINING_FREE
 from napari_xfusion.core.grey import percentile_map
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.pairing import pair_stacks
+from napari_xfusion.core.methods import TRAINING_FREE
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.rig import pair_stacks
 
 Film = NDArray[np.float32]
 FRAMES, SHAPE = 41, (192, 256)

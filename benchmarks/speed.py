@@ -28,11 +28,11 @@ import tifffile
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_xfusion.core.fusers import TRAINING_FREE, make_fuser
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.model.cards import describe, list_models, method_of
-from napari_xfusion.core.pairing import pair_stacks
+from napari_xfusion.core.methods import TRAINING_FREE, make_fuser
+from napari_xfusion.core.networks.cards import describe, list_models, method_of
 from napari_xfusion.core.plan import Plan, make_plan
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.rig import pair_stacks
 
 STEP = 10
 Film = NDArray[np.uint16]

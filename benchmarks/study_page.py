@@ -16,8 +16,8 @@ from typing import Any
 
 from PIL import Image
 
-from napari_xfusion.core.study.facts import CAPTIONS
-from napari_xfusion.core.study.report import IMAGES
+from napari_xfusion.lab.study.facts import CAPTIONS
+from napari_xfusion.lab.study.report import IMAGES
 
 INTRODUCTION = """\
 # The paper's experiments on our films

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keyhole import FRAME_TIME, PIXEL_SIZE, keyhole_film
 from napari_xfusion.core.types import Stack
-from napari_xfusion.core.virtual.camera import Camera
-from napari_xfusion.core.virtual.experiment import simulate
-from napari_xfusion.core.virtual.keyhole import FRAME_TIME, PIXEL_SIZE, keyhole_film
-from napari_xfusion.core.virtual.write import write_experiment
+from napari_xfusion.lab.virtual.camera import Camera
+from napari_xfusion.lab.virtual.experiment import simulate
+from napari_xfusion.lab.virtual.write import write_experiment
 
 FRAMES, SHAPE, SEED = 51, (144, 240), 5
 HR_STEP, LR_PSNR = 10, 40.0

@@ -3,9 +3,13 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 # Small tensors on many threads, in several test processes at once, would mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No example of a property has a time limit: it would depend on how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 # napari keeps settings in memory only; it looks once, when it is imported.
 os.environ["NAPARI_CONFIG"] = ""
 

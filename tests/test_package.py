@@ -8,39 +8,20 @@ from pathlib import Path
 import pytest
 
 import napari_xfusion
+from tests.layers import LAYERS, as_text
 
 PACKAGE = Path(napari_xfusion.__file__).parent
-LAYERS = [
-    {"errors"},
-    {"core.types"},
-    {
-        "core.plan",
-        "core.grey",
-        "core.degrade",
-        "core.flow",
-        "core.quantities",
-        "core.files",
-        "core.tiff_settings",
-    },
-    {"core.pairing", "core.model", "core.inspect"},
-    {"core.fusers", "core.virtual"},
-    {"core.io", "core.doctor"},
-    {"core.run", "core.train"},
-    {"core.check", "core.demo", "core.film"},
-    {"core.study"},
-    {"ui"},
-    {"cli"},
-    {"__main__"},
-]
-LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 
 
-def room_of(module: str) -> str | None:
-    """The room that a module of ours belongs to; None for the package itself and foreign modules."""
+def part_of(module: str) -> str | None:
+    """The part of the package that a module belongs to; None for the package itself and foreign modules."""
     parts = module.split(".")
-    if parts[0] != "napari_xfusion" or len(parts) == 1 or parts[1:] in (["core"], ["__version__"]):
+    if parts[0] != "napari_xfusion" or len(parts) == 1:
         return None
-    return ".".join(parts[1:3]) if parts[1] == "core" else parts[1]
+    if parts[1] in ("core", "lab", "ui"):
+        return ".".join(parts[1:3]) if len(parts) > 2 else None
+    return parts[1] if parts[1] in LEVEL else None
 
 
 def imports(path: Path) -> set[str]:
@@ -63,21 +44,25 @@ def modules() -> list[tuple[str, Path]]:
 
 def test_imports_go_downward():
     for module, path in modules():
-        room = room_of(module.removesuffix(".__init__"))
-        if room is None:
+        part = part_of(module.removesuffix(".__init__"))
+        if part is None:
             continue
         for imported in imports(path):
-            target = room_of(imported)
-            if target is None or target == room:
+            target = part_of(imported)
+            if target is None or target == part:
                 continue
             assert target in LEVEL, f"{target} has no place among the layers"
-            assert LEVEL[target] < LEVEL[room], f"{module} imports {imported} from its own layer or above"
+            assert LEVEL[target] < LEVEL[part], f"{module} imports {imported} from its own layer or above"
+
+
+def test_contributing_shows_the_order_of_imports():
+    assert as_text() in (PACKAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("banned", ["napari", "qtpy", "PyQt6", "PySide6"])
 def test_the_core_names_no_window(banned):
     for module, path in modules():
-        if ".core." in module:
+        if ".core." in module or ".lab." in module:
             assert not {name for name in imports(path) if name.split(".")[0] == banned}, module
 
 

@@ -1,5 +1,6 @@
 """The sample films that users open first."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from tests.films import binned
 
 FOLDER = Path(__file__).parents[1] / "sample_data"
+sys.path.insert(0, str(FOLDER))
+from keyhole import keyhole_film  # noqa: E402 - as make_sample.py finds it
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +35,24 @@ def test_lr_is_the_binned_truth_with_noise_of_40_decibel(films):
     clean = ((binned(films["truth"].astype(float)) - low) / (high - low)).clip(0, 1)
     noisy = (films["lr"] - low) / (high - low)
     assert peak_signal_noise_ratio(clean, noisy, data_range=1) == pytest.approx(40, abs=0.1)
+
+
+def test_keyhole_film_is_of_one_seed_and_plausible():
+    film = keyhole_film(12, (80, 128), np.random.default_rng(1))
+    np.testing.assert_array_equal(film, keyhole_film(12, (80, 128), np.random.default_rng(1)))
+    assert film.dtype == np.float32
+    assert np.isfinite(film).all()
+    air, plate = film[:, :15].mean(), film[:, 70:].mean()
+    assert 0.9 < air < 1.01
+    assert 0.25 < plate < 0.6
+
+
+def test_the_keyhole_runs_to_the_right():
+    """What is brighter than the plate below the surface: its middle follows the laser."""
+    film = keyhole_film(40, (160, 256), np.random.default_rng(3))
+    rows = slice(85, 110)
+    still = np.median(film[:, rows], axis=0)
+    bright = np.clip(film[:, rows] - still, 0.02, None).sum(1) - 0.02 * 25
+    middle = (bright * np.arange(256)).sum(1) / bright.sum(1)
+    speed = np.polyfit(np.arange(40), middle, 1)[0]
+    assert 1.0 < speed < 2.0

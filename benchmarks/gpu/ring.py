@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.types import SCALE
-from napari_xfusion.core.virtual.scenes import KINDS, Sample, draw_clean, expose
+from napari_xfusion.lab.scenes import KINDS, Sample, draw_clean, expose
 
 LEVELS = 65535
 LOW, HIGH = -1.0, 3.0

@@ -28,13 +28,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_xfusion.core.fusers import make_fuser as load_method
-from napari_xfusion.core.fusers import network as engine
-from napari_xfusion.core.fusers.network import PRECISIONS, NetworkFuser
-from napari_xfusion.core.model import deform
-from napari_xfusion.core.model.cards import describe, list_models, method_of
-from napari_xfusion.core.pairing import Pair
+from napari_xfusion.core.methods import make_fuser as load_method
+from napari_xfusion.core.networks import deform, engine
+from napari_xfusion.core.networks.cards import describe, list_models, method_of
+from napari_xfusion.core.networks.engine import PRECISIONS, NetworkFuser
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig import Pair
 from network import film_pair, make_fuser
 
 TERA_MACS = 1.09e12 / (100 * 256)

@@ -29,19 +29,19 @@ import torch
 from ring import HIGH, LEVELS, LOW, Curriculum, Drawing, Rings
 from torch import Tensor, nn
 
-from napari_xfusion.core.fusers.network import find_device
-from napari_xfusion.core.model import deform
-from napari_xfusion.core.model.build import initialise
-from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, Trained, Variant, read_header
-from napari_xfusion.core.model.weights import AnyNetwork, build, load_model, save_model
-from napari_xfusion.core.train.batches import ahead
-from napari_xfusion.core.train.card import stored
-from napari_xfusion.core.train.held_out import HeldOut, open_held_out
-from napari_xfusion.core.train.plan import TrainPlan
-from napari_xfusion.core.train.pool import fill_pool
-from napari_xfusion.core.train.state import BETAS, DECAY
-from napari_xfusion.core.train.task import TASKS, log_error
-from napari_xfusion.core.virtual.scenes.sample import FARTHEST, SEPARATIONS
+from napari_xfusion.core.networks import deform
+from napari_xfusion.core.networks.build import initialise
+from napari_xfusion.core.networks.cards import INPUTS, Card, Sizes, Trained, Variant, read_header
+from napari_xfusion.core.networks.engine import find_device
+from napari_xfusion.core.networks.weights import AnyNetwork, build, load_model, save_model
+from napari_xfusion.lab.scenes.sample import FARTHEST, SEPARATIONS
+from napari_xfusion.lab.train.batches import ahead
+from napari_xfusion.lab.train.card import stored
+from napari_xfusion.lab.train.held_out import HeldOut, open_held_out
+from napari_xfusion.lab.train.plan import TrainPlan
+from napari_xfusion.lab.train.pool import fill_pool
+from napari_xfusion.lab.train.state import BETAS, DECAY
+from napari_xfusion.lab.train.task import TASKS, log_error
 
 MEDIUM = Sizes(channels=64, extract=5, reconstruct=10, groups=8)
 NAMES: dict[Variant, str] = {"edvr-stf": "edvr-stf-medium", "edvr": "edvr-medium"}

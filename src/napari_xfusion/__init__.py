@@ -6,24 +6,24 @@ The public names load on first use, so importing the package pulls in neither to
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from napari_xfusion._version import __version__
 
 _WHERE = {
     "Plan": "core.plan",
     "evaluate": "core.inspect.evaluate",
     "fuse": "core.run",
     "fuse_files": "core.run",
-    "open_stack": "core.io",
-    "simulate": "core.virtual.experiment",
+    "open_stack": "core.recordings",
+    "simulate": "lab.virtual.experiment",
 }
 __all__ = ["Plan", "__version__", "evaluate", "fuse", "fuse_files", "open_stack", "simulate"]
 
 if TYPE_CHECKING:
     from napari_xfusion.core.inspect.evaluate import evaluate
-    from napari_xfusion.core.io import open_stack
     from napari_xfusion.core.plan import Plan
+    from napari_xfusion.core.recordings import open_stack
     from napari_xfusion.core.run import fuse, fuse_files
-    from napari_xfusion.core.virtual.experiment import simulate
+    from napari_xfusion.lab.virtual.experiment import simulate
 
 
 def __getattr__(name: str) -> Any:

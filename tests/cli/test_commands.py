@@ -10,7 +10,7 @@ import tifffile
 from napari_xfusion import __version__
 from napari_xfusion.cli import main
 from napari_xfusion.core import demo
-from napari_xfusion.core.model import cards
+from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import make_plan
 from tests.films import moving_discs
 

@@ -9,8 +9,8 @@ import tifffile
 import torch
 
 from napari_xfusion.cli import main
-from napari_xfusion.core.model.build import edvr_stf
-from tests.core.fusers.test_network import SIZES, lively
+from napari_xfusion.core.networks.build import edvr_stf
+from tests.core.networks.test_engine import SIZES, lively
 from tests.films import moving_discs, two_cameras
 
 
@@ -68,7 +68,7 @@ def test_info_shows_what_a_model_is(model, capsys):
 
 
 def test_models_in_the_users_folder_have_names(model, capsys):
-    from napari_xfusion.core.model.cards import models_folder
+    from napari_xfusion.core.networks.cards import models_folder
 
     models_folder().mkdir(parents=True)
     (models_folder() / "beam.safetensors").write_bytes(model.read_bytes())

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from napari_xfusion.cli import main
-from tests.core.study.conftest import small_plan, write_film
 from tests.faults.command import finish, start, start_held
 from tests.films import moving_discs
+from tests.lab.study.conftest import small_plan, write_film
 from tests.sharing import made_once
 
 

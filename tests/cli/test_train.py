@@ -12,7 +12,7 @@ import tifffile
 import torch
 
 from napari_xfusion.cli import main
-from napari_xfusion.core.train.loop import CHECKPOINT, MODEL
+from napari_xfusion.lab.train.loop import CHECKPOINT, MODEL
 from tests.faults.command import finish, start, start_held
 from tests.films import moving_discs
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xfusion.core.io import MemorySink, open_sink, open_stack
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results import MemorySink, open_sink
 from napari_xfusion.core.run import Run, fuse, fuse_files, versions
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import OutputError, PairingError

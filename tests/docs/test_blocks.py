@@ -12,9 +12,9 @@ import pytest
 import tifffile
 import torch
 
-from napari_xfusion.core.model.build import edvr_stf
-from napari_xfusion.core.study import preset, read_plan
-from tests.core.fusers.test_network import SIZES, lively
+from napari_xfusion.core.networks.build import edvr_stf
+from napari_xfusion.lab.study import preset, read_plan
+from tests.core.networks.test_engine import SIZES, lively
 from tests.docs.blocks import PAGES, blocks
 from tests.films import moving_discs, two_cameras
 

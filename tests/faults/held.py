@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from napari_xfusion.cli import main
-from napari_xfusion.core.fusers.base import WindowStream
+from napari_xfusion.core.methods.base import WindowStream
 
 
 def hold_frames(count: int, release: Path) -> None:
@@ -27,7 +27,7 @@ def hold_frames(count: int, release: Path) -> None:
 
 
 def hold_cells(count: int, release: Path) -> None:
-    from napari_xfusion.core.study import cells
+    from napari_xfusion.lab.study import cells
 
     write = cells.write_cell
 
@@ -40,7 +40,7 @@ def hold_cells(count: int, release: Path) -> None:
 
 
 def hold_iterations(count: int, release: Path) -> None:
-    from napari_xfusion.core.train.log import Log
+    from napari_xfusion.lab.train.log import Log
 
     note = Log.loss
 

@@ -17,7 +17,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_xfusion.core.io import open_stack
+from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
 
 resource = pytest.importorskip("resource", reason="memory is bounded with setrlimit")

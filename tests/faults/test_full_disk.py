@@ -7,8 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from napari_xfusion.core.io.sink import open_sink
-from napari_xfusion.core.io.spec import OutputSpec
+from napari_xfusion.core.results.sink import open_sink
+from napari_xfusion.core.results.spec import OutputSpec
 from napari_xfusion.errors import OutputError
 
 FRAME = 16 * 32 * 2

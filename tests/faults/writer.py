@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_xfusion.core.io.sink import open_sink
-from napari_xfusion.core.io.spec import OutputSpec
+from napari_xfusion.core.results.sink import open_sink
+from napari_xfusion.core.results.spec import OutputSpec
 from napari_xfusion.errors import OutputError
 
 SHAPE = (16, 32)

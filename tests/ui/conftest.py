@@ -59,7 +59,7 @@ def opened_by_close(monkeypatch):
 
     So the thread is held until then, and the window is closed in the middle of its work on any machine.
     """
-    from napari_xfusion.ui.job import Workbench
+    from napari_xfusion.ui.shared.job import Workbench
 
     def opened(gate):
         close = Workbench.close

@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import tifffile
 
-from napari_xfusion.core.fusers.flow import FlowStream
-from napari_xfusion.core.io import open_stack
-from napari_xfusion.ui.layers import film_pair
+from napari_xfusion.core.methods.flow import FlowStream
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.ui.shared.layers import film_pair
 from tests.films import binned, moving_discs
 from tests.ui.samples import wait
 

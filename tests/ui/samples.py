@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.demo import sample_film
-from napari_xfusion.core.io import open_stack
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
-from napari_xfusion.ui.layers import beside, film_layer, film_pair
+from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.ui.shared.layers import beside, film_layer, film_pair
 
 PLAN = Plan(method="backprojection")
 
@@ -48,9 +48,9 @@ def add_sample(viewer, *, fused: bool = True):
 
 def write_small_network(variant: str) -> str:
     """A small network with the golden weights in the folder of the user's models; its name."""
-    from napari_xfusion.core.model.cards import INPUTS, Card, Sizes, models_folder
-    from napari_xfusion.core.model.weights import save_model
-    from tests.core.model.conftest import load_golden
+    from napari_xfusion.core.networks.cards import INPUTS, Card, Sizes, models_folder
+    from napari_xfusion.core.networks.weights import save_model
+    from tests.core.networks.conftest import load_golden
 
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)

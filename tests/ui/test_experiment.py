@@ -9,13 +9,13 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_xfusion.core.inspect.evaluate import evaluate
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.model import cards
+from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
-from napari_xfusion.core.virtual.experiment import simulate
-from napari_xfusion.ui.layers import film_layer
-from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.lab.virtual.experiment import simulate
+from napari_xfusion.ui.shared.layers import film_layer
+from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from tests.films import moving_discs, stack
 from tests.ui.films import Pace
 from tests.ui.leaks import wait_for_thread

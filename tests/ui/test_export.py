@@ -14,17 +14,18 @@ from qtpy.QtWidgets import QApplication, QWidget
 from typer.testing import CliRunner
 
 from napari_xfusion.cli.commands import app
-from napari_xfusion.core.demo import sample_film
-from napari_xfusion.core.io import MemorySink, open_stack
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results import MemorySink
 from napari_xfusion.core.run import Run, fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError, OutputError
-from napari_xfusion.ui import export
-from napari_xfusion.ui.export_box import ExportBox
+from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.ui.fusion import export
+from napari_xfusion.ui.fusion.export_box import ExportBox
 from napari_xfusion.ui.fusion.request import Request
-from napari_xfusion.ui.layers import film_layer, film_pair
-from napari_xfusion.ui.provenance import METADATA
+from napari_xfusion.ui.shared.layers import film_layer, film_pair
+from napari_xfusion.ui.shared.provenance import METADATA
 from tests.ui.samples import wait
 
 pytestmark = pytest.mark.drawn(False)

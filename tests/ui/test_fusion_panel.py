@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xfusion.core.io import open_stack
-from napari_xfusion.core.io.file_sink import FileSink
 from napari_xfusion.core.plan import DEFAULT_METHOD, make_plan
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results.file_sink import FileSink
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.ui.fusion import FusionPanel
-from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from tests.ui.films import Pace, ended, fused_layer, open_films, open_panel, settled, write_films
 from tests.ui.samples import wait
 
@@ -373,7 +373,7 @@ def test_settings_are_remembered(panel, make_napari_viewer, films, qtbot):
 
 
 def test_settings_that_make_no_sense_are_left_alone(viewer, films, qtbot):
-    from napari_xfusion.ui.settings import settings_file
+    from napari_xfusion.ui.fusion.settings import settings_file
 
     settings_file().parent.mkdir(parents=True)
     settings_file().write_text(
@@ -455,9 +455,9 @@ QUIT = """
 import sys
 import napari
 from qtpy.QtCore import QTimer
-from napari_xfusion.core.io import open_stack
+from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.ui.fusion import FusionPanel
-from napari_xfusion.ui.layers import film_pair
+from napari_xfusion.ui.shared.layers import film_pair
 
 viewer = napari.Viewer()
 for layer in film_pair(*map(open_stack, sys.argv[1:])):
@@ -489,7 +489,7 @@ def test_quitting_during_a_run_is_quiet_and_opening_loads_no_torch(films, viewer
 
 def test_a_file_is_read_while_it_is_written(tmp_path, films, expected):
     """The array that napari is given for a result on disk."""
-    from napari_xfusion.core.io import open_sink
+    from napari_xfusion.core.results import open_sink
     from napari_xfusion.core.run import Run
     from napari_xfusion.ui.fusion.runner import KeptFrames
 

@@ -5,10 +5,10 @@ import pytest
 import tifffile
 import torch
 
-from napari_xfusion.core.model.weights import save_model
+from napari_xfusion.core.networks.weights import save_model
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.run import fuse_files
-from tests.core.fusers.test_network import Limited, loaded
+from tests.core.networks.test_engine import Limited, loaded
 from tests.films import moving_discs, two_cameras
 from tests.ui.films import Pace, ended, fused_layer, open_panel, settled
 from tests.ui.samples import wait
@@ -233,7 +233,7 @@ def test_an_output_taken_away_is_not_said_to_be_kept(panel_on, tmp_path, monkeyp
 
 def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_path, monkeypatch, qtbot):
     """The real engine on a network that runs out of memory above a tile size."""
-    from napari_xfusion.core.fusers import network
+    from napari_xfusion.core.networks import engine as network
 
     film = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
     lr, hr, times = two_cameras(film, step=3)

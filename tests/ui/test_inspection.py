@@ -14,18 +14,18 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.ratio import divided
-from napari_xfusion.core.io import as_stack
-from napari_xfusion.core.model import cards
+from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui import lazy
-from napari_xfusion.ui.commands import compare, divide_frames
 from napari_xfusion.ui.inspection import InspectPanel, recipes
 from napari_xfusion.ui.inspection.comparing import ComparingBox
+from napari_xfusion.ui.inspection.lazy import LazyFilm
 from napari_xfusion.ui.inspection.plots_dock import PlotsDock
-from napari_xfusion.ui.layers import film_pair
-from napari_xfusion.ui.lazy import LazyFilm
-from napari_xfusion.ui.provenance import METADATA, provenance_of
+from napari_xfusion.ui.plugin.commands import compare, divide_frames
+from napari_xfusion.ui.shared.layers import film_pair
+from napari_xfusion.ui.shared.provenance import METADATA, provenance_of
 from tests.ui.films import Pace
 from tests.ui.leaks import wait_for_thread
 from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network

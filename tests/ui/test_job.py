@@ -9,7 +9,7 @@ import time
 import pytest
 
 from napari_xfusion.errors import PairingError
-from napari_xfusion.ui.job import Outcome, Workbench
+from napari_xfusion.ui.shared.job import Outcome, Workbench
 
 PATIENCE = 120
 """Seconds to wait for what comes at once; only a fault ever takes that long."""
@@ -154,7 +154,7 @@ def test_closing_stops_the_work_and_frees_what_was_kept():
 
 UNCLOSED = """
 import threading
-from napari_xfusion.ui.job import Workbench
+from napari_xfusion.ui.shared.job import Workbench
 
 def body(stop, tell):
     begun.set()

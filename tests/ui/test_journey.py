@@ -16,9 +16,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_xfusion.cli import main
-from napari_xfusion.core.demo import sample_film
-from napari_xfusion.core.fusers.network import NetworkStream
-from napari_xfusion.ui.provenance import provenance_of
+from napari_xfusion.core.networks.engine import NetworkStream
+from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.films import Pace, ended, fused_layer, settled
 from tests.ui.samples import press, wait
 from tests.ui.test_menus import run

@@ -8,8 +8,8 @@ from napari.layers import Image, Labels
 
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, PairingError
-from napari_xfusion.ui import layers
-from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared import layers
+from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from tests.films import stack
 
 UNITS = {

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_xfusion.core.io import open_stack
+from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.fusion import live
-from napari_xfusion.ui.provenance import provenance_of
+from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.films import ended, open_films, open_panel, settled, write_films
 from tests.ui.samples import wait
 
@@ -193,7 +193,7 @@ def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, films, m
 
 
 def test_what_goes_wrong_in_a_preview_is_said(panel, films, monkeypatch, qtbot):
-    from napari_xfusion.core.fusers.backprojection import BackprojectionStream
+    from napari_xfusion.core.methods.backprojection import BackprojectionStream
 
     def fail(self, window):
         raise MemoryError("no room")

@@ -7,7 +7,7 @@ import pytest
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QLabel
 
-from napari_xfusion.core.demo import sample_film
+from napari_xfusion.lab.demo import sample_film
 
 PLUGIN = "napari-xfusion"
 
@@ -31,8 +31,8 @@ def test_everything_named_in_the_manifest_can_be_imported(manifest):
 def test_reading_films_imports_no_torch():
     code = f"""
 import sys
-from napari_xfusion.ui.reader import get_reader
-from napari_xfusion.ui.sample import sample_layers
+from napari_xfusion.ui.plugin.reader import get_reader
+from napari_xfusion.ui.plugin.sample import sample_layers
 path = {str(sample_film("lr"))!r}
 assert len(get_reader(path)(path)) == 1
 assert len(sample_layers()) == 3
@@ -45,7 +45,7 @@ print(*sys.modules)
 def test_preferences_have_the_defaults_of_the_manifest_and_are_kept(plugin_settings, npe2pm, manifest):
     from napari.settings import get_plugin_settings
 
-    from napari_xfusion.ui.preferences import Preferences, preferences
+    from napari_xfusion.ui.shared.preferences import Preferences, preferences
 
     npe2pm.register(manifest)
     assert preferences() == Preferences("auto", "auto", 2.0, "blue-orange", "inferno")

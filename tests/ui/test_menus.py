@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.ui.provenance import provenance_of
-from napari_xfusion.ui.widgets import Panel
+from napari_xfusion.ui.shared.provenance import provenance_of
+from napari_xfusion.ui.shared.widgets import Panel
 from tests.ui.samples import wait
 
 PLUGIN = "napari-xfusion"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_xfusion.ui.order import NearestFirst
+from napari_xfusion.ui.fusion.order import NearestFirst
 
 
 @pytest.mark.parametrize(

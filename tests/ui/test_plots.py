@@ -16,11 +16,11 @@ from skimage.measure import profile_line
 
 from napari_xfusion.core.inspect.attention import normalise
 from napari_xfusion.core.inspect.evaluate import evaluate
-from napari_xfusion.core.io import as_stack
+from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
-from napari_xfusion.ui.layers import film_layer
-from napari_xfusion.ui.plots import profile
-from napari_xfusion.ui.provenance import METADATA
+from napari_xfusion.ui.inspection.plots import profile
+from napari_xfusion.ui.shared.layers import film_layer
+from napari_xfusion.ui.shared.provenance import METADATA
 from tests.films import binned, stack
 from tests.ui.films import Pace
 from tests.ui.leaks import wait_for_thread

@@ -11,9 +11,9 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
-from napari_xfusion.core.io import open_stack
+from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from tests.films import moving_discs, two_cameras
 from tests.ui.samples import wait
 

@@ -7,7 +7,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_xfusion.errors import OutputError
-from napari_xfusion.ui.saving import ask_and_save
+from napari_xfusion.ui.shared.saving import ask_and_save
 
 KINDS = "TIFF (*.tif);;OME-TIFF (*.ome.tif)"
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from napari_xfusion.core.demo import sample_film
 from napari_xfusion.errors import DeviceError
-from napari_xfusion.ui import show
-from napari_xfusion.ui.layers import LayerData
+from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.ui.plugin import show
+from napari_xfusion.ui.shared.layers import LayerData
 
 
 def corners(layer: LayerData) -> list[tuple[float, float]]:

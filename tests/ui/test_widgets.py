@@ -8,7 +8,7 @@ import threading
 import pytest
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow
 
-from napari_xfusion.ui.widgets import draw_later
+from napari_xfusion.ui.shared.widgets import draw_later
 from tests.ui.samples import add_sample, wait
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_xfusion.ui.fusion.run_box import Pace
-from napari_xfusion.ui.words import in_window_words
+from napari_xfusion.ui.shared.words import in_window_words
 
 
 @pytest.mark.parametrize(

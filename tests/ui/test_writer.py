@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from napari_xfusion.core.demo import sample_film
-from napari_xfusion.core.io import open_stack
-from napari_xfusion.ui.provenance import stack_of
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.ui.shared.provenance import stack_of
 
 pytestmark = pytest.mark.drawn(False)
 PLUGIN = "napari-xfusion"

@@ -49,7 +49,7 @@ def _at_home(word: str) -> str:
 
 def _run(arguments: list[str]) -> int:
     # Imported here: the first seconds of a program are when people find that they mistyped, and press Ctrl-C.
-    from napari_xfusion import __version__  # noqa: PLC0415 - see above
+    from napari_xfusion._version import __version__  # noqa: PLC0415 - see above
     from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
     from napari_xfusion.cli.terminal import log, start_log, tell  # noqa: PLC0415 - see above
     from napari_xfusion.core.doctor import log_file  # noqa: PLC0415 - see above

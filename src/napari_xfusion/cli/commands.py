@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from napari_xfusion import __version__
+from napari_xfusion._version import __version__
 from napari_xfusion.cli.options import (
     Film,
     Frames,
@@ -60,7 +60,7 @@ app.add_typer(models, name="models")
 @models.command("list")
 def list_all(as_json: Json = False) -> None:
     """Models at hand: bundled, and in your own folder."""
-    from napari_xfusion.core.model.cards import list_models, models_folder
+    from napari_xfusion.core.networks.cards import list_models, models_folder
 
     found = {name: str(path) for name, path in list_models().items()}
     lines = [f"{name:24} {path}" for name, path in found.items()] or ["no model at hand"]
@@ -72,7 +72,7 @@ def info(
     model: Annotated[str, typer.Argument(help="name or file", show_default=False)], as_json: Json = False
 ) -> None:
     """What a model is: network, sizes, checksum, where it comes from, how it was trained."""
-    from napari_xfusion.core.model.cards import describe, find_model
+    from napari_xfusion.core.networks.cards import describe, find_model
 
     found = describe(find_model(model))
     facts = {
@@ -93,7 +93,7 @@ def import_checkpoint(
     as_json: Json = False,
 ) -> None:
     """Turn a checkpoint of the paper's research code into a model file; no code in it is run."""
-    from napari_xfusion.core.model.weights import import_upstream
+    from napari_xfusion.core.networks.weights import import_upstream
 
     card = import_upstream(checkpoint, output)
     facts = {"file": str(output), **card.model_dump(mode="json")}
@@ -210,7 +210,7 @@ def check(
 ) -> None:
     """Say what was found, how it pairs, what is wrong, and the time and memory to expect."""
     from napari_xfusion.core.check import check as check_films
-    from napari_xfusion.core.io import open_stack
+    from napari_xfusion.core.recordings import open_stack
 
     plan = parse_plan(
         method=method,
@@ -244,9 +244,9 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Make from one sharp fast film what two cameras would have given: lr.tif, hr.tif and truth.tif."""
-    from napari_xfusion.core.io import open_stack
-    from napari_xfusion.core.virtual import simulate as simulate_film
-    from napari_xfusion.core.virtual import write_experiment
+    from napari_xfusion.core.recordings import open_stack
+    from napari_xfusion.lab.virtual import simulate as simulate_film
+    from napari_xfusion.lab.virtual import write_experiment
 
     experiment = simulate_film(
         open_stack(movie), hr_step, hr_last=hr_last, lr_psnr=lr_psnr, b0=b0, binning=binning, seed=seed
@@ -274,8 +274,8 @@ def evaluate(
 ) -> None:
     """PSNR, AAD and SSIM of a result against the truth: all frames, and those that no HR frame shows."""
     from napari_xfusion.core.inspect.evaluate import evaluate as compare
-    from napari_xfusion.core.io import open_stack
-    from napari_xfusion.core.io.record import read_times
+    from napari_xfusion.core.recordings import open_stack
+    from napari_xfusion.core.results.record import read_times
     from napari_xfusion.core.run import check_outputs
 
     films = open_stack(truth), open_stack(result)
@@ -323,7 +323,7 @@ def study(
     One that was stopped goes on when it is started again.
     """
     try:
-        from napari_xfusion.core.study import run_study, settle_plan
+        from napari_xfusion.lab.study import run_study, settle_plan
     except ModuleNotFoundError as error:
         raise InputError(
             "napari-xfusion study",
@@ -366,8 +366,8 @@ def demo(
     gui: Annotated[bool, typer.Option("--gui", help="then show them in napari")] = False,
 ) -> None:
     """Fuse the sample film by every method and write the film, a picture and a table."""
-    from napari_xfusion.core.demo import run_demo
-    from napari_xfusion.ui.show import show_demo
+    from napari_xfusion.lab.demo import run_demo
+    from napari_xfusion.ui.plugin.show import show_demo
 
     with Progress("methods") as progress:
         made = run_demo(output, progress=progress)

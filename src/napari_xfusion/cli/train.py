@@ -15,7 +15,7 @@ from napari_xfusion.cli.terminal import Progress, report, stop_on_signal
 from napari_xfusion.errors import InputError
 
 if TYPE_CHECKING:  # costs seconds, and --help needs none of it
-    from napari_xfusion.core.train.plan import TrainPlan
+    from napari_xfusion.lab.train.plan import TrainPlan
 
 
 def train(
@@ -64,8 +64,8 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node 4 -m napari_xfusion train ...
     """
-    from napari_xfusion.core.train.loop import train as run_training
-    from napari_xfusion.core.train.plan import sizes_from
+    from napari_xfusion.lab.train.loop import train as run_training
+    from napari_xfusion.lab.train.plan import sizes_from
 
     plan = parse_train_plan(
         variant=variant,
@@ -104,7 +104,7 @@ def train(
 
 def parse_train_plan(**settings: object) -> TrainPlan:
     """A plan from settings by name; what cannot be is wrong usage."""
-    from napari_xfusion.core.train.plan import make_train_plan
+    from napari_xfusion.lab.train.plan import make_train_plan
 
     try:
         return make_train_plan(**settings)

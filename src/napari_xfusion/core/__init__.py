@@ -1,6 +1,1 @@
-"""The headless core: files, stacks, pair, fuser, frames, sink. Knows neither napari nor Qt nor typer.
-
-Imports go downward only:
-errors < types < {plan, grey, degrade, flow} < {pairing, model, inspect} < {fusers, virtual} < {io, doctor}
-< {run, train} < {check, demo, film} < study.
-"""
+"""Everything a fusion needs and nothing else, without a window or a command line; never imports ``lab``."""

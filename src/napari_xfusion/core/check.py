@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_xfusion.core.model.cards import LiteSizes, describe, model_of
-from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
+from napari_xfusion.core.networks.cards import LiteSizes, describe, model_of
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.core.quantities import byte_count, duration
+from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError
 

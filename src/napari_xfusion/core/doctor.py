@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 import psutil
 
-from napari_xfusion import __version__
+from napari_xfusion._version import __version__
 from napari_xfusion.core.quantities import byte_count
 
 NEEDED = (

@@ -11,10 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from napari_xfusion.core.fusers.tiles import Grid
 from napari_xfusion.core.inspect.consistency import consistency
-from napari_xfusion.core.pairing import Pair
+from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig import Pair
 from napari_xfusion.core.run import Opened
 from napari_xfusion.core.types import SCALE, FusedFrame, Image, Role, Stack, Token
 from napari_xfusion.errors import DeviceError, ModelError

@@ -18,13 +18,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_xfusion import __version__
-from napari_xfusion.core.fusers import Fuser, Stream, make_fuser
+from napari_xfusion._version import __version__
 from napari_xfusion.core.inspect.attention import write_attention
-from napari_xfusion.core.io import OutputSpec, Sink, as_stack, open_sink
-from napari_xfusion.core.io.record import read_frames, record_path
-from napari_xfusion.core.pairing import Pair, pair_stacks, seen_targets
+from napari_xfusion.core.methods import Fuser, Stream, make_fuser
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.results import OutputSpec, Sink, open_sink
+from napari_xfusion.core.results.record import read_frames, record_path
+from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import OutputError, writing
 

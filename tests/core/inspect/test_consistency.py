@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_xfusion.core.inspect.consistency import consistency, residual
-from napari_xfusion.core.pairing import fit_geometry
+from napari_xfusion.core.rig import fit_geometry
 from tests.films import binned, moving_discs
 
 TRUTH = moving_discs(1)[0]

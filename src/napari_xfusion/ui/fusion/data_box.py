@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QDoubleSpinBox, QGroupBox, QLineEdit, QSpinBox, QWidg
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.layers import film_pair, lr_and_hr, redraw, title_of
-from napari_xfusion.ui.provenance import provenance_of, stack_of
-from napari_xfusion.ui.widgets import LayerCombo, Sentence, add_row, form
+from napari_xfusion.ui.shared.layers import film_pair, lr_and_hr, redraw, title_of
+from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, add_row, form
 
 if TYPE_CHECKING:
     import napari

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_xfusion.core.fusers import TRAINING_FREE
+from napari_xfusion.core.methods import TRAINING_FREE
 from napari_xfusion.core.plan import Method
 from napari_xfusion.core.run import Opened
 from napari_xfusion.core.types import Image, Region, Token
 from napari_xfusion.ui.fusion.request import Request
-from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.layers import redraw
-from napari_xfusion.ui.words import in_window_words
+from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
+from napari_xfusion.ui.shared.layers import redraw
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari

@@ -9,10 +9,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QLabel, QPushButton, QWidget
 
 from napari_xfusion.core.doctor import devices_in_words
-from napari_xfusion.core.model.cards import SUFFIX, VARIANTS, models_of
+from napari_xfusion.core.networks.cards import SUFFIX, VARIANTS, models_of
 from napari_xfusion.core.plan import DEFAULT_METHOD, Method, Plan
-from napari_xfusion.ui.preferences import computing_events, keep_computing, preferences
-from napari_xfusion.ui.widgets import Sentence, add_row, form, listen
+from napari_xfusion.ui.shared.preferences import computing_events, keep_computing, preferences
+from napari_xfusion.ui.shared.widgets import Sentence, add_row, form, listen
 
 ABOUT: dict[Method, str] = {
     "bicubic": "LR alone, enlarged",

@@ -22,8 +22,8 @@ from qtpy.QtWidgets import (
 
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import OutputError
-from napari_xfusion.ui.fusion.place import region_of_shapes
-from napari_xfusion.ui.widgets import LayerCombo, add_row, form, listen
+from napari_xfusion.ui.shared.place import region_of_shapes
+from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, form, listen
 
 if TYPE_CHECKING:
     import napari

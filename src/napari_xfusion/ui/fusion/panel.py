@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_xfusion.core.pairing import find_hr_times
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.quantities import moment
+from napari_xfusion.core.rig import find_hr_times
 from napari_xfusion.errors import XFusionError
-from napari_xfusion.ui.export_box import ExportBox
 from napari_xfusion.ui.fusion.data_box import DataBox
+from napari_xfusion.ui.fusion.export_box import ExportBox
 from napari_xfusion.ui.fusion.live import Previews
 from napari_xfusion.ui.fusion.method_box import MethodBox
 from napari_xfusion.ui.fusion.output_box import OutputBox
-from napari_xfusion.ui.fusion.place import frame_on_screen, visible_region
 from napari_xfusion.ui.fusion.request import Findings, Request, examine
 from napari_xfusion.ui.fusion.run_box import RunBox
 from napari_xfusion.ui.fusion.runner import Runner
-from napari_xfusion.ui.job import Outcome, Worker
-from napari_xfusion.ui.layers import arrange
-from napari_xfusion.ui.settings import load_settings, save_settings
-from napari_xfusion.ui.widgets import Panel, listen
-from napari_xfusion.ui.words import in_window_words
+from napari_xfusion.ui.fusion.settings import load_settings, save_settings
+from napari_xfusion.ui.shared.job import Outcome, Worker
+from napari_xfusion.ui.shared.layers import arrange
+from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
+from napari_xfusion.ui.shared.widgets import Panel, listen
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari.viewer

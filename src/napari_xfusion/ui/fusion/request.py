@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from napari_xfusion.core.check import check
-from napari_xfusion.core.io import open_sink
-from napari_xfusion.core.io.record import read_record
-from napari_xfusion.core.model.cards import VARIANTS, model_of
+from napari_xfusion.core.networks.cards import VARIANTS, model_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count
+from napari_xfusion.core.results import open_sink
+from napari_xfusion.core.results.record import read_record
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, OutputError, XFusionError
-from napari_xfusion.ui.layers import LayerData, beside, layer_name, title_of
-from napari_xfusion.ui.preferences import preferences
-from napari_xfusion.ui.words import in_window_words
+from napari_xfusion.ui.shared.layers import LayerData, beside, layer_name, title_of
+from napari_xfusion.ui.shared.preferences import preferences
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QProgressBar, QPushButton, QWidget
 
 from napari_xfusion.core.quantities import duration
-from napari_xfusion.ui.widgets import Sentence
+from napari_xfusion.ui.shared.widgets import Sentence
 
 
 class Pace:

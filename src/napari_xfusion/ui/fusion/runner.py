@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_xfusion.core.io import MemorySink, OutputSpec, Sink, open_sink, open_stack
-from napari_xfusion.core.io.record import read_record
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results import MemorySink, OutputSpec, Sink, open_sink
+from napari_xfusion.core.results.record import read_record
 from napari_xfusion.core.run import Run
 from napari_xfusion.core.types import Token
-from napari_xfusion.ui.fusion.place import frame_on_screen
+from napari_xfusion.ui.fusion.order import NearestFirst
 from napari_xfusion.ui.fusion.request import Request, unfinished
 from napari_xfusion.ui.fusion.run_box import Pace
-from napari_xfusion.ui.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.order import NearestFirst
-from napari_xfusion.ui.provenance import METADATA
-from napari_xfusion.ui.widgets import draw_later, listen
+from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
+from napari_xfusion.ui.shared.place import frame_on_screen
+from napari_xfusion.ui.shared.provenance import METADATA
+from napari_xfusion.ui.shared.widgets import draw_later, listen
 
 if TYPE_CHECKING:
     import napari

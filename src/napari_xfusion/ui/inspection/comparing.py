@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
-from napari_xfusion.ui.compare import Wipe, is_film, link_contrast, show_grid
-from napari_xfusion.ui.widgets import LayerCombo, add_row, listen, tab_through
+from napari_xfusion.ui.shared.compare import Wipe, is_film, link_contrast, show_grid
+from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, listen, tab_through
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_xfusion.core.model.cards import models_of
-from napari_xfusion.core.pairing import find_hr_times, fit_geometry
+from napari_xfusion.core.networks.cards import models_of
 from napari_xfusion.core.plan import NETWORKS, Method, Plan
+from napari_xfusion.core.rig import find_hr_times, fit_geometry
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, XFusionError
-from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer

@@ -14,12 +14,12 @@ from napari_xfusion.core.film import FusedFilm, lr_consistency
 from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.consistency import Residual, residual
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
-from napari_xfusion.core.pairing import find_hr_times, pair_stacks
 from napari_xfusion.core.plan import NETWORKS
+from napari_xfusion.core.rig import find_hr_times, pair_stacks
 from napari_xfusion.core.types import Role, Stack
 from napari_xfusion.errors import PairingError
 from napari_xfusion.ui.inspection.films import Films
-from napari_xfusion.ui.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 
 
 @dataclass(frozen=True)

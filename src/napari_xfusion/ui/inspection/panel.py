@@ -26,9 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xfusion.core.plan import Method, Plan
-from napari_xfusion.ui.background import Background
-from napari_xfusion.ui.compare import is_film
-from napari_xfusion.ui.fusion.place import frame_on_screen
+from napari_xfusion.ui.inspection.background import Background
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.films import (
     BASELINES,
@@ -39,12 +37,14 @@ from napari_xfusion.ui.inspection.films import (
     network_problem,
     problem,
 )
+from napari_xfusion.ui.inspection.lazy import LazyFilm
 from napari_xfusion.ui.inspection.recipes import Kind, Recipes
-from napari_xfusion.ui.layers import LayerData
-from napari_xfusion.ui.lazy import LazyFilm
-from napari_xfusion.ui.provenance import METADATA, content_of, provenance_of
-from napari_xfusion.ui.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
-from napari_xfusion.ui.words import in_window_words
+from napari_xfusion.ui.shared.compare import is_film
+from napari_xfusion.ui.shared.layers import LayerData
+from napari_xfusion.ui.shared.place import frame_on_screen
+from napari_xfusion.ui.shared.provenance import METADATA, content_of, provenance_of
+from napari_xfusion.ui.shared.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -13,8 +13,6 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import writing
-from napari_xfusion.ui.compare import is_film
-from napari_xfusion.ui.fusion.place import frame_on_screen
 from napari_xfusion.ui.inspection.films import Films, problem
 from napari_xfusion.ui.inspection.numbers import (
     FrameNumbers,
@@ -23,12 +21,14 @@ from napari_xfusion.ui.inspection.numbers import (
     frame_numbers,
     hr_times_of,
 )
+from napari_xfusion.ui.inspection.plots import FramePlots, HistogramPlots, ProfilePlot, profile
 from napari_xfusion.ui.inspection.recipes import Recipes
-from napari_xfusion.ui.job import Outcome, Tell, Worker
-from napari_xfusion.ui.plots import FramePlots, HistogramPlots, ProfilePlot, profile
-from napari_xfusion.ui.saving import CSV, ask_and_save
-from napari_xfusion.ui.widgets import Docked, Sentence, listen
-from napari_xfusion.ui.words import in_window_words
+from napari_xfusion.ui.shared.compare import is_film
+from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
+from napari_xfusion.ui.shared.place import frame_on_screen
+from napari_xfusion.ui.shared.saving import CSV, ask_and_save
+from napari_xfusion.ui.shared.widgets import Docked, Sentence, listen
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     from napari import Viewer

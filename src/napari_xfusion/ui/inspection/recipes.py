@@ -13,15 +13,15 @@ import numpy as np
 
 from napari_xfusion.core.film import ATTENTION_SCALE, FusedFilm, difference, lr_consistency
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
-from napari_xfusion.core.pairing import fit_geometry, pair_stacks
 from napari_xfusion.core.plan import NETWORKS, Method, Plan
+from napari_xfusion.core.rig import fit_geometry, pair_stacks
 from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
 from napari_xfusion.errors import ModelError
-from napari_xfusion.ui.colours import diverging
 from napari_xfusion.ui.inspection.films import Films
-from napari_xfusion.ui.layers import LayerData, beside, layer_name
-from napari_xfusion.ui.preferences import preferences
-from napari_xfusion.ui.provenance import LayerRole, content_of, provenance_of, stack_of
+from napari_xfusion.ui.shared.colours import diverging
+from napari_xfusion.ui.shared.layers import LayerData, beside, layer_name
+from napari_xfusion.ui.shared.preferences import preferences
+from napari_xfusion.ui.shared.provenance import LayerRole, content_of, provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer

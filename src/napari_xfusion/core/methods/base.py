@@ -1,0 +1,116 @@
+"""What every method of fusing looks like from outside, and the frame for those that go window by window."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from napari_xfusion.core.rig import Pair
+from napari_xfusion.core.types import FusedFrame, Image, Region, Token, Window
+
+
+class Stream(Protocol):
+    """A method at work on one pair; keeps what neighbouring targets share, within bounds."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what the user should know of this run, complete when it has ended."""
+        ...
+
+    def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
+        """Fuse ``targets`` in the order they come, in grey units; they are pulled one by one.
+
+        Ends when ``stop`` is set. With ``region`` only that rectangle of HR pixels is made.
+        """
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free what the stream keeps."""
+        ...
+
+
+class Fuser(Protocol):
+    """A method, ready to be opened on a pair."""
+
+    @property
+    def name(self) -> str:
+        """The method's name on the command line."""
+        ...
+
+    @property
+    def gives_std(self) -> bool:
+        """Whether its frames carry a standard deviation."""
+        ...
+
+    @property
+    def gives_attention(self) -> bool:
+        """Whether its frames carry attention maps and scores."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the fuser settled of the plan (device, precision, tile, weights); part of a run's identity."""
+        ...
+
+    def open(self, pair: Pair) -> Stream:
+        """Start on ``pair``."""
+        ...
+
+
+class WindowStream(ABC):
+    """A stream that makes each frame from its window alone.
+
+    These methods take milliseconds, so a region is cut from the whole frame.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+
+    @abstractmethod
+    def combine(self, window: Window) -> tuple[Image, Image | None]:
+        """The fused image (H, W) in grey units, and its standard deviation (H, W) where known."""
+
+    def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
+        """See ``Stream.fuse``."""
+        for target in targets:
+            if stop.is_set():
+                return
+            began = perf_counter()
+            image, std = self.combine(self.pair.window(target))
+            if region is not None:
+                cut = slice(region.top, region.bottom), slice(region.left, region.right)
+                image, std = image[cut], None if std is None else std[cut]
+            yield FusedFrame(target, image, std, seconds=perf_counter() - began)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class WindowFuser:
+    """A training-free method: a name and what it does with each window."""
+
+    name: str
+    open: Callable[[Pair], WindowStream]
+    gives_std: bool = False
+    gives_attention: bool = False
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Plain NumPy on the CPU."""
+        return {"device": "cpu", "precision": "float32", "tile": None}

@@ -1,0 +1,209 @@
+"""HR neighbours carried to the target's time by the motion seen in LR, each trusted for what it is worth.
+
+LR(t) gives what is coarse; the HR neighbours, carried, give what is fine, C - up(down(C)):
+
+    HR(t) = up(coarse) + w_before * fine_before + w_after * fine_after
+
+The weights are those of the best linear estimate, pixel by pixel, of the true fine structure x from the two
+fine structures a and b: minimise <(x - w_a a - w_b b)^2> over a neighbourhood. That needs <aa>, <bb> and
+<ab>, which are measured, and <ax> and <bx>, which are not. But structure is lost step by step on the way
+from one HR frame to the next. Of a the part <ab>/<aa> lives on in b; if a share s of the loss falls between
+a and the target, the part (<ab>/<aa>)^s lives on in x. Where a and b agree this becomes interpolation in
+time along the motion; where they have nothing in common, both weights vanish and bicubic is left.
+
+Noise enters twice. HR noise: what a and b disagree in where they agree best is no structure, and is taken
+off <aa> and <bb>. LR noise: LR(t) is believed against what the HR neighbours say by a Kalman gain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from napari_xfusion.core.methods.backprojection import BinnedFrames
+from napari_xfusion.core.methods.base import WindowFuser, WindowStream
+from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
+from napari_xfusion.core.rig import Pair
+from napari_xfusion.core.types import Image, Window
+
+NEIGHBOURHOOD = 2.0
+"""Standard deviation, in LR pixels, of the Gaussian over which energies are averaged."""
+NEGLIGIBLE = np.float32(1e-6)
+"""Energy that is not told from zero: a thousandth of the grey scale, squared."""
+AGREEING = 2
+"""Per cent of the pixels, those where the two HR neighbours agree best, that tell the HR noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """What one HR neighbour says about the target."""
+
+    coarse: Image
+    """Binned, (h, w)."""
+    fine: Image
+    """What does not survive binning, (H, W)."""
+    error: Image
+    """Energy (h, w) by which ``coarse`` misses LR(t) beyond LR noise."""
+    moved: Image
+    """The HR neighbour carried along the motion, (H, W)."""
+
+
+class Estimate(NamedTuple):
+    """A fused image and what it was made of, (H, W) each."""
+
+    image: Image
+    moved: tuple[Image, Image]
+    """Both HR neighbours carried to the target's time; twice the same where there is one."""
+
+
+class FlowStream(WindowStream):
+    """Two candidates, how far each is to be trusted, and their sum on LR(t)."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
+        self._binned = BinnedFrames(pair.geometry.down)
+
+    def combine(self, window: Window) -> tuple[Image, None]:
+        """See ``WindowStream.combine``."""
+        if window.has_hr_frame:
+            return self._at_hr_time(window), None
+        return self._between(window, self._candidates(window)), None
+
+    def estimate(self, window: Window) -> Estimate:
+        """The same image with the carried HR neighbours beside it, for networks that go on from there."""
+        candidates = self._candidates(window)
+        image = self._at_hr_time(window) if window.has_hr_frame else self._between(window, candidates)
+        return Estimate(image, (candidates[0].moved, candidates[-1].moved))
+
+    def _candidates(self, window: Window) -> list[Candidate]:
+        return [self._candidate(window, k) for k in (0, 1)[: len(set(window.hr_index))]]
+
+    def _at_hr_time(self, window: Window) -> Image:
+        """The target's own HR frame, brought to what LR says."""
+        binned = self._binned(window.hr_index[0], window.hr[0])
+        coarse = believe(window.lr[1], binned, np.float32(window.lr_noise**2))
+        return window.hr[0] + self.pair.geometry.up(coarse - binned)
+
+    def _between(self, window: Window, candidates: list[Candidate]) -> Image:
+        """What is coarse from LR, what is fine from the candidates."""
+        expected, weights = self._trust(candidates, window.weights)
+        coarse = believe(window.lr[1], expected, np.float32(window.lr_noise**2))
+        image = self.pair.geometry.up(coarse)
+        for weight, candidate in zip(weights, candidates, strict=True):
+            image += self._enlarge(weight) * candidate.fine
+        image += self.pair.geometry.up(coarse - self.pair.geometry.down(image))
+        return image
+
+    def _trust(
+        self, candidates: list[Candidate], in_time: tuple[float, float]
+    ) -> tuple[Image, tuple[Image, ...]]:
+        """What the candidates together say of LR(t), and the weights of their fine structure; all (h, w)."""
+        first, last = candidates[0], candidates[-1]
+        aa = self._energy(first.fine, first.fine)
+        if first is last:  # the target lies before the first HR frame or after the last
+            return first.coarse, (weight_of_one(aa, first.error),)
+        bb, ab = self._energy(last.fine, last.fine), self._energy(first.fine, last.fine)
+        share = share_lost(first.error, last.error, in_time)
+        return (1 - share) * first.coarse + share * last.coarse, weights_of_two(aa, bb, ab, share)
+
+    def _candidate(self, window: Window, k: int) -> Candidate:
+        """HR neighbour ``k``, left in place or carried along the motion, whichever LR(t) bears out."""
+        target, still, variance = window.lr[1], window.hr[k], np.float32(window.lr_noise**2)
+        geometry, binned = self.pair.geometry, self._binned(window.hr_index[k], still)
+        seen = believe(window.lr_at_hr[k], binned, variance)
+        moved = warp(still, find_motion(target, seen, geometry.hr_shape, geometry.scale))
+        still_error = error_energy(target - binned, variance)
+        moved_error = error_energy(target - geometry.down(moved), variance)
+        # Squared, so that the better of the two is clearly preferred.
+        motion = still_error**2 / (still_error**2 + moved_error**2)
+        image = still + self._enlarge(motion) * (moved - still)
+        coarse = geometry.down(image)
+        error = error_energy(target - coarse, variance)
+        return Candidate(coarse, image - geometry.up(coarse), error, moved)
+
+    def _enlarge(self, field: Image) -> Image:
+        return enlarge(field, self.pair.geometry.hr_shape, self.pair.geometry.scale)
+
+    def _energy(self, a: Image, b: Image) -> Image:
+        """Local mean (h, w) of the product of two fine structures (H, W)."""
+        return local_mean(self.pair.geometry.down(a * b))
+
+
+def local_mean(field: Image) -> Image:
+    """Gaussian mean over the neighbourhood, (h, w)."""
+    mean: Image = cv2.GaussianBlur(field, (0, 0), NEIGHBOURHOOD, borderType=cv2.BORDER_REPLICATE)
+    return mean
+
+
+def error_energy(residual: Image, variance: np.float32) -> Image:
+    """Local mean square (h, w) of an LR residual beyond the LR noise ``variance``; never zero.
+
+    What noise hides is unknown, so a fiftieth of it stays.
+    """
+    energy: Image = np.maximum(local_mean(residual * residual) - variance, variance / 50) + NEGLIGIBLE
+    return energy
+
+
+def believe(seen: Image, expected: Image, variance: np.float32) -> Image:
+    """An LR frame (h, w) between what was seen, with noise ``variance``, and what was expected.
+
+    The Kalman gain p / (p + r), the variance p of the expectation taken from how far it misses locally.
+    """
+    if variance == 0:
+        return seen
+    innovation = seen - expected
+    error: Image = np.maximum(local_mean(innovation * innovation) - variance, 0)
+    image: Image = expected + error / (error + variance) * innovation
+    return image
+
+
+def share_lost(before: Image, after: Image, weights: tuple[float, float]) -> Image:
+    """Share (h, w) of the loss between two HR frames that falls before the target, 0..1.
+
+    From the errors of the two candidates and their distances in time, which are the other's weight.
+    """
+    first: Image = np.float32(weights[1]) * before
+    second: Image = np.float32(weights[0]) * after
+    share: Image = first / (first + second)
+    return share
+
+
+def weight_of_one(aa: Image, error: Image) -> Image:
+    """Weight (h, w) of a lone candidate's fine structure of energy ``aa``: a Wiener filter.
+
+    Nothing else bears the fine structure out, so its error is taken as twice the coarse one: a shifted
+    edge errs at least as much in what is fine.
+    """
+    return aa / (aa + 2 * error)
+
+
+def weights_of_two(aa: Image, bb: Image, ab: Image, share: Image) -> tuple[Image, Image]:
+    """Weights (h, w) of two fine structures from their local energies; see the module.
+
+    ``share`` of the loss of structure lies between a and the target. Weights are never negative: where
+    one would be, the other candidate is taken alone.
+    """
+    noise = np.float32(np.percentile((aa + bb) / 2 - ab, AGREEING))
+    ab = np.maximum(ab, 0)  # a structure does not turn into its negative: that is chance
+    ax, bx = _part_left(aa - noise, ab, share), _part_left(bb - noise, ab, 1 - share)
+    aa, bb = 1.01 * aa + NEGLIGIBLE, 1.01 * bb + NEGLIGIBLE  # solvable also where a and b are the same
+    w_a, w_b = ax * bb - bx * ab, bx * aa - ax * ab
+    determinant = aa * bb - ab * ab
+    only_a, only_b = w_b < 0, w_a < 0
+    return (
+        np.where(only_b, 0, np.where(only_a, ax / aa, w_a / determinant)),
+        np.where(only_a, 0, np.where(only_b, bx / bb, w_b / determinant)),
+    )
+
+
+def _part_left(signal: Image, ab: Image, share: Image) -> Image:
+    """<ax>: the energy of a's signal times the part of it that lives on until the target."""
+    signal = np.maximum(signal, NEGLIGIBLE)
+    left: Image = signal * np.clip(ab / signal, 1e-3, 1) ** share
+    return left
+
+
+flow = WindowFuser("flow", FlowStream)

@@ -1,0 +1,101 @@
+"""The paper's networks on a film: every frame is encoded once, every target combined from what is kept.
+
+EDVR and EDVR-STF differ only in which frames they take; neighbouring targets share most of them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple, cast
+
+import torch
+
+from napari_xfusion.core.networks.edvr_stf import EDVRSTF
+from napari_xfusion.core.networks.feed import as_tensor, free_memory
+from napari_xfusion.core.networks.network import Network, Output
+from napari_xfusion.core.networks.pcd import Encoded, Features
+from napari_xfusion.core.networks.tiles import HALO, Grid, Tile
+from napari_xfusion.core.rig import Pair
+from napari_xfusion.core.types import SCALE, Role, Window
+
+
+class Source(NamedTuple):
+    """Which frame of which camera; what encoded frames are kept by, together with the tile."""
+
+    camera: str
+    number: int
+
+
+KEPT_SHARE = 0.25
+"""Of the free memory that encoded frames may take beyond those of the current targets."""
+
+
+class EncodedFeed:
+    """See ``Feed``. Keeps the encoded frames of the last windows, by frame and tile, as memory allows."""
+
+    halo = HALO
+
+    def __init__(self, network: Network, pair: Pair, grid: Grid, device: torch.device) -> None:
+        self.network, self.pair, self.grid, self.device = network, pair, grid, device
+        self._budget = KEPT_SHARE * free_memory(device)
+        self._encoded: OrderedDict[tuple[Source, Tile], Encoded] = OrderedDict()
+
+    def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
+        """See ``Feed.combine``."""
+        sources = [[source_of(role, window) for window in windows] for role in self.network.inputs]
+        # Two uses of an LR frame lie at most 2s + 1 others apart; the windows' own must stay anyway.
+        keep = (2 * self.pair.separation + len(windows) + 2) * tiles
+        self._make_room({(source, tile) for same_role in sources for source in same_role}, keep)
+        frames = [stack_frames([self._encode(source, tile) for source in same_role]) for same_role in sources]
+        references = [as_tensor(self.grid.lr(w.lr[1]), tile.outer, 1, self.device) for w in windows]
+        return self.network.combine(frames, self.network.base(torch.cat(references)))
+
+    def free(self) -> None:
+        """See ``Feed.free``."""
+        self._encoded.clear()
+        self._budget = 0.0
+
+    def _encode(self, source: Source, tile: Tile) -> Encoded:
+        """A frame's part in ``tile``, encoded now or kept from before."""
+        key = source, tile
+        if key not in self._encoded:
+            if source.camera == "lr":
+                image = self.grid.lr(self.pair.lr_frame(source.number))
+                self._encoded[key] = self.network.encode_lr(as_tensor(image, tile.outer, 1, self.device))
+            else:
+                image = self.grid.hr(self.pair.hr_frame(source.number))
+                network = cast("EDVRSTF", self.network)
+                self._encoded[key] = network.encode_hr(as_tensor(image, tile.outer, SCALE, self.device))
+        return self._encoded[key]
+
+    def _make_room(self, wanted: set[tuple[Source, Tile]], keep: int) -> None:
+        """Drop what was used longest ago, so that ``keep`` are kept when all that is ``wanted`` is there.
+
+        Fewer where they would not fit into the budget: small tiles of a large frame, halos included, hold
+        many times the frame.
+        """
+        for key in wanted & self._encoded.keys():
+            self._encoded.move_to_end(key)
+        if self._encoded:
+            largest = max(
+                sum(level.nbytes for level in (*e.features, *e.halves)) for e in self._encoded.values()
+            )
+            keep = min(keep, int(self._budget / largest))
+        fresh = len(wanted - self._encoded.keys())
+        while len(self._encoded) + fresh > max(keep, len(wanted)):
+            self._encoded.popitem(last=False)
+
+
+def source_of(role: Role, window: Window) -> Source:
+    """The frame that plays ``role`` in ``window``."""
+    if role.startswith("hr"):
+        return Source("hr", window.hr_index[role == "hr+"])
+    return Source("lr", int(window.times[("lr-", "lr", "lr+").index(role)]))
+
+
+def stack_frames(frames: list[Encoded]) -> Encoded:
+    """Encoded frames (1, ...) of several targets as one (B, ...)."""
+    if len(frames) == 1:
+        return frames[0]
+    stacked = [torch.cat(level) for level in zip(*([*f.features, *f.halves] for f in frames), strict=True)]
+    return Encoded(Features(*stacked[:3]), Features(*stacked[3:]))

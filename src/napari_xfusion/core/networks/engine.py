@@ -1,0 +1,297 @@
+"""A network at work on a film, batch by batch and tile by tile, the same for all networks.
+
+Frames that do not fit into memory go through in tiles, each with a halo wide enough not to be seen. What the
+networks differ in, how a window becomes their input, is the feed's: ``encoded.py`` for those of the
+paper, ``lite.py`` for the small one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import Any, NamedTuple, Self, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_xfusion.core.networks.cards import Card, model_of
+from napari_xfusion.core.networks.encoded import EncodedFeed
+from napari_xfusion.core.networks.feed import Feed, free_memory
+from napari_xfusion.core.networks.lite import Lite
+from napari_xfusion.core.networks.lite_feed import LiteFeed
+from napari_xfusion.core.networks.network import Network
+from napari_xfusion.core.networks.tiles import Grid, Rect, cut_tiles, side_that_fits
+from napari_xfusion.core.networks.weights import Loaded, load_model
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig import Pair
+from napari_xfusion.core.types import SCALE, FusedFrame, Image, Region, Score, Token
+from napari_xfusion.errors import DeviceError
+
+GPU_BATCH = 4
+"""Targets at once on a GPU; a CPU is busy with one."""
+WORKING_MAPS = 60
+"""Feature maps of LR size in memory at the peak of one target (benchmarks/network.py)."""
+SHARE = 0.6
+"""Of the free memory that one target may take."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFuser:
+    """A network with its weights, on its device. See ``Fuser``."""
+
+    name: str
+    loaded: Loaded
+    device: torch.device
+    precision: str = "float32"
+    tile: int | None = None
+    """Side of the tiles in LR pixels; from the free memory when None."""
+    batch: int = 1
+    """Targets at once."""
+    gives_std: bool = False
+    gives_attention: bool = True
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """See ``Fuser.settings``. Tiles chosen by free memory are not among them: they change nothing."""
+        return {
+            "device": self.device.type,
+            "precision": self.precision,
+            "tile": self.tile,
+            "weights": self.loaded.sha256,
+        }
+
+    def open(self, pair: Pair) -> NetworkStream:
+        """See ``Fuser.open``."""
+        return NetworkStream(self, pair)
+
+
+def load_fuser(plan: Plan) -> NetworkFuser:
+    """The network that ``plan`` names, ready on its device.
+
+    Raises ModelError for weights that are not to be had, DeviceError for a device that is not there.
+    """
+    device = find_device(plan.device)
+    loaded = load_model(model_of(plan))
+    precision = "float32" if plan.precision == "auto" else plan.precision
+    network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
+    batch = GPU_BATCH if device.type == "cuda" else 1
+    return NetworkFuser(plan.method, loaded, device, precision, plan.tile, batch)
+
+
+def make_feed(loaded: Loaded, pair: Pair, grid: Grid, device: torch.device) -> Feed:
+    """What turns windows of ``pair`` into the network's answers."""
+    if loaded.card.variant == "lite":
+        return LiteFeed(cast("Lite", loaded.network), pair, grid, device)
+    return EncodedFeed(cast("Network", loaded.network), pair, grid, device)
+
+
+def find_device(name: str) -> torch.device:
+    """The device ``name``, or the best there is for ``auto``; raises DeviceError where it is missing."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, found in there.items() if found))
+    if not there[name]:
+        raise DeviceError(
+            f"--device {name}",
+            expected=f"a {name} device that torch {torch.__version__} can use",
+            found=f"only {', '.join(kind for kind, found in there.items() if found)}",
+            do="use --device auto, or install a torch build for it",
+        )
+    return torch.device(name)
+
+
+class Part(NamedTuple):
+    """What a tile gives, on the CPU or on its way there."""
+
+    place: Rect
+    """In LR pixels of the area that was asked for."""
+    image: Tensor
+    """(B, 4h, 4w)."""
+    raw: Tensor
+    """(B, F, h, w), attention before the sigmoid."""
+    attention: Tensor
+    """(B, F, h, w), after it."""
+
+
+class Launched(NamedTuple):
+    """A batch of targets that the device works on."""
+
+    targets: list[int]
+    parts: list[Part]
+    began: float
+    done: torch.cuda.Event | None
+    """When all parts have arrived; None where they are there already."""
+
+
+class NetworkStream:
+    """See ``Stream``. The feed keeps what neighbouring windows share."""
+
+    def __init__(self, fuser: NetworkFuser, pair: Pair) -> None:
+        self.pair, self.fuser = pair, fuser
+        self.grid = Grid.of(pair.geometry)
+        self._feed = make_feed(fuser.loaded, pair, self.grid, fuser.device)
+        self.notes = card_notes(fuser.loaded.card, pair) + precision_notes(fuser.device, fuser.precision)
+        self._collected = 0.0
+        self._side = fuser.tile
+        if self._side is None:
+            self._side = side_that_fits(self.grid.padded, self._affordable_pixels(), self._feed.halo)
+
+    def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
+        """See ``Stream.fuse``; ``stop`` is looked at before every tile.
+
+        A GPU is handed the next batch before the results of this one are fetched, so that it never idles.
+        """
+        remaining, waiting = iter(targets), None
+        while batch := list(itertools.islice(remaining, self.fuser.batch)):
+            launched = self._launch(batch, stop, region)
+            if launched is None:
+                return
+            if waiting is not None:
+                yield from self._collect(waiting, region)
+            waiting = launched
+            if self.fuser.device.type != "cuda":
+                yield from self._collect(waiting, region)
+                waiting = None
+        if waiting is not None:
+            yield from self._collect(waiting, region)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._free()
+
+    def _launch(self, batch: list[int], stop: Token, region: Region | None) -> Launched | None:
+        """Begin the frames of ``batch``, in smaller tiles where memory runs out; None when stopped."""
+        while True:
+            try:
+                return self._launch_tiles(batch, stop, region)
+            except RuntimeError as error:  # torch has a class of its own for GPUs only
+                if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+                    raise
+            self._free()
+            self._halve_tiles()
+
+    @torch.inference_mode()
+    def _launch_tiles(self, batch: list[int], stop: Token, region: Region | None) -> Launched | None:
+        began = perf_counter()
+        windows = [self.pair.window(target) for target in batch]
+        area, parts = self.grid.area(region), []
+        tiles = list(cut_tiles(self.grid.padded, area, self._side, self._feed.halo))
+        for tile in tiles:
+            if stop.is_set():
+                return None
+            with exact_float32():
+                out = self._feed.combine(windows, tile, len(tiles))
+            kept = tile.inner.seen_from(tile.outer)
+            image, raw = kept.cut(out.image[:, 0], SCALE), kept.cut(out.raw)
+            place = tile.inner.seen_from(area)
+            parts.append(Part(place, *(_fetched(t) for t in (image, raw, raw.sigmoid()))))
+        done = None
+        if self.fuser.device.type == "cuda":
+            done = torch.cuda.current_stream(self.fuser.device).record_event()
+        return Launched(batch, parts, began, done)
+
+    def _collect(self, launched: Launched, region: Region | None) -> Iterator[FusedFrame]:
+        """The frames of a batch once the device has them."""
+        if launched.done is not None:
+            launched.done.synchronize()
+        area = self.grid.area(region)
+        shape, count = area.shape, len(launched.targets)
+        images = np.empty((count, SCALE * shape[0], SCALE * shape[1]), np.float32)
+        raw, attention = np.empty((2, count, len(self.fuser.loaded.card.inputs), *shape), np.float32)
+        for part in launched.parts:
+            part.place.cut(images, SCALE)[:] = part.image.numpy()
+            part.place.cut(raw)[:] = part.raw.numpy()
+            part.place.cut(attention)[:] = part.attention.numpy()
+        now = perf_counter()
+        seconds = (now - max(launched.began, self._collected)) / count
+        self._collected = now
+        asked = self.grid.cut(area, region)
+        for b, target in enumerate(launched.targets):
+            yield self._frame(target, images[b][asked], raw[b], attention[b], seconds)
+
+    def _frame(self, target: int, image: Image, raw: Image, attention: Image, seconds: float) -> FusedFrame:
+        """A frame (H, W) with the attention (F, h, w) before and after the sigmoid."""
+        roles = self.fuser.loaded.card.inputs
+        means = zip(roles, raw.mean(axis=(1, 2)), attention.mean(axis=(1, 2)), strict=True)
+        return FusedFrame(
+            index=target,
+            image=image,
+            attention=dict(zip(roles, attention, strict=True)),
+            scores={role: Score(float(r), float(s)) for role, r, s in means},
+            seconds=seconds,
+        )
+
+    def _free(self) -> None:
+        self._feed.free()
+        if self.fuser.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _affordable_pixels(self) -> float:
+        """LR pixels of a tile, halo included, that the free memory has room for."""
+        sizes = self.fuser.loaded.card.sizes
+        per_pixel = WORKING_MAPS * sizes.channels * PRECISIONS[self.fuser.precision].itemsize
+        return SHARE * free_memory(self.fuser.device) / (per_pixel * self.fuser.batch)
+
+    def _halve_tiles(self) -> None:
+        """Go on with smaller tiles after memory ran out; raises DeviceError when they are smallest."""
+        side = self._side or max(self.grid.size)
+        if side <= 16:
+            raise DeviceError(
+                self.fuser.device.type,
+                expected="memory for tiles of 16 LR pixels",
+                found="too little",
+                do="free memory, or use a smaller model, --device cpu or --precision bfloat16",
+            )
+        self._side = max(16, side // 8 * 4)
+        self.notes += (f"memory ran out; frames go on in tiles of {self._side} LR pixels",)
+
+
+def exact_float32() -> AbstractContextManager[None]:
+    """Convolutions in the float32 that was asked for: on newer GPUs torch would cut it to 10 bits (TF32)."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return flags
+
+
+def card_notes(card: Card, pair: Pair) -> tuple[str, ...]:
+    """Sentences on how a pair lies outside what a model was trained for."""
+    found = {
+        "a separation": (card.trained.separations, float(pair.separation)),
+        "LR noise": (card.trained.noise, pair.grey.lr_noise),
+    }
+    if "hr-" in card.inputs:
+        found["HR frames as far"] = (card.trained.hr_distances, float(np.diff(pair.hr_times).max()))
+    notes = [
+        f"the model was trained for {what} from {span[0]:g} to {span[1]:g}, not {value:.3g}"
+        for what, (span, value) in found.items()
+        if span is not None and not span[0] <= value <= span[1]
+    ]
+    if card.grey != pair.grey.rule:
+        notes.append(f"the model was trained on grey values by {card.grey}, this run has {pair.grey.rule}")
+    return tuple(notes)
+
+
+def precision_notes(device: torch.device, precision: str) -> tuple[str, ...]:
+    """A sentence where a lower precision makes a run slower instead of faster."""
+    without_bfloat16 = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    if device.type == "cpu" and (precision == "float16" or (precision == "bfloat16" and without_bfloat16)):
+        return (f"this processor emulates {precision}: float32 is faster",)
+    return ()
+
+
+def _fetched(tensor: Tensor) -> Tensor:
+    """``tensor`` as float32 on the CPU; from a GPU it arrives later, without making anybody wait."""
+    tensor = tensor.float()
+    if tensor.device.type != "cuda":
+        return tensor.cpu()
+    return torch.empty(tensor.shape, pin_memory=True).copy_(tensor, non_blocking=True)

@@ -1,0 +1,109 @@
+"""What the small network is fed: the method ``flow`` goes first, the network goes on from its result."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from itertools import combinations
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_xfusion.core.methods.flow import FlowStream
+from napari_xfusion.core.networks.feed import as_tensor
+from napari_xfusion.core.networks.lite import Inputs, Lite, facts_of
+from napari_xfusion.core.networks.network import Output
+from napari_xfusion.core.networks.tiles import LITE_HALO, Grid, Rect, Tile
+from napari_xfusion.core.rig import Pair
+from napari_xfusion.core.types import SCALE, Image, Window
+
+QUIETER = 0.3
+"""Share of a frame that is taken to show its noise and nothing else."""
+
+
+class Prepared(NamedTuple):
+    """The network's input for one target, whole frames; see ``model.lite.Inputs`` for what each is."""
+
+    lr: tuple[Image, ...]
+    """Three of (h, w) on the network's grid."""
+    lr_at_hr: tuple[Image, ...]
+    """Two."""
+    base: tuple[Image, ...]
+    """One of (H, W)."""
+    moved: tuple[Image, ...]
+    """Two."""
+    still: tuple[Image, ...]
+    """Two."""
+    facts: tuple[float, ...]
+
+
+def prepare(window: Window, flow: FlowStream, grid: Grid) -> Prepared:
+    """The network's input for the target of ``window``."""
+    estimate = flow.estimate(window)
+    distance = window.times[4] - window.times[3]
+    return Prepared(
+        lr=tuple(grid.padded_lr(image) for image in window.lr),
+        lr_at_hr=tuple(grid.padded_lr(image) for image in window.lr_at_hr),
+        base=(grid.padded_hr(estimate.image),),
+        moved=tuple(grid.padded_hr(image) for image in estimate.moved),
+        still=tuple(grid.padded_hr(image) for image in window.hr),
+        facts=facts_of(window.lr_noise, window.weights, distance, _quiet((estimate.image, *estimate.moved))),
+    )
+
+
+def _quiet(images: tuple[Image, ...]) -> float:
+    """The root mean square difference of three images (H, W), where they differ least; see `facts_of`."""
+    squares = sum((a - b) ** 2 for a, b in combinations(images, 2))
+    size = images[0].shape[1] // SCALE, images[0].shape[0] // SCALE
+    means = cv2.resize(np.asarray(squares), size, interpolation=cv2.INTER_AREA)
+    return math.sqrt(np.quantile(means, QUIETER))
+
+
+class LiteFeed:
+    """See ``Feed``. Keeps what was prepared for the windows at hand, from tile to tile."""
+
+    halo = LITE_HALO
+
+    def __init__(self, network: Lite, pair: Pair, grid: Grid, device: torch.device) -> None:
+        self.network, self.grid, self.device = network, grid, device
+        self._flow = FlowStream(pair)
+        self._prepared: OrderedDict[int, Prepared] = OrderedDict()
+
+    def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:  # noqa: ARG002 - see Feed
+        """See ``Feed.combine``."""
+        prepared = [self._prepare(window) for window in windows]
+        while len(self._prepared) > len(windows):
+            self._prepared.popitem(last=False)
+        parts = [self._part(p, tile.outer) for p in prepared]
+        output: Output = self.network(Inputs(*(torch.cat(field) for field in zip(*parts, strict=True))))
+        return output
+
+    def free(self) -> None:
+        """See ``Feed.free``."""
+        self._prepared.clear()
+
+    def _prepare(self, window: Window) -> Prepared:
+        if window.index not in self._prepared:
+            self._prepared[window.index] = prepare(window, self._flow, self.grid)
+        self._prepared.move_to_end(window.index)
+        return self._prepared[window.index]
+
+    def _part(self, whole: Prepared, place: Rect) -> Inputs:
+        """A rectangle of what was prepared, as tensors of one target."""
+
+        def cut(images: tuple[Image, ...], scale: int) -> Tensor:
+            return torch.cat([as_tensor(image, place, scale, self.device) for image in images], 1)
+
+        facts: NDArray[np.float32] = np.array([whole.facts], np.float32)
+        return Inputs(
+            lr=cut(whole.lr, 1),
+            lr_at_hr=cut(whole.lr_at_hr, 1),
+            base=cut(whole.base, SCALE),
+            moved=cut(whole.moved, SCALE),
+            still=cut(whole.still, SCALE),
+            facts=torch.from_numpy(facts).to(self.device),
+        )

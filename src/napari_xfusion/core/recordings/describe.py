@@ -1,0 +1,291 @@
+"""What a file says about its film in words: number of frames, axes, pixel size, frame interval, HR times.
+
+The words come from ImageJ, OME, tifffile's JSON or OME-Zarr; each function returns one ``Said``.
+A calibration that is absent or absurd is left out; a number of frames or HR times that cannot be true
+raise InputError.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite, prod
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+from napari_xfusion.core.recordings.source import damaged, told
+from napari_xfusion.errors import InputError
+
+_MICROMETRES = {
+    **dict.fromkeys(("µm", "um", "micron", "microns", "micrometer", "micrometre"), 1.0),
+    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
+    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e4),
+    **dict.fromkeys(("m", "meter", "metre"), 1e6),
+    **dict.fromkeys(("inch", "inches", "in"), 25_400.0),
+}
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond"), 1e-3),
+    **dict.fromkeys(("µs", "us", "usec", "microsecond"), 1e-6),
+    **dict.fromkeys(("ns", "nanosecond"), 1e-9),
+    **dict.fromkeys(("min", "minute"), 60.0),
+    **dict.fromkeys(("h", "hour"), 3600.0),
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A file's description of its film; None where it says nothing."""
+
+    frames: int | None = None
+    axes: str = "TYX"
+    pixel_size: float | None = None
+    """Micrometres."""
+    interval: float | None = None
+    """Seconds from frame to frame."""
+    hr_times: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The resolution tags of a TIFF: pixels per unit in x and y, and the unit (2 inch, 3 cm)."""
+
+    x: float | None = None
+    y: float | None = None
+    unit: int = 1
+
+    def pixel_size(self, unit: str) -> float | None:
+        """Return the side of a pixel in micrometres where a pixel is square and the unit a length."""
+        return square(1 / self.x, 1 / self.y, unit) if self.x and self.y else None
+
+
+def square(x: float | None, y: float | None, unit: str) -> float | None:
+    """Return the side of a square pixel in micrometres, or None where there is no one such number."""
+    return length(x, unit) if x is not None and y is not None and abs(x - y) <= 1e-3 * abs(x) else None
+
+
+def length(value: object, unit: str) -> float | None:
+    """Return a length above 0 in micrometres, or None."""
+    return _positive(value, _MICROMETRES.get(_unit(unit)))
+
+
+def seconds(value: object, unit: str) -> float | None:
+    """Return a time above 0 in seconds, or None."""
+    return _positive(value, _SECONDS.get(_unit(unit)))
+
+
+def film_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
+    """Return which of the axes before Y and X runs along the film, None for a single frame.
+
+    ImageJ saves time as slices or channels too, so any single axis longer than 1 is taken.
+    """
+    long = [i for i, size in enumerate(sizes[:-2]) if size != 1]
+    if len(long) < 2:
+        return long[0] if long else None
+    raise InputError(
+        where,
+        expected="one axis besides Y and X",
+        found=", ".join(f"{axes[i]} = {sizes[i]}" for i in long),
+        do="save one channel and one slice as a film of its own",
+    )
+
+
+def stack_fields(said: Said, T: int) -> dict[str, Any]:
+    """Return the fields ``times``, ``time_unit``, ``pixel_size`` and ``metadata`` of a Stack of T frames."""
+    numbers = np.arange(T, dtype=np.float64)
+    known = said.interval is not None and isfinite(said.interval * T)
+    metadata: dict[str, Any] = {"axes": said.axes}
+    if said.hr_times is not None:
+        metadata["hr_times"] = said.hr_times
+    return {
+        "times": numbers * said.interval if known and said.interval else numbers,
+        "time_unit": "s" if known else "frame",
+        "pixel_size": said.pixel_size,
+        "metadata": metadata,
+    }
+
+
+def parse_hr_times(value: object, where: object) -> tuple[float, ...]:
+    """Return HR times from a list of numbers or text "0.0,20.0"; raises InputError unless they increase."""
+    items = value.split(",") if isinstance(value, str) else value
+    items = items if isinstance(items, Sequence) else ()
+    try:
+        times = tuple(float("" if isinstance(x, bool) else x) for x in items)
+    except (TypeError, ValueError, OverflowError):
+        times = ()
+    if not times or not all(map(isfinite, times)) or any(b <= a for a, b in pairwise(times)):
+        raise InputError(
+            where,
+            expected="hr_times as increasing numbers, 0.0,20.0,40.0 for instance",
+            found=repr(value)[:60],
+            do="correct them in the file's metadata",
+        )
+    return times
+
+
+def describe_tiff(text: str, page: tuple[int, int], resolution: Resolution, where: object) -> Said:
+    """Return what the description of a TIFF's first page says; ``page`` is its (H, W)."""
+    if text.startswith("ImageJ="):
+        return _imagej(text, resolution, where)
+    if "<OME" in text[:4096]:
+        return _ome(text, page, where)
+    size = resolution.pixel_size("cm") if resolution.unit == 3 else None
+    if text.startswith('{"shape"'):
+        return _shaped(text, page, size, where)
+    return Said(pixel_size=size, hr_times=_hr_times_line(text, where))
+
+
+def _imagej(text: str, resolution: Resolution, where: object) -> Said:
+    keys = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    sizes = [_count(keys, key, where) for key in ("frames", "slices", "channels")]
+    frames = _count(keys, "images", where)
+    axis = film_axis("TZC", [*sizes, 1, 1], where)
+    if axis is not None and frames != sizes[axis]:
+        raise damaged(where, f"{sizes[axis]} frames as its description says", f"images={frames}")
+    rate = _number(keys.get("fps"))
+    interval = seconds(keys.get("finterval"), keys.get("tunit", "s")) or seconds(
+        1 / rate if rate else None, "s"
+    )
+    return Said(
+        frames=frames,
+        axes="IYX" if axis is None else "TZC"[axis] + "YX",
+        pixel_size=resolution.pixel_size(keys.get("unit", "")),
+        interval=interval,
+        hr_times=_hr_times_line(text, where),
+    )
+
+
+def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: object) -> Said:
+    with told(where, "a description in JSON"):
+        said = json.loads(text)
+    shape = [int(n) for n in said["shape"]]
+    if len(shape) > 2 and tuple(shape[-2:]) != page and shape[-1] == 1:
+        shape.pop()
+    if tuple([1, *shape][-2:]) != page or min(shape) < 1:
+        raise damaged(
+            where, f"pages for a film of shape {said['shape']}", f"pages of {page[0]} x {page[1]} pixels"
+        )
+    names = said.get("axes")
+    axes = names if isinstance(names, str) and len(names) == len(shape) else "Q" * (len(shape) - 2) + "YX"
+    axis = film_axis(axes, shape, where)
+    times = said.get("hr_times")
+    return Said(
+        frames=prod(shape[:-2]),
+        axes="IYX" if axis is None else axes[axis] + "YX",
+        pixel_size=pixel_size,
+        hr_times=None if times is None else parse_hr_times(times, where),
+    )
+
+
+def shaped_frames(text: str) -> int | None:
+    """Return how many frames tifffile's JSON declares from its page on, None where it is none."""
+    match = re.match(r'\{"shape": \[([\d, ]{1,200})\]', text)
+    return prod(int(n) for n in match[1].split(",")[:-2]) if match else None
+
+
+def _ome(text: str, page: tuple[int, int], where: object) -> Said:
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise damaged(where, "plain OME-XML", "XML with entities of its own")
+    root = ET.fromstring(text)  # noqa: S314 - entities, the way to a bomb, are refused above
+    images = root.findall("{*}Image")
+    pixels = root.find("{*}Image/{*}Pixels")
+    others = {x.get("FileName") for x in root.iter("{*}UUID")} - {None}
+    if len(images) != 1 or pixels is None or len(others) > 1:
+        raise InputError(
+            where,
+            expected="OME-XML with one film in one file",
+            found=f"{len(images)} images, {len(others)} files",
+            do="save the film as one OME-TIFF",
+        )
+    keys = pixels.attrib
+    sizes = [_count(keys, key, where) for key in ("SizeT", "SizeZ", "SizeC")]
+    if (_count(keys, "SizeY", where), _count(keys, "SizeX", where)) != page:
+        raise damaged(where, f"pages of {keys['SizeY']} x {keys['SizeX']} pixels", f"{page[0]} x {page[1]}")
+    axis = film_axis("TZC", [*sizes, 1, 1], where)
+    _check_order(pixels, where)
+    units = [keys.get(f"PhysicalSize{k}Unit", "µm") for k in "XY"]
+    sides = [length(keys.get(f"PhysicalSize{k}"), unit) for k, unit in zip("XY", units, strict=True)]
+    words = "\n".join(x.text or "" for x in root.iter() if x.text and "hr_times=" in x.text)
+    return Said(
+        frames=prod(sizes),
+        axes="IYX" if axis is None else "TZC"[axis] + "YX",
+        pixel_size=square(sides[0], sides[1], "um"),
+        interval=seconds(keys.get("TimeIncrement"), keys.get("TimeIncrementUnit", "s")),
+        hr_times=_hr_times_line(words, where),
+    )
+
+
+def _check_order(pixels: ET.Element, where: object) -> None:
+    """Raise InputError where OME puts the frames on pages in another order than their own."""
+    for block in pixels.findall("{*}TiffData"):
+        if "IFD" in block.attrib:
+            first = sum(int(block.get(f"First{k}", "0")) for k in "TZC")  # one axis is longer than 1
+            if int(block.attrib["IFD"]) != first:
+                raise InputError(
+                    where,
+                    expected="OME frames in the order of their pages",
+                    found=f"frame {first} on page {block.attrib['IFD']}",
+                    do="save the film again in order of time",
+                )
+
+
+def describe_ome_zarr(
+    attributes: Mapping[str, Any], shape: Sequence[int], where: object
+) -> tuple[int | None, Said]:
+    """Return the film's axis, and what the group's attributes say of level 0 with its ``shape``."""
+    scales = attributes.get("ome", attributes).get("multiscales", [{}])[0]
+    named = scales.get("axes", [{"name": x} for x in "tczyx"[-len(shape) :]])
+    axes = [x if isinstance(x, Mapping) else {"name": str(x)} for x in named]
+    names = "".join(str(x.get("name", "?"))[:1].upper() for x in axes)
+    if len(names) != len(shape):
+        raise damaged(where, f"axes for shape {tuple(shape)}", names)
+    axis = film_axis(names, shape, where)
+    steps = np.ones(len(shape))
+    levels = scales.get("datasets", [{}])[0]
+    for place in (levels, scales):
+        for change in place.get("coordinateTransformations", []):
+            if change.get("type") == "scale":
+                steps = steps * np.asarray(change["scale"], dtype=np.float64)
+    units = [str(x.get("unit", "")) for x in axes]
+    times = attributes.get("napari_xfusion", {}).get("hr_times")
+    return axis, Said(
+        axes="IYX" if axis is None else names[axis] + "YX",
+        pixel_size=square(length(steps[-1], units[-1]), length(steps[-2], units[-2]), "um"),
+        interval=None if axis is None else seconds(steps[axis], units[axis]),
+        hr_times=None if times is None else parse_hr_times(times, where),
+    )
+
+
+def _hr_times_line(text: str, where: object) -> tuple[float, ...] | None:
+    match = re.search(r"^\s*hr_times=(.*)$", text, re.MULTILINE)
+    return parse_hr_times(match[1], where) if match else None
+
+
+def _count(keys: Mapping[str, str], key: str, where: object) -> int:
+    text = keys.get(key, "1").strip()
+    if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
+        raise damaged(where, f"a number of frames as {key}", text[:40])
+    return int(text)
+
+
+def _unit(text: str) -> str:
+    return text.replace("\\u00B5", "µ").replace("μ", "µ").strip(' "').lower()
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if isfinite(number) and number > 0 else None
+
+
+def _positive(value: object, factor: float | None) -> float | None:
+    number = _number(value)
+    return _number(number * factor) if number is not None and factor is not None else None

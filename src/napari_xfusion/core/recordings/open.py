@@ -1,0 +1,101 @@
+"""Anything that holds a film becomes a Stack: a file, a folder, an array."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_xfusion.core.recordings.array import array_film
+from napari_xfusion.core.recordings.describe import Said, film_axis
+from napari_xfusion.core.recordings.folder import PNG_MAGIC, open_folder
+from napari_xfusion.core.recordings.ifd import FORMATS
+from napari_xfusion.core.recordings.movie import is_movie, open_movie
+from napari_xfusion.core.recordings.source import FileBytes, check_grey, told
+from napari_xfusion.core.recordings.tiff import open_tiff
+from napari_xfusion.core.recordings.zarr_store import is_zarr, open_zarr
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import InputError
+
+_WHAT = "a TIFF stack, a folder of TIFF or PNG frames, or an OME-Zarr"
+_OTHERS = {
+    b"\xff\xd8\xff": "a JPEG image",
+    PNG_MAGIC: "a single PNG image",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy file",
+    b"PK\3\4": "a ZIP file",
+    b"GIF8": "a GIF image",
+    b"BM": "a BMP image",
+}
+
+
+def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
+    """Open a film lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
+
+    Reading a frame reads its bytes only and may be done from several threads. Times are seconds where the
+    file knows the frame interval, frame numbers otherwise. ``metadata`` holds ``axes`` and, where the file
+    says them, ``hr_times``. Raises InputError where the film is not there, not grey, damaged or not complete.
+    Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
+    """
+    with told(path, _WHAT):
+        place = Path(path)
+        if not place.exists():
+            raise _missing(place)
+        if place.is_dir():
+            return open_zarr(place) if is_zarr(place) else open_folder(place, luma=luma)
+        file = FileBytes(place)
+        magic = file.read(0, min(8, file.size))
+        if magic[:4] in FORMATS:
+            return open_tiff(place)
+        if is_movie(magic):
+            return open_movie(place)
+        raise _other(place, magic)
+
+
+def as_stack(source: object, *, name: str = "array") -> Stack:
+    """Return a Stack from a path, or an array (T, H, W) of numpy, dask, Zarr or the like; a Stack as it is.
+
+    An array of two axes is one frame; axes of length 1 before the last two do not count. Frames of a numpy
+    array share its memory. Raises InputError where it holds no film of grey frames.
+    """
+    if isinstance(source, Stack):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return open_stack(source)
+    if not all(hasattr(source, x) for x in ("shape", "dtype", "__getitem__")):
+        raise InputError(
+            name,
+            expected="a film of shape (T, H, W)",
+            found=type(source).__name__,
+            do="give an array or a path",
+        )
+    array: Any = source
+    with told(name, "a film of shape (T, H, W)"):
+        check_grey(np.dtype(array.dtype), name)
+        shape = tuple(int(n) for n in array.shape)
+        if len(shape) < 2 or min(shape) < 1:
+            raise InputError(
+                name,
+                expected="a film of shape (T, H, W)",
+                found=f"shape {shape}",
+                do="give a stack of frames",
+            )
+        return array_film(array, film_axis("?" * len(shape), shape, name), Said(), name)
+
+
+def _missing(path: Path) -> InputError:
+    beside = [x.name for x in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, beside, n=2)
+    do = f"did you mean {' or '.join(near)}?" if near else "check the path"
+    return InputError(path, expected=_WHAT, found="nothing there", do=do)
+
+
+def _other(path: Path, magic: bytes) -> InputError:
+    kind = next((what for start, what in _OTHERS.items() if magic.startswith(start)), "another kind of file")
+    kind = kind if magic else "an empty file"
+    do = "give the folder of the frames" if magic == PNG_MAGIC else "export the film as TIFF"
+    return InputError(path, expected=_WHAT, found=kind, do=do)

@@ -1,0 +1,332 @@
+"""A result on disk: claimed, written frame by frame beside its final name, resumed, and renamed when whole.
+
+For ``fused.tif`` there are ``fused.tif.partial`` (the frames), ``fused.tif.journal`` (which are done),
+``fused.tif.lock`` (who is at work) and at last ``fused.tif.json`` (the record). Every moment of a kill
+leaves one of these states:
+
+    partial, no journal             nothing was written yet: started afresh
+    partial and journal             resumed; so too when the record was written already
+    final and record, no partial    finished; a journal left over is swept away
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.files import replacing
+from napari_xfusion.core.quantities import byte_count
+from napari_xfusion.core.recordings.open import open_stack
+from napari_xfusion.core.results.journal import Entry, Journal, read_journal
+from napari_xfusion.core.results.lock import OutputLock
+from napari_xfusion.core.results.spec import (
+    Notes,
+    OutputSpec,
+    missing_frames,
+    not_kept,
+    position_of,
+    stored,
+    with_frames,
+)
+from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.errors import OutputError, writing
+
+OVERHEAD = 1024
+"""Bytes per frame beside its pixels: tags, journal, record."""
+
+
+class FileSink(ABC):
+    """What TIFF and Zarr sinks share; they differ only in how one frame's bytes are kept."""
+
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.finished = False
+        self._overwrite = overwrite
+        self._partial = self._beside("partial")
+        self._lock = OutputLock(self._beside("lock"))
+        self._journal: Journal | None = None
+        self._spec: OutputSpec | None = None
+        self._positions: dict[int, int] = {}
+        self._notes: dict[int, Notes] = {}
+        self._result: Stack | None = None
+
+    # How frames are kept.
+
+    @abstractmethod
+    def _is_own_kind(self) -> bool:
+        """Whether what bears the final name is something that this sink may replace."""
+
+    @abstractmethod
+    def _remove_partial(self) -> None:
+        """Remove the partial output, if there is one."""
+
+    @abstractmethod
+    def _create(self, spec: OutputSpec) -> dict[str, Any]:
+        """Make the partial output, with room for all frames; JSON that ``_reopen`` needs."""
+
+    @abstractmethod
+    def _reopen(self, spec: OutputSpec, layout: Mapping[str, Any]) -> None:
+        """Open the partial output of an interrupted run."""
+
+    @abstractmethod
+    def _write(self, position: int, data: memoryview) -> None:
+        """Keep the frame at ``position``; after it returns the page cache has every byte."""
+
+    @abstractmethod
+    def _read(self, position: int) -> bytes:
+        """The bytes kept at ``position``; fewer or none where they are gone. From any thread."""
+
+    @abstractmethod
+    def _seal(self) -> None:
+        """Bring all frames to the disk and close them; may be called again."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Close what is open."""
+
+    @abstractmethod
+    def _held(self) -> int:
+        """Bytes of disk that the partial output occupies already."""
+
+    @abstractmethod
+    def _intact(self, layout: Mapping[str, Any]) -> bool:
+        """Whether the partial output of an interrupted run can take frames."""
+
+    @abstractmethod
+    def _recover(self) -> None:
+        """Settle what a kill in the middle of ``_publish`` left."""
+
+    def _publish(self) -> None:
+        """Give the partial output its final name."""
+        self._partial.replace(self.path)
+
+    # The contract of Sink.
+
+    def begin(self, spec: OutputSpec) -> Mapping[int, Notes]:
+        """See ``Sink.begin``."""
+        self.close()
+        self._check_place()
+        self.finished, self._notes = False, {}
+        self._result = None
+        try:
+            with self._told():
+                self._lock.acquire(self.path)
+                self._recover()
+                self._spec = spec
+                self._positions = {target: j for j, target in enumerate(spec.frames)}
+                self._claim(spec)
+        except BaseException:
+            self.close()
+            raise
+        return dict(self._notes)
+
+    def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
+        """See ``Sink.put``. The pixels first, then the journal: an entry never promises what is not there."""
+        spec, journal = self._claimed()
+        position = position_of(spec, self._positions, index, image)
+        data = stored(image, spec.dtype).data.cast("B")
+        entry = Entry(index, zlib.crc32(data), notes or {})
+        with self._told():
+            self._write(position, data)
+            journal.add(entry)
+        self._notes[index] = entry.notes
+
+    def read(self, index: int) -> NDArray[Any]:
+        """See ``Sink.read``."""
+        if self._spec is None or index not in self._notes:
+            raise not_kept(self.path, index)
+        position = self._positions[index]
+        data = b"" if self.finished else self._read(position)
+        if len(data) < self._spec.frame_bytes:  # it has its final name by now
+            return self._whole().frame(position)
+        return np.frombuffer(data, self._spec.dtype.newbyteorder("<")).reshape(self._spec.shape)
+
+    def commit(self, record: Mapping[str, Any]) -> None:
+        """See ``Sink.commit``."""
+        if self.finished:
+            return
+        spec, journal = self._claimed()
+        missing_frames(spec, self._notes, self.path)
+        with self._told():
+            # The only place that waits for the disk: once the journal is gone nothing else would tell.
+            self._seal()
+            content = json.dumps(with_frames(record, spec, self._notes), indent=1)
+            with replacing(self._beside("json")) as part:
+                part.write_text(content, encoding="utf-8")
+            self._publish()
+            sync_directory(self.path.parent)
+            self.finished = True
+            journal.close()
+            self._journal = None
+            self._beside("journal").unlink()
+        self.close()
+
+    def close(self) -> None:
+        """See ``Sink.close``; a run that kept no frame leaves nothing behind."""
+        self._release()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+            if not self._notes:
+                self._discard()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Claiming the output.
+
+    def _check_place(self) -> None:
+        if not self.path.parent.is_dir():
+            raise OutputError(
+                self.path, expected="a folder to write into", found="none of that name", do="make it first"
+            )
+        if os.path.lexists(self.path) and not self._is_own_kind():
+            raise OutputError(
+                self.path,
+                expected="a free name, or an earlier result",
+                found="a folder" if self.path.is_dir() else "something else",
+                do="choose another name",
+            )
+
+    def _claim(self, spec: OutputSpec) -> None:
+        """Decide between resuming, nothing to do, refusing and starting afresh."""
+        header, entries = self._unfinished()
+        ours = header is not None and header.get("spec") == spec.as_json()
+        earlier = None if ours else self._finished_notes(spec)
+        there = os.path.lexists(self.path)
+        if earlier is not None:
+            self.finished, self._notes = True, earlier
+            if header is None:
+                self._discard()
+        elif there and not self._overwrite:
+            self._refuse("a result of other settings")
+        elif ours and header is not None:
+            self._resume(spec, header, entries)
+        elif header is not None and not self._overwrite:
+            self._refuse(f"an unfinished run with other settings ({len(entries)} frames done)")
+        else:
+            self._start(spec)
+
+    def _unfinished(self) -> tuple[dict[str, Any] | None, dict[int, Entry]]:
+        """Journal of the unfinished output; a header of None where there is nothing to keep."""
+        header, entries = read_journal(self._beside("journal"))
+        if not self._partial.exists() or (header and not self._intact(header["layout"])):
+            return None, {}
+        return header, entries
+
+    def _start(self, spec: OutputSpec) -> None:
+        self._discard()
+        self._require_room(spec)
+        try:
+            layout = self._create(spec)
+        except BaseException:
+            self._release()
+            self._discard()
+            raise
+        self._journal = Journal(self._beside("journal"))
+        self._journal.header({"spec": spec.as_json(), "layout": layout})
+
+    def _resume(self, spec: OutputSpec, header: Mapping[str, Any], entries: Mapping[int, Entry]) -> None:
+        self._reopen(spec, header["layout"])
+        for target, position in self._positions.items():
+            entry = entries.get(target)
+            if entry is not None and zlib.crc32(self._read(position)) == entry.crc:
+                self._notes[target] = entry.notes
+        self._require_room(spec)
+        self._journal = Journal(self._beside("journal"))
+
+    def _require_room(self, spec: OutputSpec) -> None:
+        held = self._held() if self._partial.exists() else 0
+        needed = spec.nbytes + OVERHEAD * len(spec.frames) - held
+        free = shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            raise OutputError(
+                self.path,
+                expected=f"{byte_count(needed)} of free disk",
+                found=byte_count(free),
+                do="make room, or choose another disk",
+            )
+
+    def _finished_notes(self, spec: OutputSpec) -> dict[int, Notes] | None:
+        """Notes of the finished result if it has this identity, from its record."""
+        if not self.path.exists():
+            return None
+        try:
+            record = json.loads(self._beside("json").read_text(encoding="utf-8"))
+            if record["identity"] != spec.identity:
+                return None
+            return {f["frame"]: {k: v for k, v in f.items() if k != "frame"} for f in record["frames"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _refuse(self, found: str) -> NoReturn:
+        raise OutputError(
+            self.path,
+            expected="a free name, or the same run's own output",
+            found=found,
+            do="choose another name, or replace it with --overwrite",
+        )
+
+    # Small things.
+
+    def _whole(self) -> Stack:
+        """The finished film."""
+        if self._result is None:
+            self._result = open_stack(self.path)
+        return self._result
+
+    def _claimed(self) -> tuple[OutputSpec, Journal]:
+        if self._spec is None or self._journal is None:
+            raise OutputError(
+                self.path,
+                expected="an output that is begun and not finished",
+                found="a finished one" if self.finished else "one not begun",
+                do="call begin() first",
+            )
+        return self._spec, self._journal
+
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{ending}")
+
+    def _discard(self) -> None:
+        """Sweep away the unfinished output."""
+        self._beside("journal").unlink(missing_ok=True)
+        self._remove_partial()
+
+    def _told(self) -> AbstractContextManager[None]:
+        """Report what the system refused, and what is saved."""
+
+        def found(reason: str) -> str:
+            there = self._notes and self._partial.exists()
+            kept = f"; {len(self._notes)} of {len(self._positions)} frames are kept" if there else ""
+            return f"'{reason}'{kept}"
+
+        do = "put that right and run the same again: it goes on where it stopped"
+        return writing(self.path, expected="room and permission to write", do=do, found=found)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a folder's names to the disk, where the system can (not Windows, not every network disk)."""
+    with suppress(OSError):
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

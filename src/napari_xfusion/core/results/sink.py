@@ -1,0 +1,120 @@
+"""The doors for results: ``open_sink`` for a file name, ``MemorySink`` for a viewer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.quantities import byte_count
+from napari_xfusion.core.results.spec import (
+    Notes,
+    OutputSpec,
+    Sink,
+    missing_frames,
+    not_kept,
+    position_of,
+    stored,
+    with_frames,
+)
+from napari_xfusion.core.results.tiff_sink import TiffSink
+from napari_xfusion.core.results.zarr_sink import ZarrSink
+from napari_xfusion.core.types import Image
+from napari_xfusion.errors import OutputError
+
+
+def open_sink(path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
+    """The sink for a file name: ``.tif``/``.tiff`` (``.ome.tif`` for OME), ``.zarr``; OutputError for others.
+
+    Nothing is touched before ``begin``. With ``overwrite`` whatever is there may be replaced; an earlier
+    result stays until ``commit``.
+    """
+    name = Path(path).name.lower()
+    if name.endswith((".tif", ".tiff")):
+        return TiffSink(path, overwrite)
+    if name.endswith(".zarr"):
+        return ZarrSink(path, overwrite)
+    raise OutputError(
+        path,
+        expected="a name that ends in .tif, .tiff, .ome.tif, .ome.tiff, .zarr or .ome.zarr",
+        found=Path(path).suffix or "no ending",
+        do="give the output one of these endings",
+    )
+
+
+class MemorySink:
+    """Keeps the result in one array, ``data`` (T, H, W), that fills up while a viewer shows it.
+
+    A second ``begin`` with an equal spec resumes in the same array; with another spec it starts afresh.
+    """
+
+    def __init__(self) -> None:
+        self.data: NDArray[Any] = np.zeros((0, 0, 0), np.float32)
+        self.record: Mapping[str, Any] | None = None
+        self._spec: OutputSpec | None = None
+        self._positions: dict[int, int] = {}
+        self._notes: dict[int, Notes] = {}
+
+    @property
+    def finished(self) -> bool:
+        """See ``Sink.finished``."""
+        return self.record is not None
+
+    def begin(self, spec: OutputSpec) -> Mapping[int, Notes]:
+        """See ``Sink.begin``; OutputError when the film does not fit into memory."""
+        if spec != self._spec:
+            try:
+                self.data = np.zeros((len(spec.frames), *spec.shape), spec.dtype)
+            except MemoryError:
+                raise OutputError(
+                    "the result in memory",
+                    expected=f"{byte_count(spec.nbytes)} of free memory",
+                    found="less",
+                    do="write to a file, or fuse fewer frames",
+                ) from None
+            self._spec, self._notes, self.record = spec, {}, None
+            self._positions = {target: j for j, target in enumerate(spec.frames)}
+        return dict(self._notes)
+
+    def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
+        """See ``Sink.put``."""
+        spec = self._claimed()
+        self.data[position_of(spec, self._positions, index, image)] = stored(image, spec.dtype)
+        self._notes[index] = notes or {}
+
+    def read(self, index: int) -> NDArray[Any]:
+        """See ``Sink.read``; shares the memory of ``data``."""
+        if index not in self._notes:
+            raise not_kept("the result in memory", index)
+        frame: NDArray[Any] = self.data[self._positions[index]]
+        return frame
+
+    def commit(self, record: Mapping[str, Any]) -> None:
+        """See ``Sink.commit``; the record is kept in ``record``."""
+        spec = self._claimed()
+        missing_frames(spec, self._notes, "the result in memory")
+        if not self.finished:
+            self.record = with_frames(record, spec, self._notes)
+
+    def close(self) -> None:
+        """See ``Sink.close``; frames and array stay."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _claimed(self) -> OutputSpec:
+        if self._spec is None:
+            raise OutputError(
+                "the result in memory", expected="a begun result", found="none", do="call begin() first"
+            )
+        return self._spec

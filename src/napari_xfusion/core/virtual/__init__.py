@@ -1,6 +1,0 @@
-"""Virtual experiments: noise, sampling in time and space, and synthetic radiographs."""
-
-from napari_xfusion.core.virtual.experiment import Experiment, simulate
-from napari_xfusion.core.virtual.write import write_experiment
-
-__all__ = ["Experiment", "simulate", "write_experiment"]

@@ -1,0 +1,1 @@
+"""Built on fusion and not needed by it: virtual experiments, scenes, training, studies, the demo."""

@@ -1,0 +1,105 @@
+"""The sample film, fused by every method and every bundled model: a film, a picture and a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Picture
+from PIL import ImageDraw, ImageFont
+
+from napari_xfusion.core.files import make_folder
+from napari_xfusion.core.grey import percentile_map
+from napari_xfusion.core.inspect.evaluate import evaluate
+from napari_xfusion.core.methods import TRAINING_FREE
+from napari_xfusion.core.networks.cards import BUNDLED, DEFAULT_MODELS, describe, list_models, method_of
+from napari_xfusion.core.plan import DEFAULT_METHOD, Plan, make_plan
+from napari_xfusion.core.recordings import as_stack, open_stack
+from napari_xfusion.core.run import fuse, fuse_files
+from napari_xfusion.core.types import Progress, Stack
+from napari_xfusion.errors import InputError
+
+PACKAGE = Path(__file__).parents[1]
+SAMPLE_PLACES = (PACKAGE / "sample_data", PACKAGE.parents[1] / "sample_data")
+"""In an installed package, and in a checkout."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What was written, and the table of numbers."""
+
+    files: tuple[Path, ...]
+    table: str
+
+
+def sample_film(name: str) -> Path:
+    """Path of ``lr``, ``hr`` or ``truth`` of the sample that comes with the package."""
+    for place in SAMPLE_PLACES:
+        path = place / f"{name}.tif"
+        if path.is_file():
+            return path
+    raise InputError(
+        SAMPLE_PLACES[0], expected="the sample films", found="none", do="install napari-xfusion again"
+    )
+
+
+def run_demo(folder: Path, progress: Progress = lambda _done, _total: None) -> Demo:
+    """Fuse the sample into ``folder``: fused.tif with its record, comparison.png and table.txt."""
+    make_folder(folder)
+    lr, hr, truth = (open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+    fused, table, picture = (folder / name for name in ("fused.tif", "table.txt", "comparison.png"))
+    fuse_files(make_plan(), lr, hr, fused, overwrite=True)
+    lines = [f"{'unseen frames, means':24}{'PSNR dB':>9}{'AAD':>8}{'SSIM':>9}"]
+    plans = demo_plans()
+    for number, (name, plan) in enumerate(plans.items()):
+        lines.append(_table_row(name, plan, lr, hr, truth))
+        progress(number + 1, len(plans))
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _compare(lr, hr, open_stack(fused), truth).save(picture)
+    return Demo((fused, picture, table), "\n".join(lines))
+
+
+def demo_plans() -> dict[str, Plan]:
+    """A plan for every method without weights and every bundled model, by name."""
+    plans: dict[str, Plan] = {method: make_plan(method=method) for method in TRAINING_FREE}
+    for name, path in list_models().items():
+        if path.parent == BUNDLED:
+            plans[name] = make_plan(method=method_of(describe(path).card.variant), model=name)
+    return plans
+
+
+def _table_row(name: str, plan: Plan, lr: Stack, hr: Stack, truth: Stack) -> str:
+    film = np.stack([frame.image for frame in fuse(plan, lr, hr)])
+    times = hr.metadata["hr_times"]
+    means = evaluate(truth, as_stack(film, name=name), hr_times=times).summary()["unseen"]
+    return f"{name:24}" + "".join(
+        f"{means[key]['mean']:{form}}" for key, form in (("psnr", "9.2f"), ("aad", "8.3f"), ("ssim", "9.4f"))
+    )
+
+
+def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
+    """Four panels of one moment half way between two HR frames: both cameras, the result, the truth."""
+    times = np.asarray(hr.metadata["hr_times"])
+    middle = len(times) // 2
+    moment = int(times[middle - 1] + times[middle]) // 2
+    grey = percentile_map(truth)[0]
+    factor = truth.shape[1] // lr.shape[1]
+    coarse = lr.frame(moment).repeat(factor, axis=0).repeat(factor, axis=1)
+    gap = moment - int(times[middle - 1])
+    panels = [
+        (f"fast camera (LR), frame {moment}", percentile_map(lr)[0].to_8bit(coarse)),
+        (f"sharp camera (HR), {gap} frames earlier", grey.to_8bit(hr.frame(middle - 1))),
+        (f"fused ({DEFAULT_MODELS[DEFAULT_METHOD]}), frame {moment}", grey.to_8bit(fused.frame(moment))),
+        (f"truth, frame {moment}", grey.to_8bit(truth.frame(moment))),
+    ]
+    height, width = truth.shape[1:]
+    bar, zoom = 22, max(1, 512 // width)
+    sheet = Picture.new("L", (2 * width * zoom + 6, 2 * (height * zoom + bar) + 6), 255)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for place, (title, shades) in enumerate(panels):
+        x, y = (place % 2) * (width * zoom + 6), (place // 2) * (height * zoom + bar + 6)
+        draw.text((x + 4, y + 2), title, fill=0, font=font)
+        image = Picture.fromarray(shades).resize((width * zoom, height * zoom), Picture.Resampling.NEAREST)
+        sheet.paste(image, (x, y + bar))
+    return sheet

@@ -1,0 +1,23 @@
+"""Moving synthetic radiographs to train fusion networks on: one file per kind of scene."""
+
+from napari_xfusion.lab.scenes.carried import carried
+from napari_xfusion.lab.scenes.crack import crack
+from napari_xfusion.lab.scenes.nonsense import nonsense
+from napari_xfusion.lab.scenes.powder import powder
+from napari_xfusion.lab.scenes.sample import Clean, Sample, draw_clean, draw_sample, expose
+from napari_xfusion.lab.scenes.scene import Kind, Scene, make_scene
+from napari_xfusion.lab.scenes.spray import bubbles, spray
+from napari_xfusion.lab.scenes.stirring import stirring
+
+KINDS: dict[str, Kind] = {
+    "carried": carried,
+    "nonsense": nonsense,
+    "powder": powder,
+    "stirring": stirring,
+    "spray": spray,
+    "bubbles": bubbles,
+    "crack": crack,
+}
+"""Name and kind."""
+
+__all__ = ["KINDS", "Clean", "Kind", "Sample", "Scene", "draw_clean", "draw_sample", "expose", "make_scene"]

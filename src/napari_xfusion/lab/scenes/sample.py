@@ -1,0 +1,182 @@
+"""Training samples: what both cameras see of a scene, and the truth (paper, M1, D3, D7, D11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core import degrade
+from napari_xfusion.core.grey import PERCENTILES
+from napari_xfusion.core.types import SCALE, Image
+from napari_xfusion.lab.scenes.scene import Kind, make_scene
+from napari_xfusion.lab.virtual.noise import poisson_noise
+
+HR_PHOTONS = (500.0, 2e6)
+"""Detected by an HR pixel of grey value 1, from and to: grainy films, and films without visible noise."""
+HR_READ_NOISE = 9.0
+"""Standard deviation in photons of an HR pixel that is black."""
+FREE_OF_NOISE = 0.4
+"""Share of the samples whose LR frames have no photon noise of their own."""
+ONE_EXPOSURE = 0.5
+"""Share of the samples whose LR frames are binned from noisy HR frames, as in a virtual experiment."""
+OWN_FRAME = 0.05
+"""Share of the targets that have an HR frame of their own."""
+LONE = 0.04
+"""Share of the targets before the first HR frame or after the last, which then serves as both."""
+
+RANGE = (-1.0, 3.0)
+"""Grey values that samples keep: a film's percentiles are 0 and 1, and bright fringes go well beyond."""
+SEPARATIONS = (1, 2, 3)
+"""LR frames between the three of a window (D11)."""
+FARTHEST = 20
+"""Separations from the target to an HR frame, at most (D11)."""
+LONGEST = 2 * SEPARATIONS[-1] * FARTHEST
+"""LR frames between the two HR frames of a sample, at most."""
+_STEPS = np.array(
+    [(s, s * a, s * b) for s in SEPARATIONS for a, b in np.ndindex(FARTHEST + 1, FARTHEST + 1) if a * b]
+)
+
+
+class Clean(NamedTuple):
+    """One target and what is around it before the cameras' noise; grey values in RANGE, float32."""
+
+    lr: Image
+    """(5, h, w): LR frames at ``times``."""
+    hr: Image
+    """(2, H, W): HR frames before and after the target."""
+    truth: Image
+    """(H, W): the HR frame at the target."""
+    times: NDArray[np.float32]
+    """(5,): in LR frames, the target's being 0: -s, 0, s, -a, b."""
+    filmed: bool
+    """Whether the frames come from a camera, and hold an HR camera's noise already."""
+
+
+class Sample(NamedTuple):
+    """One target and what the cameras saw around it; grey units, float32. H = W is the crop."""
+
+    lr: Image
+    """(3, h, w), h = H/4: LR frames at -s, 0 and s, with noise of ``b0``."""
+    hr: Image
+    """(2, H, W): HR frames before and after the target, with the HR camera's noise."""
+    hr_lr: Image
+    """(2, h, w): LR frames at the times of ``hr``, with noise of ``b0``."""
+    truth: Image
+    """(H, W): what the HR camera would have seen at 0 but for its noise."""
+    seen: Image
+    """(H, W): the same with its noise: what a real film gives to compare with."""
+    times: NDArray[np.float32]
+    """(5,): times of lr and hr in LR frames, the target's being 0: -s, 0, s, -a, b."""
+    separation: int
+    """s, 1 to 3."""
+    b0: float
+    """Photons of an LR pixel of grey value 1; infinite without noise."""
+    hr_photons: float
+    """The same of an HR pixel; infinite for films, whose noise is not known."""
+
+
+def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample:
+    """A new scene of ``kind``, a target and its inputs, with noise; see `draw_clean` and `expose`."""
+    return expose(draw_clean(kind, rng, crop), rng)
+
+
+def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256, longest: int = LONGEST) -> Clean:
+    """A new scene of ``kind``, a target and its inputs, all without noise.
+
+    ``crop`` is the side of HR frames in pixels, a multiple of 4; ``longest`` see `draw_times`.
+    """
+    times = draw_times(rng, longest)
+    scene = make_scene(kind, (crop, crop), rng)
+    film = _grey(np.stack([scene.image(float(t)) for t in times]), rng)
+    return clean_sample(film, times, filmed=False)
+
+
+def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.float32]:
+    """Times (5,) of a target's inputs, see ``Clean.times``: HR at s times 1 to 20 to either side (D11).
+
+    The HR frames are at most ``longest`` LR frames apart, 2 or more: all choices that fit are as likely.
+    """
+    fitting = _STEPS[_STEPS[:, 1] + _STEPS[:, 2] <= longest]
+    s, before, after = fitting[rng.integers(len(fitting))]
+    return np.array([-s, 0, s, -before, after], np.float32)
+
+
+def clean_sample(film: Image, times: NDArray[np.float32], *, filmed: bool) -> Clean:
+    """A sample of the sharp frames ``film`` (5, H, W) at ``times``; H and W are multiples of 4.
+
+    LR frames are their means over 4 x 4 pixels (D3).
+    """
+    return Clean(_binned(film), film[3:], film[1], times, filmed)
+
+
+def expose(clean: Clean, rng: np.random.Generator) -> Sample:
+    """What the cameras make of ``clean``, turned and mirrored at random, all frames together (D11).
+
+    b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has
+    no LR noise. The frames of a film hold the noise of its camera, and get no more of that. A few targets get
+    an HR frame of their own, or lie outside the HR film.
+    """
+    turn = _draw_turn(rng)
+    lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
+    b0 = float("inf") if rng.random() < FREE_OF_NOISE else float(10 ** rng.uniform(1, 7))
+    seen, photons = truth, float("inf")
+    if not clean.filmed:
+        photons = float(np.exp(rng.uniform(*np.log(HR_PHOTONS))))
+        hr, seen = (_hr_camera(film, photons, rng) for film in (hr, truth))
+        if rng.random() < ONE_EXPOSURE:
+            beside = lr[[0, 2]] + (_hr_camera(lr[[0, 2]], photons, rng) - lr[[0, 2]]) / SCALE
+            lr = np.stack([beside[0], *_binned(seen[None]), beside[1], *_binned(hr)])
+    if np.isfinite(b0):
+        lr = poisson_noise(lr, b0, rng)
+    times, s = clean.times.copy(), int(clean.times[2])
+    chance = rng.random()
+    if chance < OWN_FRAME:
+        times[3], hr, lr = 0, np.stack([seen, hr[1]]), lr[[0, 1, 2, 1, 4]]
+    elif chance < OWN_FRAME + LONE:
+        only = int(rng.integers(2))
+        times[3:], hr, lr = times[3 + only], hr[[only] * 2], lr[[0, 1, 2, 3 + only, 3 + only]]
+    return Sample(lr[:3], hr, lr[3:], truth, seen, times, s, b0, photons)
+
+
+def _grey(film: Image, rng: np.random.Generator) -> Image:
+    """``film`` (T, H, W) on a range of grey values as a crop of a film has it, clipped to RANGE.
+
+    A film's percentiles lie at 0 and 1 (D4), those of a small part of it between; what has hardly
+    any contrast keeps little.
+    """
+    low, high = np.percentile(film[:, ::2, ::2], PERCENTILES)
+    contrast = rng.uniform(0.1, 1.0) ** 0.5
+    black = rng.uniform(0, 1 - contrast)
+    scaled = (film - np.float32(low)) * np.float32(contrast / max(high - low, 0.05)) + np.float32(black)
+    grey: Image = np.clip(scaled, *RANGE)
+    return grey
+
+
+def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
+    """Mirrored in x, mirrored in y, turned by 90 degrees, each for half of the samples (D11)."""
+    across, down, turned = rng.random(3) < 0.5
+
+    def turn(frames: Image) -> Image:
+        frames = frames[..., ::-1] if across else frames
+        frames = frames[..., ::-1, :] if down else frames
+        return np.ascontiguousarray(np.rot90(frames, axes=(-2, -1)) if turned else frames)
+
+    return turn
+
+
+def _binned(film: Image) -> Image:
+    """LR frames (T, H/4, W/4) of HR frames (T, H, W): the mean over 4 x 4 pixels (D3)."""
+    H, W = film.shape[1:]
+    down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
+    return np.stack([down(frame) for frame in film])
+
+
+def _hr_camera(film: Image, photons: float, rng: np.random.Generator) -> Image:
+    """``film`` (..., H, W) with photon and read noise; so many photons are as good as normal."""
+    light = np.maximum(film, 0) / np.float32(photons)
+    spread = np.sqrt(light + np.float32((HR_READ_NOISE / photons) ** 2))
+    noisy: Image = film + spread.astype(np.float32) * rng.standard_normal(film.shape, dtype=np.float32)
+    return noisy

@@ -1,0 +1,154 @@
+"""Friction stir welding: a threaded tool turns in metal, and sheets of metal are swept around it.
+
+The sheets are sharp on one side, where one flow slides along another, and fade on the other. The beam
+is an oval: the corners of the frame are black.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_xfusion.core.types import Image
+from napari_xfusion.lab.scenes.carried import Layer
+from napari_xfusion.lab.scenes.motion import draw_motion
+from napari_xfusion.lab.scenes.scene import Depth, Floats, draw_speed, grid, step
+from napari_xfusion.lab.scenes.texture import texture
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A pin that stands upright, seen from its side. Pixels and frames; x and y from the middle."""
+
+    x: float
+    """Of its axis at time 0."""
+    drift: float
+    """Of its axis along x."""
+    radius: float
+    taper: float
+    """Radius that it gains per pixel upwards."""
+    bottom: float
+    """y of its tip."""
+    pitch: float
+    """Of its thread."""
+    thread: float
+    """Depth of its thread."""
+    rise: float
+    """Pixels per frame by which the thread seems to move as it turns."""
+
+    def half_width(self, side: Floats, y: Floats, t: float) -> Floats:
+        """Of the metal at height y (H, 1); ``side`` (1, W) goes from -1, left, to 1, right of the axis."""
+        # The thread on one side stands half a turn above that on the other.
+        turns = (y - self.rise * t) / self.pitch + 0.25 * side
+        tooth = np.abs(2 * (turns - np.floor(turns)) - 1)
+        return np.asarray(self.radius + self.taper * (self.bottom - y) + self.thread * (tooth - 0.5))
+
+    def thickness(self, x: Floats, y: Floats, t: float) -> Floats:
+        """Its chord (H, W), pixels: round, with the thread on its front and its back."""
+        across = x - np.float32(self.x + self.drift * t)
+        half = self.half_width(np.clip(across / self.radius, -1, 1), y, t).astype(np.float32)
+        chord = 2 * np.sqrt(np.maximum(half * half - across * across, 0))
+        around = np.arcsin(np.clip(across / np.maximum(half, 1), -1, 1)) / np.float32(2 * np.pi)
+        turns = (y - np.float32(self.rise * t)) * np.float32(1 / self.pitch)
+        threads = np.cos(2 * np.pi * (turns + around)) + np.cos(2 * np.pi * (turns + 0.5 - around))
+        below = step(self.bottom - y, 2.0)
+        return np.asarray((chord + self.thread * threads * (chord > 0)) * below)
+
+
+@dataclass(frozen=True, eq=False)
+class Sheets:
+    """Sheets that lie around the tool, each a curve where the phase below is a whole number."""
+
+    spacing: float
+    """Between sheets, pixels."""
+    arms: int
+    """Sheets that start at the tool in one turn: 0 for closed rings, negative to wind the other way."""
+    squeeze: float
+    """Their height over their width."""
+    pace: float
+    """Phase per frame: the sheets travel outwards by spacing * pace pixels."""
+    fade: float
+    """Of each sheet from its sharp edge on, as a share of the spacing."""
+    greys: Image
+    """(n,): strength of each sheet. They repeat; with arms, after one turn, so n = |arms|."""
+    wave: tuple[float, float, float, float]
+    """Bends in them: strength in phase, wave numbers in x and y, phase per frame."""
+
+    def relief(self, x: Floats, y: Floats, t: float) -> Floats:
+        """What they add (H, W) to the metal around a tool at the origin, about 1 at their edges."""
+        up = y * np.float32(1 / self.squeeze)
+        strength, kx, ky, drift = (np.float32(v) for v in self.wave)
+        r2 = x * x + up * up
+        phase = np.sqrt(r2) * np.float32(1 / self.spacing) - np.float32(self.pace * t)
+        if self.arms:
+            phase = phase + np.arctan2(up, x) * np.float32(self.arms / (2 * np.pi))
+        phase += strength * np.sin(kx * x + ky * y - drift * np.float32(t) + np.sin(ky * x - kx * y))
+        sheet = np.floor(phase)
+        into = phase - sheet
+        edge = np.minimum(into * np.float32(self.spacing / 1.5), 1)  # as a pixel sees it
+        grey = self.greys[sheet.astype(np.int64) % len(self.greys)]
+        grey = grey * r2 / (r2 + np.float32(40**2))  # the whirl's middle is stirred until it is even
+        grey = grey * (1 + np.float32(0.6) * np.sin(np.float32(2) * (ky * x + kx * y)))
+        return np.asarray(grey * edge * np.exp(into * np.float32(-1 / self.fade)))
+
+
+def stirring(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
+    """Metal with grain, two families of sheets, the tool, and slits that leave an oval beam."""
+    tool, families = _tool(rng, shape), [_sheets(rng) for _ in range(2)]
+    pattern, other = texture(rng)
+    grain = Layer(
+        np.stack([pattern, other], -1), draw_motion(rng, shape, 0.5 * draw_speed(rng)), opaque=False
+    )
+    metal, contrast, fine = rng.uniform(0.6, 1.5), rng.uniform(0.06, 0.35), rng.uniform(0.01, 0.06)
+    dense = rng.uniform(1.2, 4.0) / (2 * tool.radius)  # of the tool, per pixel
+    reach = rng.uniform(0.5, 2.0) * max(shape)
+    x, y = grid(shape)
+    slits = _slits(rng, x, y)
+
+    def depth(t: float) -> Image:
+        there = x - np.float32(tool.x + tool.drift * t)
+        swept = sum(sheets.relief(there, y, t) for sheets in families)
+        near = np.exp(-(there * there + y * y) / np.float32(reach**2))
+        total = metal + contrast * swept * near + fine * grain.found(x, y, t)[..., 0]
+        total = total + dense * tool.thickness(x, y, t)
+        return np.asarray(np.maximum(total + slits, 0), np.float32)
+
+    return depth
+
+
+def _tool(rng: np.random.Generator, shape: tuple[int, int]) -> Tool:
+    H, W = shape
+    radius = rng.uniform(15, 45)
+    return Tool(
+        x=rng.uniform(-0.6, 0.6) * W,
+        drift=rng.uniform(-0.3, 0.3),
+        radius=radius,
+        taper=rng.uniform(0, 0.15),
+        bottom=rng.uniform(-0.3, 0.7) * H,
+        pitch=rng.uniform(8, 30),
+        thread=rng.uniform(0.5, 4.0),
+        rise=0.6 * draw_speed(rng) * float(rng.choice([-1, 1])),
+    )
+
+
+def _sheets(rng: np.random.Generator) -> Sheets:
+    spacing, arms = rng.uniform(8, 45), int(rng.integers(-6, 7))
+    return Sheets(
+        spacing=spacing,
+        arms=arms,
+        squeeze=rng.uniform(0.6, 2.5),
+        pace=draw_speed(rng) * float(rng.choice([-1, 1])) / spacing,
+        fade=rng.uniform(0.15, 0.8),
+        greys=rng.normal(0, 1, abs(arms) or 37).astype(np.float32),
+        wave=(rng.uniform(0, 0.8), rng.uniform(-0.04, 0.04), rng.uniform(-0.04, 0.04), rng.normal(0, 0.1)),
+    )
+
+
+def _slits(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
+    """Optical depth (H, W) of what shapes the beam: an oval that a crop sees all, part or nothing of."""
+    side = max(x.size, y.size)
+    wide, high = rng.uniform(0.4, 1.2, 2) * side
+    x0, y0 = rng.uniform(-0.4, 0.4, 2) * side
+    outside = np.hypot((x - x0) / wide, (y - y0) / high) - 1
+    return np.asarray(5 * np.clip(outside * rng.uniform(3, 20), 0, 1)).astype(np.float32)

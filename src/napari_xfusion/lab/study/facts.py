@@ -1,0 +1,90 @@
+"""All that a report says, as plain values: results.json, and what the page is filled with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from napari_xfusion._version import __version__
+from napari_xfusion.core.run import PACKAGES, versions
+from napari_xfusion.lab.study.results import SETTINGS, FilmResults, Results
+from napari_xfusion.lab.study.statements import counts, statements
+from napari_xfusion.lab.study.times import machine
+
+CAPTIONS = {
+    "panels": "Both cameras and results around the middle of an interval between two HR frames. The HR row "
+    "is the truth: the HR camera saw its first and last frame only. Of frames much taller than wide the "
+    "middle is shown.",
+    "divided": "The same, each frame divided by the one before: what stands still is grey.",
+    "methods": "Where the two HR frames differ most, farthest in time from both; PSNR of the whole frame.",
+    "lr_psnr": "Against noise of LR. Unseen frames; boxes are quartiles with the median, whiskers the 5th "
+    "and 95th percentile.",
+    "hr_step": "Against the HR step, without noise. Boxes as above.",
+    "separation": "Against the separation of the three LR frames. Methods without weights look at one LR "
+    "frame at a time, so that nothing changes for them. Boxes as above.",
+    "clusters": "bayesian-paper against its number of clusters: median and quartiles of targets half way "
+    "between HR frames that are as far from them as the separation says.",
+    "attention": "How much each HR frame is listened to, divided by what it is at the HR frame's own time: "
+    "scores as in the paper or, where scores are negative, weights; below, as histograms over the time since "
+    "the HR frame before (dark: many frames).",
+    "times": "Seconds for one frame from its window alone, in memory: median and quartiles.",
+}
+"""Every figure, in the order of the page."""
+
+
+def gather(results: Results) -> dict[str, Any]:
+    """The facts of a study; numbers that are not finite are None."""
+    facts = {
+        "napari_xfusion": __version__,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": results.command,
+        "machine": machine("cpu"),
+        "versions": versions((*PACKAGES, "scikit-image", "matplotlib")),
+        "weights": results.weights,
+        "plan": results.plan.model_dump(mode="json"),
+        "films": [_film_facts(film) for film in results.each()],
+        "notes": list(results.notes),
+    }
+    clean: dict[str, Any] = _finite(facts)
+    return clean
+
+
+def _film_facts(results: FilmResults) -> dict[str, Any]:
+    found = statements(results)
+    return {
+        "name": results.film.name,
+        "source": results.film.path.name,
+        "sha256": results.film.sha256,
+        "frames": results.film.frames,
+        "size": list(results.film.size),
+        "base": {"name": results.base, "said": str(results.condition)},
+        "best": results.best(),
+        "summary": {name: results.summary(name) for name in results.series},
+        "sweeps": {
+            setting: {
+                "axis": axis,
+                "labels": list(results.sweep(setting)),
+                "medians": {
+                    name: [results.median(name, condition=c) for c in results.sweep(setting).values()]
+                    for name in results.series
+                },
+            }
+            for setting, axis in SETTINGS.items()
+            if results.sweep(setting)
+        },
+        "times": {time.series: asdict(time) for time in results.times},
+        "statements": [asdict(statement) for statement in found],
+        "counts": dict(counts(found)),
+        "notes": list(results.notes),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,208 @@
+"""A study as a value: under which conditions, by which methods. Saved as JSON, to be edited and run again.
+
+Conditions have names. One of them is the base; a condition that differs from it in one setting only
+belongs to the sweep of that setting.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_xfusion.core.methods import TRAINING_FREE
+from napari_xfusion.core.networks.cards import describe, list_models, method_of
+from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.errors import InputError, ModelError
+
+Preset = Literal["quick", "full"]
+Setting = Literal["lr_psnr", "hr_step", "separation"]
+BASE_STEPS = (20, 10, 4, 2)
+"""HR steps of the base condition: the first that the film is long enough for. The paper's is 20."""
+LARGEST = 5_000_000
+"""Parameters of a network that a preset still runs; larger ones take hours on a CPU and go by request."""
+
+
+class Condition(BaseModel):
+    """What the two cameras do; the rest of the virtual experiment is the same for all (paper, D3-D8)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hr_step: Annotated[int, Field(ge=2)] | Literal["ends"]
+    """One HR frame every so many LR frames, and the last one; ``ends``: the first and the last only."""
+    lr_psnr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Noise of LR in dB; None for no noise."""
+    separation: Annotated[int, Field(ge=1)] = 1
+    """LR frames between the three of a window."""
+
+    @property
+    def shortest(self) -> int:
+        """Frames of the shortest film that it makes sense for."""
+        step = 2 if self.hr_step == "ends" else self.hr_step
+        return max(step, 2 * self.separation) + 1
+
+    def step_in(self, frames: int) -> int:
+        """The HR step in a film of ``frames``."""
+        return frames - 1 if self.hr_step == "ends" else self.hr_step
+
+    def __str__(self) -> str:
+        step = "first and last HR frame only" if self.hr_step == "ends" else f"HR every {self.hr_step} frames"
+        noise = "no LR noise" if self.lr_psnr is None else f"LR PSNR {self.lr_psnr:g} dB"
+        return f"{step}, separation {self.separation}, {noise}"
+
+
+class Series(BaseModel):
+    """A method with its model: what a curve in a figure stands for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Method
+    model: str | None = None
+    """Name or file of a network's weights."""
+    clusters: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Of ``bayesian-paper``: clusters per LR pixel along one axis; the paper's 0.05 when None."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.clusters is not None and self.method != "bayesian-paper":
+            raise ValueError(f"{self.method} has no clusters to set")
+        if self.model is not None and self.method in TRAINING_FREE:
+            raise ValueError(f"{self.method} has no model")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What tables and figures call it."""
+        return self.method if self.model is None else Path(self.model).stem
+
+
+class Clusters(BaseModel):
+    """The sweep of ``bayesian-paper`` over cluster numbers and separations (paper, E7)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    """Clusters per LR pixel along one axis."""
+    separations: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """LR frames from the target to the frames before and after, of LR and HR alike (M7)."""
+
+
+class StudyPlan(BaseModel):
+    """All of a study but its films; frozen, and enough to repeat it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    series: Annotated[tuple[Series, ...], Field(min_length=1)]
+    conditions: Annotated[dict[str, Condition], Field(min_length=1)]
+    """By name."""
+    base: str = "base"
+    """Name of the condition that the others are compared with."""
+    clusters: Clusters = Clusters()
+    frames: tuple[int, int] | None = None
+    """Targets A..B-1; every frame when None."""
+    runs: Annotated[int, Field(ge=0)] = 100
+    """Repetitions behind each median time; networks that are slow get fewer."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the LR noise: the same for all methods."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """For networks."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.base not in self.conditions:
+            raise ValueError(f"base {self.base!r} is none of the conditions {', '.join(self.conditions)}")
+        names = [series.name for series in self.series]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two series are called {twice[0]}: name the model files differently")
+        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
+            raise ValueError(f"frames {self.frames[0]}:{self.frames[1]} hold no frame")
+        return self
+
+    def sweep(self, setting: Setting) -> dict[str, Condition]:
+        """The base and what differs from it in ``setting`` only, in the order of a figure's axis."""
+        base = self.conditions[self.base]
+        same = {
+            name: condition
+            for name, condition in self.conditions.items()
+            if condition.model_copy(update={setting: getattr(base, setting)}) == base
+        }
+        return dict(sorted(same.items(), key=lambda item: _place(getattr(item[1], setting))))
+
+    def plan_for(self, series: Series, condition: Condition, hr_times: tuple[int, ...]) -> Plan:
+        """The run of one method under one condition."""
+        return Plan(
+            method=series.method,
+            model=series.model,
+            hr_times=hr_times,
+            separation=condition.separation,
+            device=self.device,
+        )
+
+
+def preset(name: Preset, frames: int) -> StudyPlan:
+    """The study called ``name``, for films of up to ``frames`` frames, with every model at hand.
+
+    ``full`` is the paper's (E1, E4-E9); ``quick`` has the ends and the middle of every sweep. Raises
+    InputError for films that are too short for any study.
+    """
+    fitting = [step for step in BASE_STEPS if frames > step]
+    if not fitting:
+        raise InputError("the film", expected="3 frames or more", found=str(frames), do="choose another film")
+    full, step = name == "full", fitting[0]
+    conditions = {"base": Condition(hr_step=step)}
+    for noise in (20, 30, 40, 50, 60) if full else (20, 40):
+        conditions[f"noise {noise} dB"] = Condition(hr_step=step, lr_psnr=noise)
+    for other in (2, 10, 20) if full else (2,):
+        if other != step:
+            conditions[f"step {other}"] = Condition(hr_step=other)
+    conditions["step ends"] = Condition(hr_step="ends")
+    for separation in (2, 3) if full else (2,):
+        conditions[f"separation {separation}"] = Condition(hr_step=step, separation=separation)
+    return StudyPlan(
+        series=(*(Series(method=method) for method in TRAINING_FREE), *models_at_hand()),
+        conditions=conditions,
+        clusters=Clusters(
+            fractions=(0.01, 0.02, 0.05, 0.1, 0.2) if full else (0.02, 0.05, 0.2),
+            separations=(1, 2, 3) if full else (1, 3),
+        ),
+        runs=100 if full else 20,
+    )
+
+
+def models_at_hand() -> list[Series]:
+    """A series for every model at hand that is small enough for a preset; files that are none are left."""
+    found = []
+    for name, path in list_models().items():
+        try:
+            description = describe(path)
+        except ModelError:
+            continue
+        if description.parameters <= LARGEST:
+            found.append(Series(method=method_of(description.card.variant), model=name))
+    return found
+
+
+def read_plan(path: Path) -> StudyPlan:
+    """The plan in a file; raises InputError that names the setting that cannot be."""
+    try:
+        return StudyPlan.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            path, expected="a study plan", found=error.strerror or str(error), do="check the path"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "plan"
+        raise InputError(
+            path,
+            expected="a study plan",
+            found=f"{place}: {first['msg'].removeprefix('Value error, ')}",
+            do="change it and run again, or start from --preset",
+        ) from None
+
+
+def _place(value: float | str | None) -> float:
+    """Position on an axis: no noise, and HR frames at the ends only, come last."""
+    return float("inf") if value is None or isinstance(value, str) else float(value)

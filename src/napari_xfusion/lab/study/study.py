@@ -1,0 +1,304 @@
+"""A study from films to report: what is missing is computed, then tables, figures and the page are made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results.lock import OutputLock
+from napari_xfusion.core.types import SCALE, Progress, Token
+from napari_xfusion.errors import InputError, OutputError, writing
+from napari_xfusion.lab.study.cells import Cell, Film, StoppedError, weights_of
+from napari_xfusion.lab.study.figures import draw_figures
+from napari_xfusion.lab.study.pictures import take_pictures
+from napari_xfusion.lab.study.plan import Condition, Preset, Series, StudyPlan, read_plan
+from napari_xfusion.lab.study.plan import preset as make_preset
+from napari_xfusion.lab.study.pool import Task, run_tasks
+from napari_xfusion.lab.study.report import write_report
+from napari_xfusion.lab.study.results import FilmResults, Results
+from napari_xfusion.lab.study.side_by_side import write_side_by_side
+from napari_xfusion.lab.study.table import as_columns, join, notes_of, read_cell, write_table
+from napari_xfusion.lab.study.times import Time, measure_time, read_time, write_times
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What became of a study."""
+
+    folder: Path
+    finished: bool
+    """False when it was stopped; the same call goes on."""
+    cells: int
+    """Of film, condition and method, that are done."""
+    total: int
+    files: tuple[Path, ...] = ()
+    """Tables, report and films."""
+    notes: tuple[str, ...] = ()
+    """What could not be done, and what was odd."""
+
+
+def run_study(
+    movies: Sequence[Path | str],
+    folder: Path | str,
+    plan: StudyPlan,
+    *,
+    stop: Token,
+    jobs: int | None = None,
+    progress: Progress = lambda _done, _total: None,
+    command: str = "",
+) -> Studied:
+    """Run ``plan`` on every film and write tables, figures and the report into ``folder``.
+
+    What an earlier call has done is kept. ``jobs`` processes (default: one for each core) share the
+    work; a script that calls this needs the usual ``if __name__ == "__main__":``. ``progress`` counts
+    fused frames; ``command`` is quoted in the report. Raises XFusionError for films that are none, models
+    that are not to be had, and when no cell can be computed.
+    """
+    films, folder = open_films(movies), Path(folder)
+    claim(folder, plan)
+    lock = OutputLock(folder / ".lock")
+    lock.acquire(folder)
+    try:
+        (folder / "cells").mkdir(exist_ok=True)
+        for part in folder.rglob(".*.part"):  # left by a run that was killed
+            part.unlink(missing_ok=True)
+        return _Study(films, folder, plan, stop, progress).run(jobs or cores(), command)
+    finally:
+        lock.release()
+
+
+class _Study:
+    """One run over a folder that is ours."""
+
+    def __init__(
+        self, films: list[Film], folder: Path, plan: StudyPlan, stop: Token, progress: Progress
+    ) -> None:
+        self.films, self.folder, self.plan, self.stop = films, folder, plan, stop
+        self.weights = {series: weights_of(series) for series in plan.series}
+        self.cells, self.notes = all_cells(films, plan)
+        self.count = _Count(self.cells, plan, progress)
+        self.tasks = [self._task(cell, "cells", "parquet") for cell in self.cells]
+
+    def run(self, jobs: int, command: str) -> Studied:
+        cells = self._computed(jobs)
+        done = Studied(self.folder, False, len(cells), len(self.tasks), notes=tuple(self.notes))
+        if self.stop.is_set():
+            return done
+        table = join(cells.values())
+        files: tuple[Path, ...] = write_table(table, self.folder)
+        try:
+            times = self._times()
+            write_times(times, self.folder / "times.csv")
+            weights = {series.name: found for series, found in self.weights.items() if found is not None}
+            results = Results(as_columns(table), self.plan, self.films, times, self.notes, command, weights)
+            films = [self._film(film_results) for film_results in results.each()]
+        except StoppedError:
+            return done
+        files += (self.folder / "times.csv", *films, *write_report(results, self.folder))
+        return replace(done, finished=True, files=files)
+
+    def _computed(self, jobs: int) -> dict[Task, Any]:
+        """The cells that are done, after computing those that were missing, in the order of the plan."""
+        found = {task: read_cell(task.path, task.identity) for task in self.tasks}
+        missing = [task for task in self.tasks if found[task] is None]
+        self.count.add(sum(len(task.cell.targets) for task in self.tasks if found[task] is not None))
+        failed = run_tasks(missing, jobs, self.stop, self.count.beside)
+        found |= {task: read_cell(task.path, task.identity) for task in missing}
+        cells = {task: cell for task, cell in found.items() if cell is not None}
+        if not self.stop.is_set():
+            self._told(failed, len(cells))
+            self.count.cells_done()
+        for task, cell in cells.items():
+            self.notes += [
+                f"{_place(task.cell)}: {_by_name(task.cell.film, note)}" for note in notes_of(cell)
+            ]
+        self.notes = _merged(self.notes)
+        return cells
+
+    def _task(self, cell: Cell, kind: str, suffix: str) -> Task:
+        identity = cell.identity(self.weights.get(cell.series))
+        name = f"{cell.film.name}, {cell.condition_name}, {cell.series.name}, {identity[:12]}.{suffix}"
+        return Task(cell, self.folder / kind / re.sub(r"[^\w ,.%-]", "_", name), identity)
+
+    def _told(self, failed: dict[Task, str], done: int) -> None:
+        """Note what failed; raise InputError when nothing else is left."""
+        for task, why in failed.items():
+            self.notes.append(f"{_place(task.cell)} could not be computed: {_by_name(task.cell.film, why)}")
+        if not done:
+            raise InputError(
+                self.folder,
+                expected="one condition at least that the films allow",
+                found=self.notes[0] if self.notes else "no condition",
+                do="choose a longer film, or edit the plan",
+            )
+
+    def _times(self) -> list[Time]:
+        """Median times of all methods on all films, measured one by one while nothing else runs."""
+        times = []
+        done = {
+            (cell.film, cell.series): cell for cell in reversed(self.cells) if cell.series.clusters is None
+        }
+        for cell in reversed(done.values()) if self.plan.runs else ():
+            task = self._task(cell, "times", "json")
+            identity = hashlib.sha256(f"{task.identity} {self.plan.runs}".encode()).hexdigest()
+            if read_time(task.path, identity) is None:
+                task.path.parent.mkdir(exist_ok=True)
+                measure_time(cell, task.path, identity, self.stop, self.count.beside)
+            if self.stop.is_set():
+                raise StoppedError
+            self.count.add(self.plan.runs)
+            time = read_time(task.path, identity)
+            times += [] if time is None else [time]
+        return times
+
+    def _film(self, results: FilmResults) -> Path:
+        """The figures of a film, and its side-by-side film."""
+        place = self.folder / results.film.name
+        place.mkdir(exist_ok=True)
+        pictures = take_pictures(results, self.stop, self.count.one)
+        draw_figures(results, pictures, place)
+        return write_side_by_side(results, place, self.stop, self.count.one)
+
+
+class _Count:
+    """Fused frames done and to do, told to ``progress``."""
+
+    def __init__(self, cells: list[Cell], plan: StudyPlan, progress: Progress) -> None:
+        films = {cell.film: len(cell.targets) for cell in cells}
+        pictures = 10 * len(plan.series) * len(films) + sum(films.values())
+        self._of_cells = sum(len(cell.targets) for cell in cells)
+        self._all = self._of_cells + plan.runs * len(plan.series) * len(films) + pictures
+        self._done, self._progress = 0, progress
+
+    def add(self, frames: int) -> None:
+        """That many more are done."""
+        self._done = min(self._done + frames, self._all)
+        self._progress(self._done, self._all)
+
+    def one(self) -> None:
+        """One more is done."""
+        self.add(1)
+
+    def beside(self, frames: int) -> None:
+        """That many are done beside those counted."""
+        self._progress(min(self._done + frames, self._all), self._all)
+
+    def cells_done(self) -> None:
+        """All cells are."""
+        self.add(self._of_cells - self._done)
+
+
+def open_films(movies: Sequence[Path | str]) -> list[Film]:
+    """The films of a study, each opened and named; raises InputError for what is none."""
+    films: list[Film] = []
+    for movie in movies:
+        stack, path = open_stack(movie), Path(movie)
+        name = re.sub(r"[^\w.-]", "_", path.name.split(".")[0]) or "film"
+        taken = {film.name for film in films}
+        if name in taken:
+            name = next(f"{name}-{k}" for k in range(2, len(movies) + 2) if f"{name}-{k}" not in taken)
+        size = stack.shape[1] // SCALE * SCALE, stack.shape[2] // SCALE * SCALE
+        films.append(Film(name, path.resolve(), stack.digest(), len(stack), size))
+    return films
+
+
+def claim(folder: Path, plan: StudyPlan) -> None:
+    """Make ``folder`` that of the study ``plan``; raises OutputError when it is another's."""
+    content = plan.model_dump_json(indent=1) + "\n"
+    path = folder / PLAN
+    try:
+        with writing(folder, expected="a folder to write into", do="choose another with -o"):
+            folder.mkdir(parents=True, exist_ok=True)
+            there = path.read_text(encoding="utf-8") if path.exists() else None
+            if there is None and any(not path.name.startswith(".") for path in folder.iterdir()):
+                raise OutputError(
+                    folder,
+                    expected="a folder of its own",
+                    found="one that holds other files",
+                    do="choose another with -o",
+                )
+            if there is None:
+                write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
+            elif StudyPlan.model_validate_json(there) != plan:
+                raise OutputError(
+                    path,
+                    expected="the plan of this study",
+                    found="another",
+                    do=f"go on with --plan {path}, or choose another folder",
+                )
+    except ValueError as error:
+        raise OutputError(
+            path, expected="the plan of a study", found=str(error), do="choose another folder"
+        ) from None
+
+
+def settle_plan(
+    movies: Sequence[Path | str],
+    folder: Path,
+    *,
+    preset: Preset | None = None,
+    plan: Path | None = None,
+) -> StudyPlan:
+    """The plan in a file, or a preset for these films, or that of a study which was begun; quick at last."""
+    if plan is None and preset is None and (folder / PLAN).is_file():
+        plan = folder / PLAN
+    if plan is not None:
+        return read_plan(plan)
+    return make_preset(preset or "quick", max(len(open_stack(movie)) for movie in movies))
+
+
+def all_cells(films: Sequence[Film], plan: StudyPlan) -> tuple[list[Cell], list[str]]:
+    """Every film under every condition by every method, and what a film is too short for.
+
+    Methods alternate, so that slow ones are spread evenly over the time.
+    """
+    wanted = [(name, condition, plan.series) for name, condition in plan.conditions.items()]
+    for separation in plan.clusters.separations:
+        # With HR at the same distance as LR: every 2s-th frame, and targets half way (paper, M7).
+        condition = Condition(hr_step=2 * separation, separation=separation)
+        swept = tuple(Series(method="bayesian-paper", clusters=f) for f in plan.clusters.fractions)
+        wanted.append((f"clusters, separation {separation}", condition, swept))
+    cells, notes = [], []
+    for film in films:
+        for name, condition, series in wanted:
+            targets = Cell(film, name, condition, plan.series[0], plan).targets
+            if film.frames < condition.shortest or not targets:
+                notes.append(f"{film.name}: {film.frames} frames are too few for {name}, which is left out")
+            else:
+                cells += [Cell(film, name, condition, one, plan) for one in series]
+    return cells, notes
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _by_name(film: Film, text: str) -> str:
+    """``text`` with the name of the film's file for its path: reports are for other machines, too."""
+    return text.replace(str(film.path), film.path.name)
+
+
+def _place(cell: Cell) -> str:
+    clusters = "" if cell.series.clusters is None else f" ({cell.series.clusters:g} clusters)"
+    return f"{cell.film.name}, {cell.condition_name}, {cell.series.name}{clusters}"
+
+
+def _merged(notes: list[str]) -> list[str]:
+    """Notes with the same text of one film as one note of the first condition and method it was said of."""
+    seen: dict[tuple[str, str], str] = {}
+    for note in notes:
+        place, _, text = note.partition(": ")
+        seen.setdefault((place.split(",")[0], text), note)
+    return list(seen.values())

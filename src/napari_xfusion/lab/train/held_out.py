@@ -1,0 +1,86 @@
+"""Validation: samples that training never sees, and how well they are fused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_xfusion.core.inspect.metrics import psnr
+from napari_xfusion.core.methods import TRAINING_FREE
+from napari_xfusion.core.plan import Method
+from napari_xfusion.core.types import Image
+from napari_xfusion.lab.scenes import Sample, expose
+from napari_xfusion.lab.train.batches import TRUTH, Batch, collate
+from napari_xfusion.lab.train.pool import Pool, sources_of
+from napari_xfusion.lab.train.task import Task, as_pair
+
+COMPARED: tuple[Method, ...] = ("bicubic", "backprojection", "flow")
+"""Methods without weights that a network should beat."""
+ALL, CLEAN = "all", "without LR noise"
+Figures = dict[str, float]
+"""Mean PSNR in dB of each group of samples: each source, all, and all without LR noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Held-out samples, ready for a network, and what other methods make of them."""
+
+    groups: Mapping[str, list[int]]
+    """The samples of each group."""
+    batches: list[Batch]
+    compared: Mapping[str, Figures]
+    """The figures of each method without weights."""
+    task: Task
+    noise: float
+    """Largest standard deviation of LR noise in a sample."""
+
+    @torch.inference_mode()
+    def measure(self, network: nn.Module, device: torch.device) -> Figures:
+        """The network's figures against the clean truth."""
+        values: list[float] = []
+        for batch in self.batches:
+            there = {name: tensor.to(device) for name, tensor in batch.items()}
+            image = self.task.predict(network, there).float().cpu().numpy()
+            values += [_psnr(t[0], i[0]) for t, i in zip(batch[TRUTH].numpy(), image, strict=True)]
+        return _means(self.groups, values)
+
+
+def open_held_out(pool: Pool, task: Task, batch: int) -> HeldOut:
+    """The samples of ``pool`` with the same noise every time."""
+    samples = [expose(pool[i], np.random.default_rng([1, i])) for i in range(len(pool))]
+    names = [source.name for source in sources_of(pool.plan)]
+    groups = {name: list(range(len(pool)))[k :: len(names)] for k, name in enumerate(names)}
+    groups[ALL] = list(range(len(pool)))
+    groups[CLEAN] = [i for i, sample in enumerate(samples) if np.isinf(sample.b0)]
+    return HeldOut(
+        groups,
+        [collate(samples[k : k + batch], task) for k in range(0, len(samples), batch)],
+        {method: _means(groups, list(_fuse(samples, method))) for method in COMPARED},
+        task,
+        max(as_pair(sample)[0].grey.lr_noise for sample in samples),
+    )
+
+
+def _means(groups: Mapping[str, list[int]], values: list[float]) -> Figures:
+    """Mean of each group that has samples."""
+    return {name: float(np.mean([values[i] for i in group])) for name, group in groups.items() if group}
+
+
+def _fuse(samples: list[Sample], method: Method) -> Iterator[float]:
+    """PSNR of each sample fused by a method without weights."""
+    stop = threading.Event()
+    for sample in samples:
+        pair, target = as_pair(sample)
+        with TRAINING_FREE[method].open(pair) as stream:
+            for frame in stream.fuse([target], stop):
+                yield _psnr(sample.truth, frame.image)
+
+
+def _psnr(truth: Image, image: Image) -> float:
+    """In dB, of two images clipped to [0, 1]."""
+    return psnr(np.clip(truth, 0, 1), np.clip(image, 0, 1))

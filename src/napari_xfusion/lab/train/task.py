@@ -1,0 +1,145 @@
+"""What a variant is fed in training, and how it is called: the only place that tells variants apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.methods.flow import FlowStream
+from napari_xfusion.core.networks.cards import Variant
+from napari_xfusion.core.networks.lite import Inputs
+from napari_xfusion.core.networks.lite_feed import prepare
+from napari_xfusion.core.networks.tiles import Grid
+from napari_xfusion.core.rig import Grey, Pair, fit_geometry
+from napari_xfusion.core.rig.grey import spread
+from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.lab.scenes import Sample
+
+Arrays = dict[str, NDArray[np.float32]]
+
+EPSILON = 1e-3
+"""Grey values below which differences count less."""
+
+
+class Task(Protocol):
+    """One variant's side of training."""
+
+    def prepare(self, sample: Sample) -> Arrays:
+        """The network's inputs from one sample, by name, always of the same shapes; called in threads."""
+        ...
+
+    def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """The network's answer (B, 1, H, W) to what was prepared for B samples."""
+        ...
+
+    def loss(self, image: Tensor, truth: Tensor) -> Tensor:
+        """How far the answer is from the truth, both (B, 1, H, W); one number."""
+        ...
+
+
+@dataclass(frozen=True)
+class PaperTask:
+    """EDVR and EDVR-STF take the frames as they are, clipped to [0, 1]."""
+
+    hr: bool
+    """Whether HR frames are among the inputs."""
+
+    def prepare(self, sample: Sample) -> Arrays:
+        """See ``Task.prepare``."""
+        frames = {"lr": np.clip(sample.lr[:, None], 0, 1)}
+        return frames | {"hr": np.clip(sample.hr[:, None], 0, 1)} if self.hr else frames
+
+    def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """See ``Task.predict``."""
+        image: Tensor = network(**{name: batch[name] for name in ("lr", "hr") if name in batch}).image
+        return image
+
+    def loss(self, image: Tensor, truth: Tensor) -> Tensor:
+        """See ``Task.loss``."""
+        return charbonnier(image, truth.clamp(0, 1))
+
+
+@dataclass(frozen=True)
+class LiteTask:
+    """The lite network goes on from the result of the method ``flow``."""
+
+    def prepare(self, sample: Sample) -> Arrays:
+        """See ``Task.prepare``."""
+        pair, target = as_pair(sample)
+        prepared = prepare(pair.window(target), FlowStream(pair), Grid.of(pair.geometry))
+        return {name: np.asarray(value, np.float32) for name, value in prepared._asdict().items()}
+
+    def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        """See ``Task.predict``."""
+        image: Tensor = network(Inputs(**{name: batch[name] for name in Inputs._fields})).image
+        return image
+
+    def loss(self, image: Tensor, truth: Tensor) -> Tensor:
+        """See ``Task.loss``."""
+        return log_error(image, truth)
+
+
+TASKS: dict[Variant, Task] = {
+    "edvr-stf": PaperTask(hr=True),
+    "edvr": PaperTask(hr=False),
+    "lite": LiteTask(),
+}
+
+
+def charbonnier(image: Tensor, truth: Tensor) -> Tensor:
+    """Mean of sqrt(d^2 + EPSILON^2): the absolute difference, smooth at zero (Charbonnier et al. 1994)."""
+    return torch.sqrt((image - truth) ** 2 + EPSILON**2).mean()
+
+
+def log_error(image: Tensor, truth: Tensor) -> Tensor:
+    """Mean over samples of a tenth of the log of the mean square error: PSNR, up to a factor.
+
+    A sample without LR noise counts as much as a noisy one, which has a hundred times the error.
+    """
+    error = ((image - truth) ** 2).flatten(1).mean(1)
+    return torch.log(error + EPSILON**2).mean() / 10
+
+
+def as_pair(sample: Sample) -> tuple[Pair, int]:
+    """A sample as the pair of films it would be cut from, and its target: for methods that take windows.
+
+    The films hold no frames but those of the sample.
+    """
+    times = (sample.times - sample.times.min()).astype(int)
+    lr = dict(zip(times.tolist(), (*sample.lr, *sample.hr_lr), strict=True))
+    hr = dict(zip(times[3:].tolist(), sample.hr, strict=True))
+    geometry = fit_geometry(sample.lr.shape[1:], sample.truth.shape)
+    noise = spread(sample.hr_lr - np.stack([geometry.down(frame) for frame in sample.hr]))
+    pair = Pair(
+        lr=_stack("lr", int(times.max()) + 1, lr),
+        hr=_stack("hr", len(hr), dict(enumerate(hr.values()))),
+        hr_times=np.array(list(hr), np.float64),
+        geometry=geometry,
+        grey=Grey("match", Affine(0.0, 1.0), Affine(0.0, 1.0), noise, 1.0),
+        separation=sample.separation,
+        notes=(),
+    )
+    return pair, int(times[1])
+
+
+def _stack(name: str, count: int, frames: Mapping[int, Image]) -> Stack:
+    shape = next(iter(frames.values())).shape
+
+    def read(i: int) -> NDArray[Any]:
+        return frames[i]
+
+    return Stack(
+        shape=(count, *shape),
+        dtype=np.dtype(np.float32),
+        read=read,
+        digest=lambda: "",
+        source=name,
+        times=np.arange(count, dtype=np.float64),
+    )

@@ -1,0 +1,248 @@
+"""The virtual experiment (paper, D3-D8): from one sharp fast film, what the two cameras would have given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core import degrade
+from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
+from napari_xfusion.core.types import SCALE, Image, Stack
+from napari_xfusion.errors import InputError
+from napari_xfusion.lab.virtual import noise
+
+MOST_FRAMES = 64
+"""Frames looked at for percentiles and noise; fewer of large ones, see `_sample`."""
+_MOST_PIXELS = 2**25
+Binning = Literal["mean", "bicubic"]
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Two films of one event and the truth; frames are made when they are read."""
+
+    movie: Stack
+    """The film as it came."""
+    lr: Stack
+    """(T, H/4, W/4): uint16 for films of 8 and 16 bit, else float32."""
+    hr: Stack
+    """(T_hr, H, W) in the dtype of the film; its ``metadata["hr_times"]`` are ``hr_times``."""
+    truth: Stack
+    """(T, H, W): the film, cropped to sides that are multiples of 4."""
+    hr_times: tuple[int, ...]
+    """LR frame number of each HR frame."""
+    grey: Affine
+    """The film's 0.35 and 99.65 percentiles to 0 and 1: the scale of the noise."""
+    lr_factor: int
+    """Grey value of lr for each grey value of hr: 257 for 8-bit films, else 1."""
+    binning: Binning
+    b0: float | None
+    """Photons at grey value 1, or None without noise."""
+    lr_psnr: float | None
+    """dB reached over the sampled frames, noisy LR as stored against clean LR; None without noise."""
+    seed: int
+    notes: tuple[str, ...]
+    """What was done to the film and the user should know, one sentence each."""
+
+
+def simulate(
+    movie: Stack,
+    hr_step: int,
+    *,
+    hr_last: bool = True,
+    lr_psnr: float | None = None,
+    b0: float | None = None,
+    binning: Binning = "mean",
+    seed: int = 0,
+) -> Experiment:
+    """The two films that ``movie`` (T, H, W) would have given, HR being kept at 0, hr_step, 2 hr_step, ...
+
+    With ``hr_last`` the film's last frame is an HR frame too. LR is ``movie`` reduced four times; noise is
+    Poisson with ``b0`` photons at grey value 1, or as many as give ``lr_psnr`` dB. Noise of a frame depends
+    on ``seed`` and its number only. Raises InputError for films that are too small, contradicting settings
+    and a PSNR that cannot be reached.
+    """
+    _check(movie, hr_step, lr_psnr, b0)
+    _check_words(movie, binning, seed)
+    truth, notes = _cropped(movie)
+    kept = _hr_frames(len(movie), hr_step, hr_last)
+    grey, _ = percentile_map(truth, len(_sample(*truth.shape)))
+    camera = _Camera(truth, binning, grey, seed)
+    reached = None
+    if b0 is not None or lr_psnr is not None:
+        sample = {i: camera.clean(i) for i in _sample(*camera.shape)}
+        _need_light(movie, sample)
+        if lr_psnr is not None:
+            b0, reached = noise.solve_b0(sample, lr_psnr, seed, grid=camera.grid, where=movie.source)
+        elif b0 is not None:
+            reached = noise.lr_psnr(sample, b0, seed, grid=camera.grid)
+    notes += _notes(truth, camera, kept, lr_psnr, reached)
+    return Experiment(
+        movie=movie,
+        lr=camera.film(b0),
+        hr=_kept(truth, kept),
+        truth=truth,
+        hr_times=kept,
+        grey=grey,
+        lr_factor=camera.factor,
+        binning=binning,
+        b0=b0,
+        lr_psnr=reached,
+        seed=seed,
+        notes=notes,
+    )
+
+
+class _Camera:
+    """The fast camera: LR frames of a film, clean on [0, 1] or as stored."""
+
+    def __init__(self, movie: Stack, binning: Binning, grey: Affine, seed: int) -> None:
+        T, H, W = movie.shape
+        self.movie, self.grey, self.seed = movie, grey, seed
+        self.shape = (T, H // SCALE, W // SCALE)
+        kind = degrade.binning if binning == "mean" else degrade.cubic
+        self.reduce = kind((H, W), self.shape[1:], (float(SCALE), float(SCALE)))
+        whole = movie.dtype.kind == "u" and movie.dtype.itemsize <= 2
+        self.dtype = np.dtype(np.uint16 if whole else np.float32)
+        self.factor = 257 if movie.dtype == np.uint8 else 1
+        self.grid = (-grey.zero / grey.span, 1 / grey.span / self.factor) if whole else None
+
+    def units(self, i: int) -> Image:
+        """Frame ``i`` reduced, in grey values of the film; pixels that are no numbers are filled in first."""
+        frame, _ = fill_invalid(self.movie.frame(i))
+        return self.reduce(frame.astype(np.float32))
+
+    def clean(self, i: int) -> Image:
+        """LR frame ``i`` without noise on the scale of the noise, clipped to [0, 1]."""
+        scaled: Image = np.clip(self.grey.to_grey(self.units(i)), 0, 1)
+        return scaled
+
+    def film(self, b0: float | None) -> Stack:
+        """LR film as stored, with noise of ``b0`` photons at grey value 1."""
+
+        def read(i: int) -> NDArray[Any]:
+            if b0 is None:
+                units = self.units(i)
+            else:
+                noisy = noise.poisson_noise(self.clean(i), b0, noise.frame_rng(self.seed, i))
+                units = self.grey.from_grey(noisy)
+            if self.dtype == np.float32:
+                return units
+            # Only cubic reduction can leave the range, beside edges from black to white.
+            return np.clip(np.round(units * np.float32(self.factor)), 0, 65535).astype(np.uint16)
+
+        size = self.movie.pixel_size
+        return self.movie.derive(
+            read,
+            self.shape,
+            self.dtype,
+            source=f"{self.movie.source} (LR)",
+            pixel_size=None if size is None else size * SCALE,
+        )
+
+
+def _check(movie: Stack, hr_step: int, lr_psnr: float | None, b0: float | None) -> None:
+    T, H, W = movie.shape
+    wrong = [
+        (T < 2, "a film of two frames or more", f"{T}", "choose a film"),
+        (min(H, W) < 8, "frames of at least 8 x 8 pixels", f"{H} x {W}", "choose a larger film"),
+        (movie.dtype.kind not in "uif", "grey values", str(movie.dtype), "convert the film to numbers"),
+        (hr_step < 1, "an HR step of 1 or more", str(hr_step), "keep every n-th frame, such as 10"),
+        (
+            lr_psnr is not None and b0 is not None,
+            "an LR PSNR or b0, not both",
+            f"{lr_psnr} dB and {b0}",
+            "leave one of them out",
+        ),
+        (
+            lr_psnr is not None and not np.isfinite(lr_psnr),
+            "a finite LR PSNR",
+            f"{lr_psnr}",
+            "leave it out for no noise",
+        ),
+        (
+            b0 is not None and not noise.B0_RANGE[0] <= b0 <= noise.B0_RANGE[1],
+            f"b0 from {noise.B0_RANGE[0]:g} to {noise.B0_RANGE[1]:g} photons",
+            str(b0),
+            "give the photons that a pixel of the brightest grey value collects",
+        ),
+    ]
+    for is_wrong, expected, found, do in wrong:
+        if is_wrong:
+            raise InputError(movie.source, expected=expected, found=found, do=do)
+
+
+def _check_words(movie: Stack, binning: str, seed: int) -> None:
+    if binning not in get_args(Binning):
+        raise InputError(
+            movie.source, expected="binning mean or bicubic", found=binning, do="choose one of them"
+        )
+    if seed < 0:
+        raise InputError(
+            movie.source, expected="a seed of 0 or more", found=str(seed), do="choose another seed"
+        )
+
+
+def _need_light(movie: Stack, sample: dict[int, Image]) -> None:
+    """A film of one grey value is black on the scale of the noise, and no noise shows in it."""
+    if not any(image.any() for image in sample.values()):
+        raise InputError(
+            movie.source,
+            expected="a film with contrast, for noise to have a scale",
+            found="one grey value throughout",
+            do="simulate without noise or choose another film",
+        )
+
+
+def _cropped(movie: Stack) -> tuple[Stack, tuple[str, ...]]:
+    T, H, W = movie.shape
+    h, w = H // SCALE * SCALE, W // SCALE * SCALE
+    if (h, w) == (H, W):
+        return replace(movie, metadata={}), ()
+    truth = movie.derive(lambda i: movie.frame(i)[:h, :w], (T, h, w), movie.dtype)
+    return truth, (f"The film was cropped from {H} x {W} to {h} x {w} pixels, at the bottom and the right.",)
+
+
+def _kept(truth: Stack, kept: tuple[int, ...]) -> Stack:
+    return truth.derive(
+        lambda k: truth.frame(kept[k]),
+        (len(kept), *truth.shape[1:]),
+        truth.dtype,
+        source=f"{truth.source} (HR)",
+        times=truth.times[list(kept)],
+        metadata={"hr_times": np.array(kept, np.float64)},
+    )
+
+
+def _hr_frames(T: int, step: int, last: bool) -> tuple[int, ...]:
+    kept = list(range(0, T, step))
+    return tuple(kept + [T - 1] * (last and kept[-1] != T - 1))
+
+
+def _sample(T: int, H: int, W: int) -> list[int]:
+    """Numbers of the frames looked at: at most 64, and fewer of large ones so that memory is bounded."""
+    return sample_frames(T, min(MOST_FRAMES, max(2, _MOST_PIXELS // (H * W))))
+
+
+def _notes(
+    truth: Stack, camera: _Camera, kept: tuple[int, ...], asked: float | None, reached: float | None
+) -> tuple[str, ...]:
+    notes = []
+    if camera.factor != 1:
+        notes.append(f"LR grey values are {camera.factor} times those of HR: 8 bit would add rounding noise.")
+    if len(kept) == 1:
+        notes.append("Only the first frame is an HR frame.")
+    if asked is not None and reached is not None and abs(reached - asked) > 0.1:
+        notes.append(f"LR PSNR is {reached:.2f} dB where {asked:g} were asked: the film has few pixels.")
+    if truth.dtype.kind == "f":
+        sample = _sample(*truth.shape)
+        missing = sum(int(np.count_nonzero(~np.isfinite(truth.frame(i)))) for i in sample)
+        if missing:
+            notes.append(
+                f"{missing} pixels in the {len(sample)} frames looked at are no numbers: "
+                "kept in truth and HR, filled in from their nearest neighbours before LR is made."
+            )
+    return tuple(notes)

@@ -1,0 +1,137 @@
+"""Writes a virtual experiment: lr.tif, hr.tif, truth.tif and experiment.json, frame by frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_xfusion._version import __version__
+from napari_xfusion.core.files import replacing
+from napari_xfusion.core.results.tiff_settings import tiff_settings
+from napari_xfusion.core.types import Progress, Stack
+from napari_xfusion.errors import OutputError, writing
+from napari_xfusion.lab.virtual.experiment import Experiment
+
+RECORD = "experiment.json"
+
+
+def write_experiment(
+    experiment: Experiment,
+    folder: str | Path,
+    *,
+    compression: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write ``experiment`` into ``folder`` and return what experiment.json says.
+
+    Files appear under their names only when all four are complete. ``progress(done, all)`` is called
+    after every frame written; what it raises stops the writing and leaves nothing behind.
+    Raises OutputError where the folder cannot be written or holds such files of another origin.
+    """
+    folder = Path(folder)
+    films = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
+    _may_write(folder, films, experiment.movie.source)
+    count = _Count(sum(map(len, films.values())), progress)
+    expected, do = "a folder to write in, with enough room", "choose another folder"
+    with writing(folder, expected=expected, do=do), ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The first one entered is the last one to appear: the record.
+        parts = {name: stack.enter_context(replacing(folder / name)) for name in (RECORD, *reversed(films))}
+        for name, film in films.items():
+            write_tiff(film, parts[name], compression=compression, each=count)
+        record = _record(experiment)
+        parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record
+
+
+def write_tiff(
+    film: Stack, path: Path, *, compression: str | None = None, each: Callable[[], None] = lambda: None
+) -> None:
+    """Write ``film`` as one TIFF of shape (T, H, W), reading a frame at a time; ``each`` is called after it.
+
+    ImageJ's metadata where ImageJ knows the dtype and the size, else tifffile's JSON. Pixel size, seconds
+    per frame (if even) and ``film.metadata["hr_times"]`` (LR frame numbers, ``0.0,20.0,40.0``) go with it.
+    """
+    steps = np.diff(film.times)
+    even = film.time_unit == "s" and len(steps) and np.allclose(steps, steps[0], rtol=1e-3, atol=0)
+    settings = tiff_settings(
+        film.shape,
+        film.dtype,
+        pixel_size=film.pixel_size,
+        interval=float(f"{steps.mean():.9g}") if even else None,
+        hr_times=[*film.metadata.get("hr_times", ())],
+        compressed=compression is not None,
+    )
+    tifffile.imwrite(
+        path,
+        _frames(film, each),
+        dtype=film.dtype,
+        compression=compression,
+        buffersize=2**24,  # else 256 MB of frames are gathered before they are compressed
+        **settings,
+    )
+
+
+def _frames(film: Stack, each: Callable[[], None]) -> Iterator[NDArray[Any]]:
+    for i in range(len(film)):
+        yield np.ascontiguousarray(film.frame(i))
+        each()
+
+
+def _record(experiment: Experiment) -> dict[str, Any]:
+    """What is needed to tell, and to repeat, how the films were made."""
+    movie, truth = experiment.movie, experiment.truth
+    return {
+        "napari_xfusion": __version__,
+        "movie": movie.source,
+        "movie_sha256": movie.digest(),
+        "shape": list(truth.shape),
+        "dtype": truth.dtype.name,
+        "hr_times": list(experiment.hr_times),
+        "binning": experiment.binning,
+        "grey": [experiment.grey.zero, experiment.grey.zero + experiment.grey.span],
+        "lr_factor": experiment.lr_factor,
+        "lr_psnr": experiment.lr_psnr,
+        "b0": experiment.b0,
+        "seed": experiment.seed,
+        "notes": list(experiment.notes),
+    }
+
+
+def _may_write(folder: Path, names: Iterable[str], movie: str) -> None:
+    """Results of an earlier simulation may be replaced; anything else of these names may be raw data."""
+    there = [folder / name for name in names if (folder / name).exists()]
+    for path in there:
+        if Path(movie).exists() and path.samefile(movie):
+            raise OutputError(
+                path,
+                expected="a folder other than the film's",
+                found="the film itself",
+                do="choose another folder",
+            )
+    if there and not (folder / RECORD).exists():
+        raise OutputError(
+            there[0],
+            expected="no such file, or one of an earlier simulation",
+            found="a film that was not simulated",
+            do="choose another folder",
+        )
+
+
+class _Count:
+    """Tells ``progress`` after every frame how many of all are done."""
+
+    def __init__(self, frames: int, progress: Progress | None) -> None:
+        self.done, self.frames, self.progress = 0, frames, progress
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.frames)

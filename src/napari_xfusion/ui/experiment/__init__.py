@@ -1,0 +1,5 @@
+"""The Virtual experiment panel."""
+
+from napari_xfusion.ui.experiment.panel import ExperimentPanel
+
+__all__ = ["ExperimentPanel"]

@@ -1,0 +1,236 @@
+"""What leaves the window: films, side-by-side movies, the view, numbers, and the command that repeats a run.
+
+Functions on layers; those that take long look at a ``stop`` and may run in another thread than the window's.
+"""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from PIL import ImageDraw, ImageFont
+
+from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.quantities import moment
+from napari_xfusion.core.results.save import save_stack
+from napari_xfusion.core.types import Progress, Token
+from napari_xfusion.errors import InputError, writing
+from napari_xfusion.ui.shared.provenance import film_record, in_unit, pixels_of, provenance_of, stack_of
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+BAR, GAP = 22, 4
+"""Pixels of the line of text above a movie's pictures, and between them."""
+WHITE, BLACK = 255, 0
+
+
+def save_film(
+    layer: Image, path: Path, *, stop: Token | None = None, progress: Progress = lambda _done, _total: None
+) -> bool:
+    """Write the film of a layer with its record, replacing what is there; see ``core.results.save``."""
+    return save_stack(stack_of(layer), path, film_record(layer), overwrite=True, stop=stop, progress=progress)
+
+
+def frames_missing(layer: Image) -> int:
+    """How many frames of a film that a run has not finished are not there yet; reads every frame of such."""
+    known = provenance_of(layer)
+    if known is None or known.role != "fused" or known.record is not None or known.film is not None:
+        return 0
+    film = stack_of(layer)
+    return sum(not film.frame(i).any() for i in range(len(film)))
+
+
+@dataclass(frozen=True, eq=False)
+class Pane:
+    """A layer as it looks, to be drawn at any time of the film, in any thread."""
+
+    name: str
+    data: Any
+    """(T, y, x), or (y, x)."""
+    start: float
+    step: float
+    """Time of the first entry, and from one to the next, in ``unit``."""
+    unit: str | None
+    """``s`` for every unit of time, else the name of the layer's; None of a picture, which has no time."""
+    limits: tuple[float, float]
+    gamma: float
+    colormap: Any
+
+    def picture(self, time: float) -> NDArray[np.uint8]:
+        """The picture of the nearest frame at ``time``, (H, W, 3); black before the film and after it."""
+        frame = self.data
+        if frame.ndim == 3:
+            number = round((time - self.start) / self.step)
+            if not 0 <= number < len(frame):
+                return np.zeros((*frame.shape[1:], 3), np.uint8)
+            frame = frame[number]
+        if isinstance(frame, da.Array):  # else dask would keep threads for this one
+            frame = frame.compute(scheduler="synchronous")
+        low, high = self.limits
+        shade = np.clip((np.asarray(frame, np.float32) - low) / (high - low), 0, 1) ** self.gamma
+        colours: NDArray[np.uint8] = (self.colormap.map(shade)[..., :3] * 255).astype(np.uint8)
+        return colours.reshape(*frame.shape, 3)
+
+
+def pane(layer: Image) -> Pane:
+    """A layer as it looks now; raises InputError for one that is no film of grey frames."""
+    stack_of(layer)
+    start, step, unit = 0.0, 1.0, None
+    if layer.ndim == 3:
+        step, seconds = float(layer.scale[0]), in_unit(layer, 0, "s")
+        factor, unit = (1.0, str(layer.units[0])) if seconds is None else (seconds / step, "s")
+        start, step = float(layer.translate[0]) * factor, step * factor
+    return Pane(
+        layer.name,
+        pixels_of(layer),
+        start,
+        step,
+        unit,
+        tuple(layer.contrast_limits),
+        float(layer.gamma),
+        layer.colormap,
+    )
+
+
+def side_by_side(
+    panes: Sequence[Pane], *, progress: Progress = lambda _done, _total: None
+) -> Iterator[NDArray[np.uint8]]:
+    """The panes beside each other at every time of the longest one, (H, W, 3), names and time above.
+
+    All get the height of the tallest. Raises InputError where their times have different units.
+    """
+    units = {p.unit for p in panes if p.unit is not None}
+    if len(units) > 1:
+        raise InputError(
+            "movie",
+            expected="films whose times have one unit",
+            found=" and ".join(sorted(units)),
+            do="select films of one experiment, or set the units of the layers",
+        )
+    clock = max(panes, key=lambda p: len(p.data) if p.data.ndim == 3 else 1)
+    count = len(clock.data) if clock.data.ndim == 3 else 1
+    height = max(p.data.shape[-2] for p in panes)
+    for i in range(count):
+        time = clock.start + i * clock.step
+        row: list[NDArray[np.uint8]] = []
+        for p in panes:
+            picture = _labelled(_enlarged(p.picture(time), height), p.name)
+            row += [np.full((height + BAR, GAP, 3), WHITE, np.uint8), picture]
+        said = f"frame {i}" + (f", {moment(time)}" if clock.unit == "s" else "")
+        yield _labelled(np.concatenate(row[1:], axis=1), said)
+        progress(i + 1, count)
+
+
+def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
+    """Write a CSV with a row for each frame of a result: what its run recorded, and the metrics by ``truth``.
+
+    Columns: frame, seen, seconds; psnr, aad, ssim, ssim_gaussian; and each input's attention score, raw and
+    sigmoid. Those that are not known are left out. Raises InputError where nothing is known.
+    """
+    record = film_record(layer)
+    recorded = record.get("frames", ())
+    evaluation = None if truth is None else _against(truth, layer, record)
+    if not recorded and evaluation is None:
+        raise InputError(
+            f"layer {layer.name}",
+            expected="a finished result, or the truth beside it",
+            found="neither",
+            do="run the fusion to its end first",
+        )
+    rows: dict[int, dict[str, Any]] = {entry["frame"]: _flat(entry) for entry in recorded}
+    for row in evaluation.rows if evaluation else ():
+        metrics = {name: f"{value:.6g}" for name, value in row.metrics._asdict().items()}
+        rows[row.frame] = rows.get(row.frame, {"frame": row.frame}) | metrics
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    with writing(path), path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows.values())
+
+
+def has_numbers(layer: Image) -> bool:
+    """Whether a finished run has recorded something of each frame."""
+    return bool(film_record(layer).get("frames"))
+
+
+def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image, Image]] | None:
+    """The plan of a film that a run made, and the LR and HR layers among ``layers`` it was made from."""
+    known = provenance_of(layer)
+    if known is None or known.plan is None or known.role not in ("fused", "baseline"):
+        return None
+    lr, hr = known.origins_among(layers)
+    return None if lr is None or hr is None else (known.plan, (lr, hr))
+
+
+def command_line(plan: Plan, films: tuple[Image, Image], output: str) -> str:
+    """The command that makes what ``plan`` makes of the LR and HR layers, for a POSIX shell.
+
+    Raises InputError where a film is no file.
+    """
+    words = ["napari-xfusion", "fuse", *map(_file_of, films), "-o", output]
+    given = plan.model_dump(exclude_defaults=True)
+    for name, value in given.items():
+        words += [f"--{name.replace('_', '-')}", _as_argument(name, value)]
+    return shlex.join(words)
+
+
+def _as_argument(name: str, value: Any) -> str:
+    if name == "hr_times":
+        return ",".join(repr(float(time)) for time in value)
+    if name == "frames":
+        return f"{value[0]}:{value[1]}"
+    if name == "region":
+        return f"{value[0]}:{value[1]},{value[2]}:{value[3]}"
+    return str(value)
+
+
+def _file_of(layer: Image) -> str:
+    film = stack_of(layer)
+    if not Path(film.source).exists():
+        raise InputError(
+            f"layer {layer.name}",
+            expected="a film from a file",
+            found="data that are in memory only",
+            do="save the layer and open it again",
+        )
+    return str(Path(film.source).resolve())
+
+
+def _against(truth: Image, layer: Image, record: Mapping[str, Any]) -> Evaluation:
+    """The result compared with the truth, from the frame of the truth that its first frame belongs to."""
+    first = next((entry["frame"] for entry in record.get("frames", ())), 0)
+    return evaluate(stack_of(truth), stack_of(layer), hr_times=record.get("hr_times"), first=first)
+
+
+def _flat(entry: dict[str, Any]) -> dict[str, Any]:
+    """A frame's notes as one row: scores by input."""
+    flat = {key: value for key, value in entry.items() if key != "scores"}
+    for role, score in entry.get("scores", {}).items():
+        flat |= {f"{role} {kind}": value for kind, value in score.items()}
+    return flat
+
+
+def _enlarged(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """The picture at ``height``, by repeated pixels: what a camera saw is not smoothed."""
+    rows = np.arange(height) * picture.shape[0] // height
+    width = round(picture.shape[1] * height / picture.shape[0])
+    columns = np.arange(width) * picture.shape[1] // width
+    enlarged: NDArray[np.uint8] = picture[rows[:, None], columns]
+    return enlarged
+
+
+def _labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    bar = Picture.new("RGB", (picture.shape[1], BAR), (WHITE,) * 3)
+    plain = text.replace("µ", "u")  # which Pillow's own font lacks
+    ImageDraw.Draw(bar).text((4, 3), plain, fill=BLACK, font=ImageFont.load_default(14))
+    return np.concatenate([np.asarray(bar), picture])

@@ -1,0 +1,1 @@
+"""What the manifest names beside the panels: reader, writer, sample, menu commands."""

@@ -1,0 +1,59 @@
+"""The sample film and its fused result in napari, each film exactly where and when it was."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from napari_xfusion.core.doctor import examine_window
+from napari_xfusion.core.plan import DEFAULT_METHOD
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.errors import DeviceError
+from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.ui.plugin.sample import TITLE
+from napari_xfusion.ui.shared.layers import LayerData, film_layer, film_pair, layer_name
+
+
+def demo_layers(fused: Path) -> list[LayerData]:
+    """The sample's LR film, its truth and the fused film, lowest first, in micrometres and seconds."""
+    lr, hr, truth = (open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+    return [
+        film_pair(lr, hr, title=TITLE)[0],
+        film_layer(truth, role="truth", name=layer_name(TITLE, "truth")),
+        film_layer(open_stack(fused), role="fused", name=layer_name(TITLE, "fused", DEFAULT_METHOD)),
+    ]
+
+
+def show_demo(fused: Path) -> None:
+    """Open a window on the sample and the fused film, and return when it is closed.
+
+    Raises DeviceError where napari, a Qt binding or a screen is missing.
+    """
+    _require_window()
+    import napari  # noqa: PLC0415 - the window is optional, and takes seconds to import
+
+    viewer = napari.Viewer(title="napari-xfusion: sample film")
+    for layer in demo_layers(fused):
+        viewer.add_image(layer.data, **layer.options)
+    viewer.dims.set_current_step(0, len(layer.data) // 2)  # between two HR frames
+    napari.run()
+
+
+def _require_window() -> None:
+    window = examine_window()
+    missing = [
+        what
+        for what, there in (
+            ("napari", find_spec("napari") is not None),
+            ("a Qt binding", window["qt"] is not None),
+            ("a screen", window["screen"]),
+        )
+        if not there
+    ]
+    if missing:
+        raise DeviceError(
+            "the window",
+            expected="napari, a Qt binding and a screen",
+            found=f"no {', no '.join(missing).replace('no a ', 'no ')}",
+            do='pip install "napari-xfusion[gui]", and start it where there is a screen',
+        )

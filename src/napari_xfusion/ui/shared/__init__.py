@@ -1,0 +1,1 @@
+"""What several panels use: layers, work beside the window, colours, widgets."""

@@ -1,0 +1,263 @@
+"""Films as napari layers: the one place that knows where, when and in what grey a film is shown.
+
+Every function returns what ``viewer.add_image`` takes and touches no viewer, except ``redraw``. The first
+HR pixel has its centre at 0; a coarser film begins at the same *edge*, so its centre is half the difference
+of the pixel sides further. All layers of one experiment bear the same kinds of units, or napari drops them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.grey import percentile_map
+from napari_xfusion.core.rig.geometry import fit_geometry
+from napari_xfusion.core.rig.timing import neighbours
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import PairingError
+from napari_xfusion.ui.shared.provenance import METADATA, LayerRole, Origin, Provenance, provenance_of
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_xfusion.core.plan import Plan
+
+CONTRAST_FRAMES = 4
+"""Frames looked at for the contrast limits: more make opening a long film slow."""
+_SHOWN_AS: dict[LayerRole, str] = {"lr": "LR", "hr": "HR"}
+_CAMERAS = ("lr", "hr", "truth", "fused")
+
+
+class LayerData(NamedTuple):
+    """A film and how napari is to show it: ``viewer.add_image(layer.data, **layer.options)``."""
+
+    data: Any
+    """(T, y, x), lazy or an array."""
+    options: dict[str, Any]
+
+
+def film_layer(
+    stack: Stack,
+    *,
+    role: LayerRole,
+    name: str | None = None,
+    coarseness: float = 1.0,
+    pixel_size: float | None = None,
+    frame_interval: float | None = None,
+    entries: tuple[int, ...] | None = None,
+) -> LayerData:
+    """A film as a lazy layer (t, y, x), one chunk a frame: showing a frame reads that frame.
+
+    ``coarseness`` is the side of its pixel in HR pixels, ``pixel_size`` the side of an HR pixel in
+    micrometres and ``frame_interval`` the seconds from one entry to the next, where the film itself does
+    not know; without them the units are pixels and frames. ``entries`` are the frame numbers to show one
+    after another (default: all).
+    """
+    pixel = pixel_size or (stack.pixel_size / coarseness if stack.pixel_size else None)
+    interval = frame_interval or (stack.frame_interval if entries is None else None)
+    side = (pixel or 1.0) * coarseness
+    shift = (pixel or 1.0) * (coarseness - 1) / 2
+    length = "um" if pixel else "pixel"
+    grey, _ = percentile_map(stack, CONTRAST_FRAMES)
+    data = lazy_frames(stack, entries)
+    options = {
+        "name": name or layer_name(film_title(stack) if role != "film" else _stem(stack), role),
+        "axis_labels": ("t", "y", "x"),
+        "units": ("s" if interval else "pixel", length, length),
+        "scale": (interval or 1.0, side, side),
+        "translate": (0.0, shift, shift),
+        "contrast_limits": (grey.zero, grey.zero + grey.span),
+        "rgb": False,
+        "metadata": {METADATA: Provenance(role, film=stack, shown=data, entries=entries)},
+    }
+    return LayerData(data, options)
+
+
+def film_pair(
+    lr: Stack, hr: Stack, hr_times: Iterable[float] | None = None, *, title: str | None = None
+) -> tuple[LayerData, LayerData]:
+    """LR and HR of one event as layers that lie upon each other, called by ``title`` or their files.
+
+    ``hr_times`` are the times of the HR frames in LR frame numbers (default: those the HR file knows). HR
+    gets one entry per LR frame, the last HR frame at or before it: napari would show a sparse film blank at
+    its end. Where the times are not known, HR is spread over the film and its name says so. Raises
+    PairingError when the frame sizes do not fit.
+    """
+    scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
+    pixel = hr.pixel_size or (lr.pixel_size / scale if lr.pixel_size else None)
+    times = hr.metadata.get("hr_times") if hr_times is None else tuple(hr_times)
+    clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
+    entries = tuple(min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr)))
+    detail = "times not known" if times is None else ""
+    low = film_layer(
+        lr,
+        role="lr",
+        name=layer_name(title or film_title(lr), "lr"),
+        coarseness=scale,
+        pixel_size=pixel,
+    )
+    high = film_layer(
+        hr,
+        role="hr",
+        name=layer_name(title or film_title(hr), "hr", detail),
+        pixel_size=pixel,
+        frame_interval=lr.frame_interval,
+        entries=entries,
+    )
+    if times is not None:
+        known = high.options["metadata"][METADATA]
+        high.options["metadata"][METADATA] = replace(known, times=tuple(times))
+    return low, high
+
+
+def beside(
+    layer: Layer,
+    data: Any,
+    *,
+    name: str,
+    role: LayerRole,
+    coarseness: float = 1.0,
+    first: int = 0,
+    corner: tuple[float, float] = (0.0, 0.0),
+    origins: Sequence[Layer | None] = (),
+    plan: Plan | None = None,
+    **options: Any,
+) -> LayerData:
+    """Something made from ``layer`` at exactly its place and time, in its units.
+
+    ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``coarseness`` is the side of its
+    pixels in pixels of ``layer`` (4 for LR beside HR, 1/4 for HR beside LR), ``first`` the frame of
+    ``layer`` that its first frame belongs to, ``corner`` the row and column of ``layer`` where its first
+    pixel begins. ``origins`` are all layers it was made from (default: ``layer``), ``plan`` is the run
+    that made it. Contrast limits are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give
+    others.
+    """
+    film = data if isinstance(data, Stack) else None
+    data = data if film is None else lazy_frames(film)
+    n = data.ndim
+    before = np.array([first, *corner][-n:], dtype=float)
+    factor = np.array([1, coarseness, coarseness][-n:], dtype=float)
+    shift = before + (factor - 1) / 2
+    place = {
+        "axis_labels": tuple(layer.axis_labels[-n:]),
+        "units": tuple(layer.units[-n:]),
+        "scale": tuple(np.asarray(layer.scale)[-n:] * factor),
+        "translate": tuple(np.asarray(layer.translate)[-n:] + _linear(layer, n) @ shift),
+    }
+    if layer.ndim == n:
+        place |= {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
+    made_of = tuple(Origin.of(origin) for origin in origins or (layer,) if origin is not None)
+    provenance = Provenance(role, film, data, origins=made_of, plan=plan)
+    return LayerData(
+        data,
+        {
+            "name": name,
+            "contrast_limits": tuple(layer.contrast_limits),
+            "rgb": False,
+            "metadata": {METADATA: provenance},
+        }
+        | place
+        | options,
+    )
+
+
+def redraw(layer: Layer, shown: LayerData) -> None:
+    """Show ``shown`` in a layer that exists: data, name, place and provenance; its look stays."""
+    layer.data = shown.data
+    for key in ("name", "axis_labels", "units", "scale", "translate"):
+        setattr(layer, key, shown.options[key])
+    layer.metadata = {**layer.metadata, **shown.options["metadata"]}
+
+
+def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
+    """Show LR and HR as the pair that a plan makes of them; whether something changed.
+
+    Only films that this package opened: the layers of others, and a truth or a result, stay as they are.
+    """
+    times, known = tuple(hr_times), [provenance_of(layer) for layer in (lr, hr)]
+    films = [k.film for k in known if k is not None and k.film is not None]
+    low, high = known
+    if low is None or high is None or len(films) < 2 or not {low.role, high.role} <= {"film", "lr", "hr"}:
+        return False
+    if (low.role, high.role, high.times) == ("lr", "hr", times):
+        return False
+    title = title_of(lr) if low.role == "lr" else None
+    for layer, shown in zip((lr, hr), film_pair(films[0], films[1], times, title=title), strict=True):
+        redraw(layer, shown)
+    return True
+
+
+def lr_and_hr(a: Stack, b: Stack) -> tuple[Stack, Stack] | None:
+    """Which of two films is LR and which HR, or None where they are no such pair.
+
+    HR has the smaller pixels and fewer frames, of the same field of view.
+    """
+    lr, hr = sorted((a, b), key=lambda film: film.shape[1] * film.shape[2])
+    if len(hr) >= len(lr) or len(hr) < 2 or lr.shape[1:] == hr.shape[1:]:
+        return None
+    try:
+        fit_geometry(lr.shape[1:], hr.shape[1:])
+    except PairingError:
+        return None
+    return lr, hr
+
+
+def lazy_frames(stack: Stack, entries: Sequence[int] | None = None) -> da.Array:
+    """The frames of a film (or those of the numbers ``entries``) as a dask array, one chunk a frame."""
+    numbers = range(len(stack)) if entries is None else entries
+    H, W = stack.shape[1:]
+
+    def read(block_id: tuple[int, int, int]) -> NDArray[Any]:
+        return stack.frame(numbers[block_id[0]])[None]
+
+    array: da.Array = da.map_blocks(
+        read,
+        chunks=((1,) * len(numbers), (H,), (W,)),
+        dtype=stack.dtype,
+        meta=np.empty((0, 0, 0), stack.dtype),
+        name=f"frames-{uuid4().hex}",  # else dask would look into the film to tell it from others
+    )
+    return array
+
+
+def film_title(stack: Stack) -> str:
+    """What a film is called: its file without ending and camera, or its folder: ``melt01``."""
+    path = Path(stack.source)
+    stem = _stem(stack)
+    if stem.lower() in _CAMERAS:
+        return path.parent.name or stem
+    return re.sub(rf"[-_. ]({'|'.join(_CAMERAS)})$", "", stem, flags=re.IGNORECASE)
+
+
+def _stem(stack: Stack) -> str:
+    return Path(stack.source).name.split(".")[0]
+
+
+def title_of(layer: Layer) -> str:
+    """What the film of a layer is called, by the layer's name: the user may have changed it."""
+    return str(layer.name).split(" · ")[0]
+
+
+def layer_name(title: str, role: LayerRole, detail: str = "") -> str:
+    """The name of a layer: ``melt01 · LR``, ``melt01 · fused (edvr-stf)``."""
+    if role == "film":
+        return title
+    return f"{title} · {_SHOWN_AS.get(role, role)}" + (f" ({detail})" if detail else "")
+
+
+def _linear(layer: Layer, n: int) -> NDArray[np.float64]:
+    """How a step of one data pixel moves in the space of ``layer.translate``, (n, n)."""
+    if layer.ndim != n:
+        return np.diag(np.asarray(layer.scale, dtype=float)[-n:])
+    origin = np.asarray(layer.data_to_world(np.zeros(n)))
+    moved = np.stack([np.asarray(layer.data_to_world(step)) - origin for step in np.eye(n)], axis=1)
+    solved: NDArray[np.float64] = np.linalg.solve(layer.affine.linear_matrix, moved)
+    return solved

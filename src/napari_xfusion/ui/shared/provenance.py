@@ -1,0 +1,160 @@
+"""What a layer is and where it comes from; and the film, and its record, that stand behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import isclose
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import dask.array as da
+
+from napari_xfusion._version import __version__
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.recordings.describe import film_axis
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import InputError
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Layer
+
+    from napari_xfusion.core.plan import Plan
+
+METADATA = "napari-xfusion"
+"""Where a layer's metadata keep its ``Provenance``."""
+LayerRole = Literal[
+    "film", "lr", "hr", "truth", "fused", "difference", "baseline", "attention", "consistency", "std"
+]
+
+
+class Origin(NamedTuple):
+    """A layer that another was made from."""
+
+    name: str
+    """As it was called then; the user may call it otherwise."""
+    key: UUID
+    """By which napari knows it."""
+
+    @classmethod
+    def of(cls, layer: Layer) -> Self:
+        """The origin that ``layer`` is."""
+        return cls(layer.name, layer.unique_id)
+
+
+@dataclass(frozen=True, eq=False)
+class Provenance:
+    """What a layer is and where it comes from."""
+
+    role: LayerRole
+    film: Stack | None = None
+    """The film behind a lazy layer, as it was recorded."""
+    shown: Any = None
+    """The layer's data when it was made: ``film`` stands for the layer as long as it shows them."""
+    times: tuple[float, ...] | None = None
+    """Of an HR film that has a partner: the LR frame numbers of its frames, where they are known."""
+    entries: tuple[int, ...] | None = None
+    """The frame of ``film`` that each entry of the layer shows, where it is not simply the next one."""
+    origins: tuple[Origin, ...] = ()
+    """The layers it was made from."""
+    plan: Plan | None = None
+    """Of a result."""
+    record: Mapping[str, Any] | None = None
+    """The run record of a finished result."""
+
+    def origins_among(self, layers: Iterable[Layer]) -> list[Layer | None]:
+        """The layers it was made from, each None where it is not one of ``layers``."""
+        there = {layer.unique_id: layer for layer in layers}
+        return [there.get(origin.key) for origin in self.origins]
+
+
+_FILMS: WeakKeyDictionary[Layer, tuple[Any, object, Stack]] = WeakKeyDictionary()
+"""Of layers that others opened: data, place and the film that they make."""
+
+
+def provenance_of(layer: Layer) -> Provenance | None:
+    """What is known of a layer that this package made."""
+    known = layer.metadata.get(METADATA)
+    return known if isinstance(known, Provenance) else None
+
+
+def layers_of(viewer: Viewer, *roles: LayerRole) -> list[Layer]:
+    """The viewer's layers that have one of the ``roles``, lowest first."""
+    return [layer for layer in viewer.layers if (known := provenance_of(layer)) and known.role in roles]
+
+
+def stack_of(layer: Layer) -> Stack:
+    """The film behind a layer: as it was recorded, where it was opened by us, else the layer's data.
+
+    Of other layers, times and pixel size are the scale's, where its units are those of time and length.
+    The same object until the layer's data or place change. Raises InputError where the layer holds no film
+    of grey frames.
+    """
+    source = content_of(layer)
+    if isinstance(source, Stack):
+        return source
+    place = tuple(layer.scale), tuple(layer.units)
+    kept = _FILMS.get(layer)
+    if kept is None or kept[0] is not source or kept[1] != place:
+        kept = _FILMS[layer] = (source, place, _film_of(layer, source))
+    return kept[2]
+
+
+def _film_of(layer: Layer, source: Any) -> Stack:
+    if getattr(layer, "rgb", None) is not False:
+        raise InputError(
+            f"layer {layer.name}",
+            expected="an image layer of grey frames",
+            found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
+            do="choose a grey film, or split the colour with Layers > Utilities",
+        )
+    film = as_stack(source, name=layer.name)
+    axis = film_axis("?" * source.ndim, source.shape, layer.name)
+    down, across = (in_unit(layer, k, "um") for k in (-2, -1))
+    square = down is not None and across is not None and isclose(down, across, rel_tol=1e-3)
+    seconds = None if axis is None else in_unit(layer, axis, "s")
+    film = replace(film, pixel_size=down if square else None)
+    return film if seconds is None else replace(film, times=film.times * seconds, time_unit="s")
+
+
+def content_of(layer: Layer) -> Any:
+    """What the film of an image layer is read from: another object as soon as the layer shows other data."""
+    known = provenance_of(layer)
+    if known is not None and known.film is not None and _same(known.shown, layer.data):
+        return known.film
+    return pixels_of(layer)
+
+
+def pixels_of(layer: Layer) -> Any:
+    """The data of an image layer; of a pyramid those of full size."""
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+def in_unit(layer: Layer, axis: int, unit: str) -> float | None:
+    """Step of a layer along ``axis`` in seconds or micrometres, None where it is measured otherwise."""
+    if not layer.units[axis].is_compatible_with(unit):
+        return None
+    return float((float(layer.scale[axis]) * layer.units[axis]).to(unit).magnitude)
+
+
+def film_record(layer: Layer) -> Mapping[str, Any]:
+    """What is written beside the film of a layer: the run record of a result, else where it comes from.
+
+    A result that the user changed is no longer that of its run.
+    """
+    known = provenance_of(layer)
+    made = known is not None and _same(known.shown, layer.data)
+    if known is not None and made and known.record is not None:
+        return known.record
+    origins = [origin.name for origin in known.origins] if known else []
+    return {
+        "napari_xfusion": __version__,
+        "layer": {"name": layer.name, "role": known.role if known else "film", "made_from": origins},
+    }
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two layers' data are one, or one a copy of the other as napari makes it of a lazy layer."""
+    return a is b or (isinstance(a, da.Array) and isinstance(b, da.Array) and a.name == b.name)

@@ -1,0 +1,167 @@
+"""The method ``flow``: its weights against brute force, and its promises on small films."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from napari_xfusion.core.methods import TRAINING_FREE
+from napari_xfusion.core.methods.flow import believe, share_lost, weight_of_one, weights_of_two
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.rig import pair_stacks
+from tests.films import stack, two_cameras
+
+SHAPE = (96, 128)
+
+
+def carried(speed=1.7, frames=9, noise=0.0):
+    """Fine texture carried to the right."""
+    rng = np.random.default_rng(0)
+    ground = gaussian_filter(rng.normal(size=(96, 220)), 1.5)
+    y, x = np.mgrid[:96, 20:148].astype(float)
+    film = [map_coordinates(ground, [y, x + 30 - speed * t], order=3) for t in range(frames)]
+    return with_noise(0.5 + 1.2 * np.array(film), noise)
+
+
+def jumping(noise=0.0):
+    """Texture that is another one in every frame: no HR frame says anything about the next."""
+    film = [gaussian_filter(np.random.default_rng(t).normal(size=SHAPE), 1.5) for t in range(9)]
+    return with_noise(0.5 + 1.2 * np.array(film), noise)
+
+
+def still(noise=0.0):
+    return with_noise(np.repeat(carried()[:1], 9, axis=0), noise)
+
+
+def with_noise(film, noise):
+    return (film + np.random.default_rng(1).normal(0, noise or 1e-9, film.shape)).astype(np.float32)
+
+
+def make_pair(film, step=4, lr_noise=0.0, last=True):
+    lr, hr, times = two_cameras(film, step, last=last)
+    lr = with_noise(lr, lr_noise)
+    return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times))
+
+
+def psnr(method, film, pair, targets):
+    """Mean over targets, in dB of the grey scale's span."""
+    truth = pair.grey.hr.to_grey(film)
+    with TRAINING_FREE[method].open(pair) as stream:
+        frames = stream.fuse(targets, threading.Event())
+        return np.mean([-10 * np.log10(np.mean((f.image - truth[f.index]) ** 2)) for f in frames])
+
+
+@pytest.mark.parametrize(
+    ("film", "lr_noise"),
+    [
+        pytest.param(carried(), 0.0, id="carried"),
+        pytest.param(carried(noise=0.02), 0.0, id="carried, noisy"),
+        pytest.param(carried(), 0.05, id="carried, LR noisy"),
+        pytest.param(still(noise=0.02), 0.0, id="still, noisy"),
+        pytest.param(still(), 0.05, id="still, LR noisy"),
+        pytest.param(jumping(), 0.0, id="jumping"),
+        pytest.param(jumping(noise=0.02), 0.05, id="jumping, both noisy"),
+        pytest.param(with_noise(np.full((9, *SHAPE), 0.5), 0.1), 0.0, id="nothing but noise"),
+    ],
+)
+@pytest.mark.parametrize("last", [True, False], ids=["between", "beyond the last HR frame"])
+def test_never_worse_than_bicubic_or_backprojection(film, lr_noise, last):
+    if last:
+        pair, targets = make_pair(film, lr_noise=lr_noise), (1, 2, 3)
+    else:
+        pair, targets = make_pair(film, step=7, lr_noise=lr_noise, last=False), (8,)
+    ours = psnr("flow", film, pair, targets)
+    between = 0.05 if last else np.inf  # a lone HR frame bears no proof of its noise
+    assert ours > psnr("backprojection", film, pair, targets) - 0.05
+    assert ours > psnr("bicubic", film, pair, targets) - between
+
+
+def test_carried_texture_is_much_better_than_without_motion():
+    film = carried()
+    pair = make_pair(film)
+    assert psnr("flow", film, pair, (1, 2, 3)) > psnr("backprojection", film, pair, (1, 2, 3)) + 8
+
+
+def test_at_an_hr_time_the_hr_frame_comes_back():
+    film = carried(noise=0.02)
+    for lr_noise, floor in ((0.0, 60), (0.05, 30)):
+        assert psnr("flow", film, make_pair(film, lr_noise=lr_noise), (0, 4, 8)) > floor
+
+
+def test_twice_the_same_bytes():
+    pair = make_pair(carried(noise=0.02), lr_noise=0.02)
+    runs = []
+    for _ in range(2):
+        with TRAINING_FREE["flow"].open(pair) as stream:
+            runs.append([f.image.tobytes() for f in stream.fuse(range(9), threading.Event())])
+    assert runs[0] == runs[1]
+
+
+def test_weights_are_the_least_squares_ones_where_the_loss_is_a_chain():
+    """a -> x -> b lose structure by a random walk with decay: then the assumption is exact."""
+    rng, n = np.random.default_rng(0), 400_000
+    decay = {"early": 0.9, "late": 0.6}
+    a = rng.normal(size=n)
+    x = decay["early"] * a + np.sqrt(1 - decay["early"] ** 2) * rng.normal(size=n)
+    b = decay["late"] * x + np.sqrt(1 - decay["late"] ** 2) * rng.normal(size=n)
+    expected = np.linalg.lstsq(np.stack([a, b], -1), x, rcond=None)[0]
+    share = np.log(decay["early"]) / np.log(decay["early"] * decay["late"])
+    # A second place where the two agree tells that there is no noise.
+    aa, bb, ab = (np.array([[np.mean(p), 1.0]]) for p in (a * a, b * b, a * b))
+    w_a, w_b = weights_of_two(aa, bb, ab, np.full((1, 2), share))
+    np.testing.assert_allclose((w_a[0, 0], w_b[0, 0]), expected, atol=0.02)
+
+
+def test_noise_alone_gets_no_weight_and_agreement_all_of_it():
+    energy, half = np.ones((4, 4), np.float32), np.full((4, 4), 0.5, np.float32)
+    for ab, total in ((np.zeros_like(energy), 0.0), (energy, 1.0)):
+        w_a, w_b = weights_of_two(energy, energy, ab, half)
+        np.testing.assert_allclose(w_a + w_b, total, atol=0.01)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_weights_are_finite_not_negative_and_bounded(data):
+    """Whatever two fine structures are measured, the estimate has no more energy than the stronger."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    scale = 10.0 ** rng.uniform(-6, 1, (2, 1, 1, 1))
+    a, b = (rng.normal(size=(2, 6, 6, 5)) * scale).astype(np.float32)
+    b = np.float32(rng.uniform(-1, 1)) * a + np.float32(rng.uniform(0, 1)) * b
+    aa, bb, ab = (p.mean(axis=-1) for p in (a * a, b * b, a * b))
+    share = rng.random((6, 6), dtype=np.float32)
+    w_a, w_b = weights_of_two(aa, bb, ab, share)
+    assert np.isfinite((w_a, w_b)).all()
+    assert min(w_a.min(), w_b.min()) >= 0
+    assert max(w_a.max(), w_b.max()) <= 1
+    energy = w_a**2 * aa + 2 * w_a * w_b * ab + w_b**2 * bb
+    assert (energy <= 1.001 * np.maximum(aa, bb) + 1e-6).all()
+
+
+def test_without_noise_what_was_seen_is_believed():
+    seen = np.random.default_rng(0).random((9, 9), dtype=np.float32)
+    assert believe(seen, np.zeros_like(seen), np.float32(0)) is seen
+
+
+def test_noise_is_taken_off_where_the_expectation_is_right_and_change_is_kept():
+    rng = np.random.default_rng(0)
+    truth = np.zeros((64, 64), np.float32)
+    truth[:, 32:] = 1
+    seen = (truth + rng.normal(0, 0.1, truth.shape)).astype(np.float32)
+    believed = believe(seen, np.zeros_like(seen), np.float32(0.01))
+    assert (believed - truth)[:, :20].std() < 0.04
+    np.testing.assert_allclose(believed[:, 44:], seen[:, 44:], atol=0.05)
+
+
+def test_the_loss_is_shared_by_time_and_error():
+    one = np.ones((2, 2), np.float32)
+    np.testing.assert_allclose(share_lost(one, one, (0.75, 0.25)), 0.25)
+    np.testing.assert_allclose(share_lost(one, 3 * one, (0.5, 0.5)), 0.25)
+
+
+def test_a_lone_candidate_counts_less_the_more_it_errs():
+    aa = np.ones((1, 1), np.float32)
+    weights = [float(weight_of_one(aa, e * aa)[0, 0]) for e in (0.0, 0.5, 50.0)]
+    assert weights == pytest.approx([1, 0.5, 1 / 101])

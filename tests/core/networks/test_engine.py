@@ -1,0 +1,354 @@
+"""A network at work on a film gives what its plain forward gives, however it is cut up."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from napari_xfusion.core.networks import encoded
+from napari_xfusion.core.networks.build import edvr, edvr_stf
+from napari_xfusion.core.networks.cards import INPUTS, Card, Sizes, Trained
+from napari_xfusion.core.networks.engine import (
+    NetworkFuser,
+    card_notes,
+    find_device,
+    load_fuser,
+    precision_notes,
+)
+from napari_xfusion.core.networks.tiles import Grid
+from napari_xfusion.core.networks.weights import Loaded, save_model
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.rig import pair_stacks
+from napari_xfusion.core.types import Region
+from napari_xfusion.errors import DeviceError, ModelError
+from tests.films import moving_discs, stack, two_cameras
+
+in_regions = pytest.mark.parametrize(
+    "region", [Region(0, 48, 0, 64), Region(13, 30, 7, 41), Region(47, 48, 63, 64)]
+)
+of_sizes = pytest.mark.parametrize(
+    ("shape", "scale"),
+    [
+        pytest.param((45, 61), 4, id="sides no multiple of 16"),
+        pytest.param((8, 8), 4, id="2x2 LR pixels"),
+        pytest.param((48, 64), 2, id="scale 2"),
+        pytest.param((48, 63), 3, id="scale 3"),
+    ],
+)
+
+SIZES = Sizes(channels=8, extract=1, reconstruct=2, groups=2)
+CPU = torch.device("cpu")
+
+
+def lively(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Weights whose residual depends strongly on the input; those to train from would hide errors."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in network.named_parameters():
+            if tensor.ndim == 4:
+                fan_in = tensor[0].numel()
+                gain = 0.3 if "conv_offset" in name else 0.15 if "conv_last" in name else 1.4
+                tensor.normal_(0, gain / fan_in**0.5)
+            else:
+                tensor.normal_(0, 0.05)
+    return network.eval()
+
+
+def loaded(variant: str = "edvr-stf", **card: object) -> Loaded:
+    build = {"edvr-stf": edvr_stf, "edvr": edvr}[variant]
+    network = lively(build(**SIZES.model_dump()))
+    return Loaded(network, Card(variant=variant, sizes=SIZES, inputs=INPUTS[variant], **card), "0" * 64)
+
+
+def make_pair(film=None, step=5, scale=4, **settings):
+    film = moving_discs(20, (48, 64)) if film is None else film
+    lr, hr, times = two_cameras(film, step, scale)
+    return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times, **settings))
+
+
+def fused(fuser, pair, targets=None, region=None, stop=None):
+    with fuser.open(pair) as stream:
+        frames = stream.fuse(
+            range(len(pair)) if targets is None else targets, stop or threading.Event(), region
+        )
+        return list(frames), stream
+
+
+def plain(network, pair, target):
+    """The network as upstream runs it: the whole window at once, nothing kept."""
+    window, grid = pair.window(target), Grid.of(pair.geometry)
+    lr = torch.from_numpy(np.stack([grid.lr(x) for x in window.lr]))[None, :, None]
+    hr = torch.from_numpy(np.stack([grid.hr(x) for x in window.hr]))[None, :, None]
+    with torch.inference_mode():
+        out = network(lr, hr) if "hr-" in network.inputs else network(lr)
+    height, width = pair.hr.shape[1:]
+    return out.image[0, 0, :height, :width].numpy(), out.raw[0, :, : grid.size[0], : grid.size[1]].numpy()
+
+
+@pytest.mark.parametrize("variant", ["edvr-stf", "edvr"])
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("separation", [1, 3])
+def test_the_stream_equals_the_plain_forward(variant, batch, separation):
+    """20 frames, kept features and split convolutions, one target at a time and four."""
+    weights, pair = loaded(variant), make_pair(separation=separation)
+    frames, _ = fused(NetworkFuser(variant, weights, CPU, batch=batch), pair)
+    assert [frame.index for frame in frames] == list(range(20))
+    for frame in frames:
+        image, raw = plain(weights.network, pair, frame.index)
+        np.testing.assert_allclose(frame.image, image, atol=1e-5)
+        assert tuple(frame.attention) == tuple(frame.scores) == weights.network.inputs
+        for f, role in enumerate(weights.network.inputs):
+            np.testing.assert_allclose(frame.attention[role], 1 / (1 + np.exp(-raw[f])), atol=1e-5)
+            assert frame.scores[role].raw == pytest.approx(raw[f].mean(), abs=1e-4)
+
+
+def test_the_residual_of_these_weights_depends_on_the_input():
+    """Else all tests here would pass whatever the network did."""
+    weights = loaded()
+    residuals = []
+    for seed in (0, 5):
+        pair = make_pair(moving_discs(20, (48, 64), seed=seed))
+        base = weights.network.base(torch.tensor(Grid.of(pair.geometry).lr(pair.lr_frame(7)))[None, None])
+        residuals.append(plain(weights.network, pair, 7)[0] - base[0, 0].numpy())
+    assert residuals[0].std() > 0.05
+    assert (residuals[0] - residuals[1]).std() > 0.02
+
+
+def test_tiles_equal_the_whole_at_the_default_halo():
+    """On a frame that is wider than a tile with both halos."""
+    film = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
+    weights, pair = loaded(), make_pair(film, step=3)
+    whole, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [1])
+    tiled, _ = fused(NetworkFuser("edvr-stf", weights, CPU, tile=40), pair, [1])
+    np.testing.assert_allclose(tiled[0].image, whole[0].image, atol=1e-5)
+    np.testing.assert_allclose(tiled[0].attention["hr-"], whole[0].attention["hr-"], atol=1e-5)
+
+
+@in_regions
+def test_a_region_is_that_part_of_the_whole(region):
+    weights, pair = loaded(), make_pair()
+    whole, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [6])
+    part, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [6], region)
+    expected = whole[0].image[region.top : region.bottom, region.left : region.right]
+    np.testing.assert_allclose(part[0].image, expected, atol=1e-5)
+
+
+@of_sizes
+def test_any_size_and_scale(shape, scale):
+    pair = make_pair(moving_discs(7, shape), step=3, scale=scale)
+    frames, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair)
+    assert all(f.image.shape == shape and np.isfinite(f.image).all() for f in frames)
+
+
+def test_lr_of_another_scale_stays_in_place():
+    """A network that adds nothing gives the bilinear base: it must lie on the HR frame, not beside it."""
+    film = np.repeat(moving_discs(1, (48, 60)), 4, axis=0)
+    pair = make_pair(film, step=3, scale=3)
+    weights = loaded()
+    with torch.no_grad():
+        for tensor in weights.network.conv_last.parameters():
+            tensor.zero_()
+    frames, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [1])
+    image, truth = frames[0].image, pair.hr_frame(0)
+    shifted = [
+        np.abs(np.roll(image, s, (0, 1))[8:-8, 8:-8] - truth[8:-8, 8:-8]).mean()
+        for s in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))
+    ]
+    assert np.argmin(shifted) == 0
+
+
+def test_each_frame_is_encoded_once():
+    weights, pair = loaded(), make_pair()
+    counts = {"lr": 0, "hr": 0}
+    for camera in counts:
+        encode = getattr(weights.network, f"encode_{camera}")
+
+        def counted(frames, camera=camera, encode=encode):
+            counts[camera] += frames.shape[0]
+            return encode(frames)
+
+        object.__setattr__(weights.network, f"encode_{camera}", counted)
+    fused(NetworkFuser("edvr-stf", weights, CPU), pair)
+    assert counts == {"lr": 20, "hr": len(pair.hr)}
+
+
+def test_what_is_kept_is_bounded_and_freed():
+    pair = make_pair(np.concatenate([moving_discs(25, (16, 16))] * 4), step=10)
+    fuser = NetworkFuser("edvr-stf", loaded(), CPU)
+    with fuser.open(pair) as stream:
+        most = 0
+        for _ in stream.fuse(range(len(pair)), threading.Event()):
+            most = max(most, len(stream._feed._encoded))
+        assert most <= 6
+    assert not stream._feed._encoded
+
+
+def test_a_stop_is_heard_between_tiles():
+    stop = threading.Event()
+    weights, pair = loaded(), make_pair(moving_discs(4, (96, 128)), step=3)
+    combine, calls = weights.network.combine, []
+
+    def stopping(*arguments):
+        calls.append(1)
+        stop.set()
+        return combine(*arguments)
+
+    object.__setattr__(weights.network, "combine", stopping)
+    frames, _ = fused(NetworkFuser("edvr-stf", weights, CPU, tile=16), pair, stop=stop)
+    assert frames == []
+    assert len(calls) == 1
+
+
+class Limited:
+    """A network that runs out of memory on tiles of more than ``pixels`` LR pixels."""
+
+    def __init__(self, network, pixels, error):
+        self.network, self.pixels, self.error = network, pixels, error
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
+
+    def combine(self, frames, base):
+        if base.shape[-2] * base.shape[-1] > 16 * self.pixels:
+            raise self.error
+        return self.network.combine(frames, base)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("out of memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried"),
+    ],
+)
+def test_tiles_shrink_until_memory_is_enough_and_that_is_said(error):
+    film = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
+    pair = make_pair(film, step=3)
+    whole, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair, [1])
+    weights = loaded()
+    limited = weights._replace(network=Limited(weights.network, 8 * 280, error))
+    frames, stream = fused(NetworkFuser("edvr-stf", limited, CPU), pair, [1])
+    np.testing.assert_allclose(frames[0].image, whole[0].image, atol=1e-5)
+    assert "memory ran out" in stream.notes[-1]
+
+
+def test_memory_that_is_never_enough_is_told():
+    weights = loaded()
+    limited = weights._replace(network=Limited(weights.network, 0, torch.OutOfMemoryError("no")))
+    with pytest.raises(DeviceError, match="smaller model"):
+        fused(NetworkFuser("edvr-stf", limited, CPU), make_pair(), [1])
+
+
+def test_another_runtime_error_is_not_taken_for_memory():
+    weights = loaded()
+    limited = weights._replace(network=Limited(weights.network, 0, RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        fused(NetworkFuser("edvr-stf", limited, CPU), make_pair(), [1])
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ("edvr-stf", ("a separation", "HR frames as far", "grey values")),
+        ("edvr", ("a separation", "grey values")),  # takes no HR frames
+    ],
+)
+def test_a_pair_outside_the_training_is_said(variant, said):
+    trained = Trained(separations=(1, 1), hr_distances=(1, 4), noise=(0, 1e-6))
+    notes = card_notes(loaded(variant, trained=trained, grey="percentile").card, make_pair(separation=2))
+    assert len(notes) == len(said)
+    assert all(words in note for words, note in zip(said, notes, strict=True))
+
+
+def test_a_pair_within_the_training_is_not_remarked_upon():
+    assert card_notes(loaded().card, make_pair()) == ()
+
+
+def test_load_fuser_takes_a_file_of_the_right_variant(tmp_path):
+    weights = loaded()
+    path = tmp_path / "mine.safetensors"
+    save_model(path, weights.network, weights.card)
+    fuser = load_fuser(make_plan(method="edvr-stf", model=str(path), device="cpu"))
+    assert fuser.settings["device"] == "cpu"
+    assert len(fuser.settings["weights"]) == 64
+    pair = make_pair()
+    ours, _ = fused(fuser, pair, [3])
+    theirs, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [3])
+    np.testing.assert_allclose(ours[0].image, theirs[0].image, atol=1e-5)
+    with pytest.raises(ModelError, match="edvr-stf"):
+        load_fuser(make_plan(method="edvr", model=str(path)))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precisions_are_near_float32(precision, tmp_path):
+    weights = loaded()
+    path = tmp_path / "mine.safetensors"
+    save_model(path, weights.network, weights.card)
+    pair = make_pair()
+    exact, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [3])
+    low, _ = fused(load_fuser(make_plan(method="edvr-stf", model=str(path), precision=precision)), pair, [3])
+    spread = exact[0].image.std()
+    assert low[0].image.dtype == np.float32
+    assert np.sqrt(np.mean((low[0].image - exact[0].image) ** 2)) < 0.1 * spread
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "capability", "said"),
+    [
+        pytest.param("cpu", "float32", "AVX2", False, id="float32 is native everywhere"),
+        pytest.param("cpu", "bfloat16", "AVX2", True, id="bfloat16 without AVX-512"),
+        pytest.param("cpu", "bfloat16", "AVX512", False, id="bfloat16 with AVX-512"),
+        pytest.param("cpu", "float16", "AVX512", True, id="float16 on a CPU"),
+        pytest.param("cuda", "float16", "AVX2", False, id="float16 on a GPU"),
+    ],
+)
+def test_a_precision_that_slows_down_is_said(device, precision, capability, said, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert bool(precision_notes(torch.device(device), precision)) == said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an NVIDIA GPU")
+def test_a_device_that_is_not_there_is_told():
+    with pytest.raises(DeviceError, match="--device auto"):
+        find_device("cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+def test_the_gpu_gives_what_the_cpu_gives():
+    weights, pair = loaded(), make_pair()
+    on_cpu, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair)
+    cuda = torch.device("cuda")
+    on_gpu, _ = fused(NetworkFuser("edvr-stf", replace_network(weights, cuda), cuda, batch=4), pair)
+    for a, b in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_allclose(a.image, b.image, atol=1e-4)
+
+
+def replace_network(weights: Loaded, device: torch.device) -> Loaded:
+    return weights._replace(network=weights.network.to(device))
+
+
+@pytest.mark.parametrize("free", [10**12, 0])
+def test_encoded_frames_are_kept_only_as_memory_allows(monkeypatch, free):
+    """Small tiles of a large frame would hold many times the frame: each has its halo."""
+    monkeypatch.setattr(encoded, "free_memory", lambda _: free)
+    pair = make_pair(moving_discs(4, (48, 64)), step=3)
+    expected, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair)
+    with NetworkFuser("edvr-stf", loaded(), CPU, tile=8).open(pair) as stream:
+        images = [frame.image for frame in stream.fuse(range(4), threading.Event())]
+        assert (len(stream._feed._encoded) > 5) == (free > 0)  # five serve one tile of one target
+    for image, frame in zip(images, expected, strict=True):
+        np.testing.assert_allclose(image, frame.image, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_500_frames():
+    """Resident memory after 500 targets is that after 100, to within a few frames' features."""
+    psutil = pytest.importorskip("psutil")
+    film = np.concatenate([moving_discs(25, (32, 32))] * 20)
+    resident = {}
+    with NetworkFuser("edvr-stf", loaded(), CPU).open(make_pair(film, step=10)) as stream:
+        for frame in stream.fuse(range(500), threading.Event()):
+            resident[frame.index] = psutil.Process().memory_info().rss
+    assert resident[499] - resident[99] < 10e6

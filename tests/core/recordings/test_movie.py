@@ -1,0 +1,121 @@
+"""Movies: every frame is the one that PyAV gives, in any order; what cannot be read is told."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.errors import InputError
+from tests.films import moving_discs
+
+av = pytest.importorskip("av", reason="PyAV (extra movie) is not installed")
+
+CODECS = {
+    "mp4 with frames that refer to later ones": ("film.mp4", "libx264", "yuv420p", {"g": "12", "bf": "3"}),
+    "mov": ("film.mov", "mpeg4", "yuv420p", {"g": "5"}),
+    "mkv without loss": ("film.mkv", "ffv1", "gray", {}),
+    "avi": ("film.avi", "mjpeg", "yuvj420p", {}),
+    "mkv of 16 bits": ("film.mkv", "ffv1", "gray16le", {}),
+}
+
+
+def write(path: Path, codec: str, pixels: str, options: dict, frames: int = 40) -> np.ndarray:
+    """A film of moving discs; returns what was given to the encoder."""
+    deep = pixels.startswith("gray16")
+    film = np.round(moving_discs(frames, (48, 64)) * (60000 if deep else 230)).astype("u2" if deep else "u1")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        for image in film:
+            frame = av.VideoFrame.from_ndarray(image, format="gray16le" if deep else "gray")
+            container.mux(stream.encode(frame.reformat(format=pixels)))
+        container.mux(stream.encode(None))
+    return film
+
+
+@pytest.fixture(params=CODECS.values(), ids=CODECS.keys())
+def movie(request, tmp_path):
+    name, *how = request.param
+    return tmp_path / name, write(tmp_path / name, *how), how
+
+
+def test_frames_are_those_of_pyav_in_any_order(movie):
+    path, given, (_, pixels, _) = movie
+    stack = open_stack(path)
+    with av.open(str(path)) as container:
+        form = "gray16le" if stack.dtype == np.uint16 else "gray"
+        expected = np.stack([f.to_ndarray(format=form) for f in container.decode(video=0)])
+    assert stack.shape == expected.shape == given.shape
+    assert stack.dtype == expected.dtype
+    order = [0, 1, 2, 39, 38, 20, 21, 22, 5, 30, 30, 13, 12, 11, 0, *range(40)]
+    for i in order:
+        np.testing.assert_array_equal(stack.frame(i), expected[i])
+    if pixels.startswith("gray"):
+        np.testing.assert_array_equal(expected, given)
+    else:
+        assert np.abs(expected.astype(float) - given).mean() < 8
+
+
+def test_several_threads_may_read(movie):
+    path, *_ = movie
+    stack = open_stack(path)
+    alone = [stack.frame(i) for i in range(40)]
+    order = np.random.default_rng(0).permutation(np.repeat(np.arange(40), 3)).tolist()
+    with ThreadPoolExecutor(4) as threads:
+        for i, frame in zip(order, threads.map(stack.frame, order), strict=True):
+            np.testing.assert_array_equal(frame, alone[i])
+
+
+def test_times_are_frame_numbers_and_content_has_a_digest(tmp_path):
+    write(tmp_path / "a.mp4", *CODECS["mov"][1:])
+    stack = open_stack(tmp_path / "a.mp4")
+    assert stack.time_unit == "frame"
+    assert stack.times.tolist() == list(range(40))
+    assert len(stack.digest()) == 64
+    with pytest.raises(InputError, match="0 to 39"):
+        stack.frame(40)
+
+
+def test_a_movie_that_is_cut_is_told_or_shorter(movie):
+    """Containers with an index at the end cannot be opened; the others end early. No frame is made up."""
+    path, *_ = movie
+    expected = [open_stack(path).frame(i) for i in range(40)]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    good = 0
+    with pytest.raises(InputError, match=path.name):
+        stack = open_stack(path)
+        for i in range(40):
+            np.testing.assert_array_equal(stack.frame(i), expected[i])
+            good += 1
+    assert good < 40
+
+
+def test_without_pyav_its_extra_is_named(tmp_path, monkeypatch):
+    write(tmp_path / "a.mp4", *CODECS["mov"][1:])
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(InputError, match=r"napari-xfusion\[movie\]"):
+        open_stack(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("start", [b"\0\0\0\x20ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI "])
+def test_what_only_begins_like_a_movie_is_told(tmp_path, start):
+    path = tmp_path / "film"
+    path.write_bytes(start + bytes(100))
+    with pytest.raises(InputError, match="movie with a video track"):
+        open_stack(path)
+
+
+def test_sound_alone_is_no_film(tmp_path):
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(InputError, match="video track"):
+        open_stack(path)

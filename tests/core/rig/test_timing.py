@@ -1,0 +1,72 @@
+"""HR times from the plan or the file, never from a guess."""
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.rig import find_hr_times, neighbours, seen_targets
+from napari_xfusion.errors import PairingError
+from tests.films import stack
+
+
+def films(lr_frames=21, hr_frames=3, **hr_fields):
+    lr = stack(np.zeros((lr_frames, 4, 4), np.uint8), "lr.tif")
+    return lr, stack(np.zeros((hr_frames, 16, 16), np.uint8), "hr.tif", **hr_fields)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields", "times"),
+    [
+        pytest.param({"hr_step": 10}, {}, [0, 10, 20], id="step"),
+        pytest.param({"hr_step": 5, "hr_start": 3}, {}, [3, 8, 13], id="step and start"),
+        pytest.param({"hr_times": (0, 7.5, 20)}, {}, [0, 7.5, 20], id="times"),
+        pytest.param({}, {"metadata": {"hr_times": (0.0, 4.0, 9.0)}}, [0, 4, 9], id="the file's"),
+        pytest.param(
+            {"hr_step": 10}, {"metadata": {"hr_times": (0.0, 4.0, 9.0)}}, [0, 10, 20], id="plan beats file"
+        ),
+    ],
+)
+def test_times(settings, fields, times):
+    assert find_hr_times(*films(**fields), make_plan(**settings)).tolist() == times
+
+
+@pytest.mark.parametrize(
+    ("settings", "counts", "said"),
+    [
+        pytest.param({}, {}, "--hr-step", id="nothing said"),
+        pytest.param({"hr_step": 11}, {}, "HR frame 2 at LR frame 22", id="behind the end"),
+        pytest.param({"hr_step": 5, "hr_start": -1}, {}, "HR frame 0 at LR frame -1", id="before the start"),
+        pytest.param({"hr_times": (0, 10)}, {}, "3 times", id="one time too few"),
+        pytest.param({"hr_step": 10}, {"hr_frames": 1}, "at least 2 HR", id="one HR frame"),
+    ],
+)
+def test_times_that_cannot_be(settings, counts, said):
+    with pytest.raises(PairingError, match=said):
+        find_hr_times(*films(**counts), make_plan(**settings))
+
+
+def test_frame_intervals_are_offered_as_a_hint_and_not_taken():
+    lr, hr = films()
+    lr = stack(np.zeros((21, 4, 4)), "lr.tif", time_unit="s")
+    hr = stack(np.zeros((3, 16, 16)), "hr.tif", time_unit="s")
+    with pytest.raises(PairingError, match="suggest a step of 1"):
+        find_hr_times(lr, hr, make_plan())
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        pytest.param(0, (0, 0), id="before the first"),
+        pytest.param(2, (0, 1), id="at the first"),
+        pytest.param(5, (0, 1), id="between"),
+        pytest.param(10, (1, 2), id="at an HR time the frame itself is the one before"),
+        pytest.param(20, (2, 2), id="at the last"),
+        pytest.param(25, (2, 2), id="behind the last"),
+    ],
+)
+def test_neighbours(target, expected):
+    assert neighbours(np.array([2.0, 10.0, 20.0]), target) == expected
+
+
+def test_seen_targets_are_those_with_an_hr_frame_at_their_time():
+    assert seen_targets(np.array([0.0, 2.4, 5.0]), 6).tolist() == [True, False, True, False, False, True]

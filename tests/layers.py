@@ -1,0 +1,26 @@
+"""The order of imports, in one list: the test checks the package against it, CONTRIBUTING.md shows it."""
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("_version", "errors", "core.quantities"),
+    ("core.types", "core.files", "core.doctor"),
+    ("core.plan", "core.grey", "core.degrade", "core.optical_flow", "core.recordings"),
+    ("core.rig", "core.inspect", "core.results"),
+    ("core.methods",),
+    ("core.networks", "core.run"),
+    ("core.check", "core.film"),
+    ("lab.virtual",),
+    ("lab.scenes",),
+    ("lab.train", "lab.demo"),
+    ("lab.study",),
+    ("ui.shared",),
+    ("ui.inspection", "ui.fusion"),
+    ("ui.experiment", "ui.plugin"),
+    ("cli",),
+    ("__main__",),
+)
+"""Lowest first. A part imports from those above it in this list only."""
+
+
+def as_text() -> str:
+    """The list as CONTRIBUTING.md shows it."""
+    return "\n".join(f"{level:2}  {'  '.join(parts)}" for level, parts in enumerate(LAYERS))
