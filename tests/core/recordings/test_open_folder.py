@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.recordings import ifd, open_stack
 from napari_xfusion.errors import InputError
 
 FRAMES = np.random.default_rng(5).integers(0, 4000, (12, 20, 31)).astype("u2")
@@ -106,3 +106,20 @@ def test_digest_covers_names_and_bytes(tmp_path: Path) -> None:
     renamed = open_stack(tmp_path).digest()
     write(tmp_path / "f_0.tif", FRAMES[7])
     assert len({first, renamed, open_stack(tmp_path).digest()}) == 3
+
+
+def test_files_with_equal_tags_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+
+    def parse(path: Path, **flags: bool) -> tifffile.TiffFile:
+        parsed.append(path)
+        return tifffile.TiffFile(path, **flags)
+
+    monkeypatch.setattr(ifd, "TiffFile", parse)
+    monkeypatch.setattr(ifd, "_ALIKE", {})
+    film = open_stack(fill(tmp_path, [f"frame_{i}.tif" for i in range(12)]))
+    np.testing.assert_array_equal([film.frame(i) for i in range(12)], FRAMES)
+    assert len(parsed) == 1
+    tifffile.imwrite(tmp_path / "frame_5.tif", FRAMES[5], photometric="minisblack", description="other tags")
+    np.testing.assert_array_equal(film.frame(5), FRAMES[5])
+    assert len(parsed) == 2

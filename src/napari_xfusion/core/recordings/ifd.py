@@ -21,6 +21,9 @@ _MOST_TAGS = 1000
 _NEEDED = {*TIFF.TAG_ATTRIBUTES, 258, 273, 279, 296, 324, 325, 339}
 """Tags that are interpreted; others may have types that nobody knows."""
 
+_ALIKE: dict[tuple[object, ...], TiffPage] = {}
+"""The first page by all bytes that describe it: the files of a folder are often alike in these."""
+
 
 def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
     """Yield each page of the chain; raises InputError at the first thing that cannot be true.
@@ -51,10 +54,19 @@ def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
                     if not 8 <= at <= file.size - size:
                         raise damaged(where, f"tag {code}'s value inside the file", f"{size} bytes at {at}")
                     named.append((at, size))
-            tif = tif or stack.enter_context(
-                TiffFile(file.path, is_ndpi=False, is_lsm=False, is_scanimage=False)
-            )
-            tif.filehandle.seek(offset)
-            yield TiffPage(tif, len(seen)) if seen else tif.pages.first
+            small = not seen and sum(size for _, size in named) < 2**16
+            key = (tiff, *named, *(file.read(*part) for part in named)) if small else ()
+            page = _ALIKE.get(key)
+            if page is None:
+                tif = tif or stack.enter_context(
+                    TiffFile(file.path, is_ndpi=False, is_lsm=False, is_scanimage=False)
+                )
+                tif.filehandle.seek(offset)
+                page = TiffPage(tif, len(seen)) if seen else tif.pages.first
+            if key:
+                if len(_ALIKE) > 15:
+                    _ALIKE.clear()
+                _ALIKE[key] = page
+            yield page
             seen.add(offset)
             (offset,) = struct.unpack(tiff.offsetformat, data[-link:])

@@ -67,18 +67,19 @@ def open_tiff(path: Path) -> Stack:
 def _film(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
     """Return how and where the frames are stored and what the file says of them, all checked."""
     first, said, pyramid, named = None, Said(), False, list[tuple[int, int]]()
-    frames, declared = list[Segments](), list[int | None]()
+    frames, declared, same = list[Segments](), list[int | None](), tuple[object, ...]()
     try:
         for page in pages(file, named):
             where = f"{file.path} frame {len(frames)}"
             _check_page(page, where)
-            if first is not None and _storage(page) != _storage(first):
+            storage = _storage(page)
+            if first is not None and storage != same:
                 raise _unequal(where, first, page)
             frames.append(_segments(file, page, where))
             declared.append(shaped_frames(page.description[:256]))
             pyramid = pyramid or page.subifds is not None
             if first is None:
-                first, said = page, _describe(page, file.path)
+                first, same, said = page, storage, _describe(page, file.path)
     except InputError as error:
         if not said.frames or error.do != source.COPY_AGAIN:
             raise
