@@ -8,7 +8,6 @@ Qt signals: the window fetches the news when its timer ticks, and a closed windo
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 from collections import deque
@@ -159,10 +158,13 @@ _STARTED: WeakSet[Workbench] = WeakSet()
 """Workbenches with a thread, which may outlive their window for as long as a tile takes."""
 
 
-@atexit.register
 def _close_all() -> None:
     for bench in list(_STARTED):
         bench.close(EXIT_PATIENCE)
+
+
+# As concurrent.futures does: atexit would be too late, for functions of torch take its parts away before.
+threading._register_atexit(_close_all)  # type: ignore[attr-defined]
 
 
 class Worker(QObject):
