@@ -1,10 +1,10 @@
-"""Peak memory of ``fuse`` for a short and a long film: it must not grow with the number of frames.
+"""Peak memory of ``fuse`` for a short and a long sequence: it must not grow with the number of frames.
 
     python benchmarks/memory.py
 
-The film is 400x1024 (HR) and 100x256 (LR), uint16, in TIFF files; the figure is the peak resident memory of
+The sequence is 400x1024 (HR) and 100x256 (LR), uint16, in TIFF files; the figure is the peak resident memory of
 the command's process, as Linux counts it (and only Linux). Takes about three minutes, and 4 GB in a
-temporary folder. The long film is the short one repeated, so that both hold the same grey values.
+temporary folder. The long sequence is the short one repeated, so that both hold the same grey values.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ sys.exit(code)
 """
 
 
-def write_films(folder: Path, frames: int) -> None:
+def write_sequences(folder: Path, frames: int) -> None:
     """lr.tif and hr.tif, page by page."""
-    films = two_cameras(SHORT)
-    for name, film, count in zip(("lr", "hr"), films, (frames, frames // STEP), strict=True):
-        repeated = np.tile(film, (count // len(film), 1, 1))
+    sequences = two_cameras(SHORT)
+    for name, sequence, count in zip(("lr", "hr"), sequences, (frames, frames // STEP), strict=True):
+        repeated = np.tile(sequence, (count // len(sequence), 1, 1))
         tifffile.imwrite(folder / f"{name}.tif", repeated, photometric="minisblack")
 
 
 def peak_of(folder: Path, method: str) -> float:
     """Peak resident memory of the command in MB."""
-    films = [folder / "lr.tif", folder / "hr.tif", "--hr-step", str(STEP), "--method", method]
-    command = [sys.executable, "-c", PEAK, "fuse", *films, "-o", folder / f"{method}.tif", "--overwrite"]
+    sequences = [folder / "lr.tif", folder / "hr.tif", "--hr-step", str(STEP), "--method", method]
+    command = [sys.executable, "-c", PEAK, "fuse", *sequences, "-o", folder / f"{method}.tif", "--overwrite"]
     done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
     return int(done.stdout.split("peak ")[1]) * 1024 / 1e6
 
@@ -51,8 +51,8 @@ def main() -> None:
     """Print a small table."""
     print(f"| method | {SHORT} frames, MB | {LONG} frames, MB | ratio |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as short, tempfile.TemporaryDirectory() as long:
-        write_films(Path(short), SHORT)
-        write_films(Path(long), LONG)
+        write_sequences(Path(short), SHORT)
+        write_sequences(Path(long), LONG)
         for method in ("backprojection", "bayesian"):
             few, many = peak_of(Path(short), method), peak_of(Path(long), method)
             print(f"| {method} | {few:.0f} | {many:.0f} | {many / few:.3f} |", flush=True)

@@ -1,4 +1,4 @@
-"""The full-size network over a film, against a plain forward as the research code does it.
+"""The full-size network over a sequence, against a plain forward as the research code does it.
 
     python benchmarks/network.py [--frames 20] [--size 400 1024] [--step 10] [--precision float32 bfloat16]
 
@@ -115,20 +115,20 @@ class PlainForward:
         return out
 
 
-def film_pair(frames: int, size: tuple[int, int], step: int) -> Pair:
-    """A film of drifting texture, in memory."""
+def sequence_pair(frames: int, size: tuple[int, int], step: int) -> Pair:
+    """A sequence of drifting texture, in memory."""
     rng = np.random.default_rng(0)
     ground = functional.interpolate(
         torch.from_numpy(rng.random((1, 1, size[0] // 8 + 8, size[1] // 8 + 8), dtype=np.float32)),
         scale_factor=8,
         mode="bicubic",
     )[0, 0].numpy()
-    film = np.stack([ground[t : t + size[0], 2 * t : 2 * t + size[1]] for t in range(min(frames, 32))])
-    lr = film.reshape(len(film), size[0] // 4, 4, size[1] // 4, 4).mean((2, 4))
-    times = sorted({*range(0, len(film), step), len(film) - 1})
+    sequence = np.stack([ground[t : t + size[0], 2 * t : 2 * t + size[1]] for t in range(min(frames, 32))])
+    lr = sequence.reshape(len(sequence), size[0] // 4, 4, size[1] // 4, 4).mean((2, 4))
+    times = sorted({*range(0, len(sequence), step), len(sequence) - 1})
 
     return pair_stacks(
-        as_stack(lr, name="lr"), as_stack(film[times], name="hr"), make_plan(hr_times=tuple(times))
+        as_stack(lr, name="lr"), as_stack(sequence[times], name="hr"), make_plan(hr_times=tuple(times))
     )
 
 
@@ -163,7 +163,7 @@ def compare(pair: Pair, precision: str) -> None:
             print(f"  target {target:3}: {said}", flush=True)
     medians = f"stream {statistics.median(ours):.2f} s, plain {statistics.median(theirs):.2f} s"
     print(
-        f"{precision}: {medians} per target, {ratio:.2f} times as fast over the film, differ by {worst:.1e}"
+        f"{precision}: {medians} per target, {ratio:.2f} times as fast over the sequence, differ by {worst:.1e}"
     )
 
 
@@ -190,7 +190,7 @@ class PeakMemory(threading.Thread):
 def peak(arguments: argparse.Namespace) -> None:
     """Peak memory of a stream over rest, in a process of its own."""
     pair, fuser = (
-        film_pair(arguments.frames, tuple(arguments.size), arguments.step),
+        sequence_pair(arguments.frames, tuple(arguments.size), arguments.step),
         make_fuser(arguments.peak),
     )
     pair.window(0)
@@ -214,7 +214,7 @@ def main() -> None:
     if arguments.peak:
         peak(arguments)
         return
-    pair = film_pair(arguments.frames, tuple(arguments.size), arguments.step)
+    pair = sequence_pair(arguments.frames, tuple(arguments.size), arguments.step)
     for precision in arguments.precision:
         compare(pair, precision)
         size = [str(n) for n in arguments.size]

@@ -1,14 +1,14 @@
-"""PSNR, AAD and SSIM of every method and bundled model on films that no model was trained on.
+"""PSNR, AAD and SSIM of every method and bundled model on sequences that no model was trained on.
 
     python benchmarks/quality.py scenes [--steps 20] [--lr-psnr 20] [--scenes 3]
-    python benchmarks/quality.py FILM... [--steps 4 10]            TIFF stacks, folders, movies
-    python benchmarks/quality.py still FILM                        does anything move that does not?
+    python benchmarks/quality.py SEQUENCE... [--steps 4 10]            TIFF stacks, folders, movies
+    python benchmarks/quality.py still SEQUENCE                        does anything move that does not?
 
-`scenes` are new ones of each kind (256x256; seeds apart from those of training), filmed by a camera that
+`scenes` are new ones of each kind (256x256; seeds apart from those of training), recorded by a camera that
 detects 6000 photons at the intensity of the free beam, with a read noise of 0.15 %. LR is the mean of 4x4
-pixels of that film, with photon noise for the LR PSNR asked for. Figures are means over evenly spaced
-targets without an HR frame of their own, on the scale of the film's 0.35 and 99.65 percentiles, against the
-film itself (`noisy`) and, for scenes, against what the camera would have seen without its noise (`clean`).
+pixels of that sequence, with photon noise for the LR PSNR asked for. Figures are means over evenly spaced
+targets without an HR frame of their own, on the scale of the sequence's 0.35 and 99.65 percentiles, against the
+sequence itself (`noisy`) and, for scenes, against what the camera would have seen without its noise (`clean`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.types import Stack
 from napari_xfusion.lab.scenes import KINDS, make_scene
 
-Film = NDArray[np.float32]
+ImageSequence = NDArray[np.float32]
 SHAPE = (256, 256)
 SEED = 20_000
 """Of the scenes: a generator takes it first, and training never uses it."""
@@ -41,33 +41,33 @@ TRAINING_FREE = ("bicubic", "backprojection", "flow", "bayesian")
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A film to try the methods on."""
+    """A sequence to try the methods on."""
 
     name: str
-    film: Stack
-    clean: Film | None = None
-    """(T, H, W): the film without its camera's noise."""
+    sequence: Stack
+    clean: ImageSequence | None = None
+    """(T, H, W): the sequence without its camera's noise."""
 
 
 def scene_case(kind: str, index: int, frames: int) -> Case:
-    """A new scene of a kind, filmed."""
+    """A new scene of a kind, recorded."""
     rng = np.random.default_rng([SEED, list(KINDS).index(kind), index])
     scene = make_scene(KINDS[kind], SHAPE, rng)
     clean = np.stack([scene.image(t - frames // 2) for t in range(frames)])
     light = rng.poisson(clean * PHOTONS) / PHOTONS
-    film = (light + READ_NOISE * rng.standard_normal(clean.shape)).astype(np.float32)
-    return Case(kind, as_stack(film, name=kind), clean)
+    sequence = (light + READ_NOISE * rng.standard_normal(clean.shape)).astype(np.float32)
+    return Case(kind, as_stack(sequence, name=kind), clean)
 
 
-def film_case(path: str, frames: int) -> Case:
-    """The first frames of a film; large 8-bit movies, which were compressed, at half their size."""
+def sequence_case(path: str, frames: int) -> Case:
+    """The first frames of a sequence; large 8-bit movies, which were compressed, at half their size."""
     stack = open_stack(path)
     halve = stack.dtype == np.uint8 and min(stack.shape[1:]) >= 720
     half = tuple(side // 2 for side in stack.shape[1:])
     down = degrade.binning(stack.shape[1:], half, (2, 2))
     read = [fill_invalid(stack.frame(i))[0].astype(np.float32) for i in range(min(frames, len(stack)))]
-    film = np.stack([down(frame) for frame in read] if halve else read)
-    return Case(Path(path).stem if Path(path).stem != "stack" else Path(path).parent.name, as_stack(film))
+    sequence = np.stack([down(frame) for frame in read] if halve else read)
+    return Case(Path(path).stem if Path(path).stem != "stack" else Path(path).parent.name, as_stack(sequence))
 
 
 def methods() -> dict[str, Plan]:
@@ -80,9 +80,9 @@ def methods() -> dict[str, Plan]:
 
 def figures(case: Case, step: int, lr_psnr: float | None, count: int) -> dict[str, dict[str, Metrics]]:
     """Mean figures by truth and method."""
-    experiment = simulate(case.film, step, lr_psnr=lr_psnr)
-    grey, _ = percentile_map(experiment.truth, len(case.film))
-    unseen = [t for t in range(len(case.film)) if t not in experiment.hr_times]
+    experiment = simulate(case.sequence, step, lr_psnr=lr_psnr)
+    grey, _ = percentile_map(experiment.truth, len(case.sequence))
+    unseen = [t for t in range(len(case.sequence)) if t not in experiment.hr_times]
     targets = [unseen[i] for i in np.unique(np.linspace(0, len(unseen) - 1, count).round().astype(int))]
     truths = {"noisy": [experiment.truth.frame(t) for t in targets]}
     if case.clean is not None:
@@ -95,7 +95,7 @@ def figures(case: Case, step: int, lr_psnr: float | None, count: int) -> dict[st
     return found
 
 
-def _measured(grey: Affine, truth: Film, image: Film) -> Metrics:
+def _measured(grey: Affine, truth: ImageSequence, image: ImageSequence) -> Metrics:
     a, b = (np.clip(grey.to_grey(x), 0, 1) for x in (truth, image))
     return measure(a, b)
 
@@ -105,11 +105,15 @@ def _mean(metrics: list[Metrics]) -> Metrics:
 
 
 def still(case: Case, step: int) -> dict[str, tuple[float, float]]:
-    """Temporal standard deviation of each result and of the film itself at the same frames, grey units."""
-    experiment = simulate(case.film, step)
-    grey, _ = percentile_map(experiment.truth, len(case.film))
-    targets = range(len(case.film))
-    own = np.stack([grey.to_grey(case.film.frame(t)) for t in experiment.hr_times]).std(axis=0, ddof=1).mean()
+    """Temporal standard deviation of each result and of the sequence itself at the same frames, grey units."""
+    experiment = simulate(case.sequence, step)
+    grey, _ = percentile_map(experiment.truth, len(case.sequence))
+    targets = range(len(case.sequence))
+    own = (
+        np.stack([grey.to_grey(case.sequence.frame(t)) for t in experiment.hr_times])
+        .std(axis=0, ddof=1)
+        .mean()
+    )
     spread = {}
     for name, plan in methods().items():
         frames = fuse(plan, experiment.lr, experiment.hr, targets=targets)
@@ -121,20 +125,22 @@ def still(case: Case, step: int) -> dict[str, tuple[float, float]]:
 def main() -> None:
     """Print Markdown tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("films", nargs="+")
+    parser.add_argument("sequences", nargs="+")
     parser.add_argument("--steps", nargs="+", type=int, default=[20])
     parser.add_argument("--lr-psnr", type=float)
     parser.add_argument("--targets", type=int, default=7)
     parser.add_argument("--scenes", type=int, default=3)
     parser.add_argument("--frames", type=int, default=41)
     asked = parser.parse_args()
-    if asked.films[0] == "still":
-        for name, (spread, own) in still(film_case(asked.films[1], asked.frames), asked.steps[0]).items():
+    if asked.sequences[0] == "still":
+        for name, (spread, own) in still(
+            sequence_case(asked.sequences[1], asked.frames), asked.steps[0]
+        ).items():
             _write(f"| {name} | {spread:.5f} | HR frames {own:.5f} |")
         return
     for step in asked.steps:
         rows: dict[str, list[tuple[str, dict[str, Metrics]]]] = {}
-        for case in _cases(asked.films, max(asked.frames, step + 1), asked.scenes):
+        for case in _cases(asked.sequences, max(asked.frames, step + 1), asked.scenes):
             for truth, found in figures(case, step, asked.lr_psnr, asked.targets).items():
                 rows.setdefault(truth, []).append((case.name, found))
         for truth, cases in rows.items():
@@ -143,18 +149,18 @@ def main() -> None:
             _table(cases)
 
 
-def _cases(films: list[str], frames: int, scenes: int) -> Iterator[Case]:
-    for film in films:
-        if film == "scenes":
+def _cases(sequences: list[str], frames: int, scenes: int) -> Iterator[Case]:
+    for sequence in sequences:
+        if sequence == "scenes":
             for kind in KINDS:
                 yield from (scene_case(kind, index, frames) for index in range(scenes))
         else:
-            yield film_case(film, frames)
+            yield sequence_case(sequence, frames)
 
 
 def _table(cases: list[tuple[str, dict[str, Metrics]]]) -> None:
     names = list(cases[0][1])
-    _write(f"| film | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
+    _write(f"| sequence | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
     kinds = list(dict.fromkeys(name for name, _ in cases))
     means = []
     for kind in kinds:

@@ -1,11 +1,11 @@
-"""PSNR of every method without weights, on films of known truth.
+"""PSNR of every method without weights, on sequences of known truth.
 
     python benchmarks/quality_training_free.py [MOVIE.tif ...] [--steps 5 10 20] [--lr-psnr 30] [--targets 8]
 
 The movies named, or else five synthetic scenes that differ. LR is the mean of 4x4 HR pixels, HR every n-th
 frame and the last. Truth and result are put on the scale of the truth's 0.35 and 99.65 percentiles and
 clipped to [0, 1]; the figure is the mean PSNR in dB over evenly spaced targets without an HR frame of
-their own. One line per film and step; the last column is the median time of the slowest method.
+their own. One line per sequence and step; the last column is the median time of the slowest method.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import pair_stacks
 
-Film = NDArray[np.float32]
+ImageSequence = NDArray[np.float32]
 FRAMES, SHAPE = 41, (192, 256)
 Y, X = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float32)
 
 
-def disc(y: float, x: float, radius: float) -> Film:
+def disc(y: float, x: float, radius: float) -> ImageSequence:
     """1 inside, 0 outside, an edge one pixel wide."""
     return np.clip(0.5 - (np.hypot(Y - y, X - x) - radius), 0, 1)
 
 
-def texture(rng: np.random.Generator, shape: tuple[int, int], *grains: float) -> Film:
+def texture(rng: np.random.Generator, shape: tuple[int, int], *grains: float) -> ImageSequence:
     """Random texture with grains of these sizes, mean 0, standard deviation 1."""
     field = sum(g * gaussian_filter(rng.normal(size=shape), g) for g in grains)
     return (field / np.std(field)).astype(np.float32)
 
 
-def discs(rng: np.random.Generator, t: float) -> Film:
+def discs(rng: np.random.Generator, t: float) -> ImageSequence:
     """Sharp discs that fly 0 to 6 pixels a frame over a smooth ground, with noise."""
     frame = 0.5 + 0.1 * texture(rng, SHAPE, 12)
     for _ in range(14):
@@ -53,14 +53,14 @@ def discs(rng: np.random.Generator, t: float) -> Film:
     return frame
 
 
-def carried(rng: np.random.Generator, t: float) -> Film:
+def carried(rng: np.random.Generator, t: float) -> ImageSequence:
     """Texture carried by a smooth field of 0 to 8 pixels a frame."""
     ground = 0.5 + 0.15 * texture(rng, (700, 1100), 1.5, 6)
     across, down = 8 * np.exp(-(((Y - SHAPE[0] / 2) / 60) ** 2)), 0.5 * np.sin(X / 70)
     return map_coordinates(ground, [Y + 60 + down * t, X + 400 - across * t], order=3, mode="wrap")
 
 
-def turning(rng: np.random.Generator, t: float) -> Film:
+def turning(rng: np.random.Generator, t: float) -> ImageSequence:
     """Many small sharp grains that drift and turn together."""
     ground = np.zeros((600, 700), np.float32)
     for y, x, radius, grey in rng.uniform((0, 0, 1, 0), (600, 700, 7, 1), (3500, 4)):
@@ -75,7 +75,7 @@ def turning(rng: np.random.Generator, t: float) -> Film:
     return map_coordinates(ground, [rows, columns], order=1)
 
 
-def flashing(rng: np.random.Generator, t: float) -> Film:
+def flashing(rng: np.random.Generator, t: float) -> ImageSequence:
     """Spots that appear, stay for some frames and vanish, over still texture."""
     frame = 0.5 + 0.05 * texture(rng, SHAPE, 1.2)
     for _ in range(60):
@@ -86,7 +86,7 @@ def flashing(rng: np.random.Generator, t: float) -> Film:
     return frame
 
 
-def cavity(rng: np.random.Generator, t: float) -> Film:
+def cavity(rng: np.random.Generator, t: float) -> ImageSequence:
     """A dark cavity with a bright, wavering rim that grows and moves through still texture."""
     y, x = Y - 70 - 0.4 * t, X - 60 - 2.2 * t
     phases = rng.uniform(0, 6, 4)
@@ -96,7 +96,7 @@ def cavity(rng: np.random.Generator, t: float) -> Film:
     return ground - 0.35 * np.clip(0.5 - depth, 0, 1) + 0.3 * np.exp(-((depth - 2) ** 2) / 6)
 
 
-SCENES: dict[str, tuple[Callable[[np.random.Generator, float], Film], float]] = {
+SCENES: dict[str, tuple[Callable[[np.random.Generator, float], ImageSequence], float]] = {
     "discs": (discs, 0.02),
     "carried texture": (carried, 0.01),
     "turning grains": (turning, 0.01),
@@ -106,20 +106,22 @@ SCENES: dict[str, tuple[Callable[[np.random.Generator, float], Film], float]] = 
 """A scene at time t, drawn anew from the same seed, and its camera noise."""
 
 
-def make_film(name: str) -> Film:
-    """The film (41, 192, 256) of a scene."""
+def make_sequence(name: str) -> ImageSequence:
+    """The sequence (41, 192, 256) of a scene."""
     scene, noise = SCENES[name]
     camera = np.random.default_rng(1)
     frames = [scene(np.random.default_rng(0), t) + camera.normal(0, noise, SHAPE) for t in range(FRAMES)]
     return np.asarray(frames, np.float32)
 
 
-def measure(film: Film, step: int, lr_psnr: float | None, count: int) -> tuple[dict[str, float], float]:
+def measure(
+    sequence: ImageSequence, step: int, lr_psnr: float | None, count: int
+) -> tuple[dict[str, float], float]:
     """PSNR by method, and the median seconds per frame of the slowest."""
-    frames, h, w = len(film), film.shape[1] // 4, film.shape[2] // 4
-    film = film[:, : 4 * h, : 4 * w]
-    grey, _ = percentile_map(as_stack(film, name="truth"), frames)
-    lr = film.reshape(frames, h, 4, w, 4).mean(axis=(2, 4))
+    frames, h, w = len(sequence), sequence.shape[1] // 4, sequence.shape[2] // 4
+    sequence = sequence[:, : 4 * h, : 4 * w]
+    grey, _ = percentile_map(as_stack(sequence, name="truth"), frames)
+    lr = sequence.reshape(frames, h, 4, w, 4).mean(axis=(2, 4))
     if lr_psnr is not None:
         noise = np.random.default_rng(2).normal(0, grey.span * 10 ** (-lr_psnr / 20), lr.shape)
         lr = (lr + noise).astype(np.float32)
@@ -127,7 +129,7 @@ def measure(film: Film, step: int, lr_psnr: float | None, count: int) -> tuple[d
     unseen = [t for t in range(frames) if t not in times]
     targets = [unseen[i] for i in np.unique(np.linspace(0, len(unseen) - 1, count).round().astype(int))]
     pair = pair_stacks(
-        as_stack(lr, name="LR"), as_stack(film[times], name="HR"), make_plan(hr_times=tuple(times))
+        as_stack(lr, name="LR"), as_stack(sequence[times], name="HR"), make_plan(hr_times=tuple(times))
     )
     psnr, seconds = {}, 0.0
     for name, fuser in TRAINING_FREE.items():
@@ -135,7 +137,7 @@ def measure(film: Film, step: int, lr_psnr: float | None, count: int) -> tuple[d
         with fuser.open(pair) as stream:
             for frame in stream.fuse(targets, threading.Event()):
                 result = grey.to_grey(pair.grey.hr.from_grey(frame.image))
-                error = np.clip(result, 0, 1) - np.clip(grey.to_grey(film[frame.index]), 0, 1)
+                error = np.clip(result, 0, 1) - np.clip(grey.to_grey(sequence[frame.index]), 0, 1)
                 values.append(-10 * np.log10(np.mean(error**2)))
                 spent.append(frame.seconds)
         psnr[name] = float(np.mean(values))
@@ -152,12 +154,12 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=8)
     arguments = parser.parse_args()
     write = sys.stdout.write
-    columns = ["film", "n", *TRAINING_FREE, "s/frame"]
+    columns = ["sequence", "n", *TRAINING_FREE, "s/frame"]
     write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
     for name in arguments.movies or SCENES:
-        film = make_film(name) if name in SCENES else tifffile.imread(name).astype(np.float32)
+        sequence = make_sequence(name) if name in SCENES else tifffile.imread(name).astype(np.float32)
         for step in arguments.steps:
-            psnr, seconds = measure(film, step, arguments.lr_psnr, arguments.targets)
+            psnr, seconds = measure(sequence, step, arguments.lr_psnr, arguments.targets)
             write(f"| {name} | {step} | {' | '.join(f'{v:.2f}' for v in psnr.values())} | {seconds:.3f} |\n")
             sys.stdout.flush()
 

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py
 
-The film is 400x1024 (HR) and 100x256 (LR), uint16, one HR frame every 10 LR frames. First the methods
+The sequence is 400x1024 (HR) and 100x256 (LR), uint16, one HR frame every 10 LR frames. First the methods
 alone, in memory: the median over 40 frames. Then the real command on TIFF files, by back-projection, for
 100 and 300 frames: wall time less the method's own time (which the run record keeps) is the overhead, and
 the two lengths tell its part per frame from its part once (start of Python and imports, most of all). Last,
@@ -35,10 +35,10 @@ from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import pair_stacks
 
 STEP = 10
-Film = NDArray[np.uint16]
+ImageSequence = NDArray[np.uint16]
 
 
-def two_cameras(frames: int, shape: tuple[int, int] = (400, 1024)) -> tuple[Film, Film]:
+def two_cameras(frames: int, shape: tuple[int, int] = (400, 1024)) -> tuple[ImageSequence, ImageSequence]:
     """LR (T, h, w) and HR (N, H, W): texture that moves half a pixel a frame, with noise."""
     (height, width), rng = shape, np.random.default_rng(0)
     ground = gaussian_filter(rng.normal(size=(height, width + frames)), 2)
@@ -70,10 +70,10 @@ def of_the_methods() -> None:
         print(f"| {name} | {1000 * middle:.1f} | {1 / middle:.3g} |", flush=True)
 
 
-def write_films(folder: Path, frames: int) -> None:
+def write_sequences(folder: Path, frames: int) -> None:
     """lr.tif and hr.tif."""
-    for name, film in zip(("lr.tif", "hr.tif"), two_cameras(frames), strict=True):
-        tifffile.imwrite(folder / name, film, photometric="minisblack")
+    for name, sequence in zip(("lr.tif", "hr.tif"), two_cameras(frames), strict=True):
+        tifffile.imwrite(folder / name, sequence, photometric="minisblack")
 
 
 def seconds_of_the_command(folder: Path, *options: str) -> float:
@@ -87,7 +87,7 @@ def seconds_of_the_command(folder: Path, *options: str) -> float:
 
 def overhead_of_a_run(folder: Path, frames: int) -> float:
     """Seconds of the command beyond the method's own time; the least of three runs."""
-    write_films(folder, frames)
+    write_sequences(folder, frames)
     output, times = folder / "fused.tif", []
     for _ in range(3):
         output.unlink(missing_ok=True)

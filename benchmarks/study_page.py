@@ -20,7 +20,7 @@ from napari_xfusion.lab.study.facts import CAPTIONS
 from napari_xfusion.lab.study.report import IMAGES
 
 INTRODUCTION = """\
-# The paper's experiments on our films
+# The paper's experiments on our sequences
 
 Made by `benchmarks/study_page.py` from the results of this study; every number comes from its table.
 
@@ -29,9 +29,9 @@ Made by `benchmarks/study_page.py` from the results of this study; every number 
 ```
 
 **These are not the paper's data, nor its weights.** *additive* and *stirring* are synthetic radiographs of
-the processes that the paper filmed (laser melting; friction stir welding); *tensile* is real: x-ray
+the processes that the paper recorded (laser melting; friction stir welding); *tensile* is real: x-ray
 projections of a tensile bar, 14 frames of [SerialTrackXR](https://github.com/usnistgov/SerialTrackXR)
-(NIST licence). Bundled networks are trained on random draws of such synthetic scenes, so the synthetic films
+(NIST licence). Bundled networks are trained on random draws of such synthetic scenes, so the synthetic sequences
 are the easier case for them, and the real ones the harder. What can be compared with the paper is what
 happens, not how much.
 
@@ -41,17 +41,17 @@ time no HR frame was given.
 WIDTH = 1200
 """Pixels of a picture in the page."""
 NARROW = 800
-"""The same, of images of films, which are large as files."""
+"""The same, of images of sequences, which are large as files."""
 
 
 def page(facts: dict[str, Any]) -> Iterator[str]:
     """The page, a part at a time."""
-    commands = ["python benchmarks/paper_movies.py films", facts["command"]]
+    commands = ["python benchmarks/paper_movies.py sequences", facts["command"]]
     yield INTRODUCTION.format(commands="\n".join(commands))
-    for film in facts["films"]:
-        height, width = film["size"]
-        yield f"## {film['name']}\n"
-        yield f"{film['frames']} frames of {height}x{width}. Base condition: {film['base']['said']}.\n"
+    for sequence in facts["sequences"]:
+        height, width = sequence["size"]
+        yield f"## {sequence['name']}\n"
+        yield f"{sequence['frames']} frames of {height}x{width}. Base condition: {sequence['base']['said']}.\n"
         yield table(
             ["method", "PSNR mean", "PSNR median", "AAD", "SSIM", "PSNR, all frames", "s/frame"],
             [
@@ -62,26 +62,26 @@ def page(facts: dict[str, Any]) -> Iterator[str]:
                     number(summary["unseen"]["aad"]["mean"], 3),
                     number(summary["unseen"]["ssim"]["mean"], 4),
                     number(summary["all"]["psnr"]["mean"], 2),
-                    seconds(film["times"].get(name)),
+                    seconds(sequence["times"].get(name)),
                 ]
-                for name, summary in film["summary"].items()
+                for name, summary in sequence["summary"].items()
             ],
         )
-        for sweep in film["sweeps"].values():
+        for sweep in sequence["sweeps"].values():
             yield f"Median PSNR of unseen frames against {sweep['axis']}:\n"
             rows = [[name, *(number(m, 2) for m in medians)] for name, medians in sweep["medians"].items()]
             yield table(["method", *sweep["labels"]], rows)
         yield table(
             ["what the paper says", "here", "numbers here", "in the paper"],
-            [[s["text"], verdict(s["holds"]), s["found"], s["paper"]] for s in film["statements"]],
+            [[s["text"], verdict(s["holds"]), s["found"], s["paper"]] for s in sequence["statements"]],
         )
         for name, caption in CAPTIONS.items():
-            yield f"![{caption}](images/study/{film['name']}-{name}.png)\n\n*{caption}*\n"
+            yield f"![{caption}](images/study/{sequence['name']}-{name}.png)\n\n*{caption}*\n"
     yield "## How it was made\n"
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     yield f"napari-xfusion {facts['napari_xfusion']}, {facts['made'][:10]}, {facts['machine']}; {versions}.\n"
-    sums = {film["source"]: film["sha256"] for film in facts["films"]} | facts["weights"]
-    yield table(["film or weights", "sha256"], [[name, f"`{value}`"] for name, value in sums.items()])
+    sums = {sequence["source"]: sequence["sha256"] for sequence in facts["sequences"]} | facts["weights"]
+    yield table(["sequence or weights", "sha256"], [[name, f"`{value}`"] for name, value in sums.items()])
     yield "\n".join(f"- {note}" for note in facts["notes"])
 
 
@@ -107,11 +107,11 @@ def verdict(holds: bool | None) -> str:
 
 
 def copy_picture(source: Path, target: Path) -> None:
-    """A figure at the page's width, images of films in grey."""
+    """A figure at the page's width, images of sequences in grey."""
     with Image.open(source) as picture:
-        film = source.stem in IMAGES
-        small = picture.convert("L" if film else "RGB")
-        small.thumbnail((NARROW if film else WIDTH, 10 * WIDTH))
+        sequence = source.stem in IMAGES
+        small = picture.convert("L" if sequence else "RGB")
+        small.thumbnail((NARROW if sequence else WIDTH, 10 * WIDTH))
         small.save(target, optimize=True)
 
 
@@ -122,13 +122,13 @@ def main() -> None:
     pictures = target.parent / "images" / "study"
     pictures.mkdir(parents=True, exist_ok=True)
     lines = list(page(facts))
-    for film in facts["films"]:
+    for sequence in facts["sequences"]:
         for name in CAPTIONS:
-            source = study / film["name"] / f"{name}.png"
+            source = study / sequence["name"] / f"{name}.png"
             if source.is_file():
-                copy_picture(source, pictures / f"{film['name']}-{name}.png")
+                copy_picture(source, pictures / f"{sequence['name']}-{name}.png")
             else:
-                lines = [line for line in lines if f"{film['name']}-{name}.png" not in line]
+                lines = [line for line in lines if f"{sequence['name']}-{name}.png" not in line]
     target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/window.py [--method flow]
 
-One process, from nothing: the sample is opened, the Fusion panel, and one frame is previewed. Then a film of
+One process, from nothing: the sample is opened, the Fusion panel, and one frame is previewed. Then a sequence of
 256x512 pixels (HR) with an HR frame every 10th of 300 frames: ten previews; the beat of a 5 ms timer through
 the click and the first three seconds of five runs, while nothing else happens; and redraws a second while the
 slider moves by one frame after each redraw, for three seconds idle and three during a run. At last the panel
@@ -73,7 +73,7 @@ class Window:
         live(lambda: False, 1)
 
     def ready(self) -> None:
-        """Wait until the films were looked at."""
+        """Wait until the sequences were looked at."""
         live(self.panel.run_box.run.isEnabled, 30)
 
     def preview(self) -> float:
@@ -113,7 +113,7 @@ class Window:
         return (self.draws - first) / (perf_counter() - began)
 
     def add_layer(self) -> float:
-        """Milliseconds that napari takes to add a film, median of 5."""
+        """Milliseconds that napari takes to add a sequence, median of 5."""
         took = []
         for _ in range(5):
             layer = Image(np.zeros((FRAMES, *SIZE), np.uint16), contrast_limits=(0, 22000))
@@ -148,14 +148,17 @@ def of_the_sample(window: Window, method: str) -> list[Row]:
     ]
 
 
-def of_a_larger_film(window: Window) -> list[Row]:
+def of_a_larger_sequence(window: Window) -> list[Row]:
     """Previews, the beat and scrubbing at 256x512."""
     viewer, panel = window.viewer, window.panel
     viewer.layers.clear()
     lr, hr = two_cameras(FRAMES, SIZE)
     half = (4 - 1) / 2
-    for name, film, place in (("LR", lr, {"scale": (1, 4, 4), "translate": (0, half, half)}), ("HR", hr, {})):
-        viewer.add_image(film, name=name, contrast_limits=(0, 22000), **place)
+    for name, sequence, place in (
+        ("LR", lr, {"scale": (1, 4, 4), "translate": (0, half, half)}),
+        ("HR", hr, {}),
+    ):
+        viewer.add_image(sequence, name=name, contrast_limits=(0, 22000), **place)
     panel.data.lr.choose(viewer.layers["LR"])
     panel.data.hr.choose(viewer.layers["HR"])
     panel.data.hr_step.setValue(STEP)
@@ -201,7 +204,7 @@ def measure(method: str) -> None:
     """Print the table."""
     window = Window()
     rows = of_the_sample(window, method)
-    rows += of_a_larger_film(window)
+    rows += of_a_larger_sequence(window)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     print(f"| {method} | measured | target |\n|---|---|---|")
     for row in rows:

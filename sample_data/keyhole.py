@@ -31,20 +31,20 @@ FRINGE = 4.0
 LIQUID = 0.955
 """Density of liquid over solid metal."""
 _WARM_UP = 45
-"""Frames before the film begins, so that droplets are in flight already."""
+"""Frames before the sequence begins, so that droplets are in flight already."""
 
 Floats = NDArray[np.floating[Any]]
 
 
-def keyhole_film(frames: int, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+def keyhole_sequence(frames: int, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
     """Intensity (T, H, W) behind the sample, 1 in the free beam; a camera makes grey values of it."""
     scene = _Scene(shape, frames, rng)
-    film = np.empty((frames, *shape), np.float32)
+    sequence = np.empty((frames, *shape), np.float32)
     for t in range(-_WARM_UP, frames):
         scene.step(t)
         if t >= 0:
-            film[t] = radiograph(scene.thickness(), ATTENUATION / scene.unit, FRINGE)
-    return film
+            sequence[t] = radiograph(scene.thickness(), ATTENUATION / scene.unit, FRINGE)
+    return sequence
 
 
 @dataclass
@@ -127,7 +127,7 @@ class _Scene:
         return _Balls(x, y, rng.uniform(2.2, 5.0, n) * u, np.zeros(n), np.zeros(n))
 
     def step(self, t: int) -> None:
-        """Go on to frame ``t``; negative ones are before the film."""
+        """Go on to frame ``t``; negative ones are before the sequence."""
         self.t, self.laser = float(t), self.start + self.speed * t
         self.depth_noise = 0.85 * self.depth_noise + 0.05 * self.rng.standard_normal()
         self._lift_powder()

@@ -1,4 +1,4 @@
-"""Makes the sample films beside this file; with the same libraries, the same bytes.
+"""Makes the sample sequences beside this file; with the same libraries, the same bytes.
 
 python sample_data/make_sample.py [folder]
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keyhole import FRAME_TIME, PIXEL_SIZE, keyhole_film
+from keyhole import FRAME_TIME, PIXEL_SIZE, keyhole_sequence
 from napari_xfusion.core.types import Stack
 from napari_xfusion.lab.virtual.camera import Camera
 from napari_xfusion.lab.virtual.experiment import simulate
@@ -24,13 +24,13 @@ HR_STEP, LR_PSNR = 10, 40.0
 def make(folder: Path) -> None:
     """Write lr.tif, hr.tif, truth.tif and experiment.json into ``folder``."""
     rng = np.random.default_rng(SEED)
-    film = Camera().film(keyhole_film(FRAMES, SHAPE, rng), rng)
+    sequence = Camera().sequence(keyhole_sequence(FRAMES, SHAPE, rng), rng)
     movie = Stack(
-        shape=film.shape,
-        dtype=film.dtype,
-        read=lambda i: film[i],
-        digest=lambda: hashlib.sha256(film.tobytes()).hexdigest(),
-        source="keyhole_film, sample_data/make_sample.py",
+        shape=sequence.shape,
+        dtype=sequence.dtype,
+        read=lambda i: sequence[i],
+        digest=lambda: hashlib.sha256(sequence.tobytes()).hexdigest(),
+        source="keyhole_sequence, sample_data/make_sample.py",
         times=np.arange(FRAMES) * FRAME_TIME,
         time_unit="s",
         pixel_size=PIXEL_SIZE,

@@ -25,3 +25,14 @@ def _own_home(tmp_path_factory, monkeypatch):
 
 def pytest_addoption(parser):
     parser.addoption("--pictures", metavar="FOLDER", help="save the pictures of the documentation there")
+
+
+@pytest.fixture
+def one_thread():
+    """Torch on one thread of the processor."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -7,7 +7,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core.rig", "core.inspect", "core.results"),
     ("core.methods",),
     ("core.networks", "core.run"),
-    ("core.check", "core.film"),
+    ("core.check", "core.sequence"),
     ("lab.virtual",),
     ("lab.scenes",),
     ("lab.train", "lab.demo"),

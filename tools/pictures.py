@@ -1,6 +1,6 @@
 """Whether the pictures of the window are those of the code: pictures.py record|check.
 
-What the window looks like comes from napari_xfusion.ui, the sample film and the test that takes the pictures.
+What the window looks like comes from napari_xfusion.ui, the sample sequence and the test that takes the pictures.
 ``record``, run when pictures were taken, writes a checksum of these into docs/images/made-from.txt; ``check``
 compares. It is for releases: a changed word in a tooltip makes pictures old, too, and nobody takes new ones
 for each commit.

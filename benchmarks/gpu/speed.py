@@ -2,7 +2,7 @@
 
     python benchmarks/gpu/speed.py [-o OUT] [--size 400 1024] [--frames 32] [--step 10] [--device cuda]
 
-The full-size network over a film, first batch left out: each precision (TF32: float32 storage, convolutions
+The full-size network over a sequence, first batch left out: each precision (TF32: float32 storage, convolutions
 rounded to 10 bits), implementation of the deformable convolution and number of targets at a time, with the
 PSNR of the result against float32 by plain torch (grey values from 0 to 1); beside it the floor, the
 network's operations at the rate of a large matrix product in that precision on the same GPU, and where the
@@ -34,11 +34,11 @@ from napari_xfusion.core.networks.cards import describe, list_models, method_of
 from napari_xfusion.core.networks.engine import PRECISIONS, NetworkFuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import Pair
-from network import film_pair, make_fuser
+from network import make_fuser, sequence_pair
 
 TERA_MACS = 1.09e12 / (100 * 256)
-"""Multiplications of a running film's target, for each LR pixel (docs/networks.md)."""
-Films = NDArray[np.float32]
+"""Multiplications of a running sequence's target, for each LR pixel (docs/networks.md)."""
+Sequences = NDArray[np.float32]
 
 
 def kernels(device: torch.device) -> dict[str, deform.DeformConv]:
@@ -70,9 +70,9 @@ RULES: dict[str, Callable[[], AbstractContextManager[None]]] = {
 TYPES = PRECISIONS | {"TF32": torch.float32, "bfloat16, tuned": torch.bfloat16}
 
 
-def over_the_film(
+def over_the_sequence(
     fuser: NetworkFuser, pair: Pair, precision: str, kernel: deform.DeformConv
-) -> tuple[float, Films]:
+) -> tuple[float, Sequences]:
     """Milliseconds of a frame, the first batch left out; and the frames (T, H, W)."""
     rule = (
         mock.patch.object(engine, "exact_float32", RULES[precision]) if precision in RULES else nullcontext()
@@ -118,7 +118,7 @@ def table(pair: Pair, device: torch.device, rows: list[dict[str, Any]]) -> Itera
         rows.append(row)
         try:
             fuser = full_size(precision, device, batch)
-            spent, images = over_the_film(fuser, pair, precision, kernels(device)[kernel])
+            spent, images = over_the_sequence(fuser, pair, precision, kernels(device)[kernel])
         except Exception as error:  # a kernel that fails is a row of the table, not the end of it
             row["error"] = f"{type(error).__name__}: {str(error)[:300]}"
             yield
@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     asked = parser.parse_args()
     device = torch.device(asked.device)
-    pair = film_pair(asked.frames, tuple(asked.size), asked.step)
+    pair = sequence_pair(asked.frames, tuple(asked.size), asked.step)
     report: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
         "torch": torch.__version__,

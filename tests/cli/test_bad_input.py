@@ -12,20 +12,20 @@ import pytest
 import tifffile
 
 from napari_xfusion.cli import main
-from tests.films import moving_discs, two_cameras
+from tests.sequences import moving_discs, two_cameras
 
 LR, HR, TIMES = two_cameras((moving_discs(9, (32, 48)) * 4000).astype(np.uint16), 4)
 LR = LR.astype(np.uint16)
 
 
-def write(path, film, **options):
+def write(path, sequence, **options):
     options = {"photometric": "minisblack", "metadata": {"axes": "TYX"}} | options
-    tifffile.imwrite(path, film, **options)
+    tifffile.imwrite(path, sequence, **options)
     return str(path)
 
 
 @pytest.fixture
-def films(tmp_path):
+def sequences(tmp_path):
     return write(tmp_path / "lr.tif", LR), write(tmp_path / "hr.tif", HR)
 
 
@@ -55,7 +55,7 @@ def told(capsys):
         ),
     ],
 )
-def test_films_that_do_not_fit_are_told_in_one_line(lr, hr, options, said, tmp_path, monkeypatch, capsys):
+def test_sequences_that_do_not_fit_are_told_in_one_line(lr, hr, options, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     photometric = {"photometric": "rgb"} if hr.ndim == 4 else {}
     a, b = write(tmp_path / "lr.tif", lr), write(tmp_path / "hr.tif", hr, **photometric)
@@ -87,9 +87,9 @@ def test_films_that_do_not_fit_are_told_in_one_line(lr, hr, options, said, tmp_p
         pytest.param(["-o", "x.tif", "--unheard-of"], id="unknown option"),
     ],
 )
-def test_wrong_usage_exits_2(arguments, films, tmp_path, monkeypatch, capsys):
+def test_wrong_usage_exits_2(arguments, sequences, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["fuse", *films, *arguments]) == 2
+    assert main(["fuse", *sequences, *arguments]) == 2
     assert re.search("Error: .", told(capsys)[-1])
     assert not (tmp_path / "x.tif").exists()
 
@@ -102,10 +102,10 @@ def test_wrong_usage_exits_2(arguments, films, tmp_path, monkeypatch, capsys):
         pytest.param("other.tif", "--overwrite", id="a file that is there"),
     ],
 )
-def test_outputs_that_cannot_be(name, said, films, tmp_path, capsys):
+def test_outputs_that_cannot_be(name, said, sequences, tmp_path, capsys):
     capsys.readouterr()
     (tmp_path / "other.tif").write_text("somebody else's")
-    assert main(["fuse", *films, "-o", str(tmp_path / name), "--hr-step", "4"]) == 1
+    assert main(["fuse", *sequences, "-o", str(tmp_path / name), "--hr-step", "4"]) == 1
     assert said in told(capsys)[-1]
     assert (tmp_path / "other.tif").read_text() == "somebody else's"
 
@@ -113,7 +113,7 @@ def test_outputs_that_cannot_be(name, said, films, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        pytest.param("fuse lr.tif hr.tif -o lr.tif --overwrite", "an input", id="film"),
+        pytest.param("fuse lr.tif hr.tif -o lr.tif --overwrite", "an input", id="sequence"),
         pytest.param("fuse lr.tif hr.tif -o f.tif --attention hr.tif", "an input", id="scores"),
         pytest.param(
             "fuse lr.tif hr.tif -o f.tif --attention f.tif.json --hr-step 4",
@@ -124,7 +124,7 @@ def test_outputs_that_cannot_be(name, said, films, tmp_path, capsys):
         pytest.param("evaluate hr.tif hr.tif --csv nowhere/m.csv", "make it first", id="no folder"),
     ],
 )
-def test_no_output_takes_the_place_of_anything_else(command, said, films, tmp_path, monkeypatch, capsys):
+def test_no_output_takes_the_place_of_anything_else(command, said, sequences, tmp_path, monkeypatch, capsys):
     """Told before anything is computed."""
     monkeypatch.chdir(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -148,14 +148,14 @@ def test_a_tilde_is_the_home_folder_whatever_the_shell_made_of_it(output, tmp_pa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
-def test_without_stdout_and_stderr_it_fuses_all_the_same(films, tmp_path):
+def test_without_stdout_and_stderr_it_fuses_all_the_same(sequences, tmp_path):
     """As a service may start it; the bar has nowhere to go."""
     output = tmp_path / "fused.tif"
     words = [
         "-m",
         "napari_xfusion",
         "fuse",
-        *films,
+        *sequences,
         "-o",
         str(output),
         "--hr-step",
@@ -168,22 +168,22 @@ def test_without_stdout_and_stderr_it_fuses_all_the_same(films, tmp_path):
     assert output.is_file()
 
 
-def test_evaluating_a_film_without_record_says_that_unseen_is_unknown(films, capsys):
-    assert main(["evaluate", films[1], films[1], "--json"]) == 0
+def test_evaluating_a_sequence_without_record_says_that_unseen_is_unknown(sequences, capsys):
+    assert main(["evaluate", sequences[1], sequences[1], "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["unseen"] is None
     assert "--hr-times" in captured.err
 
 
-def test_debug_shows_where_an_error_comes_from(films, capsys):
-    assert main(["fuse", *films, "-o", "x.tif", "--debug"]) == 1
+def test_debug_shows_where_an_error_comes_from(sequences, capsys):
+    assert main(["fuse", *sequences, "-o", "x.tif", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_the_log_that_errors_name_holds_the_trace(films, tmp_path):
+def test_the_log_that_errors_name_holds_the_trace(sequences, tmp_path):
     """In a process of its own, with a home of its own."""
     home = os.environ | {"HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "napari_xfusion", "fuse", *films, "-o", str(tmp_path / "x.tif")]
+    command = [sys.executable, "-m", "napari_xfusion", "fuse", *sequences, "-o", str(tmp_path / "x.tif")]
     done = subprocess.run(command, capture_output=True, text=True, env=home, check=False)
     assert done.returncode == 1
     log = done.stderr.split("log: ")[1].split(")")[0]

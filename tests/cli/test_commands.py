@@ -1,4 +1,4 @@
-"""The command line on real files, from a film to numbers, in the process of the test."""
+"""The command line on real files, from a sequence to numbers, in the process of the test."""
 
 import csv
 import json
@@ -9,10 +9,10 @@ import tifffile
 
 from napari_xfusion import __version__
 from napari_xfusion.cli import main
-from napari_xfusion.core import demo
 from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import make_plan
-from tests.films import moving_discs
+from napari_xfusion.lab import demo
+from tests.sequences import moving_discs
 
 METHODS = ["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper"]
 
@@ -32,8 +32,8 @@ def run(capsys):
     return call
 
 
-def write_film(path, film, **options):
-    tifffile.imwrite(path, film, photometric="minisblack", metadata={"axes": "TYX"}, **options)
+def write_sequence(path, sequence, **options):
+    tifffile.imwrite(path, sequence, photometric="minisblack", metadata={"axes": "TYX"}, **options)
     return path
 
 
@@ -41,14 +41,14 @@ def write_film(path, film, **options):
 def experiment(tmp_path_factory):
     """A virtual experiment on disk: movie.tif, lr.tif, hr.tif, truth.tif; HR every 5th frame and the last."""
     folder = tmp_path_factory.mktemp("experiment")
-    film = (moving_discs(13) * 3000 + 500).astype(np.uint16)
-    write_film(folder / "movie.tif", film)
+    sequence = (moving_discs(13) * 3000 + 500).astype(np.uint16)
+    write_sequence(folder / "movie.tif", sequence)
     assert main(["simulate", str(folder / "movie.tif"), "-o", str(folder), "--hr-step", "5"]) == 0
     return folder
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_from_films_to_numbers(method, experiment, tmp_path, run):
+def test_from_sequences_to_numbers(method, experiment, tmp_path, run):
     output = tmp_path / "fused.tif"
     code, out, _ = run(
         "fuse", experiment / "lr.tif", experiment / "hr.tif", "-o", output, "--method", method, "--json"
@@ -82,17 +82,17 @@ def test_the_record_tells_how_the_result_was_made(experiment, tmp_path, run):
 
 
 def test_a_finished_result_is_left_alone_and_another_plan_is_refused(experiment, tmp_path, run):
-    films = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
-    assert run("fuse", *films)[0] == 0
+    sequences = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
+    assert run("fuse", *sequences)[0] == 0
     before = (tmp_path / "fused.tif").stat().st_mtime_ns
-    code, out, _ = run("fuse", *films)
+    code, out, _ = run("fuse", *sequences)
     assert code == 0
     assert "nothing to do" in out
-    code, _, lines = run("fuse", *films, "--method", "bicubic")
+    code, _, lines = run("fuse", *sequences, "--method", "bicubic")
     assert code == 1
     assert "--overwrite" in lines[0]
     assert (tmp_path / "fused.tif").stat().st_mtime_ns == before
-    assert run("fuse", *films, "--method", "bicubic", "--overwrite")[0] == 0
+    assert run("fuse", *sequences, "--method", "bicubic", "--overwrite")[0] == 0
 
 
 def test_equal_plans_give_equal_bytes(experiment, tmp_path, run):
@@ -105,8 +105,8 @@ def test_equal_plans_give_equal_bytes(experiment, tmp_path, run):
 
 def test_a_range_of_frames_is_evaluated_at_its_place(experiment, tmp_path, run):
     output = tmp_path / "part.tif"
-    films = experiment / "lr.tif", experiment / "hr.tif", "-o", output
-    assert run("fuse", *films, "--frames", "3:8")[0] == 0
+    sequences = experiment / "lr.tif", experiment / "hr.tif", "-o", output
+    assert run("fuse", *sequences, "--frames", "3:8")[0] == 0
     code, out, _ = run("evaluate", experiment / "truth.tif", output, "--json")
     assert code == 0
     assert json.loads(out)["all"]["frames"] == 5
@@ -127,15 +127,15 @@ def test_every_kind_of_output_is_read_back(name, experiment, tmp_path, run):
 @pytest.mark.parametrize("method", ["bayesian", "bayesian-paper"])
 def test_standard_deviation(method, experiment, tmp_path, run):
     std = tmp_path / "std.tif"
-    films = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
-    assert run("fuse", *films, "--method", method, "--std", std)[0] == 0
+    sequences = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
+    assert run("fuse", *sequences, "--method", method, "--std", std)[0] == 0
     deviation = tifffile.imread(std)
     assert deviation.dtype == np.float32
     assert deviation.shape == (13, 48, 64)
     assert (deviation >= 0).all()
 
 
-def test_check_says_how_the_films_pair_and_writes_nothing(experiment, tmp_path, run):
+def test_check_says_how_the_sequences_pair_and_writes_nothing(experiment, tmp_path, run):
     before = sorted(experiment.iterdir())
     code, out, _ = run("check", experiment / "lr.tif", experiment / "hr.tif")
     assert code == 0
@@ -178,7 +178,7 @@ def small_sample(experiment, monkeypatch):
     monkeypatch.setattr(demo, "SAMPLE_PLACES", (experiment,))
 
 
-def test_demo_writes_film_picture_and_table(small_sample, experiment, tmp_path, run):
+def test_demo_writes_sequence_picture_and_table(small_sample, experiment, tmp_path, run):
     code, out, _ = run("demo", "-o", tmp_path / "demo")
     assert code == 0
     names = {path.name for path in (tmp_path / "demo").iterdir()}

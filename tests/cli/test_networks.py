@@ -11,7 +11,7 @@ import torch
 from napari_xfusion.cli import main
 from napari_xfusion.core.networks.build import edvr_stf
 from tests.core.networks.test_engine import SIZES, lively
-from tests.films import moving_discs, two_cameras
+from tests.sequences import moving_discs, two_cameras
 
 
 @pytest.fixture
@@ -31,16 +31,18 @@ def model(checkpoint, tmp_path, capsys):
 
 
 @pytest.fixture
-def films(tmp_path):
+def sequences(tmp_path):
     lr, hr, times = two_cameras(moving_discs(9, (32, 48)), 4)
-    for name, film in (("lr", lr), ("hr", hr)):
-        tifffile.imwrite(tmp_path / f"{name}.tif", film, photometric="minisblack", metadata={"axes": "TYX"})
+    for name, sequence in (("lr", lr), ("hr", hr)):
+        tifffile.imwrite(
+            tmp_path / f"{name}.tif", sequence, photometric="minisblack", metadata={"axes": "TYX"}
+        )
     return [str(tmp_path / "lr.tif"), str(tmp_path / "hr.tif"), "--hr-times", ",".join(map(str, times))]
 
 
-def test_from_a_published_checkpoint_to_a_fused_film_with_attention(model, films, tmp_path, capsys):
+def test_from_a_published_checkpoint_to_a_fused_sequence_with_attention(model, sequences, tmp_path, capsys):
     output, scores = tmp_path / "fused.tif", tmp_path / "attention.csv"
-    command = ["fuse", *films, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
+    command = ["fuse", *sequences, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
     assert main([*command, "--device", "cpu", "--attention", str(scores), "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["frames"] == 9
@@ -86,9 +88,18 @@ def test_models_in_the_users_folder_have_names(model, capsys):
         pytest.param("edvr-stf", "lr.tif", "safetensors", id="not a model"),
     ],
 )
-def test_models_that_cannot_be_used_are_told(method, model_file, said, model, films, tmp_path, capsys):
+def test_models_that_cannot_be_used_are_told(method, model_file, said, model, sequences, tmp_path, capsys):
     output = tmp_path / "fused.tif"
-    command = ["fuse", *films, "-o", str(output), "--method", method, "--model", str(tmp_path / model_file)]
+    command = [
+        "fuse",
+        *sequences,
+        "-o",
+        str(output),
+        "--method",
+        method,
+        "--model",
+        str(tmp_path / model_file),
+    ]
     assert main(command) == 1
     told = capsys.readouterr().err
     assert said in told
@@ -96,21 +107,21 @@ def test_models_that_cannot_be_used_are_told(method, model_file, said, model, fi
     assert not output.exists()
 
 
-def test_attention_has_a_place_before_anything_is_computed(model, films, tmp_path, capsys):
+def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp_path, capsys):
     output, nowhere = tmp_path / "fused.tif", tmp_path / "nowhere" / "a.csv"
-    command = ["fuse", *films, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
+    command = ["fuse", *sequences, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
     assert main([*command, "--attention", str(nowhere)]) == 1
     assert "make it first" in capsys.readouterr().err
     assert not output.exists()
     nowhere.parent.mkdir()
     nowhere.mkdir()
     assert main([*command, "--attention", str(nowhere)]) == 1
-    assert "the film is done" in capsys.readouterr().err
+    assert "the sequence is done" in capsys.readouterr().err
     assert main([*command, "--attention", str(tmp_path / "a.csv")]) == 0
     assert (tmp_path / "a.csv").exists()
 
 
-def test_attention_of_a_method_that_has_none_is_told(films, tmp_path, capsys):
+def test_attention_of_a_method_that_has_none_is_told(sequences, tmp_path, capsys):
     out = ["-o", str(tmp_path / "f.tif"), "--attention", str(tmp_path / "a.csv")]
-    assert main(["fuse", *films, "--method", "flow", *out]) == 1
+    assert main(["fuse", *sequences, "--method", "flow", *out]) == 1
     assert "--method edvr-stf" in capsys.readouterr().err

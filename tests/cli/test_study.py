@@ -13,21 +13,21 @@ import pytest
 
 from napari_xfusion.cli import main
 from tests.faults.command import finish, start, start_held
-from tests.films import moving_discs
-from tests.lab.study.conftest import small_plan, write_film
+from tests.lab.study.conftest import small_plan, write_sequence
+from tests.sequences import moving_discs
 from tests.sharing import made_once
 
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
     """The arguments of a study of nine cells."""
-    folder = made_once(tmp_path_factory, "study-film", write_movie_and_plan)
-    return ["study", folder / "film.tif", "--plan", folder / "study.json", "--jobs", "2", "-o"]
+    folder = made_once(tmp_path_factory, "study-sequence", write_movie_and_plan)
+    return ["study", folder / "sequence.tif", "--plan", folder / "study.json", "--jobs", "2", "-o"]
 
 
 def write_movie_and_plan(folder):
-    film = (moving_discs(21, (48, 64)) * 3000 + 500).astype(np.uint16)
-    write_film(folder / "film.tif", film)
+    sequence = (moving_discs(21, (48, 64)) * 3000 + 500).astype(np.uint16)
+    write_sequence(folder / "sequence.tif", sequence)
     conditions = {"base": {"hr_step": 4}, "noisy": {"hr_step": 4, "lr_psnr": 30}, "often": {"hr_step": 2}}
     plan = small_plan(conditions=conditions, clusters={}, runs=0)
     (folder / "study.json").write_text(plan.model_dump_json())
@@ -102,7 +102,7 @@ def test_a_study_that_is_there_is_told_by_its_own_plan(command, uninterrupted, c
 
 
 @pytest.mark.parametrize(
-    ("film", "options", "code", "said"),
+    ("sequence", "options", "code", "said"),
     [
         pytest.param(np.zeros((4, 16, 16, 3), np.uint8), [], 1, "RGB", id="RGB"),
         pytest.param(np.zeros((2, 16, 16), np.uint8), [], 1, "3 frames", id="two frames"),
@@ -112,23 +112,23 @@ def test_a_study_that_is_there_is_told_by_its_own_plan(command, uninterrupted, c
         ),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(film, options, code, said, tmp_path, capsys):
+def test_what_cannot_be_is_told_in_one_line(sequence, options, code, said, tmp_path, capsys):
     import tifffile
 
-    photometric = "rgb" if film.ndim == 4 else "minisblack"
-    tifffile.imwrite(tmp_path / "film.tif", film, photometric=photometric)
-    assert main(["study", str(tmp_path / "film.tif"), "-o", str(tmp_path / "out"), *options]) == code
+    photometric = "rgb" if sequence.ndim == 4 else "minisblack"
+    tifffile.imwrite(tmp_path / "sequence.tif", sequence, photometric=photometric)
+    assert main(["study", str(tmp_path / "sequence.tif"), "-o", str(tmp_path / "out"), *options]) == code
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
 
 
 def test_a_missing_extra_is_told(tmp_path):
-    film = write_film(tmp_path / "film.tif", np.zeros((9, 16, 16), np.uint8))
+    sequence = write_sequence(tmp_path / "sequence.tif", np.zeros((9, 16, 16), np.uint8))
     program = (
         "import sys; sys.modules['matplotlib'] = None; from napari_xfusion.cli import main; sys.exit(main())"
     )
-    command = [sys.executable, "-c", program, "study", str(film), "-o", str(tmp_path / "out")]
+    command = [sys.executable, "-c", program, "study", str(sequence), "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install 'napari-xfusion[study]'" in done.stderr

@@ -14,7 +14,7 @@ import torch
 from napari_xfusion.cli import main
 from napari_xfusion.lab.train.loop import CHECKPOINT, MODEL
 from tests.faults.command import finish, start, start_held
-from tests.films import moving_discs
+from tests.sequences import moving_discs
 
 TINY = [
     "--variant",
@@ -141,15 +141,15 @@ def test_settings_that_cannot_be_are_told(command, tmp_path, capsys, more, code,
 @pytest.mark.parametrize(
     ("frames", "said"), [(14, "at least 15 frames"), (0, "nothing there")], ids=["too short", "not there"]
 )
-def test_films_that_will_not_do_are_told(tmp_path, capsys, frames, said):
+def test_sequences_that_will_not_do_are_told(tmp_path, capsys, frames, said):
     """And leave no plan behind, which the same folder would then be held to."""
-    film = tmp_path / "film.tif"
+    sequence = tmp_path / "sequence.tif"
     if frames:
-        tifffile.imwrite(film, moving_discs(frames), photometric="minisblack")
-    assert main(["train", str(film), "-o", str(tmp_path / "out"), *TINY]) == 1
+        tifffile.imwrite(sequence, moving_discs(frames), photometric="minisblack")
+    assert main(["train", str(sequence), "-o", str(tmp_path / "out"), *TINY]) == 1
     told = capsys.readouterr().err
     assert said in told
-    assert str(film) in told
+    assert str(sequence) in told
     assert not (tmp_path / "out").exists()
 
 
@@ -170,13 +170,13 @@ def test_a_folder_that_cannot_be_is_told(command, tmp_path, capsys, name, conten
     assert (tmp_path / name).read_text() == content
 
 
-def test_a_film_is_trained_on_and_the_model_fuses(tmp_path, capsys):
-    film, out = tmp_path / "film.tif", tmp_path / "out"
-    tifffile.imwrite(film, moving_discs(30), photometric="minisblack")
-    assert main(["train", str(film), "-o", str(out), *TINY, "--iterations", "2", "--device", "cpu"]) == 0
-    assert main(["simulate", str(film), "-o", str(tmp_path), "--hr-step", "5"]) == 0
-    films = [str(tmp_path / "lr.tif"), str(tmp_path / "hr.tif"), "-o", str(tmp_path / "fused.tif")]
-    assert main(["fuse", *films, "--method", "edvr-stf", "--model", str(out / MODEL)]) == 0
+def test_a_sequence_is_trained_on_and_the_model_fuses(tmp_path, capsys):
+    sequence, out = tmp_path / "sequence.tif", tmp_path / "out"
+    tifffile.imwrite(sequence, moving_discs(30), photometric="minisblack")
+    assert main(["train", str(sequence), "-o", str(out), *TINY, "--iterations", "2", "--device", "cpu"]) == 0
+    assert main(["simulate", str(sequence), "-o", str(tmp_path), "--hr-step", "5"]) == 0
+    sequences = [str(tmp_path / "lr.tif"), str(tmp_path / "hr.tif"), "-o", str(tmp_path / "fused.tif")]
+    assert main(["fuse", *sequences, "--method", "edvr-stf", "--model", str(out / MODEL)]) == 0
     assert tifffile.imread(tmp_path / "fused.tif").shape == (30, 48, 64)
     capsys.readouterr()
     assert main(["models", "info", str(out / MODEL)]) == 0

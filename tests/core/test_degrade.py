@@ -22,7 +22,7 @@ def test_an_unfinished_last_pixel_is_the_mean_of_what_is_there():
 @given(h=st.integers(1, 9), w=st.integers(1, 9), scale=st.floats(1, 6))
 @settings(max_examples=60, deadline=None)
 def test_binning_weights_every_hr_pixel_by_its_area(h, w, scale):
-    """At any scale: a constant stays, and the mean of the film is kept."""
+    """At any scale: a constant stays, and the mean of the sequence is kept."""
     height, width = max(round(h * scale), h), max(round(w * scale), w)
     down = binning((height, width), (h, w), (height / h, width / w))
     image = np.random.default_rng(1).random((height, width), dtype=np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
-from tests.films import stack
+from tests.sequences import stack
 
 
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 1000])
@@ -26,22 +26,22 @@ def test_map_there_and_back():
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "int16", "int32", "float32", "float64", ">u2"])
 def test_percentiles_are_numpys(dtype):
-    film = np.random.default_rng(0).normal(60, 12, (5, 40, 40)).astype(dtype)
-    scale, notes = percentile_map(stack(film))
-    low, high = np.percentile(film, (0.35, 99.65))
+    sequence = np.random.default_rng(0).normal(60, 12, (5, 40, 40)).astype(dtype)
+    scale, notes = percentile_map(stack(sequence))
+    low, high = np.percentile(sequence, (0.35, 99.65))
     assert (scale.zero, scale.span) == pytest.approx((low, high - low))
     assert notes == ()
 
 
-def test_of_a_long_float_film_enough_pixels_are_looked_at():
-    film = np.random.default_rng(0).normal(size=(16, 600, 600)).astype(np.float32)
-    scale, _ = percentile_map(stack(film))
-    low, high = np.percentile(film, (0.35, 99.65))
+def test_of_a_long_float_sequence_enough_pixels_are_looked_at():
+    sequence = np.random.default_rng(0).normal(size=(16, 600, 600)).astype(np.float32)
+    scale, _ = percentile_map(stack(sequence))
+    low, high = np.percentile(sequence, (0.35, 99.65))
     assert (scale.zero, scale.span) == pytest.approx((low, high - low), rel=0.005)
 
 
 @pytest.mark.parametrize(
-    ("film", "said"),
+    ("sequence", "said"),
     [
         pytest.param(np.full((3, 4, 4), 7, np.uint8), "constant at 7", id="constant"),
         pytest.param(np.full((3, 4, 4), np.nan, np.float32), "no finite value", id="all NaN"),
@@ -51,8 +51,8 @@ def test_of_a_long_float_film_enough_pixels_are_looked_at():
         ),
     ],
 )
-def test_odd_films_are_said_and_stay_invertible(film, said):
-    scale, notes = percentile_map(stack(film))
+def test_odd_sequences_are_said_and_stay_invertible(sequence, said):
+    scale, notes = percentile_map(stack(sequence))
     assert any(re.search(said, note) for note in notes)
     assert scale.span > 0
     assert np.isfinite([scale.zero, scale.span]).all()

@@ -1,4 +1,4 @@
-"""The walk from two stacks into sinks: any order, any sink, stopped and resumed, the same film."""
+"""The walk from two stacks into sinks: any order, any sink, stopped and resumed, the same sequence."""
 
 import threading
 from itertools import islice
@@ -13,14 +13,14 @@ from napari_xfusion.core.results import MemorySink, open_sink
 from napari_xfusion.core.run import Run, fuse, fuse_files, versions
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import OutputError, PairingError
-from tests.films import moving_discs, two_cameras
+from tests.sequences import moving_discs, two_cameras
 
 NAMES = ["fused.tif", "fused.ome.tif", "fused.zarr"]
 STOP = threading.Event()
 
 
 @pytest.fixture
-def films():
+def sequences():
     lr, hr, times = two_cameras((moving_discs(10) * 50000).astype(np.uint16))
     return make_plan(method="flow", hr_times=times), lr.astype(np.uint16), hr
 
@@ -40,17 +40,17 @@ def walk(run, sink, order=iter, count=None):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_order_changes_no_byte(films, tmp_path, name):
+def test_the_order_changes_no_byte(sequences, tmp_path, name):
     (tmp_path / "plain").mkdir()
-    fuse_files(*films, tmp_path / "plain" / name)
-    made = walk(Run(*films), open_sink(tmp_path / name), order=lambda missing: missing[::-1])
+    fuse_files(*sequences, tmp_path / "plain" / name)
+    made = walk(Run(*sequences), open_sink(tmp_path / name), order=lambda missing: missing[::-1])
     assert made == [*range(10)][::-1]
     assert bytes_of(tmp_path / name) == bytes_of(tmp_path / "plain" / name)
 
 
-def test_targets_are_pulled_as_they_are_begun(films):
+def test_targets_are_pulled_as_they_are_begun(sequences):
     asked = []
-    run = Run(*films)
+    run = Run(*sequences)
     with MemorySink() as sink:
         run.begin(sink)
         for number, _ in enumerate(run.frames(STOP, lambda missing: (asked.append(t) or t for t in missing))):
@@ -58,14 +58,16 @@ def test_targets_are_pulled_as_they_are_begun(films):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_kept_is_read_back_while_it_is_written_after_a_stop_and_when_finished(films, tmp_path, name):
-    expected = [frame.image for frame in fuse(*films)]
+def test_what_is_kept_is_read_back_while_it_is_written_after_a_stop_and_when_finished(
+    sequences, tmp_path, name
+):
+    expected = [frame.image for frame in fuse(*sequences)]
     sink = open_sink(tmp_path / name)
 
     def same(index):
         np.testing.assert_array_equal(sink.read(index), np.rint(expected[index]).astype(np.uint16))
 
-    run = Run(*films)
+    run = Run(*sequences)
     with sink:
         run.begin(sink)
         for frame in islice(run.frames(STOP, lambda missing: missing[::-1]), 4):
@@ -74,7 +76,7 @@ def test_what_is_kept_is_read_back_while_it_is_written_after_a_stop_and_when_fin
                 sink.read(0)
     same(9)  # closed
     again = open_sink(tmp_path / name)
-    run = Run(*films)
+    run = Run(*sequences)
     with again:
         run.begin(again)
         sink = again
@@ -93,11 +95,11 @@ def test_what_is_kept_is_read_back_while_it_is_written_after_a_stop_and_when_fin
         same(5)  # finished by an earlier run
 
 
-def test_memory_resumes_in_the_same_array(films):
+def test_memory_resumes_in_the_same_array(sequences):
     sink = MemorySink()
-    assert walk(Run(*films), sink, count=3) == [0, 1, 2]
+    assert walk(Run(*sequences), sink, count=3) == [0, 1, 2]
     data = sink.data
-    run = Run(*films)
+    run = Run(*sequences)
     assert walk(run, sink) == [*range(3, 10)]
     assert sink.data is data
     assert run.resumed == 3
@@ -105,8 +107,8 @@ def test_memory_resumes_in_the_same_array(films):
     np.testing.assert_array_equal(sink.read(4), data[4])
 
 
-def test_a_region_of_the_plan_is_that_part_of_the_film(films, tmp_path):
-    plan, lr, hr = films
+def test_a_region_of_the_plan_is_that_part_of_the_sequence(sequences, tmp_path):
+    plan, lr, hr = sequences
     fuse_files(plan, lr, hr, tmp_path / "whole.tif")
     region = Region(5, 40, 8, 61)
     part = make_plan(**{**plan.model_dump(), "region": region})
@@ -125,8 +127,8 @@ def test_a_region_of_the_plan_is_that_part_of_the_film(films, tmp_path):
         pytest.param((-1, 4, 0, 8), "holds no pixel", id="negative"),
     ],
 )
-def test_a_region_that_cannot_be_is_told(films, region, said):
-    plan, lr, hr = films
+def test_a_region_that_cannot_be_is_told(sequences, region, said):
+    plan, lr, hr = sequences
     with pytest.raises(PairingError, match=said):
         fuse(make_plan(**{**plan.model_dump(), "region": region}), lr, hr)
 

@@ -1,4 +1,4 @@
-"""Every code block of README and the site runs, in order, in a folder with films of the names used there."""
+"""Every code block of README and the site runs, in order, in a folder with sequences of the names used there."""
 
 import re
 import shutil
@@ -16,20 +16,20 @@ from napari_xfusion.core.networks.build import edvr_stf
 from napari_xfusion.lab.study import preset, read_plan
 from tests.core.networks.test_engine import SIZES, lively
 from tests.docs.blocks import PAGES, blocks
-from tests.films import moving_discs, two_cameras
+from tests.sequences import moving_discs, two_cameras
 
 RUNNABLE = [page for page in PAGES if any(b.language in ("bash", "python") for b in blocks(page))]
 LANGUAGES = {"bash", "python", "powershell", "json", "text"}
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def sequences(tmp_path_factory):
     """lr.tif and hr.tif, an HR frame every 20, their truth as movie.tif; and published.pth."""
-    folder = tmp_path_factory.mktemp("films")
+    folder = tmp_path_factory.mktemp("sequences")
     truth = moving_discs(45, (32, 64))
     lr, hr, _ = two_cameras(truth, 20, last=False)
-    for name, film in (("lr", lr), ("hr", hr), ("movie", truth)):
-        grey = (film * 4000).astype(np.uint16)
+    for name, sequence in (("lr", lr), ("hr", hr), ("movie", truth)):
+        grey = (sequence * 4000).astype(np.uint16)
         tifffile.imwrite(folder / f"{name}.tif", grey, imagej=True, metadata={"axes": "TYX"})
     network = lively(edvr_stf(**SIZES.model_dump()))
     torch.save({"params": network.state_dict()}, folder / "published.pth")
@@ -43,8 +43,8 @@ def environment(monkeypatch):
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
-def test_the_blocks_of_a_page_run(page, films, environment, tmp_path):
-    folder = shutil.copytree(films, tmp_path / "films")
+def test_the_blocks_of_a_page_run(page, sequences, environment, tmp_path):
+    folder = shutil.copytree(sequences, tmp_path / "sequences")
     said = ""
     for block in blocks(page):
         if block.reason is not None:

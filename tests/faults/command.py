@@ -1,4 +1,4 @@
-"""The real command in processes of its own, which may be stopped and killed, on films in real files."""
+"""The real command in processes of its own, which may be stopped and killed, on sequences in real files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from tests.films import binned, moving_discs
+from tests.sequences import binned, moving_discs
 
 ROOT = Path(__file__).parents[2]
 STEP = 4
 
 
-def write_films(folder: Path, frames: int, shape: tuple[int, int]) -> list[str]:
+def write_sequences(folder: Path, frames: int, shape: tuple[int, int]) -> list[str]:
     """lr.tif and hr.tif, uint16, HR every 4th frame: the arguments that name them and say so."""
-    film = moving_discs(frames, shape) * 20000 + 3000
-    for name, part in (("lr.tif", binned(film)), ("hr.tif", film[::STEP])):
+    sequence = moving_discs(frames, shape) * 20000 + 3000
+    for name, part in (("lr.tif", binned(sequence)), ("hr.tif", sequence[::STEP])):
         tifffile.imwrite(folder / name, part.astype(np.uint16), photometric="minisblack")
     return [str(folder / "lr.tif"), str(folder / "hr.tif"), "--hr-step", str(STEP)]
 

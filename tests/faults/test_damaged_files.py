@@ -1,4 +1,4 @@
-"""Cut files and mutated headers: the whole film or an InputError, never another film and no other error.
+"""Cut files and mutated headers: the whole sequence or an InputError, never another sequence and no other error.
 
 The damage runs in a process of its own with 2 GB of memory and limited processor time, so that a header
 cannot make us ask for more, or work without end.
@@ -22,19 +22,19 @@ from napari_xfusion.errors import InputError
 
 resource = pytest.importorskip("resource", reason="memory is bounded with setrlimit")
 
-FILM = np.random.default_rng(3).integers(0, 60_000, (7, 40, 50)).astype("u2")
-SMOOTH = np.sort(FILM // 500, axis=-1)
+SEQUENCE = np.random.default_rng(3).integers(0, 60_000, (7, 40, 50)).astype("u2")
+SMOOTH = np.sort(SEQUENCE // 500, axis=-1)
 _MEMORY = 2 << 30
 
 
-def tiff(path: Path, data: np.ndarray = FILM, **options: object) -> Path:
+def tiff(path: Path, data: np.ndarray = SEQUENCE, **options: object) -> Path:
     tifffile.imwrite(path, data, photometric="minisblack", **options)
     return path
 
 
 def folder(path: Path, suffix: str) -> Path:
     path.mkdir()
-    for i, frame in enumerate(FILM):
+    for i, frame in enumerate(SEQUENCE):
         if suffix == "png":
             (path / f"f_{i}.png").write_bytes(imagecodecs.png_encode(frame))
         else:
@@ -64,7 +64,7 @@ SMOOTH_KINDS = {"ome-zstd", "lzw", "tiles", "jpeg-xl", "lerc", "lzma"}
 
 
 def outcome(path: Path, truth: np.ndarray) -> str:
-    """What became of a damaged film: "whole", "told", "pixels" (other values, unsaid), or what is wrong."""
+    """What became of a damaged sequence: "whole", "told", "pixels" (other values, unsaid), or what is wrong."""
     told = same = 0
     try:
         stack = open_stack(path)
@@ -128,14 +128,14 @@ def mutations(count: int) -> list:
 
 
 def damage_all(folder: Path, damages: list, answers: multiprocessing.SimpleQueue) -> None:
-    """Do all damages to a film of each kind in turn, within the memory; answers {kind: {outcome: times}}."""
+    """Do all damages to a sequence of each kind in turn, within the memory; answers {kind: {outcome: times}}."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     work = 120 + len(damages) * len(KINDS)  # a hundred times what is needed
     resource.setrlimit(resource.RLIMIT_CPU, (work, work))
     found = {}
     for kind, make in KINDS.items():
-        original, path = make(folder / f"original-{kind}"), folder / f"film-{kind}"
-        truth = SMOOTH if kind in SMOOTH_KINDS else FILM
+        original, path = make(folder / f"original-{kind}"), folder / f"sequence-{kind}"
+        truth = SMOOTH if kind in SMOOTH_KINDS else SEQUENCE
         found[kind] = Counter({f"undamaged: {outcome(original, truth)}": 1})
         for damage, argument in damages:
             (shutil.copytree if original.is_dir() else shutil.copy)(original, path)
@@ -167,7 +167,7 @@ def check(found: dict[str, Counter[str]], allowed: set[str]) -> None:
 @pytest.mark.parametrize(
     "count", [pytest.param(25, id="quick"), pytest.param(200, id="full", marks=pytest.mark.slow)]
 )
-def test_a_cut_film_is_whole_or_told(tmp_path: Path, count: int) -> None:
+def test_a_cut_sequence_is_whole_or_told(tmp_path: Path, count: int) -> None:
     """Whole where only bytes behind the last frame are gone, which nothing needs."""
     check(in_a_process(tmp_path, cuts(count)), {"whole", "told"})
 
@@ -175,21 +175,21 @@ def test_a_cut_film_is_whole_or_told(tmp_path: Path, count: int) -> None:
 @pytest.mark.parametrize(
     "count", [pytest.param(25, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.slow)]
 )
-def test_a_mutated_header_gives_no_other_film(tmp_path: Path, count: int) -> None:
+def test_a_mutated_header_gives_no_other_sequence(tmp_path: Path, count: int) -> None:
     check(in_a_process(tmp_path, mutations(count)), {"whole", "pixels", "told"})
 
 
 def leftover(path: Path, **options: object) -> Path:
-    """Write a film frame by frame into ``path`` and keep what is on disk when five of seven are written."""
+    """Write a sequence frame by frame into ``path`` and keep what is on disk when five of seven are written."""
     draft = path.with_suffix(".draft")
 
     def frames() -> Iterator[np.ndarray]:
-        for i, frame in enumerate(FILM):
+        for i, frame in enumerate(SEQUENCE):
             if i == 5:
                 shutil.copy(draft, path)
             yield frame
 
-    shape, dtype = FILM.shape, FILM.dtype
+    shape, dtype = SEQUENCE.shape, SEQUENCE.dtype
     tifffile.imwrite(draft, frames(), shape=shape, dtype=dtype, photometric="minisblack", **options)
     return path
 
@@ -197,7 +197,7 @@ def leftover(path: Path, **options: object) -> Path:
 def unfinished(path: Path) -> Path:
     """Append frames as acquisition loops do, and keep what is on disk before the file is closed."""
     with tifffile.TiffWriter(path.with_suffix(".draft")) as writer:
-        for frame in FILM:
+        for frame in SEQUENCE:
             writer.write(frame, contiguous=True, photometric="minisblack")
         writer.filehandle.flush()
         shutil.copy(path.with_suffix(".draft"), path)
@@ -206,7 +206,7 @@ def unfinished(path: Path) -> Path:
 
 def one_directory_and_three_frames(path: Path) -> Path:
     linked(tiff(path, imagej=True, **AXES), 0, -1)
-    os.truncate(path, 4 * FILM[0].nbytes)
+    os.truncate(path, 4 * SEQUENCE[0].nbytes)
     return path
 
 
@@ -272,16 +272,18 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><OME>&c;</OME>'
         ),
         pytest.param(
             lambda p: set_tags(tiff(p, metadata=None), {257: 20}, page=3),
-            "film.tif frame 3",
+            "sequence.tif frame 3",
             id="unequal-page",
         ),
         pytest.param(
-            lambda p: set_tags(tiff(p, FILM[0], compression="zlib"), {256: 65535, 257: 65535, 278: 65535}),
+            lambda p: set_tags(
+                tiff(p, SEQUENCE[0], compression="zlib"), {256: 65535, 257: 65535, 278: 65535}
+            ),
             "compressed bytes",
             id="deflate-bomb",
         ),
         pytest.param(
-            lambda p: set_tags(tiff(p, FILM[0]), {256: 65535, 257: 65535, 278: 65535}),
+            lambda p: set_tags(tiff(p, SEQUENCE[0]), {256: 65535, 257: 65535, 278: 65535}),
             "bytes",
             id="claims-8-gb",
         ),
@@ -309,24 +311,28 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><OME>&c;</OME>'
 )
 def test_leftovers_and_lies_are_told(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        open_stack(make(tmp_path / "film.tif"))
+        open_stack(make(tmp_path / "sequence.tif"))
 
 
-def test_a_cut_film_is_told_with_frames_declared_and_found(tmp_path: Path) -> None:
+def test_a_cut_sequence_is_told_with_frames_declared_and_found(tmp_path: Path) -> None:
     for options in ({"imagej": True}, {}, {"bigtiff": True}, {"compression": "zlib"}):
-        path = tiff(tmp_path / "film.tif", **options, **AXES)
+        path = tiff(tmp_path / "sequence.tif", **options, **AXES)
         cut(path, 0.7)
-        with pytest.raises(InputError, match=r"film\.tif.*expected 7 frames as it declares, found \d, then"):
+        with pytest.raises(
+            InputError, match=r"sequence\.tif.*expected 7 frames as it declares, found \d, then"
+        ):
             open_stack(path)
 
 
 def test_a_header_cannot_make_zarr_ask_for_memory(tmp_path: Path) -> None:
-    array = zarr.create_array(str(tmp_path / "film.zarr"), shape=FILM.shape, dtype="u2", zarr_format=2)
-    array[:] = FILM
-    header = tmp_path / "film.zarr" / ".zarray"
+    array = zarr.create_array(
+        str(tmp_path / "sequence.zarr"), shape=SEQUENCE.shape, dtype="u2", zarr_format=2
+    )
+    array[:] = SEQUENCE
+    header = tmp_path / "sequence.zarr" / ".zarray"
     header.write_text(header.read_text().replace("40,", "400000,").replace("50\n", "500000\n"))
     with pytest.raises(InputError):
-        open_stack(tmp_path / "film.zarr").frame(0)
+        open_stack(tmp_path / "sequence.zarr").frame(0)
 
 
 def test_a_damaged_frame_of_a_folder_is_named(tmp_path: Path) -> None:

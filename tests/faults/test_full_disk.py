@@ -16,7 +16,7 @@ MB = 2**20
 TOLD = r"permission to write, found '(No space left on device|File too large)'(; \d+ of 200 frames are kept)?"
 
 
-def film(count):
+def sequence(count):
     return OutputSpec(tuple(range(count)), (16, 32), np.dtype("uint16"), "ab" * 32, None, None, ())
 
 
@@ -77,7 +77,7 @@ def test_a_file_that_may_not_be_that_large_is_told_at_once(writer, tmp_path):
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
 def test_too_little_room_is_told_before_the_first_frame(small_disk, name):
     with pytest.raises(OutputError, match=r"expected 4\.\d+ MB of free disk, found 2\.\d+ MB"):
-        open_sink(small_disk / name).begin(film(2000))
+        open_sink(small_disk / name).begin(sequence(2000))
     assert list(small_disk.iterdir()) == []
 
 
@@ -85,4 +85,4 @@ def test_too_little_room_is_told_before_the_first_frame(small_disk, name):
 def test_a_disk_that_is_read_only(small_disk, name):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(OutputError, match="Read-only file system"):
-        open_sink(small_disk / name).begin(film(2))
+        open_sink(small_disk / name).begin(sequence(2))

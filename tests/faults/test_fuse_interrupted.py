@@ -17,7 +17,7 @@ from tests.faults.command import (
     start_held,
     wait_for_frames,
     whole_record,
-    write_films,
+    write_sequences,
 )
 from tests.sharing import made_once
 
@@ -26,17 +26,17 @@ METHODS = ["flow", "bayesian"]
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    return write_films(tmp_path_factory.mktemp("films"), FRAMES, (96, 160))
+def sequences(tmp_path_factory):
+    return write_sequences(tmp_path_factory.mktemp("sequences"), FRAMES, (96, 160))
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(films, tmp_path_factory):
+def uninterrupted(sequences, tmp_path_factory):
     """sha256 of a run that nobody disturbed, by method."""
 
     def make(folder):
         for method in METHODS:
-            assert main(["fuse", *films, "-o", str(folder / f"{method}.tif"), "--method", method]) == 0
+            assert main(["fuse", *sequences, "-o", str(folder / f"{method}.tif"), "--method", method]) == 0
 
     folder = made_once(tmp_path_factory, "uninterrupted", make)
     return {method: sha256(folder / f"{method}.tif") for method in METHODS}
@@ -51,10 +51,10 @@ def uninterrupted(films, tmp_path_factory):
         pytest.param("flow", 20, marks=pytest.mark.soak, id="flow, 20 kills"),
     ],
 )
-def test_a_killed_run_loses_no_frame(method, kills, films, uninterrupted, tmp_path):
+def test_a_killed_run_loses_no_frame(method, kills, sequences, uninterrupted, tmp_path):
     """kill -9 after a random number of further frames; no frame that was kept is made again."""
     output, chance = tmp_path / "fused.tif", random.Random(kills)  # noqa: S311 - no secret
-    command = ["fuse", *films, "-o", output, "--method", method]
+    command = ["fuse", *sequences, "-o", output, "--method", method]
     kept = 0
     for _ in range(kills):
         more = chance.randint(1, FRAMES // (kills + 1) - 2)
@@ -83,9 +83,11 @@ def test_a_killed_run_loses_no_frame(method, kills, films, uninterrupted, tmp_pa
         pytest.param(signal.SIGTERM, "bayesian", 40, id="SIGTERM"),
     ],
 )
-def test_a_stopped_run_says_what_it_kept_and_goes_on(number, method, after, films, uninterrupted, tmp_path):
+def test_a_stopped_run_says_what_it_kept_and_goes_on(
+    number, method, after, sequences, uninterrupted, tmp_path
+):
     output = tmp_path / "fused.tif"
-    command = ["fuse", *films, "-o", output, "--method", method]
+    command = ["fuse", *sequences, "-o", output, "--method", method]
     process = start_held("frames", after, tmp_path / "release", *command)
     assert wait_for_frames(process, output, after)
     process.send_signal(number)
@@ -108,10 +110,10 @@ def test_a_stopped_run_says_what_it_kept_and_goes_on(number, method, after, film
 @pytest.mark.soak
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_signal_at_any_moment(number, films, uninterrupted, tmp_path):
-    """Also while the program starts, opens the films or ends: stopped or done, never half a result."""
+def test_a_signal_at_any_moment(number, sequences, uninterrupted, tmp_path):
+    """Also while the program starts, opens the sequences or ends: stopped or done, never half a result."""
     output, chance = tmp_path / "fused.tif", random.Random(number)  # noqa: S311 - no secret
-    command = ["fuse", *films, "-o", output, "--method", "bayesian"]
+    command = ["fuse", *sequences, "-o", output, "--method", "bayesian"]
     for _ in range(30):
         process = start(*command)
         time.sleep(chance.uniform(0.1, 1.8))

@@ -17,7 +17,7 @@ from tests.faults.command import (
     start,
     wait_for_frames,
     whole_record,
-    write_films,
+    write_sequences,
 )
 
 resource = pytest.importorskip("resource", reason="needs POSIX")
@@ -28,14 +28,14 @@ RESULT = FRAMES * SHAPE[0] * SHAPE[1] * 2
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    return write_films(tmp_path_factory.mktemp("films"), FRAMES, SHAPE)
+def sequences(tmp_path_factory):
+    return write_sequences(tmp_path_factory.mktemp("sequences"), FRAMES, SHAPE)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(films, tmp_path_factory):
+def uninterrupted(sequences, tmp_path_factory):
     output = tmp_path_factory.mktemp("uninterrupted") / "fused.tif"
-    assert main(["fuse", *films, "-o", str(output), "--method", METHOD]) == 0
+    assert main(["fuse", *sequences, "-o", str(output), "--method", METHOD]) == 0
     return sha256(output)
 
 
@@ -64,30 +64,30 @@ def one_line(told):
     return lines[0]
 
 
-def goes_on(films, output, kept, uninterrupted):
+def goes_on(sequences, output, kept, uninterrupted):
     """The same command makes the rest, and leaves result and record only."""
-    assert main(["fuse", *films, "-o", str(output), "--method", METHOD]) == 0
+    assert main(["fuse", *sequences, "-o", str(output), "--method", METHOD]) == 0
     assert sha256(output) == uninterrupted
     assert whole_record(output, FRAMES)["frames_resumed"] == kept
     assert left_beside(output) == ["", ".json"]
 
 
-def test_too_little_room_is_told_before_the_first_frame(films, small_disk, uninterrupted):
+def test_too_little_room_is_told_before_the_first_frame(sequences, small_disk, uninterrupted):
     ballast, output = small_disk / "ballast", small_disk / "fused.tif"
     ballast.write_bytes(bytes(RESULT))
-    code, _, told = finish(start("fuse", *films, "-o", output, "--method", METHOD))
+    code, _, told = finish(start("fuse", *sequences, "-o", output, "--method", METHOD))
     assert code == 1
     assert "of free disk" in one_line(told)
     assert left_beside(output) == []
     ballast.unlink()
-    goes_on(films, output, 0, uninterrupted)
+    goes_on(sequences, output, 0, uninterrupted)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
-def test_a_quota_that_is_used_up_half_way(films, tmp_path, uninterrupted):
+def test_a_quota_that_is_used_up_half_way(sequences, tmp_path, uninterrupted):
     """RLIMIT_FSIZE set on the run at work: what was made before is kept."""
     output = tmp_path / "fused.tif"
-    process = start("fuse", *films, "-o", output, "--method", METHOD)
+    process = start("fuse", *sequences, "-o", output, "--method", METHOD)
     assert wait_for_frames(process, output, 3)
     process.send_signal(signal.SIGSTOP)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (RESULT // 2, RESULT // 2))
@@ -99,14 +99,14 @@ def test_a_quota_that_is_used_up_half_way(films, tmp_path, uninterrupted):
         rf"'File too large'; {kept} of {FRAMES} frames are kept; .* run the same", one_line(told)
     )
     assert 0 < kept < FRAMES
-    goes_on(films, output, kept, uninterrupted)
+    goes_on(sequences, output, kept, uninterrupted)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
-def test_a_result_larger_than_any_file_may_be_is_told_at_once(films, tmp_path, uninterrupted):
+def test_a_result_larger_than_any_file_may_be_is_told_at_once(sequences, tmp_path, uninterrupted):
     output = tmp_path / "fused.tif"
     limit = f"ulimit -f {RESULT // 2 // 1024}"
-    command = [sys.executable, "-W", "error", "-m", "napari_xfusion", "fuse", *films, "-o", str(output)]
+    command = [sys.executable, "-W", "error", "-m", "napari_xfusion", "fuse", *sequences, "-o", str(output)]
     process = subprocess.run(
         ["bash", "-c", f'{limit}; exec "$0" "$@"', *command, "--method", METHOD],
         capture_output=True,
@@ -116,15 +116,15 @@ def test_a_result_larger_than_any_file_may_be_is_told_at_once(films, tmp_path, u
     assert process.returncode == 1
     assert "File too large" in one_line(process.stderr)
     assert left_beside(output) == []
-    goes_on(films, output, 0, uninterrupted)
+    goes_on(sequences, output, 0, uninterrupted)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
-def test_a_folder_that_is_read_only(films, tmp_path):
+def test_a_folder_that_is_read_only(sequences, tmp_path):
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere")
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o555)
-    code, _, told = finish(start("fuse", *films, "-o", folder / "fused.tif", "--method", METHOD))
+    code, _, told = finish(start("fuse", *sequences, "-o", folder / "fused.tif", "--method", METHOD))
     assert code == 1
     assert "Permission denied" in one_line(told)

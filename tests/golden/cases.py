@@ -24,7 +24,7 @@ from scipy import ndimage
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.run import fuse, fuse_files
 from napari_xfusion.core.types import Region
-from tests.films import binned, moving_discs
+from tests.sequences import binned, moving_discs
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 TRAINING_FREE: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""The sample film as layers of a viewer, with a fused film made from it."""
+"""The sample sequence as layers of a viewer, with a fused sequence made from it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
-from napari_xfusion.lab.demo import sample_film
-from napari_xfusion.ui.shared.layers import beside, film_layer, film_pair
+from napari_xfusion.lab.demo import sample_sequence
+from napari_xfusion.ui.shared.layers import beside, sequence_layer, sequence_pair
 
 PLAN = Plan(method="backprojection")
 
 
 def sample():
     """LR, HR and truth of the sample, as Stacks."""
-    return tuple(open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+    return tuple(open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
 
 
 @cache
@@ -33,14 +33,14 @@ def add_sample(viewer, *, fused: bool = True):
     """LR, HR, truth and fused layers, by name of their role."""
     lr, hr, truth = sample()
     layers = {}
-    for role, made in zip(("lr", "hr"), film_pair(lr, hr, title="melt"), strict=True):
+    for role, made in zip(("lr", "hr"), sequence_pair(lr, hr, title="melt"), strict=True):
         layers[role] = viewer.add_image(made.data, **made.options)
-    made = film_layer(truth, role="truth", name="melt · truth")
+    made = sequence_layer(truth, role="truth", name="melt · truth")
     layers["truth"] = viewer.add_image(made.data, **made.options)
     if fused:
-        film = fused_sample().copy()
+        sequence = fused_sample().copy()
         of = {"origins": (layers["lr"], layers["hr"]), "plan": PLAN}
-        made = beside(layers["truth"], film, name="melt · fused (backprojection)", role="fused", **of)
+        made = beside(layers["truth"], sequence, name="melt · fused (backprojection)", role="fused", **of)
         layers["fused"] = viewer.add_image(made.data, **made.options)
     viewer.dims.set_current_step(0, 5)
     return layers

@@ -1,4 +1,4 @@
-"""The Virtual experiment panel: the core's films and numbers, in layers and a table."""
+"""The Virtual experiment panel: the core's sequences and numbers, in layers and a table."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.lab.virtual.experiment import simulate
-from napari_xfusion.ui.shared.layers import film_layer
+from napari_xfusion.ui.shared.layers import sequence_layer
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
-from tests.films import moving_discs, stack
-from tests.ui.films import Pace
+from tests.sequences import moving_discs, stack
 from tests.ui.leaks import wait_for_thread
 from tests.ui.samples import wait
+from tests.ui.sequences import Pace
 
 pytestmark = pytest.mark.drawn(False)
-FILM = (moving_discs(21, (64, 96)) * 4000 + 200).astype(np.uint16)
+SEQUENCE = (moving_discs(21, (64, 96)) * 4000 + 200).astype(np.uint16)
 
 
 @pytest.fixture
 def panel(viewer):
-    made = film_layer(stack(FILM, "discs", pixel_size=2.0), role="truth", name="discs · truth")
+    made = sequence_layer(stack(SEQUENCE, "discs", pixel_size=2.0), role="truth", name="discs · truth")
     viewer.add_image(made.data, **made.options)
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Virtual experiment")
     panel.hr_step.setValue(7)
@@ -51,16 +51,16 @@ def choose(panel, *methods) -> None:
         box.setChecked(method in methods)
 
 
-def test_films_are_those_of_the_core_and_lie_upon_each_other(panel, viewer, qtbot):
+def test_sequences_are_those_of_the_core_and_lie_upon_each_other(panel, viewer, qtbot):
     panel.seed.setValue(3)
     run(panel, qtbot, panel.make)
     made = {provenance_of(layer).role: layer for layer in viewer.layers if "simulated" in layer.name}
-    expected = simulate(stack(FILM), 7, lr_psnr=40, seed=3)
+    expected = simulate(stack(SEQUENCE), 7, lr_psnr=40, seed=3)
     for role in ("lr", "hr", "truth"):
-        film = stack_of(made[role])
-        assert film.shape == getattr(expected, role).shape
-        for i in (0, len(film) - 1):
-            np.testing.assert_array_equal(film.frame(i), getattr(expected, role).frame(i))
+        sequence = stack_of(made[role])
+        assert sequence.shape == getattr(expected, role).shape
+        for i in (0, len(sequence) - 1):
+            np.testing.assert_array_equal(sequence.frame(i), getattr(expected, role).frame(i))
     corners = [layer.data_to_world((0, -0.5, -0.5))[1:] for layer in made.values()]
     np.testing.assert_allclose(corners, np.full((3, 2), -1.0), atol=1e-9)
     assert made["hr"].data.shape[0] == made["lr"].data.shape[0] == 21
@@ -69,15 +69,15 @@ def test_films_are_those_of_the_core_and_lie_upon_each_other(panel, viewer, qtbo
 def test_table_is_what_the_core_evaluates(panel, qtbot, tmp_path, monkeypatch):
     choose(panel, "bicubic", "flow")
     run(panel, qtbot, panel.run)
-    experiment = simulate(stack(FILM), 7, lr_psnr=40)
+    experiment = simulate(stack(SEQUENCE), 7, lr_psnr=40)
     csv_path = tmp_path / "methods.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(csv_path), ""))
     panel.save.click()
     with csv_path.open() as file:
         rows = {(row["method"], row["frames"]): row for row in csv.DictReader(file)}
     for line, method in enumerate(("bicubic", "flow")):
-        film = np.stack([f.image for f in fuse(Plan(method=method), experiment.lr, experiment.hr)])
-        expected = evaluate(experiment.truth, as_stack(film), hr_times=experiment.hr_times).summary()
+        sequence = np.stack([f.image for f in fuse(Plan(method=method), experiment.lr, experiment.hr)])
+        expected = evaluate(experiment.truth, as_stack(sequence), hr_times=experiment.hr_times).summary()
         for offset, kind in enumerate(("all", "unseen")):
             texts = [panel.table.item(2 * line + offset, column).text() for column in range(3)]
             means = {name: expected[kind][name]["mean"] for name in ("psnr", "aad", "ssim")}
@@ -94,11 +94,11 @@ def test_settings_reach_the_experiment(panel, qtbot):
     panel.separation.setValue(2)
     choose(panel, "bicubic")
     run(panel, qtbot, panel.run)
-    experiment = simulate(stack(FILM), 7, binning="bicubic")
-    film = np.stack(
+    experiment = simulate(stack(SEQUENCE), 7, binning="bicubic")
+    sequence = np.stack(
         [f.image for f in fuse(Plan(method="bicubic", separation=2), experiment.lr, experiment.hr)]
     )
-    expected = evaluate(experiment.truth, as_stack(film), hr_times=experiment.hr_times)
+    expected = evaluate(experiment.truth, as_stack(sequence), hr_times=experiment.hr_times)
     assert panel.evaluations["bicubic"].rows == expected.rows
 
 
@@ -117,16 +117,16 @@ def test_cancel_keeps_methods_that_are_whole(panel, qtbot, pace):
     assert panel.save.isEnabled()
 
 
-def test_a_film_that_cannot_be_used_is_told(panel, viewer, qtbot):
-    flat = film_layer(stack(np.full((5, 32, 32), 7, np.uint16), "flat"), role="film", name="flat")
+def test_a_sequence_that_cannot_be_used_is_told(panel, viewer, qtbot):
+    flat = sequence_layer(stack(np.full((5, 32, 32), 7, np.uint16), "flat"), role="sequence", name="flat")
     panel.movie.choose(viewer.add_image(flat.data, **flat.options))
     run(panel, qtbot, panel.make)
-    assert "a film with contrast" in panel.status.text()
+    assert "a sequence with contrast" in panel.status.text()
     assert not any("simulated" in layer.name for layer in viewer.layers)
 
 
-def test_what_was_done_to_the_film_is_told(panel, viewer, qtbot):
-    odd = film_layer(stack(FILM[:, :30, :], "odd"), role="film")
+def test_what_was_done_to_the_sequence_is_told(panel, viewer, qtbot):
+    odd = sequence_layer(stack(SEQUENCE[:, :30, :], "odd"), role="sequence")
     panel.movie.choose(viewer.add_image(odd.data, **odd.options))
     panel.noisy.setChecked(False)
     run(panel, qtbot, panel.make)
@@ -154,10 +154,10 @@ def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Virtual experiment")
     assert not panel.make.isEnabled()
-    assert "Choose a sharp, fast film first" in panel.make.toolTip()
-    made = film_layer(stack(FILM, "discs"), role="film", name="discs")
+    assert "Choose a sharp, fast sequence first" in panel.make.toolTip()
+    made = sequence_layer(stack(SEQUENCE, "discs"), role="sequence", name="discs")
     viewer.add_image(made.data, **made.options)
-    assert panel.movie.currentText() == "discs"  # the first film that comes is taken
+    assert panel.movie.currentText() == "discs"  # the first sequence that comes is taken
     assert panel.make.isEnabled()
     choose(panel)
     assert not panel.run.isEnabled()
@@ -180,11 +180,11 @@ def test_closing_in_the_middle_leaves_nothing(panel, viewer, pace, opened_by_clo
 
 
 def test_a_reason_goes_when_it_holds_no_more(panel, qtbot):
-    film = panel.movie.layer()
+    sequence = panel.movie.layer()
     panel.movie.setCurrentIndex(0)
-    assert panel.status.text().startswith("Choose a sharp, fast film")
+    assert panel.status.text().startswith("Choose a sharp, fast sequence")
     assert not panel.make.isEnabled()
-    panel.movie.choose(film)
+    panel.movie.choose(sequence)
     assert panel.make.isEnabled()
     assert panel.status.text() == ""
     run(panel, qtbot, panel.make)

@@ -20,11 +20,11 @@ from napari_xfusion.core.results import MemorySink
 from napari_xfusion.core.run import Run, fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError, OutputError
-from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.fusion import export
 from napari_xfusion.ui.fusion.export_box import ExportBox
 from napari_xfusion.ui.fusion.request import Request
-from napari_xfusion.ui.shared.layers import film_layer, film_pair
+from napari_xfusion.ui.shared.layers import sequence_layer, sequence_pair
 from napari_xfusion.ui.shared.provenance import METADATA
 from tests.ui.samples import wait
 
@@ -32,18 +32,18 @@ pytestmark = pytest.mark.drawn(False)
 PLAN = Plan(method="backprojection", frames=(3, 15))
 
 
-def films():
-    return tuple(open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+def sequences():
+    return tuple(open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
 
 
 def fused_layers(plan: Plan = PLAN) -> dict[str, Image]:
     """LR, HR, truth and a result that was made in memory, as the window makes them."""
-    lr, hr, truth = films()
+    lr, hr, truth = sequences()
     made = {
         name: Image(shown.data, **shown.options)
         for name, shown in zip(
             ("lr", "hr", "truth"),
-            (*film_pair(lr, hr, title="sample"), film_layer(truth, role="truth")),
+            (*sequence_pair(lr, hr, title="sample"), sequence_layer(truth, role="truth")),
             strict=True,
         )
     }
@@ -71,9 +71,9 @@ def layers():
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif", "fused.zarr"])
 def test_a_result_of_the_window_is_that_of_the_command_line_byte_for_byte(layers, tmp_path, name):
-    lr, hr, _ = films()
+    lr, hr, _ = sequences()
     (tmp_path / "window").mkdir()
-    export.save_film(layers["fused"], tmp_path / "window" / name)
+    export.save_sequence(layers["fused"], tmp_path / "window" / name)
     fuse_files(PLAN, lr, hr, tmp_path / name)
     mine, theirs = (
         sorted(p.relative_to(base) for p in base.rglob("*") if p.is_file())
@@ -93,7 +93,7 @@ def test_a_result_of_the_window_is_that_of_the_command_line_byte_for_byte(layers
 def test_a_result_that_was_changed_is_no_longer_that_of_its_run(tmp_path):
     layer = fused_layers()["fused"]
     layer.data = layer.data[2:5].copy()
-    export.save_film(layer, tmp_path / "part.tif")
+    export.save_sequence(layer, tmp_path / "part.tif")
     assert "plan" not in json.loads((tmp_path / "part.tif.json").read_text())
     assert len(open_stack(tmp_path / "part.tif")) == 3
 
@@ -108,8 +108,8 @@ def test_a_result_that_was_changed_is_no_longer_that_of_its_run(tmp_path):
     ],
     ids=["frames", "times", "step and grey", "region"],
 )
-def test_the_copied_command_makes_the_same_film(layers, tmp_path, plan):
-    lr, hr, _ = films()
+def test_the_copied_command_makes_the_same_sequence(layers, tmp_path, plan):
+    lr, hr, _ = sequences()
     fuse_files(plan, lr, hr, tmp_path / "window.tif")
     command = export.command_line(plan, (layers["lr"], layers["hr"]), str(tmp_path / "command.tif"))
     program, *arguments = shlex.split(command)
@@ -119,7 +119,7 @@ def test_the_copied_command_makes_the_same_film(layers, tmp_path, plan):
     assert (tmp_path / "window.tif").read_bytes() == (tmp_path / "command.tif").read_bytes()
 
 
-def test_a_film_that_is_no_file_has_no_command():
+def test_a_sequence_that_is_no_file_has_no_command():
     layer = Image(np.zeros((3, 8, 8), np.uint16), name="mine")
     with pytest.raises(InputError, match=r"mine.*save the layer"):
         export.command_line(PLAN, (layer, layer), "fused.tif")
@@ -129,10 +129,10 @@ def test_the_numbers_are_those_of_evaluate(layers, tmp_path):
     export.save_numbers(layers["fused"], tmp_path / "numbers.csv", layers["truth"])
     with (tmp_path / "numbers.csv").open() as file:
         rows = list(csv.DictReader(file))
-    export.save_film(layers["fused"], tmp_path / "fused.tif")
+    export.save_sequence(layers["fused"], tmp_path / "fused.tif")
     arguments = [
         "evaluate",
-        str(sample_film("truth")),
+        str(sample_sequence("truth")),
         str(tmp_path / "fused.tif"),
         "--csv",
         str(tmp_path / "e.csv"),
@@ -160,7 +160,7 @@ def test_a_movie_shows_the_layers_side_by_side_at_the_same_time(layers):
     height, width = layers["hr"].data.shape[1:]
     assert len(frames) == 51
     assert frames[0].shape == (height + 2 * export.BAR, 3 * width + 2 * export.GAP, 3)
-    hr, frame = films()[1], frames[14][2 * export.BAR :]
+    hr, frame = sequences()[1], frames[14][2 * export.BAR :]
     low, high = layers["hr"].contrast_limits
     expected = np.clip((hr.frame(1).astype(float) - low) / (high - low), 0, 1) * 255
     middle = frame[:, width + export.GAP : 2 * width + export.GAP, 0]
@@ -178,7 +178,7 @@ def box(viewer, layers):
     box = ExportBox(viewer, parent)
     viewer.window.add_dock_widget(parent, name="export")
     parent.setMinimumSize(320, 120)
-    box.film.choose(viewer.layers["sample · fused (backprojection)"])
+    box.sequence.choose(viewer.layers["sample · fused (backprojection)"])
     return box
 
 
@@ -187,9 +187,9 @@ def ended(qtbot, box):
 
 
 @pytest.mark.drawn(True)
-def test_the_box_saves_film_movie_view_and_numbers(box, qtbot, tmp_path):
+def test_the_box_saves_sequence_movie_view_and_numbers(box, qtbot, tmp_path):
     for name, save in (
-        ("film.tif", box.export_film),
+        ("sequence.tif", box.export_sequence),
         ("movie.mp4", box.export_movie),
         ("view.png", box.export_view),
         ("numbers.csv", box.export_numbers),
@@ -223,37 +223,37 @@ def test_layers_may_be_called_otherwise(box, viewer):
         layer.name = f"my {layer.name}"
     assert box.copy_command.isEnabled()
     assert "lr.tif" in box.command()
-    assert export.film_record(viewer.layers[-1])["plan"]["method"] == "backprojection"
+    assert export.sequence_record(viewer.layers[-1])["plan"]["method"] == "backprojection"
 
 
 def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path):
     layer = viewer.layers[-1]
     layer.metadata = {METADATA: replace(layer.metadata[METADATA], record=None)}  # as before the run's end
     layer.data[5:] = 0
-    box.export_film(tmp_path / "film.tif")
+    box.export_sequence(tmp_path / "sequence.tif")
     ended(qtbot, box)
     assert "7 frames that are not fused yet are 0" in box.said.text()
 
 
 def test_what_cannot_be_done_is_off_with_its_reason(box, viewer):
-    box.film.choose(viewer.layers["sample · LR"])
+    box.sequence.choose(viewer.layers["sample · LR"])
     assert not box.copy_command.isEnabled()
-    assert "fused films" in box.copy_command.toolTip()
-    box.film.choose(viewer.layers[2])  # the truth itself
+    assert "fused sequences" in box.copy_command.toolTip()
+    box.sequence.choose(viewer.layers[2])  # the truth itself
     assert not box.save_numbers.isEnabled()
     assert "whose truth is a layer" in box.save_numbers.toolTip()
     viewer.layers.clear()
-    assert not box.save_film.isEnabled()
+    assert not box.save_sequence.isEnabled()
 
 
 def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
     from napari.utils.notifications import notification_manager
 
-    box.export_film(tmp_path / "gone" / "film.tif")
+    box.export_sequence(tmp_path / "gone" / "sequence.tif")
     ended(qtbot, box)
     assert "make it first" in box.said.text()
     assert "make it first" in notification_manager.records[-1].message
-    assert box.save_film.isEnabled()
+    assert box.save_sequence.isEnabled()
 
 
 @pytest.mark.parametrize(
@@ -272,17 +272,17 @@ def test_pictures_and_movies_that_cannot_be_written_are_refused(box, tmp_path, n
         save(tmp_path / name)
 
 
-def test_a_movie_pairs_films_by_their_times(layers):
-    film = np.ones((3, 8, 8), np.uint16)
+def test_a_movie_pairs_sequences_by_their_times(layers):
+    sequence = np.ones((3, 8, 8), np.uint16)
     look = {"contrast_limits": (0, 1), "name": "x"}
     lr = layers["lr"]
     step = 1000 * lr.scale[0]  # milliseconds
-    late = Image(film, scale=(step, 1, 1), translate=(3 * step, 0, 0), units=("ms", "um", "um"), **look)
+    late = Image(sequence, scale=(step, 1, 1), translate=(3 * step, 0, 0), units=("ms", "um", "um"), **look)
     frames = list(export.side_by_side([export.pane(late), export.pane(lr)]))
     shown = [bool(frame[2 * export.BAR :, :8].any()) for frame in frames]
-    assert shown == [3 <= t < 6 for t in range(51)]  # black where the film has no frame
-    counted = Image(film, **look)
-    with pytest.raises(InputError, match="pixel and s; select films of one experiment"):
+    assert shown == [3 <= t < 6 for t in range(51)]  # black where the sequence has no frame
+    counted = Image(sequence, **look)
+    with pytest.raises(InputError, match="pixel and s; select sequences of one experiment"):
         next(export.side_by_side([export.pane(counted), export.pane(lr)]))
 
 
@@ -292,16 +292,16 @@ def test_the_newest_result_is_what_is_saved_also_by_napari_s_proxy(viewer, layer
     box = ExportBox(PublicOnlyProxy(viewer), parent)
     for layer in (made := fused_layers()).values():
         viewer.add_layer(layer)
-    assert box.film.layer() is made["fused"]
+    assert box.sequence.layer() is made["fused"]
 
 
 def test_a_movie_of_a_pyramid_shows_its_frames():
-    film = np.arange(5 * 16 * 16, dtype=np.uint16).reshape(5, 16, 16)
-    layer = Image([film, film[:, ::2, ::2]], multiscale=True, contrast_limits=(0, 1280))
+    sequence = np.arange(5 * 16 * 16, dtype=np.uint16).reshape(5, 16, 16)
+    layer = Image([sequence, sequence[:, ::2, ::2]], multiscale=True, contrast_limits=(0, 1280))
     frames = list(export.side_by_side([export.pane(layer)]))
     assert len(frames) == 5
     assert frames[0].shape == (16 + 2 * export.BAR, 16, 3)
-    assert np.abs(frames[3][2 * export.BAR :, :, 0] - film[3] / 1280 * 255.0).max() <= 2
+    assert np.abs(frames[3][2 * export.BAR :, :, 0] - sequence[3] / 1280 * 255.0).max() <= 2
 
 
 @pytest.mark.parametrize(
@@ -314,6 +314,6 @@ def test_a_movie_of_a_pyramid_shows_its_frames():
 )
 def test_places_that_are_none_are_told(box, qtbot, tmp_path, name, said):
     (tmp_path / "file").touch()
-    (box.export_movie if "movie" in name else box.export_film)(tmp_path / name)
+    (box.export_movie if "movie" in name else box.export_sequence)(tmp_path / name)
     ended(qtbot, box)
     assert said in box.said.text()

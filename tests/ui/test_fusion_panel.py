@@ -17,22 +17,22 @@ from napari_xfusion.core.run import fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.ui.fusion import FusionPanel
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
-from tests.ui.films import Pace, ended, fused_layer, open_films, open_panel, settled, write_films
 from tests.ui.samples import wait
+from tests.ui.sequences import Pace, ended, fused_layer, open_panel, open_sequences, settled, write_sequences
 
 METHOD = "flow"
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    return write_films(tmp_path_factory.mktemp("films") / "melt01")
+def sequences(tmp_path_factory):
+    return write_sequences(tmp_path_factory.mktemp("sequences") / "melt01")
 
 
 @pytest.fixture(scope="module")
-def expected(films, tmp_path_factory):
+def expected(sequences, tmp_path_factory):
     """What the command line makes of them."""
     path = tmp_path_factory.mktemp("expected") / "fused.tif"
-    fuse_files(make_plan(method=METHOD), *films, path)
+    fuse_files(make_plan(method=METHOD), *sequences, path)
     return path
 
 
@@ -43,8 +43,8 @@ def viewer(make_napari_viewer, plugin):
 
 
 @pytest.fixture
-def panel(viewer, films, qtbot):
-    open_films(viewer, films)
+def panel(viewer, sequences, qtbot):
+    open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText(METHOD)
     settled(panel, qtbot)
@@ -91,30 +91,30 @@ def test_what_was_found_is_said_before_anything_runs(panel):
     assert panel.output.last.value() == 23
 
 
-def test_films_that_come_after_the_panel_are_found(viewer, films, qtbot):
+def test_sequences_that_come_after_the_panel_are_found(viewer, sequences, qtbot):
     panel = open_panel(viewer, qtbot)
     assert not panel.run_box.run.isEnabled()
-    open_films(viewer, films)
+    open_sequences(viewer, sequences)
     wait(qtbot, panel.run_box.run.isEnabled)
     assert panel.data.lr.layer().name == "melt01 · LR"
     assert panel.data.hr.layer().name == "melt01 · HR"
 
 
-def test_hr_is_shown_at_the_times_that_the_run_takes(panel, viewer, films, pace, qtbot):
+def test_hr_is_shown_at_the_times_that_the_run_takes(panel, viewer, sequences, pace, qtbot):
     hr = panel.data.hr.layer()
-    sharp = open_stack(films[1])
+    sharp = open_stack(sequences[1])
     np.testing.assert_array_equal(hr.data[10], sharp.frame(2))
     panel.data.hr_step.setValue(3)
     settled(panel, qtbot)
     run_for(panel, qtbot, pace, 1)
     np.testing.assert_array_equal(hr.data[10], sharp.frame(3))
-    assert stack_of(hr) is panel.data.films()[1]
+    assert stack_of(hr) is panel.data.sequences()[1]
     cancel(panel, qtbot, pace)
     assert panel.run_box.run.text() == "Resume"
 
 
-def test_the_default_method_is_that_of_every_door(viewer, films, qtbot):
-    open_films(viewer, films)
+def test_the_default_method_is_that_of_every_door(viewer, sequences, qtbot):
+    open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
     assert panel.method.method.currentText() == DEFAULT_METHOD
 
@@ -140,12 +140,12 @@ def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, vi
 
 @pytest.mark.parametrize("opened_by", ["this package", "others"])
 def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
-    viewer, films, expected, pace, qtbot, opened_by
+    viewer, sequences, expected, pace, qtbot, opened_by
 ):
     if opened_by == "this package":
-        open_films(viewer, films)
+        open_sequences(viewer, sequences)
     else:
-        for name, path, side in (("LR", films[0], 4), ("HR", films[1], 1)):
+        for name, path, side in (("LR", sequences[0], 4), ("HR", sequences[1], 1)):
             place = {"scale": (1, side, side), "translate": (0, (side - 1) / 2, (side - 1) / 2)}
             viewer.add_image(tifffile.imread(path), name=name, rgb=False, **place)
 
@@ -187,11 +187,11 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
 def test_resume_from_the_file_after_a_new_viewer(
-    name, make_napari_viewer, plugin, films, pace, qtbot, tmp_path
+    name, make_napari_viewer, plugin, sequences, pace, qtbot, tmp_path
 ):
     def opened():
         viewer = make_napari_viewer(show=False)
-        open_films(viewer, films)
+        open_sequences(viewer, sequences)
         panel = open_panel(viewer, qtbot)
         panel.method.method.setCurrentText(METHOD)
         to_file(panel, tmp_path / name, qtbot)
@@ -211,10 +211,10 @@ def test_resume_from_the_file_after_a_new_viewer(
     assert [k for k in range(24) if frames[k].any()] == [*range(7)]
     pace.allow()
     ended(panel, qtbot)
-    film = stack_of(fused_layer(viewer))
-    assert film.source == str(tmp_path / name)
+    sequence = stack_of(fused_layer(viewer))
+    assert sequence.source == str(tmp_path / name)
     (tmp_path / "expected").mkdir()
-    fuse_files(make_plan(method=METHOD), *films, tmp_path / "expected" / name)
+    fuse_files(make_plan(method=METHOD), *sequences, tmp_path / "expected" / name)
     same_files(tmp_path / name, tmp_path / "expected" / name)
 
 
@@ -353,33 +353,35 @@ def test_the_preferences_page_and_the_panel_are_one(panel, qtbot):
     settled(panel, qtbot)
 
 
-def test_a_step_is_not_carried_over_to_films_that_know_their_times(panel, make_napari_viewer, films, qtbot):
+def test_a_step_is_not_carried_over_to_sequences_that_know_their_times(
+    panel, make_napari_viewer, sequences, qtbot
+):
     panel.data.hr_step.setValue(3)
     settled(panel, qtbot)
     other = make_napari_viewer(show=False)
-    open_films(other, films)
+    open_sequences(other, sequences)
     assert open_panel(other, qtbot).data.hr_step.value() == 0
 
 
-def test_settings_are_remembered(panel, make_napari_viewer, films, qtbot):
+def test_settings_are_remembered(panel, make_napari_viewer, sequences, qtbot):
     panel.method.method.setCurrentText("bayesian")
     panel.data.separation.setValue(3)
     settled(panel, qtbot)
     other = make_napari_viewer(show=False)
-    open_films(other, films)
+    open_sequences(other, sequences)
     again = open_panel(other, qtbot)
     assert again.method.method.currentText() == "bayesian"
     assert again.data.separation.value() == 3
 
 
-def test_settings_that_make_no_sense_are_left_alone(viewer, films, qtbot):
+def test_settings_that_make_no_sense_are_left_alone(viewer, sequences, qtbot):
     from napari_xfusion.ui.fusion.settings import settings_file
 
     settings_file().parent.mkdir(parents=True)
     settings_file().write_text(
         '{"fusion": {"data": {"hr_step": "x", "separation": null}, "method": {"method": 7}}}'
     )
-    open_films(viewer, films)
+    open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
     assert panel.method.method.currentText() == DEFAULT_METHOD
     assert panel.data.separation.value() == 1
@@ -413,10 +415,10 @@ def test_a_run_that_is_cancelled_at_once_leaves_no_bar_in_the_activity_dock(pane
 
 
 @pytest.mark.parametrize("cancels", [3, pytest.param(20, marks=pytest.mark.soak)])
-def test_cancels_at_random_moments(make_napari_viewer, plugin, films, expected, qtbot, capfd, cancels):
-    """Whether a run is then stopped or done, it goes on from there and ends with the same film."""
+def test_cancels_at_random_moments(make_napari_viewer, plugin, sequences, expected, qtbot, capfd, cancels):
+    """Whether a run is then stopped or done, it goes on from there and ends with the same sequence."""
     chance, viewer = random.Random(1), make_napari_viewer(show=False)  # noqa: S311 - no secret
-    open_films(viewer, films)
+    open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText(METHOD)
     settled(panel, qtbot)
@@ -435,12 +437,12 @@ def test_cancels_at_random_moments(make_napari_viewer, plugin, films, expected, 
 
 
 @pytest.mark.parametrize("closes", [3, pytest.param(20, marks=pytest.mark.soak)])
-def test_closes_at_random_moments(make_napari_viewer, plugin, films, qtbot, capfd, closes):
+def test_closes_at_random_moments(make_napari_viewer, plugin, sequences, qtbot, capfd, closes):
     """What is left behind is looked for by ``nothing_left``, the fixture of every window test."""
     chance = random.Random(2)  # noqa: S311 - no secret
     for number in range(closes):
         viewer = make_napari_viewer(show=False)
-        open_films(viewer, films)
+        open_sequences(viewer, sequences)
         panel = FusionPanel(viewer)
         viewer.window.add_dock_widget(panel, name="Fusion", area="right")
         if number % 4:
@@ -457,10 +459,10 @@ import napari
 from qtpy.QtCore import QTimer
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.ui.fusion import FusionPanel
-from napari_xfusion.ui.shared.layers import film_pair
+from napari_xfusion.ui.shared.layers import sequence_pair
 
 viewer = napari.Viewer()
-for layer in film_pair(*map(open_stack, sys.argv[1:])):
+for layer in sequence_pair(*map(open_stack, sys.argv[1:])):
     viewer.add_image(layer.data, **layer.options)
 panel = FusionPanel(viewer)
 viewer.window.add_dock_widget(panel)
@@ -479,15 +481,15 @@ napari.run()
 """
 
 
-def test_quitting_during_a_run_is_quiet_and_opening_loads_no_torch(films, viewer):
+def test_quitting_during_a_run_is_quiet_and_opening_loads_no_torch(sequences, viewer):
     """In a process of its own, to its very end."""
-    command = [sys.executable, "-c", QUIT, *map(str, films)]
+    command = [sys.executable, "-c", QUIT, *map(str, sequences)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
 
-def test_a_file_is_read_while_it_is_written(tmp_path, films, expected):
+def test_a_file_is_read_while_it_is_written(tmp_path, sequences, expected):
     """The array that napari is given for a result on disk."""
     from napari_xfusion.core.results import open_sink
     from napari_xfusion.core.run import Run
@@ -496,7 +498,7 @@ def test_a_file_is_read_while_it_is_written(tmp_path, films, expected):
     sink = open_sink(tmp_path / "fused.tif")
     assert isinstance(sink, FileSink)
     truth = tifffile.imread(expected)
-    run, done = Run(make_plan(method=METHOD), *films), set()
+    run, done = Run(make_plan(method=METHOD), *sequences), set()
     with sink:
         run.begin(sink)
         frames = KeptFrames(sink, run.spec, done)

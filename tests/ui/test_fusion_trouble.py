@@ -9,9 +9,9 @@ from napari_xfusion.core.networks.weights import save_model
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.run import fuse_files
 from tests.core.networks.test_engine import Limited, loaded
-from tests.films import moving_discs, two_cameras
-from tests.ui.films import Pace, ended, fused_layer, open_panel, settled
+from tests.sequences import moving_discs, two_cameras
 from tests.ui.samples import wait
+from tests.ui.sequences import Pace, ended, fused_layer, open_panel, settled
 
 resource = pytest.importorskip("resource", reason="needs POSIX")
 LR, HR, TIMES = two_cameras((moving_discs(12, (32, 48)) * 20000).astype(np.uint16), step=4)
@@ -25,9 +25,11 @@ def panel_on(make_napari_viewer, plugin, qtbot):
 
     def make(lr, hr, times=TIMES):
         viewer = make_napari_viewer(show=False)
-        for name, film in (("LR", lr), ("HR", hr)):
-            if film is not None:
-                viewer.add_image(film, name=name, **(COMMON if film.shape[-1] != 3 else {"rgb": True}))
+        for name, sequence in (("LR", lr), ("HR", hr)):
+            if sequence is not None:
+                viewer.add_image(
+                    sequence, name=name, **(COMMON if sequence.shape[-1] != 3 else {"rgb": True})
+                )
         panel = open_panel(viewer, qtbot)
         if lr is not None and hr is not None:
             panel.data.lr.choose(viewer.layers["LR"])
@@ -55,22 +57,22 @@ def refused(panel):
     ("lr", "hr", "times", "said"),
     [
         pytest.param(None, None, None, "an LR and an HR layer", id="nothing open"),
-        pytest.param(LR, None, None, "LR twice", id="one film"),
+        pytest.param(LR, None, None, "LR twice", id="one sequence"),
         pytest.param(LR, HR[:, :20], TIMES, "one scale for both axes", id="another field of view"),
         pytest.param(HR, LR, None, "swapped", id="swapped"),
         pytest.param(
             LR, HR, None, "HR times, found none in the file; give HR step (and HR start)", id="no times"
         ),
         pytest.param(LR, HR, TIMES[:-1], "HR times: expected 4 times", id="a time too few"),
-        pytest.param(LR, HR, (0, 4, 8, 40), "inside the LR film", id="a time behind the film"),
+        pytest.param(LR, HR, (0, 4, 8, 40), "inside the LR sequence", id="a time behind the sequence"),
         pytest.param(LR, HR[:1], (0,), "at least 2 HR frames", id="one HR frame"),
-        pytest.param(LR[:1], HR, TIMES, "inside the LR film", id="one LR frame"),
+        pytest.param(LR[:1], HR, TIMES, "inside the LR sequence", id="one LR frame"),
         pytest.param(np.zeros((6, 8, 12, 3), np.uint8), HR, TIMES, "found colour", id="RGB"),
         pytest.param(LR > 5, HR, TIMES, "grey values", id="a mask"),
         pytest.param(LR[None].repeat(2, 0), HR, TIMES, "LR", id="four axes"),
     ],
 )
-def test_films_that_cannot_be_fused(panel_on, lr, hr, times, said):
+def test_sequences_that_cannot_be_fused(panel_on, lr, hr, times, said):
     assert said in refused(panel_on(lr, hr, times))
 
 
@@ -84,21 +86,21 @@ def test_films_that_cannot_be_fused(panel_on, lr, hr, times, said):
         pytest.param(LR[:3], HR, "found none in the file", id="more HR frames than LR frames"),
     ],
 )
-def test_two_films_that_do_not_pair_are_chosen_and_it_is_said_why(
+def test_two_sequences_that_do_not_pair_are_chosen_and_it_is_said_why(
     make_napari_viewer, plugin, qtbot, lr, hr, said, order
 ):
     viewer = make_napari_viewer(show=False)
-    for name, film in (("LR", lr), ("HR", hr))[::order]:
-        viewer.add_image(film, name=name, **COMMON)
+    for name, sequence in (("LR", lr), ("HR", hr))[::order]:
+        viewer.add_image(sequence, name=name, **COMMON)
     panel = open_panel(viewer, qtbot)
     assert (panel.data.lr.currentText(), panel.data.hr.currentText()) == ("LR", "HR")
     assert said in refused(panel)
 
 
-def test_a_film_that_fits_takes_the_place_of_one_that_does_not(make_napari_viewer, plugin, qtbot):
+def test_a_sequence_that_fits_takes_the_place_of_one_that_does_not(make_napari_viewer, plugin, qtbot):
     viewer = make_napari_viewer(show=False)
-    for name, film in (("other", HR[:1]), ("LR", LR)):
-        viewer.add_image(film, name=name, **COMMON)
+    for name, sequence in (("other", HR[:1]), ("LR", LR)):
+        viewer.add_image(sequence, name=name, **COMMON)
     panel = open_panel(viewer, qtbot)
     assert panel.data.hr.currentText() == "other"
     viewer.add_image(HR, name="HR", **COMMON)
@@ -108,7 +110,7 @@ def test_a_film_that_fits_takes_the_place_of_one_that_does_not(make_napari_viewe
 
 def test_the_slider_moves_while_a_picture_is_chosen(panel_on, qtbot):
     panel = panel_on(LR[0], HR)
-    assert "inside the LR film" in refused(panel)
+    assert "inside the LR sequence" in refused(panel)
     panel._viewer.dims.set_current_step(0, 2)
 
 
@@ -235,8 +237,8 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     """The real engine on a network that runs out of memory above a tile size."""
     from napari_xfusion.core.networks import engine as network
 
-    film = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
-    lr, hr, times = two_cameras(film, step=3)
+    sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
+    lr, hr, times = two_cameras(sequence, step=3)
     weights = loaded()
     save_model(tmp_path / "mine.safetensors", weights.network, weights.card)
     load, limit = network.load_model, [8 * 280]

@@ -12,23 +12,23 @@ from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication, QDockWidget
 
-from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.ratio import divided
 from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
+from napari_xfusion.core.sequence import FusedSequence
 from napari_xfusion.ui import lazy
 from napari_xfusion.ui.inspection import InspectPanel, recipes
 from napari_xfusion.ui.inspection.comparing import ComparingBox
-from napari_xfusion.ui.inspection.lazy import LazyFilm
+from napari_xfusion.ui.inspection.lazy import LazySequence
 from napari_xfusion.ui.inspection.plots_dock import PlotsDock
 from napari_xfusion.ui.plugin.commands import compare, divide_frames
-from napari_xfusion.ui.shared.layers import film_pair
+from napari_xfusion.ui.shared.layers import sequence_pair
 from napari_xfusion.ui.shared.provenance import METADATA, provenance_of
-from tests.ui.films import Pace
 from tests.ui.leaks import wait_for_thread
 from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network
+from tests.ui.sequences import Pace
 
 pytestmark = pytest.mark.drawn(False)
 METHODS = ("bicubic", "flow", "bayesian", "bayesian-paper")
@@ -52,7 +52,7 @@ def drained(panel, qtbot) -> None:
 
 
 def edges(layer) -> np.ndarray:
-    """Outer edges of the film in the world: (begin, end) of y and x in micrometres, by pixel edges."""
+    """Outer edges of the sequence in the world: (begin, end) of y and x in micrometres, by pixel edges."""
     count = np.array(layer.data.shape[-2:])
     begin = np.asarray(layer.data_to_world((0, -0.5, -0.5)))[1:]
     end = np.asarray(layer.data_to_world((0, *(count - 0.5))))[1:]
@@ -67,13 +67,13 @@ def shown(viewer, layer, qtbot) -> np.ndarray:
 
 
 @pytest.mark.drawn(True)
-def test_every_kind_of_layer_lies_where_and_when_its_films_do(viewer, layers, qtbot):
+def test_every_kind_of_layer_lies_where_and_when_its_sequences_do(viewer, layers, qtbot):
     panel = open_panel(viewer)
     for tip in (
         *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
         "Add a layer: what bicubic makes",
-        "Add a layer: the fused film minus bicubic",
-        "Add a layer: the fused film binned to LR",
+        "Add a layer: the fused sequence minus bicubic",
+        "Add a layer: the fused sequence binned to LR",
         "Add a layer: how sure the Bayesian",
     ):
         press(panel, qtbot, tip)
@@ -82,7 +82,7 @@ def test_every_kind_of_layer_lies_where_and_when_its_films_do(viewer, layers, qt
     truth = edges(layers["truth"])
     for layer in made:
         assert np.abs(edges(layer) - truth).max() < 0.01, layer.name
-        assert isinstance(layer.data, LazyFilm)
+        assert isinstance(layer.data, LazySequence)
         assert layer.data.shape[0] == 51
         assert layer.scale[0] == pytest.approx(layers["lr"].scale[0])
         assert layer.units == layers["lr"].units
@@ -99,7 +99,7 @@ def test_what_is_shown_is_what_the_core_computes(viewer, layers, qtbot):
     flow = {f.index: f.image for f in fuse(Plan(method="flow"), lr, hr, targets=[5, 23])}
     std = {f.index: f.std for f in fuse(Plan(method="bayesian"), lr, hr, targets=[5, 23])}
     press(panel, qtbot, "Add a layer: truth, each frame divided")
-    press(panel, qtbot, "Add a layer: the fused film minus flow")
+    press(panel, qtbot, "Add a layer: the fused sequence minus flow")
     press(panel, qtbot, "Add a layer: how sure the Bayesian")
     for t in (5, 23):
         viewer.dims.set_current_step(0, t)
@@ -124,15 +124,15 @@ def test_hr_is_divided_by_its_previous_hr_frame_and_shown_at_lr_times(viewer, la
 def test_only_the_frame_on_screen_is_made(viewer, layers, qtbot):
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: what bicubic makes")
-    film = next(iter(panel._recipes._films.values()))
+    sequence = next(iter(panel._recipes._sequences.values()))
     drained(panel, qtbot)
     viewer.dims.set_current_step(0, 40)
-    wait(qtbot, lambda: film.known(40) is not None)
+    wait(qtbot, lambda: sequence.known(40) is not None)
     drained(panel, qtbot)
-    assert [t for t in range(51) if film.known(t) is not None] == [5, 40]
+    assert [t for t in range(51) if sequence.known(t) is not None] == [5, 40]
 
 
-def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(viewer, layers, qtbot):
+def test_a_slow_sequence_never_stops_the_window_and_skips_what_was_scrubbed_over(viewer, layers, qtbot):
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: what bicubic makes")
     layer = viewer.layers["melt · baseline (bicubic)"]
@@ -156,7 +156,7 @@ def test_a_slow_film_never_stops_the_window_and_skips_what_was_scrubbed_over(vie
 
 
 @pytest.mark.drawn(True)
-def test_a_slow_film_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot, monkeypatch):
+def test_a_slow_sequence_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot, monkeypatch):
     monkeypatch.setattr(lazy, "PATIENCE", 0)  # every frame takes more than the window waits for
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: what bicubic makes")
@@ -190,7 +190,7 @@ def test_a_duplicate_of_a_made_layer_shows_the_same(viewer, layers, qtbot):
     np.testing.assert_array_equal(shown(viewer, copy, qtbot), shown(viewer, layer, qtbot))
 
 
-def test_an_error_of_a_film_is_told_once_and_the_layer_stays_blank(viewer, layers, qtbot, monkeypatch):
+def test_an_error_of_a_sequence_is_told_once_and_the_layer_stays_blank(viewer, layers, qtbot, monkeypatch):
     told = []
     monkeypatch.setattr("napari_xfusion.ui.inspection.panel.show_error", told.append)
     panel = open_panel(viewer)
@@ -220,15 +220,15 @@ def test_attention_of_every_input_lies_on_the_network_grid(viewer, layers, qtbot
     press(panel, qtbot, "Add one layer for each input")
     names = ("LR before", "LR", "LR after", "HR before, backward", "HR after, forward")
     maps = [viewer.layers[f"melt · attention ({name})"] for name in names]
-    film = FusedFilm(plan, *sample()[:2])
+    sequence = FusedSequence(plan, *sample()[:2])
     for layer, role in zip(maps, ("lr-", "lr", "lr+", "hr-", "hr+"), strict=True):
         assert np.abs(edges(layer) - edges(layers["truth"])).max() < 0.01
         assert layer.data.shape == (51, 36, 60)
         assert layer.contrast_limits == maps[0].contrast_limits
         np.testing.assert_allclose(
-            shown(viewer, layer, qtbot), film.frame(5).attention[role], rtol=1e-4, atol=1e-6
+            shown(viewer, layer, qtbot), sequence.frame(5).attention[role], rtol=1e-4, atol=1e-6
         )
-    scores = film.frame(5).scores
+    scores = sequence.frame(5).scores
     assert panel.scores.text() == (
         f"frame 5: backward {scores['hr-'].raw:.3f}, forward {scores['hr+'].raw:.3f}"
     )
@@ -239,7 +239,7 @@ def test_a_run_in_progress_shows_through_as_its_frames_come(viewer, layers, qtbo
     whole = fused.data.copy()
     fused.data[5] = 0  # as a run leaves what it has not come to
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: the fused film minus bicubic")
+    press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
     layer = viewer.layers["melt · fused − bicubic"]
     drained(panel, qtbot)
     assert np.isnan(np.asarray(layer.data[5])).all()
@@ -273,17 +273,17 @@ def test_a_difference_has_limits_of_a_frame_that_is_fused(viewer, layers, qtbot)
     layers["fused"].data[20:] = 0  # a run has come so far
     viewer.dims.set_current_step(0, 45)
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: the fused film minus bicubic")
+    press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
     viewer.dims.set_current_step(0, 19)
     layer = viewer.layers["melt · fused − bicubic"]
     reach = np.percentile(np.abs(shown(viewer, layer, qtbot)), 99.5)
     assert layer.contrast_limits == pytest.approx([-reach, reach], rel=1e-5)
 
 
-def test_films_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
+def test_sequences_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
     lr, hr, _ = sample()
     unknown = replace(hr, metadata={})
-    for made in film_pair(lr, unknown, range(0, 51, 10), title="melt"):  # as the Fusion panel was told
+    for made in sequence_pair(lr, unknown, range(0, 51, 10), title="melt"):  # as the Fusion panel was told
         viewer.add_image(made.data, **made.options)
     panel = open_panel(viewer)
     assert panel.status.text().startswith("51 LR and 6 HR frames")
@@ -316,7 +316,7 @@ def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
     for button, _ in panel._buttons:
         assert not button.isEnabled()
         assert "Not now: Choose" in button.toolTip()
-    assert panel.status.text() == "Choose an LR film and an HR film first."
+    assert panel.status.text() == "Choose an LR sequence and an HR sequence first."
 
 
 @pytest.mark.parametrize(
@@ -324,16 +324,16 @@ def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
     [
         pytest.param({"hr": "lr"}, "in the Fusion panel, and run it", id="HR times are not known"),
         pytest.param({"lr": "truth", "hr": "lr"}, "swapped", id="swapped"),
-        pytest.param({"fused": "lr"}, "choose the films it was fused from", id="fused from others"),
+        pytest.param({"fused": "lr"}, "choose the sequences it was fused from", id="fused from others"),
     ],
 )
-def test_films_that_do_not_fit_are_told_in_words(viewer, layers, chosen, said):
+def test_sequences_that_do_not_fit_are_told_in_words(viewer, layers, chosen, said):
     panel = open_panel(viewer)
     for box, layer in chosen.items():
         panel.boxes[box].choose(layers[layer])
     assert said in panel.status.text()
     (button,) = [
-        b for b, _ in panel._buttons if b.statusTip().startswith("Add a layer: the fused film binned")
+        b for b, _ in panel._buttons if b.statusTip().startswith("Add a layer: the fused sequence binned")
     ]
     assert not button.isEnabled()
     assert said in button.toolTip()
@@ -347,13 +347,13 @@ def test_methods_without_weights_are_off_with_a_reason(viewer, layers, tmp_path,
     assert "No weights of EDVR" in button.toolTip()
 
 
-def test_films_are_chosen_as_they_come_and_go(viewer):
+def test_sequences_are_chosen_as_they_come_and_go(viewer):
     panel = open_panel(viewer)
     layers = add_sample(viewer)
-    assert {name: getattr(panel.films, name) for name in layers} == layers
+    assert {name: getattr(panel.sequences, name) for name in layers} == layers
     viewer.layers.remove(layers["fused"])
-    assert panel.films.fused is None
-    assert panel.films.lr is layers["lr"]
+    assert panel.sequences.fused is None
+    assert panel.sequences.lr is layers["lr"]
 
 
 def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
@@ -361,9 +361,9 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     before = list(viewer.layers)
     gate = threading.Event()
 
-    def slow(_films, _frame):
+    def slow(_sequences, _frame):
         assert gate.wait(300)
-        return panel._recipes.baseline(panel.films, "bicubic")
+        return panel._recipes.baseline(panel.sequences, "bicubic")
 
     panel.add(slow)
     for button, _ in panel._buttons[:3]:

@@ -17,17 +17,17 @@ from qtpy.QtWidgets import QApplication
 
 from napari_xfusion.cli import main
 from napari_xfusion.core.networks.engine import NetworkStream
-from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.shared.provenance import provenance_of
-from tests.ui.films import Pace, ended, fused_layer, settled
 from tests.ui.samples import press, wait
+from tests.ui.sequences import Pace, ended, fused_layer, settled
 from tests.ui.test_menus import run
 
 EVERY_LAYER = (
     *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
     *(f"Add a layer: what {name}" for name in ("bicubic", "back-projection", "flow", "Bayesian makes")),
-    "Add a layer: the fused film minus bicubic",
-    "Add a layer: the fused film binned to LR",
+    "Add a layer: the fused sequence minus bicubic",
+    "Add a layer: the fused sequence binned to LR",
     "Add a layer: how sure the Bayesian",
     "Add one layer for each input",
 )
@@ -104,11 +104,11 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     add_every_layer(viewer, qtbot, fused, picture)
 
     # Out of the window, and the same from the command line.
-    panel.export.film.choose(fused)
-    panel.export.export_film(tmp_path / "exported.tif")
+    panel.export.sequence.choose(fused)
+    panel.export.export_sequence(tmp_path / "exported.tif")
     wait(qtbot, lambda: "saved" in panel.export.said.text())
-    films = [str(sample_film(name)) for name in ("lr", "hr")]
-    assert main(["fuse", *films, "-o", str(tmp_path / "headless.tif")]) == 0
+    sequences = [str(sample_sequence(name)) for name in ("lr", "hr")]
+    assert main(["fuse", *sequences, "-o", str(tmp_path / "headless.tif")]) == 0
     headless = tifffile.imread(tmp_path / "headless.tif")
     for name in ("fused.tif", "exported.tif"):
         np.testing.assert_array_equal(tifffile.imread(tmp_path / name), headless)

@@ -1,4 +1,4 @@
-"""Films lie where and when they were taken, and come back from a layer as they went in."""
+"""Sequences lie where and when they were taken, and come back from a layer as they went in."""
 
 from itertools import product
 
@@ -10,7 +10,7 @@ from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, PairingError
 from napari_xfusion.ui.shared import layers
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
-from tests.films import stack
+from tests.sequences import stack
 
 UNITS = {
     "um and s": {"pixel_size": 2.0, "times": np.arange(13) * 2e-5, "time_unit": "s"},
@@ -18,7 +18,7 @@ UNITS = {
 }
 
 
-def films(scale: int, units: str, hr_frames: int = 4, **hr_fields) -> tuple[Stack, Stack]:
+def sequences(scale: int, units: str, hr_frames: int = 4, **hr_fields) -> tuple[Stack, Stack]:
     """LR (13, 6, 10) and HR (4, ...) of one field of view; HR is what knows the pixel size."""
     rng = np.random.default_rng(0)
     lr = rng.integers(0, 1000, (13, 6, 10), dtype=np.uint16)
@@ -42,7 +42,7 @@ def edges(layer: Image) -> np.ndarray:
 
 @pytest.mark.parametrize(("scale", "units"), [*product((2, 3, 4), UNITS)])
 def test_lr_hr_and_what_is_made_from_them_lie_upon_each_other(scale, units):
-    lr, hr = map(image, layers.film_pair(*films(scale, units), hr_times=(0, 4, 8, 12)))
+    lr, hr = map(image, layers.sequence_pair(*sequences(scale, units), hr_times=(0, 4, 8, 12)))
     side = float(hr.scale[-1])
     made = {
         "fused, from LR": (lr, (13, 6 * scale, 10 * scale), 1 / scale),
@@ -72,22 +72,22 @@ def test_what_is_made_from_a_turned_layer_is_turned_with_it():
         assert layer.data_to_world(coarse) == pytest.approx(origin.data_to_world(fine))
 
 
-def test_a_part_of_a_film_lies_at_its_time():
-    lr, _ = map(image, layers.film_pair(*films(4, "um and s"), hr_times=(0, 4, 8, 12)))
+def test_a_part_of_a_sequence_lies_at_its_time():
+    lr, _ = map(image, layers.sequence_pair(*sequences(4, "um and s"), hr_times=(0, 4, 8, 12)))
     part = image(layers.beside(lr, np.zeros((3, 6, 10), np.float32), name="part", role="fused", first=5))
     assert part.extent.world[:, 0] == pytest.approx([5 * 2e-5, 7 * 2e-5])
 
 
 def test_hr_shows_for_every_lr_frame_the_last_one_before_it():
-    lr, hr = films(4, "um and s")
-    shown = image(layers.film_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
+    lr, hr = sequences(4, "um and s")
+    shown = image(layers.sequence_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
     for t, k in ((0, 0), (3, 0), (4, 1), (11, 2), (12, 3)):
         assert np.array_equal(np.asarray(shown.data[t]), hr.frame(k))
     assert stack_of(shown) is hr
 
 
-def test_hr_without_times_covers_the_film_and_says_that_they_are_not_known():
-    lr, hr = layers.film_pair(*films(4, "pixels and frames"))
+def test_hr_without_times_covers_the_sequence_and_says_that_they_are_not_known():
+    lr, hr = layers.sequence_pair(*sequences(4, "pixels and frames"))
     assert hr.data.shape[0] == lr.data.shape[0]
     assert hr.options["name"] == "melt01 · HR (times not known)"
     assert lr.options["name"] == "melt01 · LR"
@@ -95,8 +95,8 @@ def test_hr_without_times_covers_the_film_and_says_that_they_are_not_known():
 
 def test_showing_a_frame_reads_that_frame_alone():
     read = []
-    film, _ = films(4, "um and s")
-    watched = Stack(**{**vars(film), "read": lambda i: (read.append(i), film.read(i))[1]})
+    sequence, _ = sequences(4, "um and s")
+    watched = Stack(**{**vars(sequence), "read": lambda i: (read.append(i), sequence.read(i))[1]})
     data = layers.lazy_frames(watched)
     assert read == []
     np.asarray(data[7])
@@ -104,46 +104,46 @@ def test_showing_a_frame_reads_that_frame_alone():
     assert data.chunksize == (1, 6, 10)
 
 
-def test_contrast_is_that_of_the_film():
-    lr, _ = films(4, "um and s")
-    low, high = layers.film_layer(lr, role="lr").options["contrast_limits"]
+def test_contrast_is_that_of_the_sequence():
+    lr, _ = sequences(4, "um and s")
+    low, high = layers.sequence_layer(lr, role="lr").options["contrast_limits"]
     frames = np.stack([lr.frame(i) for i in (0, 4, 8, 12)])
     assert (low, high) == pytest.approx(tuple(np.percentile(frames, (0.35, 99.65))))
 
 
-def test_a_plain_layer_becomes_a_film_with_its_scale():
+def test_a_plain_layer_becomes_a_sequence_with_its_scale():
     layer = Image(
         np.arange(5 * 4 * 6).reshape(5, 1, 4, 6).astype(np.uint16),
         scale=(0.5, 1, 2500, 2500),
         units=("ms", "pixel", "nm", "nm"),
     )
-    film = stack_of(layer)
-    assert film.shape == (5, 4, 6)
-    assert film.pixel_size == pytest.approx(2.5)
-    assert film.frame_interval == pytest.approx(5e-4)
-    assert np.array_equal(film.frame(3), layer.data[3, 0])
+    sequence = stack_of(layer)
+    assert sequence.shape == (5, 4, 6)
+    assert sequence.pixel_size == pytest.approx(2.5)
+    assert sequence.frame_interval == pytest.approx(5e-4)
+    assert np.array_equal(sequence.frame(3), layer.data[3, 0])
 
 
 def test_a_plain_layer_in_pixels_knows_neither_size_nor_time():
-    film = stack_of(Image(np.zeros((5, 4, 6), np.uint16), scale=(3, 2, 2)))
-    assert (film.pixel_size, film.frame_interval, film.time_unit) == (None, None, "frame")
+    sequence = stack_of(Image(np.zeros((5, 4, 6), np.uint16), scale=(3, 2, 2)))
+    assert (sequence.pixel_size, sequence.frame_interval, sequence.time_unit) == (None, None, "frame")
 
 
 def test_data_that_the_user_changed_are_taken_as_they_are():
-    lr, _ = map(image, layers.film_pair(*films(4, "um and s"), hr_times=(0, 4, 8, 12)))
-    film = stack_of(lr)
-    assert len(film) == 13
+    lr, _ = map(image, layers.sequence_pair(*sequences(4, "um and s"), hr_times=(0, 4, 8, 12)))
+    sequence = stack_of(lr)
+    assert len(sequence) == 13
     lr.data = lr.data[2:9]
     assert len(stack_of(lr)) == 7
-    assert stack_of(lr).frame_interval == pytest.approx(film.frame_interval)
+    assert stack_of(lr).frame_interval == pytest.approx(sequence.frame_interval)
 
 
-def test_a_copy_that_napari_makes_is_the_same_film():
+def test_a_copy_that_napari_makes_is_the_same_sequence():
     from napari.components import ViewerModel
     from napari.layers._layer_actions import _duplicate_layer
 
     model = ViewerModel()
-    shown = layers.film_pair(*films(4, "um and s"), hr_times=(0, 4, 8, 12))[1]
+    shown = layers.sequence_pair(*sequences(4, "um and s"), hr_times=(0, 4, 8, 12))[1]
     layer = model.add_image(shown.data, **shown.options)
     model.layers.selection = {layer}
     _duplicate_layer(model.layers)
@@ -160,13 +160,13 @@ def test_a_copy_that_napari_makes_is_the_same_film():
     ],
     ids=["colour", "labels", "two axes", "mask"],
 )
-def test_a_layer_that_is_no_film_is_refused_with_a_hint(layer, words):
+def test_a_layer_that_is_no_sequence_is_refused_with_a_hint(layer, words):
     with pytest.raises(InputError, match=words):
         stack_of(layer())
 
 
 def test_lr_and_hr_are_told_apart_by_size_and_length():
-    lr, hr = films(4, "um and s")
+    lr, hr = sequences(4, "um and s")
     assert layers.lr_and_hr(hr, lr) == layers.lr_and_hr(lr, hr) == (lr, hr)
     truth = stack(np.zeros((13, 24, 40), np.uint16))
     square = stack(np.zeros((4, 24, 24), np.uint16))
@@ -174,10 +174,10 @@ def test_lr_and_hr_are_told_apart_by_size_and_length():
         assert layers.lr_and_hr(a, b) is None
 
 
-def test_films_that_do_not_fit_are_refused():
-    lr, _ = films(4, "um and s")
+def test_sequences_that_do_not_fit_are_refused():
+    lr, _ = sequences(4, "um and s")
     with pytest.raises(PairingError, match="one scale"):
-        layers.film_pair(lr, stack(np.zeros((4, 24, 24), np.uint16)))
+        layers.sequence_pair(lr, stack(np.zeros((4, 24, 24), np.uint16)))
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_films_that_do_not_fit_are_refused():
         ("array", "array"),
     ],
 )
-def test_a_film_is_called_by_its_file_or_its_folder(source, title):
-    assert layers.film_title(stack(np.zeros((1, 2, 2)), source)) == title
+def test_a_sequence_is_called_by_its_file_or_its_folder(source, title):
+    assert layers.sequence_title(stack(np.zeros((1, 2, 2)), source)) == title
 
 
 def test_names_say_what_a_layer_is():
@@ -199,11 +199,11 @@ def test_names_say_what_a_layer_is():
     assert layers.layer_name("melt01", "lr") == "melt01 · LR"
 
 
-def test_an_existing_layer_takes_another_film_and_keeps_its_look():
-    lr, hr = films(4, "um and s")
-    layer = image(layers.film_layer(hr, role="film"))
+def test_an_existing_layer_takes_another_sequence_and_keeps_its_look():
+    lr, hr = sequences(4, "um and s")
+    layer = image(layers.sequence_layer(hr, role="sequence"))
     layer.colormap = "magma"
-    layers.redraw(layer, layers.film_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
+    layers.redraw(layer, layers.sequence_pair(lr, hr, hr_times=(0, 4, 8, 12))[1])
     assert layer.colormap.name == "magma"
     assert layer.data.shape[0] == 13
     assert provenance_of(layer).role == "hr"
@@ -211,15 +211,17 @@ def test_an_existing_layer_takes_another_film_and_keeps_its_look():
 
 
 def test_a_truth_is_not_renamed_to_what_it_is_chosen_for():
-    truth, hr = films(1, "um and s")
-    truth = image(layers.film_layer(truth, role="truth", name="melt01 · truth"))
-    hr = image(layers.film_layer(hr, role="hr"))
+    truth, hr = sequences(1, "um and s")
+    truth = image(layers.sequence_layer(truth, role="truth", name="melt01 · truth"))
+    hr = image(layers.sequence_layer(hr, role="hr"))
     assert not layers.arrange(truth, hr, (0, 4, 8, 12))
     assert (truth.name, provenance_of(truth).role) == ("melt01 · truth", "truth")
 
 
-def test_films_are_arranged_once_it_is_known_how_they_pair():
-    lr, hr = (image(layers.film_layer(film, role="film")) for film in films(4, "um and s"))
+def test_sequences_are_arranged_once_it_is_known_how_they_pair():
+    lr, hr = (
+        image(layers.sequence_layer(sequence, role="sequence")) for sequence in sequences(4, "um and s")
+    )
     assert (lr.name, hr.name) == ("lr", "hr")
     assert layers.arrange(lr, hr, (0, 4, 8, 12))
     assert (lr.name, hr.name) == ("melt01 · LR", "melt01 · HR")

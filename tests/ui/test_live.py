@@ -10,15 +10,15 @@ from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.fusion import live
 from napari_xfusion.ui.shared.provenance import provenance_of
-from tests.ui.films import ended, open_films, open_panel, settled, write_films
 from tests.ui.samples import wait
+from tests.ui.sequences import ended, open_panel, open_sequences, settled, write_sequences
 
 METHODS = ("bicubic", "backprojection", "flow")
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    return write_films(tmp_path_factory.mktemp("films") / "melt01", frames=12, shape=(48, 64))
+def sequences(tmp_path_factory):
+    return write_sequences(tmp_path_factory.mktemp("sequences") / "melt01", frames=12, shape=(48, 64))
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def viewer(make_napari_viewer, plugin):
 
 
 @pytest.fixture
-def panel(viewer, films, qtbot):
-    open_films(viewer, films)
+def panel(viewer, sequences, qtbot):
+    open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText("backprojection")
     settled(panel, qtbot)
@@ -46,42 +46,42 @@ def live_layer(viewer):
     return layer
 
 
-def is_truth(layer, films):
+def is_truth(layer, sequences):
     """Whether a preview shows what fuse() gives for the plan that it says it has."""
     plan = provenance_of(layer).plan
-    (frame,) = fuse(plan, *map(open_stack, films))
+    (frame,) = fuse(plan, *map(open_stack, sequences))
     np.testing.assert_allclose(layer.data[0], frame.image, rtol=1e-5, atol=0.01)
     return plan
 
 
-def test_preview_shows_that_frame_at_its_time_and_nowhere_else(panel, viewer, films, qtbot):
+def test_preview_shows_that_frame_at_its_time_and_nowhere_else(panel, viewer, sequences, qtbot):
     viewer.dims.set_current_step(0, 6)
     panel.run_box.preview.click()
     answered(panel, qtbot)
     layer, hr = live_layer(viewer), panel.data.hr.layer()
     assert layer.name == "melt01 · fused (backprojection, preview)"
-    assert is_truth(layer, films).frames == (6, 7)
+    assert is_truth(layer, sequences).frames == (6, 7)
     np.testing.assert_allclose(layer.data_to_world((0, 0, 0)), hr.data_to_world((6, 0, 0)), atol=1e-12)
     np.testing.assert_allclose(layer.extent.world[:, 1:], hr.extent.world[:, 1:])
     assert tuple(layer.contrast_limits) == tuple(hr.contrast_limits)
     assert "frame 6" in panel.run_box.status.text()
 
 
-def test_live_follows_slider_method_and_separation(panel, viewer, films, qtbot):
+def test_live_follows_slider_method_and_separation(panel, viewer, sequences, qtbot):
     panel.run_box.live.setChecked(True)
     answered(panel, qtbot)
-    assert is_truth(live_layer(viewer), films).frames == (0, 1)
+    assert is_truth(live_layer(viewer), sequences).frames == (0, 1)
     viewer.dims.set_current_step(0, 5)
     answered(panel, qtbot)
-    assert is_truth(live_layer(viewer), films).frames == (5, 6)
+    assert is_truth(live_layer(viewer), sequences).frames == (5, 6)
     panel.method.method.setCurrentText("bicubic")
     answered(panel, qtbot)
-    plan = is_truth(live_layer(viewer), films)
+    plan = is_truth(live_layer(viewer), sequences)
     assert (plan.method, plan.frames) == ("bicubic", (5, 6))
     assert live_layer(viewer).name == "melt01 · fused (bicubic, preview)"
     panel.data.separation.setValue(2)
     answered(panel, qtbot)
-    assert is_truth(live_layer(viewer), films).separation == 2
+    assert is_truth(live_layer(viewer), sequences).separation == 2
     panel.run_box.live.setChecked(False)
     viewer.dims.set_current_step(0, 9)
     answered(panel, qtbot)
@@ -97,10 +97,10 @@ def test_with_live_on_it_stays_said_how_a_run_ended(panel, qtbot):
     assert panel.run_box.status.text() == "done: 12 frames"
 
 
-def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, films, qtbot):
+def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, sequences, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(800, 500)
-    open_films(viewer, films)
+    open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText("backprojection")
     settled(panel, qtbot)
@@ -110,7 +110,7 @@ def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, f
     panel.run_box.live.setChecked(True)
     answered(panel, qtbot)
     layer, hr = live_layer(viewer), panel.data.hr.layer()
-    region = is_truth(layer, films).region
+    region = is_truth(layer, sequences).region
     assert layer.data.shape[1:] == region.shape
     assert region.shape < (48, 64)
     seen = np.asarray(hr.corner_pixels)[:, 1:]
@@ -140,7 +140,7 @@ def test_neighbouring_frames_are_asked_of_one_open_fuser(panel, viewer, monkeypa
 
 
 @pytest.mark.parametrize("changes", [25, pytest.param(200, marks=pytest.mark.soak)])
-def test_stale_answers_never_win(panel, viewer, films, qtbot, changes):
+def test_stale_answers_never_win(panel, viewer, sequences, qtbot, changes):
     """Changes of frame, method and separation at random moments: what is shown is what is asked for."""
     chance, shown = random.Random(3), []  # noqa: S311 - no secret
 
@@ -169,7 +169,7 @@ def test_stale_answers_never_win(panel, viewer, films, qtbot, changes):
     viewer.dims.set_current_step(0, (panel._frame() + 1) % 12)
     answered(panel, qtbot)
     assert shown
-    plan = is_truth(live_layer(viewer), films)
+    plan = is_truth(live_layer(viewer), sequences)
     assert (plan.method, plan.separation) == (
         panel.method.method.currentText(),
         panel.data.separation.value(),
@@ -177,7 +177,7 @@ def test_stale_answers_never_win(panel, viewer, films, qtbot, changes):
     assert plan.frames == (panel._frame(), panel._frame() + 1)
 
 
-def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, films, monkeypatch, qtbot):
+def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, sequences, monkeypatch, qtbot):
     panel.method.method.setCurrentText("edvr-stf")
     settled(panel, qtbot)
     shown, show = [], panel.previews._show
@@ -189,10 +189,10 @@ def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, films, m
     answered(panel, qtbot)
     names = [f"melt01 · fused ({method}, preview)" for method in ("flow", "edvr-stf-lite")]
     assert shown == names
-    is_truth(live_layer(viewer), films)
+    is_truth(live_layer(viewer), sequences)
 
 
-def test_what_goes_wrong_in_a_preview_is_said(panel, films, monkeypatch, qtbot):
+def test_what_goes_wrong_in_a_preview_is_said(panel, sequences, monkeypatch, qtbot):
     from napari_xfusion.core.methods.backprojection import BackprojectionStream
 
     def fail(self, window):

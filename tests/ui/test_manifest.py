@@ -7,7 +7,7 @@ import pytest
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QLabel
 
-from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.lab.demo import sample_sequence
 
 PLUGIN = "napari-xfusion"
 
@@ -28,12 +28,12 @@ def test_everything_named_in_the_manifest_can_be_imported(manifest):
     manifest.validate_imports()
 
 
-def test_reading_films_imports_no_torch():
+def test_reading_sequences_imports_no_torch():
     code = f"""
 import sys
 from napari_xfusion.ui.plugin.reader import get_reader
 from napari_xfusion.ui.plugin.sample import sample_layers
-path = {str(sample_film("lr"))!r}
+path = {str(sample_sequence("lr"))!r}
 assert len(get_reader(path)(path)) == 1
 assert len(sample_layers()) == 3
 print(*sys.modules)

@@ -76,7 +76,7 @@ def test_every_field_explains_itself_and_shows_its_text_whole(viewer, qtbot, nam
         assert not spin.isVisible() or spin.lineEdit().width() >= text, spin.toolTip()
 
 
-def test_frame_division_adds_a_layer_beside_the_selected_film(viewer):
+def test_frame_division_adds_a_layer_beside_the_selected_sequence(viewer):
     viewer.open_sample(PLUGIN, "two-cameras")
     viewer.layers.selection = {viewer.layers["sample · LR"]}
     assert any("Frame division" in text for text in menu_texts(viewer.window.layers_menu))
@@ -94,7 +94,7 @@ def test_compare_shows_layers_side_by_side_and_back(viewer):
     assert not viewer.canvas.grid.enabled
 
 
-def test_fuse_opens_the_panel_on_the_selected_films(viewer):
+def test_fuse_opens_the_panel_on_the_selected_sequences(viewer):
     viewer.open_sample(PLUGIN, "two-cameras")
     viewer.layers.selection = {viewer.layers["sample · LR"], viewer.layers["sample · HR"]}
     run("fuse")

@@ -1,4 +1,4 @@
-"""The plots below the films: the core's numbers, and a cursor that is the slider."""
+"""The plots below the sequences: the core's numbers, and a cursor that is the slider."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.inspection.plots import profile
-from napari_xfusion.ui.shared.layers import film_layer
+from napari_xfusion.ui.shared.layers import sequence_layer
 from napari_xfusion.ui.shared.provenance import METADATA
-from tests.films import binned, stack
-from tests.ui.films import Pace
+from tests.sequences import binned, stack
 from tests.ui.leaks import wait_for_thread
 from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network
+from tests.ui.sequences import Pace
 
 pytestmark = pytest.mark.drawn(False)
 HR_TIMES = (0, 10, 20, 30, 40, 50)
@@ -58,17 +58,20 @@ def compute(dock, qtbot) -> None:
 def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     compute(dock, qtbot)
     lr, hr, truth = sample()
-    film = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
-    expected = evaluate(truth, as_stack(film), hr_times=HR_TIMES)
+    sequence = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
+    expected = evaluate(truth, as_stack(sequence), hr_times=HR_TIMES)
     assert [each.row for each in dock.numbers] == list(expected.rows)
     curve, marks = dock.quality.plots[0].listDataItems()
     np.testing.assert_allclose(curve.yData, [row.metrics.psnr for row in expected.rows])
     assert marks.xData.tolist() == list(HR_TIMES)
     rms = dock.consistency.plots[0].listDataItems()[0].yData
-    zero, span = 664.0, 2230.0  # percentiles of the sample's HR film, near enough for a check of the scale
-    seen = (binned(film[5:6])[0] - np.asarray(lr.frame(5), float)) / span
+    zero, span = (
+        664.0,
+        2230.0,
+    )  # percentiles of the sample's HR sequence, near enough for a check of the scale
+    seen = (binned(sequence[5:6])[0] - np.asarray(lr.frame(5), float)) / span
     assert rms[5] == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)), rel=0.1)
-    assert zero < film.mean()
+    assert zero < sequence.mean()
 
 
 @pytest.mark.drawn(True)
@@ -81,7 +84,7 @@ def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, q
     cursor.sigDragged.emit(cursor)
     assert viewer.dims.current_step[0] == 21
     assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {21}
-    cursor.setValue(400)  # dragged out of the film
+    cursor.setValue(400)  # dragged out of the sequence
     cursor.sigDragged.emit(cursor)
     assert viewer.dims.current_step[0] == 50
 
@@ -122,16 +125,16 @@ def test_without_a_truth_only_quality_is_missing(dock, viewer, layers, qtbot):
     assert not dock.save.isEnabled()
 
 
-def test_without_a_fused_film_the_button_says_why(dock, viewer, layers):
+def test_without_a_fused_sequence_the_button_says_why(dock, viewer, layers):
     viewer.layers.remove(layers["fused"])
     assert not dock.compute.isEnabled()
-    assert "Choose a fused film first." in dock.compute.toolTip()
+    assert "Choose a fused sequence first." in dock.compute.toolTip()
 
 
-def test_a_line_needs_a_film(dock, viewer):
+def test_a_line_needs_a_sequence(dock, viewer):
     viewer.layers.clear()
     dock.line.click()
-    assert "Open a film first" in dock.status.text()
+    assert "Open a sequence first" in dock.status.text()
     assert not viewer.layers
 
 
@@ -205,8 +208,8 @@ def test_profiles_of_both_cameras_lie_at_the_same_place():
     plane = np.repeat((3 * x + 2 * y)[None], 2, axis=0)
     ends = np.array([[20.0, 30.0], [90.0, 150.0]])
     drawn = []
-    for film, coarseness in ((plane, 1), (binned(plane), 4)):
-        made = film_layer(stack(film), role="film", pixel_size=2.0, coarseness=coarseness)
+    for sequence, coarseness in ((plane, 1), (binned(plane), 4)):
+        made = sequence_layer(stack(sequence), role="sequence", pixel_size=2.0, coarseness=coarseness)
         layer = Image(made.data, **made.options | {"contrast_limits": (0, 1)})
         distance, values = profile(layer, ends, layer.data_to_world((1, 0, 0)))
         drawn.append(np.interp(np.linspace(0, distance[-1], 20), distance, values))
@@ -240,7 +243,7 @@ def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot, pace, op
     wait_for_thread("inspection numbers")
 
 
-def test_numbers_of_other_films_take_the_old_curves_away(dock, viewer, layers, qtbot):
+def test_numbers_of_other_sequences_take_the_old_curves_away(dock, viewer, layers, qtbot):
     compute(dock, qtbot)
     assert dock.quality.plots[0].listDataItems()
     viewer.layers.remove(layers["truth"])

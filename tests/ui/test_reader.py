@@ -1,4 +1,4 @@
-"""Films dropped on a real window, opened from code and from the command palette's readers."""
+"""Sequences dropped on a real window, opened from code and from the command palette's readers."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
-from tests.films import moving_discs, two_cameras
+from tests.sequences import moving_discs, two_cameras
 from tests.ui.samples import wait
 
 pytestmark = pytest.mark.drawn(False)
@@ -33,7 +33,7 @@ def write(path, frames, **metadata):
 
 
 @pytest.fixture
-def films(tmp_path):
+def sequences(tmp_path):
     """Paths of lr.tif and hr.tif in a folder ``melt01``; only HR knows how large its pixels are."""
     folder = tmp_path / "melt01"
     folder.mkdir()
@@ -60,9 +60,9 @@ def prefer(pattern):
 
 @pytest.mark.drawn(True)
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["LR first", "HR first"])
-def test_two_films_dropped_become_lr_and_hr_upon_each_other(viewer, films, order):
+def test_two_sequences_dropped_become_lr_and_hr_upon_each_other(viewer, sequences, order):
     prefer("*.tif")
-    drop(viewer, *(films[k] for k in order))
+    drop(viewer, *(sequences[k] for k in order))
     lr, hr = sorted(viewer.layers, key=lambda layer: layer.data.shape[1])
     assert (lr.name, hr.name) == ("melt01 · LR", "melt01 · HR (times not known)")
     assert [provenance_of(layer).role for layer in (lr, hr)] == ["lr", "hr"]
@@ -73,27 +73,27 @@ def test_two_films_dropped_become_lr_and_hr_upon_each_other(viewer, films, order
     assert len(np.unique(viewer.screenshot(canvas_only=True, flash=False))) > 20
 
 
-def test_a_film_opened_by_name_of_the_plugin_is_lazy_and_bears_what_the_file_says(viewer, films):
-    (layer,) = viewer.open(films[1], plugin=PLUGIN)
+def test_a_sequence_opened_by_name_of_the_plugin_is_lazy_and_bears_what_the_file_says(viewer, sequences):
+    (layer,) = viewer.open(sequences[1], plugin=PLUGIN)
     assert layer.data.chunks[0] == (1, 1, 1)
     assert stack_of(layer).pixel_size == pytest.approx(2.0)
     assert [str(unit) for unit in layer.units] == ["pixel", "micrometer", "micrometer"]
-    frames = tifffile.imread(films[1])
+    frames = tifffile.imread(sequences[1])
     assert layer.contrast_limits == pytest.approx(tuple(np.percentile(frames, (0.35, 99.65))))
 
 
 @pytest.mark.parametrize("kind", ["folder", "zarr", "files in a list"])
-def test_folders_zarr_and_lists_of_frames_are_films_too(viewer, tmp_path, kind):
+def test_folders_zarr_and_lists_of_frames_are_sequences_too(viewer, tmp_path, kind):
     frames = (moving_discs(4) * 1000).astype(np.uint16)
     if kind == "zarr":
         import zarr
 
-        path = str(tmp_path / "film.zarr")
+        path = str(tmp_path / "sequence.zarr")
         zarr.create_array(path, data=frames, chunks=(1, *frames.shape[1:]))
     else:
-        path = str(tmp_path / "film")
-        (tmp_path / "film").mkdir()
-        names = [tmp_path / "film" / f"frame_{i}.tif" for i in (8, 9, 10, 11)]
+        path = str(tmp_path / "sequence")
+        (tmp_path / "sequence").mkdir()
+        names = [tmp_path / "sequence" / f"frame_{i}.tif" for i in (8, 9, 10, 11)]
         for name, frame in zip(names, frames, strict=True):
             tifffile.imwrite(name, frame, photometric="minisblack")
     if kind == "files in a list":
@@ -103,7 +103,7 @@ def test_folders_zarr_and_lists_of_frames_are_films_too(viewer, tmp_path, kind):
     assert np.array_equal(np.asarray(layer.data), frames)
 
 
-def test_what_is_no_grey_film_is_refused_with_the_reason(viewer, tmp_path):
+def test_what_is_no_grey_sequence_is_refused_with_the_reason(viewer, tmp_path):
     photo, text = tmp_path / "photo.tif", tmp_path / "note.tif"
     tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
     text.write_text("no TIFF at all")
@@ -119,7 +119,7 @@ def test_what_is_no_grey_film_is_refused_with_the_reason(viewer, tmp_path):
 
 
 @pytest.mark.drawn(True)
-def test_what_is_no_grey_film_is_left_to_other_readers(viewer, tmp_path, qtbot):
+def test_what_is_no_grey_sequence_is_left_to_other_readers(viewer, tmp_path, qtbot):
     prefer("*.tif")
     photo = tmp_path / "photo.tif"
     tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
@@ -139,16 +139,16 @@ def test_what_is_no_grey_film_is_left_to_other_readers(viewer, tmp_path, qtbot):
     assert viewer.layers[0].rgb
 
 
-def test_one_frame_is_a_film_of_one_frame(viewer, tmp_path):
+def test_one_frame_is_a_sequence_of_one_frame(viewer, tmp_path):
     path = tmp_path / "one.tif"
     tifffile.imwrite(path, np.arange(600, dtype=np.uint16).reshape(20, 30))
     (layer,) = viewer.open(str(path), plugin=PLUGIN)
     assert layer.data.shape == (1, 20, 30)
 
 
-def test_a_film_that_was_cut_is_told_and_nothing_opens(viewer, films, tmp_path):
+def test_a_sequence_that_was_cut_is_told_and_nothing_opens(viewer, sequences, tmp_path):
     prefer("*.tif")
-    whole = Path(films[0]).read_bytes()
+    whole = Path(sequences[0]).read_bytes()
     cut = tmp_path / "cut.tif"
     cut.write_bytes(whole[: len(whole) // 2])
     drop(viewer, str(cut))
@@ -168,11 +168,11 @@ def test_a_photo_dropped_opens_as_a_photo(viewer, tmp_path):
     assert viewer.layers[0].rgb
 
 
-def test_films_of_other_events_stay_single(viewer, films, tmp_path):
+def test_sequences_of_other_events_stay_single(viewer, sequences, tmp_path):
     other = write(tmp_path / "other.tif", moving_discs(4, (50, 30)))
-    for path in (films[0], other):
+    for path in (sequences[0], other):
         viewer.open(path, plugin=PLUGIN)
-    assert [provenance_of(layer).role for layer in viewer.layers] == ["film", "film"]
+    assert [provenance_of(layer).role for layer in viewer.layers] == ["sequence", "sequence"]
 
 
 def test_the_sample_opens_from_the_menu(viewer):
@@ -187,8 +187,8 @@ def test_the_sample_opens_from_the_menu(viewer):
     assert open_stack(stack_of(viewer.layers[1]).source).digest() == stack_of(viewer.layers[1]).digest()
 
 
-def test_the_fusion_panel_shows_hr_at_its_times_once_the_step_is_given(viewer, qtbot, films):
-    for path in films:
+def test_the_fusion_panel_shows_hr_at_its_times_once_the_step_is_given(viewer, qtbot, sequences):
+    for path in sequences:
         viewer.open(path, plugin=PLUGIN)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Fusion")
     hr = viewer.layers[1]

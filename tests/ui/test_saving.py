@@ -21,7 +21,7 @@ def saved(monkeypatch, qtbot, tmp_path):
             QFileDialog, "getSaveFileName", lambda *_: (typed and str(tmp_path / typed), kind)
         )
         paths: list[Path] = []
-        ask_and_save(None, "Save film", "a/b.tif", KINDS, paths.append)
+        ask_and_save(None, "Save sequence", "a/b.tif", KINDS, paths.append)
         return [path.name for path in paths]
 
     return save
@@ -30,12 +30,12 @@ def saved(monkeypatch, qtbot, tmp_path):
 @pytest.mark.parametrize(
     ("typed", "kind", "name"),
     [
-        ("film.TIF", "TIFF (*.tif)", "film.TIF"),
-        ("film", "TIFF (*.tif)", "film.tif"),
-        ("film", "OME-TIFF (*.ome.tif)", "film.ome.tif"),
+        ("sequence.TIF", "TIFF (*.tif)", "sequence.TIF"),
+        ("sequence", "TIFF (*.tif)", "sequence.tif"),
+        ("sequence", "OME-TIFF (*.ome.tif)", "sequence.ome.tif"),
         ("melt 1.5us", "TIFF (*.tif)", "melt 1.5us.tif"),
         ("-ä #1.tif", "TIFF (*.tif)", "-ä #1.tif"),
-        ("film.png", "TIFF (*.tif)", "film.png"),
+        ("sequence.png", "TIFF (*.tif)", "sequence.png"),
     ],
 )
 def test_a_name_without_an_ending_gets_that_of_its_kind(saved, typed, kind, name):
@@ -46,15 +46,15 @@ def test_no_name_saves_nothing(saved):
     assert saved("") == []
 
 
-@pytest.mark.parametrize(("answer", "names"), [("Yes", ["film.tif"]), ("No", [])])
+@pytest.mark.parametrize(("answer", "names"), [("Yes", ["sequence.tif"]), ("No", [])])
 def test_what_the_dialog_did_not_ask_to_replace_is_asked_for(saved, tmp_path, monkeypatch, answer, names):
     asked = []
     monkeypatch.setattr(
         QMessageBox, "question", lambda *words: asked.append(words[-1]) or QMessageBox.StandardButton[answer]
     )
-    (tmp_path / "film.tif").touch()
-    assert saved("film") == names
-    assert asked == ["film.tif already exists. Do you want to replace it?"]
+    (tmp_path / "sequence.tif").touch()
+    assert saved("sequence") == names
+    assert asked == ["sequence.tif already exists. Do you want to replace it?"]
 
 
 def test_an_error_is_told(monkeypatch, qtbot, tmp_path):
@@ -62,5 +62,5 @@ def test_an_error_is_told(monkeypatch, qtbot, tmp_path):
         raise OutputError(path.name, expected="a disk", found="none", do="find one")
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "x.tif"), KINDS))
-    ask_and_save(None, "Save film", "x.tif", KINDS, fail)
+    ask_and_save(None, "Save sequence", "x.tif", KINDS, fail)
     assert notification_manager.records[-1].message == "x.tif: expected a disk, found none; find one"

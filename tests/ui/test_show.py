@@ -1,9 +1,9 @@
-"""The demo's layers lie where and when the films were taken."""
+"""The demo's layers lie where and when the sequences were taken."""
 
 import pytest
 
 from napari_xfusion.errors import DeviceError
-from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.plugin import show
 from napari_xfusion.ui.shared.layers import LayerData
 
@@ -14,8 +14,8 @@ def corners(layer: LayerData) -> list[tuple[float, float]]:
     return [(shift - side / 2, shift + (count - 0.5) * side) for count, side, shift in axes]
 
 
-def test_films_of_both_cameras_cover_the_same_place_and_time():
-    lr, truth, fused = show.demo_layers(sample_film("truth"))
+def test_sequences_of_both_cameras_cover_the_same_place_and_time():
+    lr, truth, fused = show.demo_layers(sample_sequence("truth"))
     assert lr.data.shape[1] * 4 == truth.data.shape[1]
     for mine, theirs in zip(corners(lr), corners(truth), strict=True):
         assert mine == pytest.approx(theirs)
@@ -29,4 +29,4 @@ def test_a_window_without_a_screen_is_told_and_not_crashed(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("platform.system", lambda: "Linux")
     with pytest.raises(DeviceError, match=r"napari-xfusion\[gui\]"):
-        show.show_demo(sample_film("truth"))
+        show.show_demo(sample_sequence("truth"))

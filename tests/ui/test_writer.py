@@ -1,4 +1,4 @@
-"""Layers saved from a real window come back as the films they were."""
+"""Layers saved from a real window come back as the sequences they were."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.shared.provenance import stack_of
 
 pytestmark = pytest.mark.drawn(False)
@@ -25,7 +25,7 @@ def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path, endin
         path = tmp_path / f"{name}{ending}"
         layer = viewer.layers[f"sample · {name}"]
         assert layer.save(str(path), plugin=PLUGIN) == [str(path)]
-        original, back = open_stack(sample_film(name.lower())), open_stack(path)
+        original, back = open_stack(sample_sequence(name.lower())), open_stack(path)
         assert np.array_equal(frames(back), frames(original))
         assert back.dtype == original.dtype
         assert back.pixel_size == pytest.approx(original.pixel_size)
@@ -39,17 +39,17 @@ def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path, endin
 def test_a_plain_layer_is_saved_with_its_scale(viewer, tmp_path, ending):
     data = np.random.default_rng(0).integers(0, 4000, (4, 9, 13), dtype=np.uint16)
     layer = viewer.add_image(data, scale=(0.5, 3, 3), units=("ms", "um", "um"), name="mine")
-    path = str(tmp_path / f"film{ending}")
+    path = str(tmp_path / f"sequence{ending}")
     assert viewer.layers.save(path, plugin=PLUGIN) == [path]
     (again,) = viewer.open(path, plugin=PLUGIN)
     assert np.array_equal(np.asarray(again.data), data)
-    film = stack_of(again)
-    assert (film.pixel_size, film.frame_interval) == pytest.approx((3, 5e-4))
-    assert film.frame_interval == pytest.approx(stack_of(layer).frame_interval)
+    sequence = stack_of(again)
+    assert (sequence.pixel_size, sequence.frame_interval) == pytest.approx((3, 5e-4))
+    assert sequence.frame_interval == pytest.approx(stack_of(layer).frame_interval)
 
 
-def test_saving_again_replaces_the_earlier_film(viewer, tmp_path):
-    path = str(tmp_path / "film.tif")
+def test_saving_again_replaces_the_earlier_sequence(viewer, tmp_path):
+    path = str(tmp_path / "sequence.tif")
     for value in (1, 2):
         viewer.layers.clear()
         viewer.add_image(np.full((3, 8, 8), value, np.uint8)).save(path, plugin=PLUGIN)

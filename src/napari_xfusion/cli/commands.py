@@ -9,12 +9,12 @@ import typer
 
 from napari_xfusion._version import __version__
 from napari_xfusion.cli.options import (
-    Film,
     Frames,
     GreyOption,
     HrStart,
     HrStep,
     HrTimes,
+    ImageSequence,
     Json,
     MethodOption,
     ModelOption,
@@ -48,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Fuse a fast coarse (LR) and a slow sharp (HR) film into one that is fast and sharp. "
+    help="Fuse a fast coarse (LR) and a slow sharp (HR) sequence into one that is fast and sharp. "
     "Add --debug to any command to see where an error comes from.",
 )
 
@@ -109,8 +109,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="show the vers
 
 @app.command()
 def fuse(
-    lr: Film,
-    hr: Film,
+    lr: ImageSequence,
+    hr: ImageSequence,
     output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
     method: MethodOption = DEFAULT_METHOD,
     model: ModelOption = None,
@@ -134,7 +134,7 @@ def fuse(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fuse two films into one. A run that was stopped goes on when it is started again."""
+    """Fuse two sequences into one. A run that was stopped goes on when it is started again."""
     from napari_xfusion.core.run import fuse_files
 
     plan = parse_plan(
@@ -187,7 +187,9 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
         text = f"stopped: {outcome.frames} of {outcome.total} frames are kept"
         tell(f"{text}; run the same command again to go on")
     elif outcome.frames == outcome.resumed:
-        text = f"nothing to do: {outcome.output} is there, made with the same settings from the same films"
+        text = (
+            f"nothing to do: {outcome.output} is there, made with the same settings from the same sequences"
+        )
     else:
         before = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
         text = f"{outcome.output}: {outcome.total} frames by {method}{before}, {outcome.seconds:.1f} s"
@@ -196,8 +198,8 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
 
 @app.command()
 def check(
-    lr: Film,
-    hr: Film,
+    lr: ImageSequence,
+    hr: ImageSequence,
     method: MethodOption = DEFAULT_METHOD,
     model: ModelOption = None,
     hr_step: HrStep = None,
@@ -209,7 +211,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say what was found, how it pairs, what is wrong, and the time and memory to expect."""
-    from napari_xfusion.core.check import check as check_films
+    from napari_xfusion.core.check import check as check_sequences
     from napari_xfusion.core.recordings import open_stack
 
     plan = parse_plan(
@@ -222,7 +224,7 @@ def check(
         frames=parse_frames(frames),
         grey=grey,
     )
-    found = check_films(plan, open_stack(lr), open_stack(hr))
+    found = check_sequences(plan, open_stack(lr), open_stack(hr))
     report(as_json, vars(found) | {"ok": found.problem is None}, "\n".join(found.lines()))
     if found.problem is not None:
         tell(found.problem)
@@ -231,7 +233,7 @@ def check(
 
 @app.command()
 def simulate(
-    movie: Film,
+    movie: ImageSequence,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for lr.tif, hr.tif, truth.tif")],
     hr_step: Annotated[int, typer.Option(help="one HR frame every N frames", metavar="N", min=1)],
     hr_last: Annotated[bool, typer.Option(help="the last frame is an HR frame too")] = True,
@@ -243,12 +245,12 @@ def simulate(
     seed: Annotated[int, typer.Option(help="of the noise", min=0)] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make from one sharp fast film what two cameras would have given: lr.tif, hr.tif and truth.tif."""
+    """Make from one sharp fast sequence what two cameras would have given: lr.tif, hr.tif and truth.tif."""
     from napari_xfusion.core.recordings import open_stack
-    from napari_xfusion.lab.virtual import simulate as simulate_film
+    from napari_xfusion.lab.virtual import simulate as simulate_sequence
     from napari_xfusion.lab.virtual import write_experiment
 
-    experiment = simulate_film(
+    experiment = simulate_sequence(
         open_stack(movie), hr_step, hr_last=hr_last, lr_psnr=lr_psnr, b0=b0, binning=binning, seed=seed
     )
     with Progress("frames") as progress:
@@ -264,8 +266,8 @@ def simulate(
 
 @app.command()
 def evaluate(
-    truth: Film,
-    result: Film,
+    truth: ImageSequence,
+    result: ImageSequence,
     hr_step: HrStep = None,
     hr_start: HrStart = 0,
     hr_times: HrTimes = None,
@@ -278,18 +280,20 @@ def evaluate(
     from napari_xfusion.core.results.record import read_times
     from napari_xfusion.core.run import check_outputs
 
-    films = open_stack(truth), open_stack(result)
+    sequences = open_stack(truth), open_stack(result)
     if csv is not None:
-        check_outputs(films, [csv])
+        check_outputs(sequences, [csv])
     recorded = read_times(result)
     plan = parse_plan(hr_step=hr_step, hr_start=hr_start, hr_times=parse_times(hr_times))
     times = plan.hr_times
     if plan.hr_step is not None:
-        times = plan.regular_times(len(films[0]))
+        times = plan.regular_times(len(sequences[0]))
     elif times is None and recorded is not None:
         times = recorded.hr_times
     with Progress("frames") as progress:
-        numbers = compare(*films, hr_times=times, first=recorded.first if recorded else 0, progress=progress)
+        numbers = compare(
+            *sequences, hr_times=times, first=recorded.first if recorded else 0, progress=progress
+        )
     summary = numbers.summary()
     if summary["unseen"] is None:
         tell(
@@ -304,7 +308,7 @@ def evaluate(
 @app.command()
 def study(
     movies: Annotated[
-        list[Path], typer.Argument(help="sharp, fast films of known truth", show_default=False)
+        list[Path], typer.Argument(help="sharp, fast sequences of known truth", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for tables, figures, report")],
     preset: Annotated[
@@ -318,7 +322,7 @@ def study(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The paper's experiments on your films: what would two cameras have given, by which method?
+    """The paper's experiments on your sequences: what would two cameras have given, by which method?
 
     One that was stopped goes on when it is started again.
     """
@@ -365,7 +369,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the results")] = Path("demo"),
     gui: Annotated[bool, typer.Option("--gui", help="then show them in napari")] = False,
 ) -> None:
-    """Fuse the sample film by every method and write the film, a picture and a table."""
+    """Fuse the sample sequence by every method and write the sequence, a picture and a table."""
     from napari_xfusion.lab.demo import run_demo
     from napari_xfusion.ui.plugin.show import show_demo
 

@@ -26,7 +26,7 @@ class Begun(Protocol):
 
     @property
     def begun(self) -> bool:
-        """Whether films and output are open, or samples and checkpoint."""
+        """Whether sequences and output are open, or samples and checkpoint."""
         ...
 
 
@@ -39,7 +39,7 @@ class Progress:
 
     @property
     def begun(self) -> bool:
-        """Whether the work itself has begun: films and output are open."""
+        """Whether the work itself has begun: sequences and output are open."""
         return self._bar is not None
 
     def __call__(self, done: int, total: int) -> None:
@@ -107,7 +107,7 @@ def tell(line: str) -> None:
 
 
 def say_notes(notes: tuple[str, ...]) -> None:
-    """What was odd about the films, on stderr."""
+    """What was odd about the sequences, on stderr."""
     for note in notes:
         tell(f"note: {note}")
 

@@ -22,7 +22,7 @@ def train(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            help="scenes (simulated; also one kind, scenes:powder), films, or folders of films",
+            help="scenes (simulated; also one kind, scenes:powder), sequences, or folders of sequences",
             show_default="scenes",
         ),
     ] = None,
@@ -44,7 +44,7 @@ def train(
     pool: Annotated[
         Path | None, typer.Option(help="folder of the samples, for several trainings to share")
     ] = None,
-    halve: Annotated[bool, typer.Option("--halve", help="films at half their size")] = False,
+    halve: Annotated[bool, typer.Option("--halve", help="sequences at half their size")] = False,
     crop: Annotated[int, typer.Option(min=32, help="HR pixels, a multiple of 16; the paper's: 256")] = 128,
     iterations: Annotated[int, typer.Option(min=1, help="the paper's: 300000")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="samples per iteration")] = 16,
@@ -60,7 +60,7 @@ def train(
     ),
     as_json: Json = False,
 ) -> None:
-    """Train a network on simulated scenes or on your own sharp films. Run the same command again to go on.
+    """Train a network on simulated scenes or on your own sharp sequences. Run the same command again to go on.
 
     Several GPUs: torchrun --nproc-per-node 4 -m napari_xfusion train ...
     """

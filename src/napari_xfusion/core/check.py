@@ -52,13 +52,13 @@ class Check:
 
     def lines(self) -> Iterator[str]:
         """The findings in words, a line each."""
-        for name, film in self.found.items():
-            interval, pixel = film["frame_interval_s"], film["pixel_size_um"]
-            frames = f"{film['frames']} frame{'s' if film['frames'] != 1 else ''}"
-            size = f"{frames} of {film['size'][0]}x{film['size'][1]} {film['dtype']}"
+        for name, sequence in self.found.items():
+            interval, pixel = sequence["frame_interval_s"], sequence["pixel_size_um"]
+            frames = f"{sequence['frames']} frame{'s' if sequence['frames'] != 1 else ''}"
+            size = f"{frames} of {sequence['size'][0]}x{sequence['size'][1]} {sequence['dtype']}"
             time = "frame interval unknown" if interval is None else f"{interval:g} s per frame"
             length = "pixel size unknown" if pixel is None else f"{pixel:g} um per pixel"
-            yield f"{name.upper():8} {film['source']}: {size}, {time}, {length}"
+            yield f"{name.upper():8} {sequence['source']}: {size}, {time}, {length}"
         if self.pairing:
             p, e = self.pairing, self.estimate
             times = ", ".join(f"{t:g}" for t in p["hr_times"][:4]) + (
@@ -79,7 +79,7 @@ class Check:
 
 def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
     """Look at two stacks as ``fuse`` would; reads a few frames and computes none."""
-    found = {"lr": _film(lr), "hr": _film(hr)}
+    found = {"lr": _sequence(lr), "hr": _sequence(hr)}
     try:
         pair = pair_stacks(lr, hr, plan)
         return Check(found, _pairing(plan, pair), _estimate(plan, pair), pair.notes)
@@ -87,14 +87,14 @@ def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
         return Check(found, problem=str(error))
 
 
-def _film(film: Stack) -> dict[str, Any]:
+def _sequence(sequence: Stack) -> dict[str, Any]:
     return {
-        "source": film.source,
-        "frames": len(film),
-        "size": list(film.shape[1:]),
-        "dtype": str(film.dtype),
-        "frame_interval_s": film.frame_interval,
-        "pixel_size_um": film.pixel_size,
+        "source": sequence.source,
+        "frames": len(sequence),
+        "size": list(sequence.shape[1:]),
+        "dtype": str(sequence.dtype),
+        "frame_interval_s": sequence.frame_interval,
+        "pixel_size_um": sequence.pixel_size,
     }
 
 

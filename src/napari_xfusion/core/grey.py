@@ -1,4 +1,4 @@
-"""Grey values of one film: the affine map to [0, 1] and back, and what to do with values that are none."""
+"""Grey values of one sequence: the affine map to [0, 1] and back, and what to do with values that are none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_xfusion.core.types import Image, Stack
 PERCENTILES = (0.35, 99.65)
 """What becomes 0 and 1 (paper, D4)."""
 SAMPLE = 16
-"""Frames looked at for the percentiles, evenly spaced over the film."""
+"""Frames looked at for the percentiles, evenly spaced over the sequence."""
 MOST_VALUES = 2**22
 """Pixels looked at where values cannot be counted one by one."""
 
@@ -49,9 +49,9 @@ def sample_frames(count: int, at_most: int = SAMPLE) -> list[int]:
 
 
 def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[str, ...]]:
-    """The map that takes a film's 0.35 and 99.65 percentiles to 0 and 1, and notes on odd values.
+    """The map that takes a sequence's 0.35 and 99.65 percentiles to 0 and 1, and notes on odd values.
 
-    A constant film gets span 1, so that the map stays invertible.
+    A constant sequence gets span 1, so that the map stays invertible.
     """
     values, counts, invalid = _distribution(stack, sample_frames(len(stack), at_most))
     if not values.size:
@@ -74,7 +74,7 @@ def _distribution(stack: Stack, frames: list[int]) -> tuple[NDArray[Any], NDArra
     """Ascending values, how often each occurs, and the number of pixels that are NaN or infinite.
 
     Whole numbers of up to 16 bits are counted one by one. Of others every k-th pixel is looked at, such
-    that all of them fit into memory whatever the film's length.
+    that all of them fit into memory whatever the sequence's length.
     """
     if stack.dtype.kind in "ui" and stack.dtype.itemsize <= 2:
         ends = np.iinfo(stack.dtype)

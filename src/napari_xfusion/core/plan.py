@@ -50,9 +50,9 @@ class Plan(BaseModel):
     region: Region | None = None
     """The rectangle of HR pixels to fuse; whole frames when None."""
     grey: GreyRule = "match"
-    """One grey scale: LR matched to binned HR, each film's own percentiles, or values as they are."""
+    """One grey scale: LR matched to binned HR, each sequence's own percentiles, or values as they are."""
     dtype: Literal["hr", "float32"] = "hr"
-    """Of the files that are written: the HR film's, or float32."""
+    """Of the files that are written: the HR sequence's, or float32."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where networks run; a GPU where there is one by default."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -80,7 +80,7 @@ class Plan(BaseModel):
         return self
 
     def targets(self, count: int) -> range:
-        """The LR frames to fuse of a film of ``count``."""
+        """The LR frames to fuse of a sequence of ``count``."""
         return range(*(self.frames or (0, count)))
 
     def frame_shape(self, hr_shape: tuple[int, int]) -> tuple[int, int]:
@@ -88,7 +88,7 @@ class Plan(BaseModel):
         return hr_shape if self.region is None else self.region.shape
 
     def regular_times(self, count: int) -> tuple[float, ...]:
-        """HR times by step and start that lie inside a film of ``count`` LR frames."""
+        """HR times by step and start that lie inside a sequence of ``count`` LR frames."""
         step = self.hr_step or 1.0
         number = math.floor((count - 1 - self.hr_start) / step) + 1
         return tuple(self.hr_start + step * k for k in range(number))

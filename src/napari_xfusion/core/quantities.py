@@ -1,4 +1,4 @@
-"""Quantities as people read them: bytes, time to wait, time in a film."""
+"""Quantities as people read them: bytes, time to wait, time in a sequence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A time of a film in the unit that suits it: ``240 µs``, ``1.2 ms``."""
+    """A time of a sequence in the unit that suits it: ``240 µs``, ``1.2 ms``."""
     for factor, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
         if abs(seconds) * factor < 1000:
             return f"{seconds * factor:.4g} {unit}"

@@ -48,7 +48,7 @@ class Outcome:
     """Of the done ones, those that an earlier run had made."""
     seconds: float
     notes: tuple[str, ...]
-    """What was odd about the films."""
+    """What was odd about the sequences."""
 
     @property
     def finished(self) -> bool:
@@ -96,7 +96,7 @@ class Opened:
 
     @property
     def notes(self) -> list[str]:
-        """What was odd about the films so far."""
+        """What was odd about the sequences so far."""
         said = self._stream.notes if self._stream is not None else ()
         return [*self.pair.notes, *_filled(self.pair), *said]
 
@@ -139,7 +139,7 @@ class Run:
         self.done: set[int] = set()
         """Targets that all sinks keep."""
         self.notes: list[str] = self._opened.notes
-        """What was odd about the films; complete when ``frames`` has ended."""
+        """What was odd about the sequences; complete when ``frames`` has ended."""
         self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
 
     @property
@@ -148,7 +148,7 @@ class Run:
         return len(self.done) == len(self.spec.frames)
 
     def begin(self, output: Sink, std: Sink | None = None) -> None:
-        """Claim the sinks of the fused film and of its standard deviation; see ``Sink.begin``."""
+        """Claim the sinks of the fused sequence and of its standard deviation; see ``Sink.begin``."""
         claimed = [(output, self.spec)]
         if std is not None:
             claimed.append((std, replace(self.spec, dtype=np.dtype(np.float32))))
@@ -176,7 +176,7 @@ class Run:
     def commit(self) -> None:
         """Turn the frames into results with their record; see ``Sink.commit``."""
         record = _record(self.settled, self.pair, self.resumed, self.notes)
-        for sink, _ in reversed(self._sinks):  # the fused film last: where it stands, all stands
+        for sink, _ in reversed(self._sinks):  # the fused sequence last: where it stands, all stands
             sink.commit(record)
 
 
@@ -221,13 +221,13 @@ def fuse_files(
 
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
-    with writing(path, do="run the same again with another --attention: the film is done and stays"):
+    with writing(path, do="run the same again with another --attention: the sequence is done and stays"):
         write_attention(path, read_frames(output), pair.hr_times.tolist())
 
 
-def check_outputs(films: Iterable[Stack], outputs: Sequence[Path | str]) -> None:
-    """Raise OutputError when an output has no folder, or would replace another film of the run."""
-    taken = {Path(film.source).resolve(): "an input" for film in films}
+def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> None:
+    """Raise OutputError when an output has no folder, or would replace another sequence of the run."""
+    taken = {Path(sequence.source).resolve(): "an input" for sequence in sequences}
     for path in outputs:
         place = Path(path).resolve()
         if not place.parent.is_dir():
@@ -266,8 +266,8 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[st
         "frames": [targets.start, targets.stop],
         **fuser.settings,
     }
-    films = [film.digest() for film in (pair.lr, pair.hr)]
-    identity = json.dumps([__version__, resolved, films], sort_keys=True)
+    sequences = [sequence.digest() for sequence in (pair.lr, pair.hr)]
+    identity = json.dumps([__version__, resolved, sequences], sort_keys=True)
     spec = OutputSpec(
         frames=tuple(targets),
         shape=plan.frame_shape(pair.hr.shape[1:]),
@@ -293,12 +293,12 @@ def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]
         "versions": versions(PACKAGES),
         "inputs": {
             name: {
-                "source": film.source,
-                "sha256": film.digest(),
-                "shape": film.shape,
-                "dtype": str(film.dtype),
+                "source": sequence.source,
+                "sha256": sequence.digest(),
+                "shape": sequence.shape,
+                "dtype": str(sequence.dtype),
             }
-            for name, film in (("lr", pair.lr), ("hr", pair.hr))
+            for name, sequence in (("lr", pair.lr), ("hr", pair.hr))
         },
         "scale": pair.geometry.scale,
         "grey": asdict(pair.grey),

@@ -2,7 +2,7 @@
 
 Shape legend, used in every docstring:
     B batch · T frames · C channels · H W pixels of the HR grid · h w pixels of the LR grid
-Images inside are float32 in grey units, where the film's darkest and brightest percentiles are 0 and 1.
+Images inside are float32 in grey units, where the sequence's darkest and brightest percentiles are 0 and 1.
 Times are float64 in LR frame numbers ("the LR clock") unless seconds are named. Lengths are micrometres.
 """
 
@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """A film of grey frames, read one frame at a time.
+    """A sequence of grey frames, read one frame at a time.
 
     ``read(i)`` gives frame i as an (H, W) array in ``dtype``, native byte order, and touches no other
     frame; it must be safe to call from several threads. ``digest`` gives the sha256 of the content.
@@ -51,14 +51,14 @@ class Stack:
     pixel_size: float | None = None
     """Side of a pixel in micrometres, where the file knows it."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """What else the file says; ``hr_times`` here is the HR film's times on the LR clock."""
+    """What else the file says; ``hr_times`` here is the HR sequence's times on the LR clock."""
 
     def __len__(self) -> int:
         return self.shape[0]
 
     @property
     def frame_interval(self) -> float | None:
-        """Mean seconds from one frame to the next, where the film knows its times in seconds."""
+        """Mean seconds from one frame to the next, where the sequence knows its times in seconds."""
         if self.time_unit != "s" or len(self) < 2:
             return None
         return float(self.times[-1] - self.times[0]) / (len(self) - 1)
@@ -70,7 +70,7 @@ class Stack:
                 self.source,
                 expected=f"a frame number from 0 to {len(self) - 1}",
                 found=str(i),
-                do="ask for a frame of the film",
+                do="ask for a frame of the sequence",
             )
         return self.read(i)
 
@@ -81,9 +81,9 @@ class Stack:
         dtype: np.dtype[Any],
         **changes: Any,
     ) -> Stack:
-        """A film of other frames, made when they are read, which keeps what else this one knows but metadata.
+        """A sequence of other frames, made when they are read, which keeps what else this one knows but metadata.
 
-        ``shape`` is (T, H, W); ``changes`` are other fields of the new film.
+        ``shape`` is (T, H, W); ``changes`` are other fields of the new sequence.
         """
         changes = {"metadata": {}, "digest": digest_frames(shape, dtype, read), **changes}
         return replace(self, read=read, shape=shape, dtype=dtype, **changes)

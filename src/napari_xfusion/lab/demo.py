@@ -1,4 +1,4 @@
-"""The sample film, fused by every method and every bundled model: a film, a picture and a table."""
+"""The sample sequence, fused by every method and every bundled model: a sequence, a picture and a table."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Demo:
     table: str
 
 
-def sample_film(name: str) -> Path:
+def sample_sequence(name: str) -> Path:
     """Path of ``lr``, ``hr`` or ``truth`` of the sample that comes with the package."""
     for place in SAMPLE_PLACES:
         path = place / f"{name}.tif"
         if path.is_file():
             return path
     raise InputError(
-        SAMPLE_PLACES[0], expected="the sample films", found="none", do="install napari-xfusion again"
+        SAMPLE_PLACES[0], expected="the sample sequences", found="none", do="install napari-xfusion again"
     )
 
 
 def run_demo(folder: Path, progress: Progress = lambda _done, _total: None) -> Demo:
     """Fuse the sample into ``folder``: fused.tif with its record, comparison.png and table.txt."""
     make_folder(folder)
-    lr, hr, truth = (open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+    lr, hr, truth = (open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
     fused, table, picture = (folder / name for name in ("fused.tif", "table.txt", "comparison.png"))
     fuse_files(make_plan(), lr, hr, fused, overwrite=True)
     lines = [f"{'unseen frames, means':24}{'PSNR dB':>9}{'AAD':>8}{'SSIM':>9}"]
@@ -70,9 +70,9 @@ def demo_plans() -> dict[str, Plan]:
 
 
 def _table_row(name: str, plan: Plan, lr: Stack, hr: Stack, truth: Stack) -> str:
-    film = np.stack([frame.image for frame in fuse(plan, lr, hr)])
+    sequence = np.stack([frame.image for frame in fuse(plan, lr, hr)])
     times = hr.metadata["hr_times"]
-    means = evaluate(truth, as_stack(film, name=name), hr_times=times).summary()["unseen"]
+    means = evaluate(truth, as_stack(sequence, name=name), hr_times=times).summary()["unseen"]
     return f"{name:24}" + "".join(
         f"{means[key]['mean']:{form}}" for key, form in (("psnr", "9.2f"), ("aad", "8.3f"), ("ssim", "9.4f"))
     )

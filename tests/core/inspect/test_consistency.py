@@ -5,7 +5,7 @@ import pytest
 
 from napari_xfusion.core.inspect.consistency import consistency, residual
 from napari_xfusion.core.rig import fit_geometry
-from tests.films import binned, moving_discs
+from tests.sequences import binned, moving_discs
 
 TRUTH = moving_discs(1)[0]
 LR = binned(TRUTH[None])[0]

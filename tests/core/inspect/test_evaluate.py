@@ -1,4 +1,4 @@
-"""A film against the truth: scale, seen and unseen, summary and CSV."""
+"""A sequence against the truth: scale, seen and unseen, summary and CSV."""
 
 import csv
 
@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.errors import InputError
-from tests.films import moving_discs, stack
+from tests.sequences import moving_discs, stack
 
 TRUTH = (moving_discs(10) * 4000 + 200).astype(np.uint16)
 RESULT = np.clip(TRUTH + np.random.default_rng(0).normal(0, 50, TRUTH.shape), 0, 65535).astype(np.uint16)
@@ -39,7 +39,7 @@ def test_without_hr_times_unseen_is_not_claimed():
     assert evaluate(stack(TRUTH), stack(RESULT)).summary()["unseen"] is None
 
 
-def test_a_part_of_the_film_is_compared_at_its_place():
+def test_a_part_of_the_sequence_is_compared_at_its_place():
     rows = evaluate(stack(TRUTH), stack(RESULT[3:6]), first=3).rows
     whole = evaluate(stack(TRUTH), stack(RESULT)).rows
     assert rows == whole[3:6]
@@ -54,7 +54,7 @@ def test_frames_identical_to_the_truth_are_counted_and_left_out_of_psnr():
     assert summary["ssim"]["max"] == pytest.approx(1)
 
 
-def test_equal_films_have_no_finite_psnr():
+def test_equal_sequences_have_no_finite_psnr():
     summary = evaluate(stack(TRUTH), stack(TRUTH)).summary()["all"]
     assert summary["psnr"] == {"mean": None, "median": None, "max": None}
     assert summary["aad"]["mean"] == 0
@@ -72,6 +72,6 @@ def test_csv(tmp_path):
     "result",
     [pytest.param(RESULT[:, :-1], id="another size"), pytest.param(np.repeat(RESULT, 2, 0), id="longer")],
 )
-def test_films_that_do_not_fit_are_told(result):
+def test_sequences_that_do_not_fit_are_told(result):
     with pytest.raises(InputError, match="same size and length"):
         evaluate(stack(TRUTH), stack(result))

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 
 from napari_xfusion.core.inspect.ratio import divide, divided, ratio_limits
-from tests.films import moving_discs, stack
+from tests.sequences import moving_discs, stack
 
-FILM = (moving_discs(6) * 4000 + 200).astype(np.uint16)
+SEQUENCE = (moving_discs(6) * 4000 + 200).astype(np.uint16)
 
 
 def test_each_frame_is_divided_by_its_previous_one():
-    ratio = divided(stack(FILM))
-    assert ratio.shape == FILM.shape
-    for i in range(1, len(FILM)):
-        np.testing.assert_allclose(ratio.frame(i), FILM[i].astype(float) / FILM[i - 1], rtol=1e-6)
+    ratio = divided(stack(SEQUENCE))
+    assert ratio.shape == SEQUENCE.shape
+    for i in range(1, len(SEQUENCE)):
+        np.testing.assert_allclose(ratio.frame(i), SEQUENCE[i].astype(float) / SEQUENCE[i - 1], rtol=1e-6)
 
 
 def test_frame_0_says_that_nothing_changed():
-    np.testing.assert_array_equal(divided(stack(FILM)).frame(0), 1)
+    np.testing.assert_array_equal(divided(stack(SEQUENCE)).frame(0), 1)
 
 
 def test_what_stands_still_is_one_whatever_its_brightness():
-    still = np.repeat(FILM[:1], 3, axis=0)
+    still = np.repeat(SEQUENCE[:1], 3, axis=0)
     np.testing.assert_array_equal(divided(stack(still)).frame(2), 1)
 
 
@@ -47,10 +47,10 @@ def test_whole_numbers_do_not_wrap_around():
     np.testing.assert_allclose(darker, 10 / 40000)
 
 
-def test_reading_a_frame_reads_two_frames_of_the_film():
+def test_reading_a_frame_reads_two_frames_of_the_sequence():
     read = []
-    film = stack(FILM)
-    watched = film.derive(lambda i: read.append(i) or FILM[i], film.shape, film.dtype)
+    sequence = stack(SEQUENCE)
+    watched = sequence.derive(lambda i: read.append(i) or SEQUENCE[i], sequence.shape, sequence.dtype)
     ratio = divided(watched)
     assert read == []
     ratio.frame(4)
@@ -58,12 +58,12 @@ def test_reading_a_frame_reads_two_frames_of_the_film():
 
 
 def test_limits_lie_evenly_about_one_and_hold_nearly_all():
-    ratio = divided(stack(FILM))
+    ratio = divided(stack(SEQUENCE))
     low, high = ratio_limits(ratio)
     assert (low + high) / 2 == pytest.approx(1)
-    values = np.stack([ratio.frame(i) for i in range(1, len(FILM))])
+    values = np.stack([ratio.frame(i) for i in range(1, len(SEQUENCE))])
     assert 0.98 < np.mean((low <= values) & (values <= high)) < 1
 
 
-def test_limits_of_a_film_that_stands_still_have_a_width():
-    assert ratio_limits(divided(stack(np.repeat(FILM[:1], 3, axis=0)))) == pytest.approx((0.99, 1.01))
+def test_limits_of_a_sequence_that_stands_still_have_a_width():
+    assert ratio_limits(divided(stack(np.repeat(SEQUENCE[:1], 3, axis=0)))) == pytest.approx((0.99, 1.01))

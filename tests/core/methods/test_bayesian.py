@@ -1,4 +1,4 @@
-"""The Bayesian fusers against dense linear algebra, textbook formulas and films that follow the model."""
+"""The Bayesian fusers against dense linear algebra, textbook formulas and sequences that follow the model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from napari_xfusion.core.methods.kmeans import Clusters, cluster_count, cluster_
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import Geometry, Pair, fit_geometry, pair_stacks
 from napari_xfusion.core.types import FusedFrame, Window
-from tests.films import binned, stack
+from tests.sequences import binned, stack
 
 BOTH = pytest.mark.parametrize("fuser", [bayesian, bayesian_paper], ids=lambda f: f.name)
 
@@ -49,7 +49,7 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
 
 
 def walk(rng: np.random.Generator, frames: int, shape: tuple[int, int], step: float) -> np.ndarray:
-    """A film that follows the model: pixels walk at random, half of each step smooth over LR pixels."""
+    """A sequence that follows the model: pixels walk at random, half of each step smooth over LR pixels."""
     texture = np.kron(rng.uniform(0.2, 0.8, (shape[0] // 4, shape[1] // 4)), np.ones((4, 4)))
     common = gaussian_filter(rng.standard_normal((frames, *shape)), (0, 6, 6))
     own = rng.standard_normal((frames, *shape))
@@ -208,9 +208,9 @@ def test_change_update_is_the_dense_kalman_step(prior: float, noise: float, roug
 def test_paper_fuser_is_the_dense_computation_on_a_block() -> None:
     """One cluster, one 4x4 block among others: image and std from full matrices and inverses."""
     rng = np.random.default_rng(5)
-    film = walk(rng, 5, (8, 8), 0.05)
-    lr = np.clip(binned(film) + rng.normal(0, 0.02, (5, 2, 2)), 0, 1).astype(np.float32)
-    hr = film[[0, 4]].astype(np.float32)
+    sequence = walk(rng, 5, (8, 8), 0.05)
+    lr = np.clip(binned(sequence) + rng.normal(0, 0.02, (5, 2, 2)), 0, 1).astype(np.float32)
+    hr = sequence[[0, 4]].astype(np.float32)
     (frame,) = fuse(bayesian_paper, pair_of(lr, hr, (0, 4)), 2)
 
     series = lr[[0, 2, 4]].reshape(3, -1).astype(np.float64)
@@ -227,16 +227,16 @@ def test_paper_fuser_is_the_dense_computation_on_a_block() -> None:
     assert frame.std[:4, 4:].ravel() == pytest.approx(np.sqrt(np.diag(posterior)), rel=1e-3)
 
 
-# --- the fusers on films ------------------------------------------------------------------------------
+# --- the fusers on sequences ------------------------------------------------------------------------------
 
 
 @BOTH
 def test_at_an_hr_time_the_hr_frame_is_the_result(fuser: WindowFuser) -> None:
     rng = np.random.default_rng(6)
-    film = walk(rng, 9, (32, 40), 0.02)
-    lr = np.clip(binned(film) + rng.normal(0, 0.05, (9, 8, 10)), 0, 1)
-    for frame in fuse(fuser, pair_of(lr, film[::4], (0, 4, 8)), 0, 4, 8):
-        assert np.array_equal(frame.image, film[frame.index].astype(np.float32))
+    sequence = walk(rng, 9, (32, 40), 0.02)
+    lr = np.clip(binned(sequence) + rng.normal(0, 0.05, (9, 8, 10)), 0, 1)
+    for frame in fuse(fuser, pair_of(lr, sequence[::4], (0, 4, 8)), 0, 4, 8):
+        assert np.array_equal(frame.image, sequence[frame.index].astype(np.float32))
         assert frame.std is not None
         assert not frame.std.any()
 
@@ -271,13 +271,13 @@ def test_any_scale_gives_finite_frames_everywhere(
 
 @BOTH
 @pytest.mark.parametrize("value", [0.0, 0.37, 1.0])
-def test_constant_film_stays_constant(fuser: WindowFuser, value: float) -> None:
+def test_constant_sequence_stays_constant(fuser: WindowFuser, value: float) -> None:
     pair = pair_of(np.full((5, 6, 7), value), np.full((2, 24, 28), value), (0, 4))
     for frame in fuse(fuser, pair, *range(5)):
         assert frame.image == pytest.approx(np.full((24, 28), value), abs=1e-6)
 
 
-def test_still_film_with_lr_noise_gives_the_hr_frame() -> None:
+def test_still_sequence_with_lr_noise_gives_the_hr_frame() -> None:
     """Where nothing changes LR noise must not come through, back-projection lets all of it through."""
     rng = np.random.default_rng(8)
     still = blob(60.0)
@@ -292,22 +292,22 @@ def test_still_film_with_lr_noise_gives_the_hr_frame() -> None:
 def test_moving_blob_is_no_worse_than_backprojection(noise: float) -> None:
     """About equal without LR noise, better with it."""
     rng = np.random.default_rng(9)
-    film = np.stack([blob(40.0 + 2 * t) for t in range(9)])
-    lr = np.clip(binned(film) + noise * rng.standard_normal((9, 24, 32)), 0, 1)
-    pair = pair_of(lr, film[[0, 8]], (0, 8))
+    sequence = np.stack([blob(40.0 + 2 * t) for t in range(9)])
+    lr = np.clip(binned(sequence) + noise * rng.standard_normal((9, 24, 32)), 0, 1)
+    pair = pair_of(lr, sequence[[0, 8]], (0, 8))
     for ours, floor in zip(fuse(bayesian, pair, 2, 4, 6), fuse(backprojection, pair, 2, 4, 6), strict=True):
-        gained = psnr(ours.image, film[ours.index]) - psnr(floor.image, film[ours.index])
+        gained = psnr(ours.image, sequence[ours.index]) - psnr(floor.image, sequence[ours.index])
         assert gained > (-0.3 if noise == 0 else 0.5)
 
 
 def test_without_noise_the_result_bins_to_the_lr_frame() -> None:
     """Then r is 0 and the gain 1, whatever the clusters; in blocks of the smooth enlargement's accuracy."""
-    film = np.stack([blob(40.0 + 2 * t) for t in range(9)])
-    pair = pair_of(binned(film), film[[0, 8]], (0, 8))
+    sequence = np.stack([blob(40.0 + 2 * t) for t in range(9)])
+    pair = pair_of(binned(sequence), sequence[[0, 8]], (0, 8))
     (frame,) = fuse(bayesian, pair, 3)
     (paper,) = fuse(bayesian_paper, pair, 3)
-    assert np.abs(binned(frame.image[None]) - binned(film[[3]])).max() < 0.02
-    assert np.abs(binned(paper.image[None]) - binned(film[[3]])).max() < 1e-3
+    assert np.abs(binned(frame.image[None]) - binned(sequence[[3]])).max() < 0.02
+    assert np.abs(binned(paper.image[None]) - binned(sequence[[3]])).max() < 1e-3
 
 
 def test_a_fade_linear_in_time_is_recovered_exactly() -> None:
@@ -315,25 +315,25 @@ def test_a_fade_linear_in_time_is_recovered_exactly() -> None:
     rng = np.random.default_rng(10)
     first, last = blob(30.0), blob(90.0)
     share = np.linspace(0, 1, 11)[:, None, None]
-    film = (1 - share) * first + share * last
-    lr = np.clip(binned(film) + rng.normal(0, 0.01, (11, 24, 32)), 0, 1)
-    (frame,) = fuse(bayesian, pair_of(lr, film[[0, 10]], (0, 10)), 7)
-    assert psnr(frame.image, film[7]) > 45
+    sequence = (1 - share) * first + share * last
+    lr = np.clip(binned(sequence) + rng.normal(0, 0.01, (11, 24, 32)), 0, 1)
+    (frame,) = fuse(bayesian, pair_of(lr, sequence[[0, 10]], (0, 10)), 7)
+    assert psnr(frame.image, sequence[7]) > 45
 
 
 def test_a_flash_moves_every_pixel() -> None:
     """A change of brightness that no HR frame saw is a drift, found in spite of noise."""
     rng = np.random.default_rng(11)
-    film = np.repeat(0.6 * blob(60.0)[None], 9, axis=0)
-    film[4] += 0.2
-    lr = np.clip(binned(film) + rng.normal(0, 0.05, (9, 24, 32)), 0, 1)
-    (frame,) = fuse(bayesian, pair_of(lr, film[[0, 8]], (0, 8)), 4)
-    assert abs(float(np.mean(frame.image - film[4]))) < 0.01
-    assert psnr(frame.image, film[4]) > 30
+    sequence = np.repeat(0.6 * blob(60.0)[None], 9, axis=0)
+    sequence[4] += 0.2
+    lr = np.clip(binned(sequence) + rng.normal(0, 0.05, (9, 24, 32)), 0, 1)
+    (frame,) = fuse(bayesian, pair_of(lr, sequence[[0, 8]], (0, 8)), 4)
+    assert abs(float(np.mean(frame.image - sequence[4]))) < 0.01
+    assert psnr(frame.image, sequence[4]) > 30
 
 
 def test_lr_bias_is_not_taken_for_change() -> None:
-    """An LR camera that reads 0.05 too bright at all times leaves a still film as HR saw it."""
+    """An LR camera that reads 0.05 too bright at all times leaves a still sequence as HR saw it."""
     still = 0.8 * blob(60.0)
     lr = np.repeat(binned(still[None]) + 0.05, 9, axis=0)
     (frame,) = fuse(bayesian, pair_of(lr, np.stack([still, still]), (0, 8)), 4)
@@ -368,8 +368,8 @@ def test_tiny_and_empty_clusters_fall_back_to_linear_in_time() -> None:
 @BOTH
 def test_the_same_target_gives_the_same_bytes_in_any_order(fuser: WindowFuser) -> None:
     rng = np.random.default_rng(14)
-    film = walk(rng, 13, (40, 48), 0.02)
-    pair = pair_of(binned(film), film[::4], (0, 4, 8, 12))
+    sequence = walk(rng, 13, (40, 48), 0.02)
+    pair = pair_of(binned(sequence), sequence[::4], (0, 4, 8, 12))
     np.random.seed(0)  # noqa: NPY002 - the global generator must play no part
     forward = {f.index: f for f in fuse(fuser, pair, *range(13))}
     np.random.seed(1)  # noqa: NPY002 - the same
@@ -382,22 +382,23 @@ def test_the_same_target_gives_the_same_bytes_in_any_order(fuser: WindowFuser) -
 @pytest.mark.parametrize("noise", [0.003, 0.01])
 @pytest.mark.parametrize("target", [1, 4, 7])
 def test_std_covers_the_truth_where_the_model_holds(noise: float, target: int) -> None:
-    """About 68.3 % of the pixels within one standard deviation, 95.4 % within two, over four films."""
+    """About 68.3 % of the pixels within one standard deviation, 95.4 % within two, over four sequences."""
     error = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        film = walk(rng, 9, (160, 192), 0.01)
-        lr = np.clip(binned(film) + rng.normal(0, noise, (9, 40, 48)), 0, 1)
-        (frame,) = fuse(bayesian, pair_of(lr, film[[0, 8]], (0, 8)), target)
-        error.append(np.abs(frame.image - film[target]) / frame.std)
+        sequence = walk(rng, 9, (160, 192), 0.01)
+        lr = np.clip(binned(sequence) + rng.normal(0, noise, (9, 40, 48)), 0, 1)
+        (frame,) = fuse(bayesian, pair_of(lr, sequence[[0, 8]], (0, 8)), target)
+        error.append(np.abs(frame.image - sequence[target]) / frame.std)
     assert np.mean(np.array(error) <= 1) == pytest.approx(0.683, abs=0.04)
     assert np.mean(np.array(error) <= 2) == pytest.approx(0.954, abs=0.02)
 
 
 def test_std_grows_with_the_distance_to_the_hr_frames() -> None:
-    film = walk(np.random.default_rng(16), 9, (160, 192), 0.01)
+    sequence = walk(np.random.default_rng(16), 9, (160, 192), 0.01)
     stds = [
-        float(f.std.mean()) for f in fuse(bayesian, pair_of(binned(film), film[[0, 8]], (0, 8)), 0, 1, 2, 4)
+        float(f.std.mean())
+        for f in fuse(bayesian, pair_of(binned(sequence), sequence[[0, 8]], (0, 8)), 0, 1, 2, 4)
     ]
     assert all(a < b for a, b in pairwise(stds))
 
@@ -417,8 +418,8 @@ def test_blocks_at_a_broken_scale_take_the_pixel_under_each_centre() -> None:
 
 def test_the_number_of_clusters_can_be_chosen() -> None:
     """The study varies it; more clusters than pixels is allowed."""
-    film = walk(np.random.default_rng(18), 5, (16, 16), 0.02)
-    pair = pair_of(binned(film), film[[0, 4]], (0, 4))
+    sequence = walk(np.random.default_rng(18), 5, (16, 16), 0.02)
+    pair = pair_of(binned(sequence), sequence[[0, 4]], (0, 4))
     with BayesianStream(pair, fraction=50.0) as stream:
         (frame,) = stream.fuse([2], Event())
     assert np.isfinite(frame.image).all()

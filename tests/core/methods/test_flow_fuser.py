@@ -1,4 +1,4 @@
-"""The method ``flow``: its weights against brute force, and its promises on small films."""
+"""The method ``flow``: its weights against brute force, and its promises on small sequences."""
 
 import threading
 
@@ -12,7 +12,7 @@ from napari_xfusion.core.methods import TRAINING_FREE
 from napari_xfusion.core.methods.flow import believe, share_lost, weight_of_one, weights_of_two
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import pair_stacks
-from tests.films import stack, two_cameras
+from tests.sequences import stack, two_cameras
 
 SHAPE = (96, 128)
 
@@ -22,40 +22,40 @@ def carried(speed=1.7, frames=9, noise=0.0):
     rng = np.random.default_rng(0)
     ground = gaussian_filter(rng.normal(size=(96, 220)), 1.5)
     y, x = np.mgrid[:96, 20:148].astype(float)
-    film = [map_coordinates(ground, [y, x + 30 - speed * t], order=3) for t in range(frames)]
-    return with_noise(0.5 + 1.2 * np.array(film), noise)
+    sequence = [map_coordinates(ground, [y, x + 30 - speed * t], order=3) for t in range(frames)]
+    return with_noise(0.5 + 1.2 * np.array(sequence), noise)
 
 
 def jumping(noise=0.0):
     """Texture that is another one in every frame: no HR frame says anything about the next."""
-    film = [gaussian_filter(np.random.default_rng(t).normal(size=SHAPE), 1.5) for t in range(9)]
-    return with_noise(0.5 + 1.2 * np.array(film), noise)
+    sequence = [gaussian_filter(np.random.default_rng(t).normal(size=SHAPE), 1.5) for t in range(9)]
+    return with_noise(0.5 + 1.2 * np.array(sequence), noise)
 
 
 def still(noise=0.0):
     return with_noise(np.repeat(carried()[:1], 9, axis=0), noise)
 
 
-def with_noise(film, noise):
-    return (film + np.random.default_rng(1).normal(0, noise or 1e-9, film.shape)).astype(np.float32)
+def with_noise(sequence, noise):
+    return (sequence + np.random.default_rng(1).normal(0, noise or 1e-9, sequence.shape)).astype(np.float32)
 
 
-def make_pair(film, step=4, lr_noise=0.0, last=True):
-    lr, hr, times = two_cameras(film, step, last=last)
+def make_pair(sequence, step=4, lr_noise=0.0, last=True):
+    lr, hr, times = two_cameras(sequence, step, last=last)
     lr = with_noise(lr, lr_noise)
     return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times))
 
 
-def psnr(method, film, pair, targets):
+def psnr(method, sequence, pair, targets):
     """Mean over targets, in dB of the grey scale's span."""
-    truth = pair.grey.hr.to_grey(film)
+    truth = pair.grey.hr.to_grey(sequence)
     with TRAINING_FREE[method].open(pair) as stream:
         frames = stream.fuse(targets, threading.Event())
         return np.mean([-10 * np.log10(np.mean((f.image - truth[f.index]) ** 2)) for f in frames])
 
 
 @pytest.mark.parametrize(
-    ("film", "lr_noise"),
+    ("sequence", "lr_noise"),
     [
         pytest.param(carried(), 0.0, id="carried"),
         pytest.param(carried(noise=0.02), 0.0, id="carried, noisy"),
@@ -68,27 +68,27 @@ def psnr(method, film, pair, targets):
     ],
 )
 @pytest.mark.parametrize("last", [True, False], ids=["between", "beyond the last HR frame"])
-def test_never_worse_than_bicubic_or_backprojection(film, lr_noise, last):
+def test_never_worse_than_bicubic_or_backprojection(sequence, lr_noise, last):
     if last:
-        pair, targets = make_pair(film, lr_noise=lr_noise), (1, 2, 3)
+        pair, targets = make_pair(sequence, lr_noise=lr_noise), (1, 2, 3)
     else:
-        pair, targets = make_pair(film, step=7, lr_noise=lr_noise, last=False), (8,)
-    ours = psnr("flow", film, pair, targets)
+        pair, targets = make_pair(sequence, step=7, lr_noise=lr_noise, last=False), (8,)
+    ours = psnr("flow", sequence, pair, targets)
     between = 0.05 if last else np.inf  # a lone HR frame bears no proof of its noise
-    assert ours > psnr("backprojection", film, pair, targets) - 0.05
-    assert ours > psnr("bicubic", film, pair, targets) - between
+    assert ours > psnr("backprojection", sequence, pair, targets) - 0.05
+    assert ours > psnr("bicubic", sequence, pair, targets) - between
 
 
 def test_carried_texture_is_much_better_than_without_motion():
-    film = carried()
-    pair = make_pair(film)
-    assert psnr("flow", film, pair, (1, 2, 3)) > psnr("backprojection", film, pair, (1, 2, 3)) + 8
+    sequence = carried()
+    pair = make_pair(sequence)
+    assert psnr("flow", sequence, pair, (1, 2, 3)) > psnr("backprojection", sequence, pair, (1, 2, 3)) + 8
 
 
 def test_at_an_hr_time_the_hr_frame_comes_back():
-    film = carried(noise=0.02)
+    sequence = carried(noise=0.02)
     for lr_noise, floor in ((0.0, 60), (0.05, 30)):
-        assert psnr("flow", film, make_pair(film, lr_noise=lr_noise), (0, 4, 8)) > floor
+        assert psnr("flow", sequence, make_pair(sequence, lr_noise=lr_noise), (0, 4, 8)) > floor
 
 
 def test_twice_the_same_bytes():

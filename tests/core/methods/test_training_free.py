@@ -11,13 +11,13 @@ from napari_xfusion.core.methods import TRAINING_FREE
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import pair_stacks
 from napari_xfusion.core.types import Region
-from tests.films import binned, moving_discs, stack, two_cameras
+from tests.sequences import binned, moving_discs, stack, two_cameras
 
 METHODS = sorted(TRAINING_FREE)
 
 
-def make_pair(film, step=4, scale=4):
-    lr, hr, times = two_cameras(film, step, scale)
+def make_pair(sequence, step=4, scale=4):
+    lr, hr, times = two_cameras(sequence, step, scale)
     return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times))
 
 
@@ -28,26 +28,26 @@ def fused(method, pair, targets=None, stop=None, region=None):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_target_gets_a_frame_of_hr_size(method):
-    film = moving_discs()
-    frames = fused(method, make_pair(film))
+    sequence = moving_discs()
+    frames = fused(method, make_pair(sequence))
     assert [f.index for f in frames] == list(range(12))
-    assert all(f.image.shape == film.shape[1:] and f.image.dtype == np.float32 for f in frames)
+    assert all(f.image.shape == sequence.shape[1:] and f.image.dtype == np.float32 for f in frames)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_frame_does_not_depend_on_what_was_fused_before(method):
-    film = moving_discs()
-    forward = fused(method, make_pair(film))
-    backward = fused(method, make_pair(film), targets=[7, 3, 9, 0, 3])
+    sequence = moving_discs()
+    forward = fused(method, make_pair(sequence))
+    backward = fused(method, make_pair(sequence), targets=[7, 3, 9, 0, 3])
     for frame in backward:
         np.testing.assert_array_equal(frame.image, forward[frame.index].image)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_region_is_that_part_of_the_whole(method):
-    film = moving_discs()
-    whole = fused(method, make_pair(film), targets=[5])[0].image
-    part = fused(method, make_pair(film), targets=[5], region=Region(8, 30, 4, 51))[0].image
+    sequence = moving_discs()
+    whole = fused(method, make_pair(sequence), targets=[5])[0].image
+    part = fused(method, make_pair(sequence), targets=[5], region=Region(8, 30, 4, 51))[0].image
     np.testing.assert_allclose(part, whole[8:30, 4:51], atol=1e-6)
 
 
@@ -63,21 +63,21 @@ def test_a_request_to_stop_ends_the_stream_after_the_frame_at_work(method):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_a_film_without_motion_comes_back(method, scale):
+def test_a_sequence_without_motion_comes_back(method, scale):
     """Nothing moves and nothing is noisy: every method with HR frames must return them."""
-    film = np.repeat(moving_discs(1, (48, 60)), 9, axis=0)
-    pair = make_pair(film, scale=scale)
+    sequence = np.repeat(moving_discs(1, (48, 60)), 9, axis=0)
+    pair = make_pair(sequence, scale=scale)
     for frame in fused(method, pair):
         image = pair.grey.hr.from_grey(frame.image)
         if method == "bicubic":
-            np.testing.assert_allclose(binned(image[None], scale), binned(film[:1], scale), atol=0.05)
+            np.testing.assert_allclose(binned(image[None], scale), binned(sequence[:1], scale), atol=0.05)
         else:
-            np.testing.assert_allclose(image, film[0], atol=0.01)
+            np.testing.assert_allclose(image, sequence[0], atol=0.01)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    "film",
+    "sequence",
     [
         pytest.param(np.full((6, 24, 32), 9, np.uint8), id="constant"),
         pytest.param(np.zeros((6, 24, 32), np.float32), id="black"),
@@ -86,8 +86,8 @@ def test_a_film_without_motion_comes_back(method, scale):
         pytest.param(np.random.default_rng(0).normal(0, 1e6, (6, 24, 32)), id="large values"),
     ],
 )
-def test_odd_films_give_finite_frames(method, film):
-    for frame in fused(method, make_pair(film)):
+def test_odd_sequences_give_finite_frames(method, sequence):
+    for frame in fused(method, make_pair(sequence)):
         assert np.isfinite(frame.image).all()
         assert frame.std is None or np.isfinite(frame.std).all()
 
@@ -107,16 +107,16 @@ def test_any_size_and_scale(method, h, w, scale):
 
 def test_backprojection_binned_is_the_lr_frame():
     """The definition: what is added makes the binned result agree with LR, up to the cubic kernel."""
-    film = moving_discs(shape=(64, 64))
-    pair = make_pair(film)
+    sequence = moving_discs(shape=(64, 64))
+    pair = make_pair(sequence)
     for frame in fused("backprojection", pair):
         residual = pair.geometry.down(frame.image) - pair.lr_frame(frame.index)
         assert np.abs(residual).mean() < 0.01
 
 
 def test_backprojection_is_its_formula():
-    film = moving_discs()
-    pair = make_pair(film)
+    sequence = moving_discs()
+    pair = make_pair(sequence)
     window = pair.window(6)
     between = 0.5 * window.hr[0] + 0.5 * window.hr[1]
     expected = between + pair.geometry.up(window.lr[1] - pair.geometry.down(between))

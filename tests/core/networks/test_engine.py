@@ -1,4 +1,4 @@
-"""A network at work on a film gives what its plain forward gives, however it is cut up."""
+"""A network at work on a sequence gives what its plain forward gives, however it is cut up."""
 
 import threading
 
@@ -22,7 +22,7 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import pair_stacks
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import DeviceError, ModelError
-from tests.films import moving_discs, stack, two_cameras
+from tests.sequences import moving_discs, stack, two_cameras
 
 in_regions = pytest.mark.parametrize(
     "region", [Region(0, 48, 0, 64), Region(13, 30, 7, 41), Region(47, 48, 63, 64)]
@@ -61,9 +61,9 @@ def loaded(variant: str = "edvr-stf", **card: object) -> Loaded:
     return Loaded(network, Card(variant=variant, sizes=SIZES, inputs=INPUTS[variant], **card), "0" * 64)
 
 
-def make_pair(film=None, step=5, scale=4, **settings):
-    film = moving_discs(20, (48, 64)) if film is None else film
-    lr, hr, times = two_cameras(film, step, scale)
+def make_pair(sequence=None, step=5, scale=4, **settings):
+    sequence = moving_discs(20, (48, 64)) if sequence is None else sequence
+    lr, hr, times = two_cameras(sequence, step, scale)
     return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times, **settings))
 
 
@@ -117,8 +117,8 @@ def test_the_residual_of_these_weights_depends_on_the_input():
 
 def test_tiles_equal_the_whole_at_the_default_halo():
     """On a frame that is wider than a tile with both halos."""
-    film = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
-    weights, pair = loaded(), make_pair(film, step=3)
+    sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
+    weights, pair = loaded(), make_pair(sequence, step=3)
     whole, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [1])
     tiled, _ = fused(NetworkFuser("edvr-stf", weights, CPU, tile=40), pair, [1])
     np.testing.assert_allclose(tiled[0].image, whole[0].image, atol=1e-5)
@@ -143,8 +143,8 @@ def test_any_size_and_scale(shape, scale):
 
 def test_lr_of_another_scale_stays_in_place():
     """A network that adds nothing gives the bilinear base: it must lie on the HR frame, not beside it."""
-    film = np.repeat(moving_discs(1, (48, 60)), 4, axis=0)
-    pair = make_pair(film, step=3, scale=3)
+    sequence = np.repeat(moving_discs(1, (48, 60)), 4, axis=0)
+    pair = make_pair(sequence, step=3, scale=3)
     weights = loaded()
     with torch.no_grad():
         for tensor in weights.network.conv_last.parameters():
@@ -223,8 +223,8 @@ class Limited:
     ],
 )
 def test_tiles_shrink_until_memory_is_enough_and_that_is_said(error):
-    film = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
-    pair = make_pair(film, step=3)
+    sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
+    pair = make_pair(sequence, step=3)
     whole, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair, [1])
     weights = loaded()
     limited = weights._replace(network=Limited(weights.network, 8 * 280, error))
@@ -346,9 +346,9 @@ def test_encoded_frames_are_kept_only_as_memory_allows(monkeypatch, free):
 def test_memory_does_not_grow_over_500_frames():
     """Resident memory after 500 targets is that after 100, to within a few frames' features."""
     psutil = pytest.importorskip("psutil")
-    film = np.concatenate([moving_discs(25, (32, 32))] * 20)
+    sequence = np.concatenate([moving_discs(25, (32, 32))] * 20)
     resident = {}
-    with NetworkFuser("edvr-stf", loaded(), CPU).open(make_pair(film, step=10)) as stream:
+    with NetworkFuser("edvr-stf", loaded(), CPU).open(make_pair(sequence, step=10)) as stream:
         for frame in stream.fuse(range(500), threading.Event()):
             resident[frame.index] = psutil.Process().memory_info().rss
     assert resident[499] - resident[99] < 10e6

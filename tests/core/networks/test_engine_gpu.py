@@ -14,7 +14,7 @@ from napari_xfusion.core.networks.weights import Loaded, load_model
 from napari_xfusion.lab.train.loop import train
 from napari_xfusion.lab.train.plan import TrainPlan
 from tests.core.networks.test_engine import fused, make_pair
-from tests.films import moving_discs
+from tests.sequences import moving_discs
 
 pytestmark = [
     pytest.mark.gpu,
@@ -22,7 +22,7 @@ pytestmark = [
 ]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 FULL = Sizes(channels=128, extract=5, reconstruct=40, groups=8)
-FILM = moving_discs(6, (96, 128))
+SEQUENCE = moving_discs(6, (96, 128))
 HALF = {"bfloat16": 40.0, "float16": 50.0}
 """Least PSNR in dB of a result in that precision against float32."""
 
@@ -45,7 +45,7 @@ def on(device: torch.device, weights: Loaded, precision: str = "float32", batch:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_gives_on_the_gpu_what_it_gives_on_the_cpu(name):
-    pair = make_pair(FILM, step=3)
+    pair = make_pair(SEQUENCE, step=3)
     expected, _ = fused(on(CPU, NETWORKS[name]()), pair)
     got, _ = fused(on(CUDA, NETWORKS[name](), batch=4), pair)
     for a, b in zip(expected, got, strict=True):
@@ -58,7 +58,7 @@ def test_every_network_gives_on_the_gpu_what_it_gives_on_the_cpu(name):
 @pytest.mark.parametrize("precision", HALF)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_lower_precisions_stay_close_to_float32(name, precision):
-    pair = make_pair(FILM, step=3)
+    pair = make_pair(SEQUENCE, step=3)
     expected, _ = fused(on(CUDA, NETWORKS[name](), batch=4), pair)
     got, _ = fused(on(CUDA, NETWORKS[name](), precision, batch=4), pair)
     for a, b in zip(expected, got, strict=True):
@@ -66,15 +66,15 @@ def test_lower_precisions_stay_close_to_float32(name, precision):
 
 
 def test_the_same_run_gives_the_same_bytes():
-    pair, fuser = make_pair(FILM, step=3), on(CUDA, full_size(), batch=4)
+    pair, fuser = make_pair(SEQUENCE, step=3), on(CUDA, full_size(), batch=4)
     first, second = (np.stack([frame.image for frame in fused(fuser, pair)[0]]) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_tiles_shrink_until_they_fit_into_a_small_device():
     """The device has less free memory than was there when the tiles were chosen."""
-    film = moving_discs(3, (1536, 2048))
-    pair, weights = make_pair(film, step=2), full_size()
+    sequence = moving_discs(3, (1536, 2048))
+    pair, weights = make_pair(sequence, step=2), full_size()
     expected, _ = fused(on(CUDA, weights), pair, targets=[1])
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(CUDA).total_memory

@@ -1,4 +1,4 @@
-"""The small network at work on a film gives what its plain forward gives, and goes on from `flow`."""
+"""The small network at work on a sequence gives what its plain forward gives, and goes on from `flow`."""
 
 import threading
 
@@ -19,7 +19,7 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import pair_stacks
 from napari_xfusion.errors import ModelError
 from tests.core.networks.test_engine import fused, in_regions, lively, make_pair, of_sizes
-from tests.films import binned, moving_discs, stack
+from tests.sequences import binned, moving_discs, stack
 
 SIZES = LiteSizes(encode=8, channels=8, coarse=8, blocks=4)
 CPU = torch.device("cpu")
@@ -75,8 +75,8 @@ def test_the_answer_of_these_weights_depends_on_the_input():
 
 def test_tiles_equal_the_whole_at_the_halo():
     """On a frame that is wider than a tile with both halos."""
-    film = np.tile(moving_discs(4, (32, 64)), (1, 1, 10))
-    weights, pair = loaded(), make_pair(film, step=3)
+    sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 10))
+    weights, pair = loaded(), make_pair(sequence, step=3)
     assert pair.lr.shape[2] > 2 * LITE_HALO + 40
     whole, _ = fused(fuser(weights), pair, [1])
     tiled, _ = fused(fuser(weights, tile=40), pair, [1])
@@ -106,9 +106,9 @@ def test_any_size_and_scale(shape, scale):
 @pytest.mark.parametrize("hr_times", [(0.0, 9.0), (3.0, 6.0)], ids=["ends", "inside"])
 def test_a_network_that_has_learnt_nothing_gives_its_base(hr_times):
     """Before, at, between and after the HR frames."""
-    film = moving_discs(10)
-    hr = film[[int(t) for t in hr_times]]
-    pair = pair_stacks(stack(binned(film)), stack(hr), make_plan(hr_times=hr_times))
+    sequence = moving_discs(10)
+    hr = sequence[[int(t) for t in hr_times]]
+    pair = pair_stacks(stack(binned(sequence)), stack(hr), make_plan(hr_times=hr_times))
     network = lite(**SIZES.model_dump()).eval()
     initialise(network, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -140,10 +140,10 @@ def test_load_fuser_takes_it_for_edvr_stf_only(tmp_path):
 
 
 def test_the_default_is_the_bundled_network_and_is_better_than_flow():
-    film = moving_discs(21, (64, 96), seed=3) + np.float32(0.02) * np.random.default_rng(0).standard_normal(
-        (21, 64, 96), dtype=np.float32
-    )
-    clean, pair = moving_discs(21, (64, 96), seed=3), make_pair(film, step=20)
+    sequence = moving_discs(21, (64, 96), seed=3) + np.float32(0.02) * np.random.default_rng(
+        0
+    ).standard_normal((21, 64, 96), dtype=np.float32)
+    clean, pair = moving_discs(21, (64, 96), seed=3), make_pair(sequence, step=20)
     errors = {}
     for name, method in (("lite", make_fuser(make_plan(device="cpu"))), ("flow", TRAINING_FREE["flow"])):
         frames, _ = fused(method, pair, [4, 10, 16])

@@ -9,31 +9,38 @@ import pytest
 
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
-from tests.films import moving_discs
+from tests.sequences import moving_discs
 
 av = pytest.importorskip("av", reason="PyAV (extra movie) is not installed")
 
 CODECS = {
-    "mp4 with frames that refer to later ones": ("film.mp4", "libx264", "yuv420p", {"g": "12", "bf": "3"}),
-    "mov": ("film.mov", "mpeg4", "yuv420p", {"g": "5"}),
-    "mkv without loss": ("film.mkv", "ffv1", "gray", {}),
-    "avi": ("film.avi", "mjpeg", "yuvj420p", {}),
-    "mkv of 16 bits": ("film.mkv", "ffv1", "gray16le", {}),
+    "mp4 with frames that refer to later ones": (
+        "sequence.mp4",
+        "libx264",
+        "yuv420p",
+        {"g": "12", "bf": "3"},
+    ),
+    "mov": ("sequence.mov", "mpeg4", "yuv420p", {"g": "5"}),
+    "mkv without loss": ("sequence.mkv", "ffv1", "gray", {}),
+    "avi": ("sequence.avi", "mjpeg", "yuvj420p", {}),
+    "mkv of 16 bits": ("sequence.mkv", "ffv1", "gray16le", {}),
 }
 
 
 def write(path: Path, codec: str, pixels: str, options: dict, frames: int = 40) -> np.ndarray:
-    """A film of moving discs; returns what was given to the encoder."""
+    """A sequence of moving discs; returns what was given to the encoder."""
     deep = pixels.startswith("gray16")
-    film = np.round(moving_discs(frames, (48, 64)) * (60000 if deep else 230)).astype("u2" if deep else "u1")
+    sequence = np.round(moving_discs(frames, (48, 64)) * (60000 if deep else 230)).astype(
+        "u2" if deep else "u1"
+    )
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
-        for image in film:
+        for image in sequence:
             frame = av.VideoFrame.from_ndarray(image, format="gray16le" if deep else "gray")
             container.mux(stream.encode(frame.reformat(format=pixels)))
         container.mux(stream.encode(None))
-    return film
+    return sequence
 
 
 @pytest.fixture(params=CODECS.values(), ids=CODECS.keys())
@@ -103,13 +110,13 @@ def test_without_pyav_its_extra_is_named(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("start", [b"\0\0\0\x20ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI "])
 def test_what_only_begins_like_a_movie_is_told(tmp_path, start):
-    path = tmp_path / "film"
+    path = tmp_path / "sequence"
     path.write_bytes(start + bytes(100))
     with pytest.raises(InputError, match="movie with a video track"):
         open_stack(path)
 
 
-def test_sound_alone_is_no_film(tmp_path):
+def test_sound_alone_is_no_sequence(tmp_path):
     path = tmp_path / "sound.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")

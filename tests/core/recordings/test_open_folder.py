@@ -62,11 +62,11 @@ def test_other_files_do_not_matter(tmp_path: Path) -> None:
         pytest.param([f"f_{i}.tif" for i in (0, 10, 20, 40, 50)], r"1 missing: 30", id="gap-in-tens"),
         pytest.param(["f_1.tif", "f_01.tif", "f_2.tif"], r"f_01.tif and f_1.tif", id="number-twice"),
         pytest.param(["f_1.tif", "f_2.png"], r"f_1.tif and f_2.png", id="two-types"),
-        pytest.param(["dark_1.tif", "f_1.tif", "f_2.tif"], r"dark_1.tif and f_1.tif", id="two-films"),
+        pytest.param(["dark_1.tif", "f_1.tif", "f_2.tif"], r"dark_1.tif and f_1.tif", id="two-sequences"),
         pytest.param(["dark.tif", "f_1.tif", "f_2.tif"], r"dark.tif and f_1.tif", id="a-dark-frame"),
     ],
 )
-def test_folders_that_hold_no_film(tmp_path: Path, names: list[str], message: str) -> None:
+def test_folders_that_hold_no_sequence(tmp_path: Path, names: list[str], message: str) -> None:
     for name, frame in zip(names, FRAMES, strict=False):
         write(tmp_path / name, frame)
     with pytest.raises(InputError, match=message):
@@ -82,7 +82,7 @@ def test_unlike_frames_are_named(tmp_path: Path, odd: np.ndarray) -> None:
         open_stack(tmp_path)
 
 
-def test_a_film_in_a_folder_of_frames_is_refused(tmp_path: Path) -> None:
+def test_a_sequence_in_a_folder_of_frames_is_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "f_0.tif", FRAMES, photometric="minisblack")
     with pytest.raises(InputError, match=r"f_0\.tif.*12 frames"):
         open_stack(tmp_path)
@@ -117,9 +117,9 @@ def test_files_with_equal_tags_are_parsed_once(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(ifd, "TiffFile", parse)
     monkeypatch.setattr(ifd, "_ALIKE", {})
-    film = open_stack(fill(tmp_path, [f"frame_{i}.tif" for i in range(12)]))
-    np.testing.assert_array_equal([film.frame(i) for i in range(12)], FRAMES)
+    sequence = open_stack(fill(tmp_path, [f"frame_{i}.tif" for i in range(12)]))
+    np.testing.assert_array_equal([sequence.frame(i) for i in range(12)], FRAMES)
     assert len(parsed) == 1
     tifffile.imwrite(tmp_path / "frame_5.tif", FRAMES[5], photometric="minisblack", description="other tags")
-    np.testing.assert_array_equal(film.frame(5), FRAMES[5])
+    np.testing.assert_array_equal(sequence.frame(5), FRAMES[5])
     assert len(parsed) == 2

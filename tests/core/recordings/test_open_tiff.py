@@ -1,4 +1,4 @@
-"""TIFF films through open_stack, checked against tifffile and against what was written."""
+"""TIFF sequences through open_stack, checked against tifffile and against what was written."""
 
 import gc
 import hashlib
@@ -21,7 +21,7 @@ from napari_xfusion.errors import InputError
 T, H, W = 6, 20, 31
 
 
-def film(dtype: str = "u2", shape: tuple[int, ...] = (T, H, W)) -> np.ndarray:
+def sequence(dtype: str = "u2", shape: tuple[int, ...] = (T, H, W)) -> np.ndarray:
     values = np.random.default_rng(7).integers(0, 120, shape)
     return (values - (30 if np.dtype(dtype).kind != "u" else 0)).astype(dtype)
 
@@ -75,8 +75,8 @@ FORMATS = [
 
 @pytest.mark.parametrize("options", FORMATS)
 def test_each_format_gives_the_frames_that_were_written(tmp_path: Path, options: dict) -> None:
-    data = film()
-    stack = open_stack(write(tmp_path / "film.tif", data, **options))
+    data = sequence()
+    stack = open_stack(write(tmp_path / "sequence.tif", data, **options))
     assert (stack.shape, stack.dtype) == (data.shape, data.dtype)
     assert stack.dtype.isnative
     for i, frame in enumerate(data):
@@ -104,7 +104,7 @@ CODECS = [
 
 @pytest.mark.parametrize(("dtype", "options"), CODECS)
 def test_each_codec_gives_the_pixels_that_tifffile_reads(tmp_path: Path, dtype: str, options: dict) -> None:
-    path = write(tmp_path / "film.tif", film(dtype), **options)
+    path = write(tmp_path / "sequence.tif", sequence(dtype), **options)
     stack = open_stack(path)
     assert (stack.shape, stack.dtype) == ((T, H, W), np.dtype(dtype))
     np.testing.assert_array_equal([stack.frame(i) for i in range(T)], tifffile.imread(path))
@@ -112,25 +112,25 @@ def test_each_codec_gives_the_pixels_that_tifffile_reads(tmp_path: Path, dtype: 
 
 def test_jpeg_with_tables_beside_the_strips(tmp_path: Path) -> None:
     """As libtiff writes it: Huffman and quantization tables once per page."""
-    first, *others = (Image.fromarray(frame) for frame in film("u1"))
-    first.save(tmp_path / "film.tif", compression="jpeg", save_all=True, append_images=others)
-    with tifffile.TiffFile(tmp_path / "film.tif") as tif:
+    first, *others = (Image.fromarray(frame) for frame in sequence("u1"))
+    first.save(tmp_path / "sequence.tif", compression="jpeg", save_all=True, append_images=others)
+    with tifffile.TiffFile(tmp_path / "sequence.tif") as tif:
         assert all(page.tags[347].count > 100 for page in tif.pages)
-    stack = open_stack(tmp_path / "film.tif")
+    stack = open_stack(tmp_path / "sequence.tif")
     np.testing.assert_array_equal(
-        [stack.frame(i) for i in range(T)], tifffile.imread(tmp_path / "film.tif", key=range(T))
+        [stack.frame(i) for i in range(T)], tifffile.imread(tmp_path / "sequence.tif", key=range(T))
     )
 
 
 @pytest.mark.parametrize("codec", ["jpeg", "jpegxl", "jpegxr", "png", "lerc"])
 def test_a_stream_of_another_size_is_refused_before_it_is_decoded(tmp_path: Path, codec: str) -> None:
     huge = getattr(imagecodecs, f"{codec}_encode")(np.zeros((4000, 4000), "u1"))
-    path = tmp_path / "film.tif"
+    path = tmp_path / "sequence.tif"
     tifffile.imwrite(path, iter([huge]), shape=(H, W), dtype="u1", compression=codec, rowsperstrip=H)
     stack = open_stack(path)
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match=r"film\.tif frame 0"):
+        with pytest.raises(InputError, match=r"sequence\.tif frame 0"):
             stack.frame(0)
         assert tracemalloc.get_traced_memory()[1] < 2 * len(huge) + 1_000_000
     finally:
@@ -138,8 +138,8 @@ def test_a_stream_of_another_size_is_refused_before_it_is_decoded(tmp_path: Path
 
 
 def test_the_oldest_writers_leave_out_the_byte_count(tmp_path: Path) -> None:
-    for data in (film("u2", (H, W)), film("u1", (H, W))):
-        path = write(tmp_path / "film.tif", data, metadata=None)
+    for data in (sequence("u2", (H, W)), sequence("u1", (H, W))):
+        path = write(tmp_path / "sequence.tif", data, metadata=None)
         with tifffile.TiffFile(path) as tif:
             place = tif.pages[0].tags[279].offset
         content = bytearray(path.read_bytes())
@@ -149,7 +149,7 @@ def test_the_oldest_writers_leave_out_the_byte_count(tmp_path: Path) -> None:
 
 
 def test_a_last_strip_may_be_padded_to_a_full_one(tmp_path: Path) -> None:
-    data = film("u2", (H, W))
+    data = sequence("u2", (H, W))
     strips = [np.resize(data[top : top + 6], (6, W)) for top in range(0, H, 6)]
     for compression, encode in (("deflate", imagecodecs.zlib_encode), ("png", imagecodecs.png_encode)):
         segments = (encode(strip) for strip in strips)
@@ -164,8 +164,8 @@ def test_a_last_strip_may_be_padded_to_a_full_one(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"])
 def test_grey_dtypes(tmp_path: Path, dtype: str, options: dict, order: str) -> None:
-    data = film(dtype)
-    path = write(tmp_path / "film.tif", data, byteorder=order, **options)
+    data = sequence(dtype)
+    path = write(tmp_path / "sequence.tif", data, byteorder=order, **options)
     stack = open_stack(path)
     assert stack.dtype == np.dtype(dtype)
     np.testing.assert_array_equal([stack.frame(i) for i in range(T)], data)
@@ -175,9 +175,11 @@ def test_grey_dtypes(tmp_path: Path, dtype: str, options: dict, order: str) -> N
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_packed_camera_bits(tmp_path: Path, bits: int) -> None:
     """Rows of packed values, highest bit first; tifffile writes them as bytes and reads them as values."""
-    data = film()
+    data = sequence()
     each_bit = np.unpackbits(data[..., None].byteswap().view("u1"), axis=-1)[..., 16 - bits :]
-    path = write(tmp_path / "film.tif", np.packbits(each_bit.reshape(T, H, W * bits), axis=-1), metadata=None)
+    path = write(
+        tmp_path / "sequence.tif", np.packbits(each_bit.reshape(T, H, W * bits), axis=-1), metadata=None
+    )
     with tifffile.TiffFile(path, mode="r+") as tif:
         for i in range(T):
             tif.pages[i].tags[256].overwrite(W)
@@ -191,67 +193,69 @@ def test_packed_camera_bits(tmp_path: Path, bits: int) -> None:
     ("data", "options", "hint"),
     [
         pytest.param(
-            film("u1", (3, H, W)), {"photometric": "rgb"}, "minisblack", id="three-frames-taken-for-rgb"
+            sequence("u1", (3, H, W)), {"photometric": "rgb"}, "minisblack", id="three-frames-taken-for-rgb"
         ),
-        pytest.param(film("u1", (H, W, 3)), {"photometric": "rgb"}, "minisblack", id="rgb"),
-        pytest.param(film("u1") > 60, {}, "mask", id="bool"),
-        pytest.param(film("c8"), {}, "magnitude", id="complex"),
+        pytest.param(sequence("u1", (H, W, 3)), {"photometric": "rgb"}, "minisblack", id="rgb"),
+        pytest.param(sequence("u1") > 60, {}, "mask", id="bool"),
+        pytest.param(sequence("c8"), {}, "magnitude", id="complex"),
         pytest.param(
-            film("u1", (H, W)),
-            {"photometric": "palette", "colormap": film("u2", (3, 256))},
+            sequence("u1", (H, W)),
+            {"photometric": "palette", "colormap": sequence("u2", (3, 256))},
             "Grays",
             id="palette",
         ),
-        pytest.param(film("u8"), {}, "float32", id="uint64"),
-        pytest.param(film("u1"), {"compression": "jpeg2000"}, "LZW", id="jpeg-2000-inside"),
+        pytest.param(sequence("u8"), {}, "float32", id="uint64"),
+        pytest.param(sequence("u1"), {"compression": "jpeg2000"}, "LZW", id="jpeg-2000-inside"),
     ],
 )
-def test_what_is_no_grey_film_is_refused_with_a_hint(
+def test_what_is_no_grey_sequence_is_refused_with_a_hint(
     tmp_path: Path, data: np.ndarray, options: dict, hint: str
 ) -> None:
-    path = write(tmp_path / "film.tif", data, **{"metadata": None, **options})
+    path = write(tmp_path / "sequence.tif", data, **{"metadata": None, **options})
     with pytest.raises(InputError, match=hint):
         open_stack(path)
 
 
 def test_more_than_one_axis_is_refused_by_name_and_size(tmp_path: Path) -> None:
     for options in ({"imagej": True}, {"ome": True}, {}):
-        path = write(tmp_path / "film.tif", film("u2", (4, 2, H, W)), metadata={"axes": "TCYX"}, **options)
+        path = write(
+            tmp_path / "sequence.tif", sequence("u2", (4, 2, H, W)), metadata={"axes": "TCYX"}, **options
+        )
         with pytest.raises(InputError, match="T = 4, C = 2"):
             open_stack(path)
 
 
 def test_axes_of_length_one_do_not_count(tmp_path: Path) -> None:
-    path = write(tmp_path / "film.tif", film("u2", (T, 1, H, W)), metadata={"axes": "TCYX"})
+    path = write(tmp_path / "sequence.tif", sequence("u2", (T, 1, H, W)), metadata={"axes": "TCYX"})
     assert open_stack(path).shape == (T, H, W)
 
 
-def test_an_image_is_a_film_of_one_frame(tmp_path: Path) -> None:
-    path = write(tmp_path / "film.tif", film("u2", (H, W)), metadata=None)
+def test_an_image_is_a_sequence_of_one_frame(tmp_path: Path) -> None:
+    path = write(tmp_path / "sequence.tif", sequence("u2", (H, W)), metadata=None)
     assert open_stack(path).shape == (1, H, W)
 
 
 def test_frames_written_one_by_one(tmp_path: Path) -> None:
     """Each page then has a description of its own, of one frame."""
-    data = film()
+    data = sequence()
     for contiguous in (True, False):
-        with tifffile.TiffWriter(tmp_path / "film.tif") as writer:
+        with tifffile.TiffWriter(tmp_path / "sequence.tif") as writer:
             for frame in data:
                 writer.write(frame, contiguous=contiguous)
-        stack = open_stack(tmp_path / "film.tif")
+        stack = open_stack(tmp_path / "sequence.tif")
         np.testing.assert_array_equal([stack.frame(i) for i in range(len(stack))], data)
 
 
-def test_imagej_film_beyond_4_gb(tmp_path: Path) -> None:
+def test_imagej_sequence_beyond_4_gb(tmp_path: Path) -> None:
     """ImageJ writes one directory for all frames there; the file is sparse and takes no space."""
-    path, side, frames = tmp_path / "film.tif", 2048, 640
-    write(path, film("u2", (2, side, side)), **IMAGEJ)
+    path, side, frames = tmp_path / "sequence.tif", 2048, 640
+    write(path, sequence("u2", (2, side, side)), **IMAGEJ)
     one_directory(path)
     head = path.read_bytes()
     with tifffile.TiffFile(path) as tif:
         start = tif.pages[0].dataoffsets[0]
     head = head.replace(b"images=2\nframes=2\n", b"images=640\nframes=640\n")[: start - 4]
-    last = film("u2", (side, side))
+    last = sequence("u2", (side, side))
     with path.open("r+b") as file:
         file.write(head)
         file.seek(start + (frames - 1) * last.nbytes)
@@ -298,7 +302,7 @@ def test_imagej_film_beyond_4_gb(tmp_path: Path) -> None:
 def test_imagej_calibration(
     tmp_path: Path, options: dict, size: float | None, interval: float | None
 ) -> None:
-    stack = open_stack(write(tmp_path / "film.tif", film(), imagej=True, **options))
+    stack = open_stack(write(tmp_path / "sequence.tif", sequence(), imagej=True, **options))
     assert stack.pixel_size == pytest.approx(size)
     assert stack.time_unit == ("frame" if interval is None else "s")
     np.testing.assert_allclose(stack.times, np.arange(T) * (interval or 1))
@@ -322,7 +326,9 @@ def test_imagej_calibration(
     ],
 )
 def test_ome_calibration(tmp_path: Path, said: dict, size: float | None, interval: float | None) -> None:
-    stack = open_stack(write(tmp_path / "film.tif", film(), ome=True, metadata={"axes": "TYX", **said}))
+    stack = open_stack(
+        write(tmp_path / "sequence.tif", sequence(), ome=True, metadata={"axes": "TYX", **said})
+    )
     assert stack.pixel_size == pytest.approx(size)
     assert stack.time_unit == ("frame" if interval is None else "s")
     np.testing.assert_allclose(stack.times, np.arange(T) * (interval or 1))
@@ -335,7 +341,7 @@ def test_plain_tiff_has_a_pixel_size_in_centimetres_only(
     tmp_path: Path, unit: str, size: float | None
 ) -> None:
     """72 or 96 per inch is what programs write that know nothing."""
-    stack = open_stack(write(tmp_path / "film.tif", film(), resolution=(2, 2), resolutionunit=unit))
+    stack = open_stack(write(tmp_path / "sequence.tif", sequence(), resolution=(2, 2), resolutionunit=unit))
     assert stack.pixel_size == pytest.approx(size)
 
 
@@ -348,8 +354,8 @@ HR_TIMES = [
 
 @pytest.mark.parametrize(("options", "key"), HR_TIMES)
 def test_hr_times(tmp_path: Path, options: dict, key: str) -> None:
-    text = "0.0,2.5,5" if key == "hr_times" else "A film\nhr_times=0.0,2.5,5"
-    path = write(tmp_path / "film.tif", film(), metadata={"axes": "TYX", key: text}, **options)
+    text = "0.0,2.5,5" if key == "hr_times" else "A sequence\nhr_times=0.0,2.5,5"
+    path = write(tmp_path / "sequence.tif", sequence(), metadata={"axes": "TYX", key: text}, **options)
     assert open_stack(path).metadata["hr_times"] == (0.0, 2.5, 5.0)
 
 
@@ -357,7 +363,7 @@ def test_hr_times(tmp_path: Path, options: dict, key: str) -> None:
 @pytest.mark.parametrize(("options", "key"), HR_TIMES)
 def test_hostile_hr_times_are_refused(tmp_path: Path, options: dict, key: str, text: str) -> None:
     text = text if key == "hr_times" else f"hr_times={text}"
-    path = write(tmp_path / "film.tif", film(), metadata={"axes": "TYX", key: text}, **options)
+    path = write(tmp_path / "sequence.tif", sequence(), metadata={"axes": "TYX", key: text}, **options)
     with pytest.raises(InputError, match="hr_times"):
         open_stack(path)
 
@@ -366,7 +372,7 @@ def test_one_frame_costs_the_bytes_of_one_frame(tmp_path: Path) -> None:
     counter = Path("/proc/self/io")
     if not counter.exists():
         pytest.skip("only Linux counts the bytes read")
-    stack = open_stack(write(tmp_path / "film.tif", film("u2", (20, 200, 300))))
+    stack = open_stack(write(tmp_path / "sequence.tif", sequence("u2", (20, 200, 300))))
 
     def read_so_far() -> int:
         return int(counter.read_text().split()[1])
@@ -377,8 +383,8 @@ def test_one_frame_costs_the_bytes_of_one_frame(tmp_path: Path) -> None:
 
 
 def test_damage_in_other_frames_does_not_matter(tmp_path: Path) -> None:
-    data = film("u2", (T, 200, 300))
-    path = write(tmp_path / "film.tif", data, compression="zlib")
+    data = sequence("u2", (T, 200, 300))
+    path = write(tmp_path / "sequence.tif", data, compression="zlib")
     stack = open_stack(path)
     with tifffile.TiffFile(path) as tif, path.open("r+b") as file:
         for page in list(tif.pages)[::2]:
@@ -388,13 +394,13 @@ def test_damage_in_other_frames_does_not_matter(tmp_path: Path) -> None:
         if i % 2:
             np.testing.assert_array_equal(stack.frame(i), data[i])
         else:
-            with pytest.raises(InputError, match=f"film.tif frame {i}"):
+            with pytest.raises(InputError, match=f"sequence.tif frame {i}"):
                 stack.frame(i)
 
 
 def test_a_file_cut_while_open_is_told_per_frame(tmp_path: Path) -> None:
-    data = film("u2", (T, 200, 300))
-    path = write(tmp_path / "film.tif", data)
+    data = sequence("u2", (T, 200, 300))
+    path = write(tmp_path / "sequence.tif", data)
     stack = open_stack(path)
     os.truncate(path, 400_000)
     np.testing.assert_array_equal(stack.frame(2), data[2])
@@ -403,10 +409,10 @@ def test_a_file_cut_while_open_is_told_per_frame(tmp_path: Path) -> None:
 
 
 def test_threads_read_their_own_frames(tmp_path: Path) -> None:
-    data = film("u2", (40, 50, 60))
+    data = sequence("u2", (40, 50, 60))
     wrong = []
     for options in ({}, {"compression": "lzw", "tile": (16, 16), "predictor": True}):
-        stack = open_stack(write(tmp_path / "film.tif", data, **options))
+        stack = open_stack(write(tmp_path / "sequence.tif", data, **options))
 
         def read(seed: int, stack=stack) -> None:
             for i in np.random.default_rng(seed).permutation(40):
@@ -425,7 +431,7 @@ def test_the_file_is_closed_with_its_stack(tmp_path: Path) -> None:
     handles = Path("/proc/self/fd")
     if not handles.exists():
         pytest.skip("only Linux lists the open files")
-    path = write(tmp_path / "film.tif", film())
+    path = write(tmp_path / "sequence.tif", sequence())
 
     def held() -> int:
         return sum(x.readlink() == path for x in handles.iterdir() if x.is_symlink())
@@ -440,31 +446,31 @@ def test_the_file_is_closed_with_its_stack(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_frames(tmp_path: Path) -> None:
-    stack = open_stack(write(tmp_path / "film.tif", film("u1", (200, 200, 300))))
+    stack = open_stack(write(tmp_path / "sequence.tif", sequence("u1", (200, 200, 300))))
     process = psutil.Process()
     stack.frame(0)
     before = process.memory_info().rss
     for i in range(1000):
         stack.frame(i % 200)
-    assert process.memory_info().rss - before < 5_000_000  # the film has 12 MB
+    assert process.memory_info().rss - before < 5_000_000  # the sequence has 12 MB
 
 
 def test_digest_is_that_of_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path / "film.tif", film())
+    path = write(tmp_path / "sequence.tif", sequence())
     assert open_stack(path).digest() == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_frame_is_the_callers_own(tmp_path: Path) -> None:
-    stack = open_stack(write(tmp_path / "film.tif", film()))
+    stack = open_stack(write(tmp_path / "sequence.tif", sequence()))
     stack.frame(1)[:] = 0
-    np.testing.assert_array_equal(stack.frame(1), film()[1])
+    np.testing.assert_array_equal(stack.frame(1), sequence()[1])
 
 
 def test_the_padding_between_many_pages_is_no_lost_frame(tmp_path):
     """tifffile puts pages that come one by one at multiples of 16: together more than a frame here."""
-    with tifffile.TiffWriter(tmp_path / "film.tif") as file:
+    with tifffile.TiffWriter(tmp_path / "sequence.tif") as file:
         for i in range(400):
             file.write(np.full((17, 31), i, "u2"), photometric="minisblack", metadata=None)
-    film = open_stack(tmp_path / "film.tif")
-    assert film.shape == (400, 17, 31)
-    assert (film.frame(399) == 399).all()
+    sequence = open_stack(tmp_path / "sequence.tif")
+    assert sequence.shape == (400, 17, 31)
+    assert (sequence.frame(399) == 399).all()

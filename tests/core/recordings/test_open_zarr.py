@@ -10,7 +10,7 @@ import zarr
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
 
-FILM = np.random.default_rng(5).integers(1, 4000, (6, 20, 31)).astype("u2")
+SEQUENCE = np.random.default_rng(5).integers(1, 4000, (6, 20, 31)).astype("u2")
 SPACE = (
     {"name": "y", "type": "space", "unit": "micrometer"},
     {"name": "x", "type": "space", "unit": "micrometer"},
@@ -36,23 +36,23 @@ def write_ome(
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f2", "f4", ">u2"])
 def test_plain_arrays(tmp_path: Path, version: int, dtype: str) -> None:
-    path = tmp_path / "film.zarr"
+    path = tmp_path / "sequence.zarr"
     array = zarr.create_array(
-        str(path), shape=FILM.shape, dtype=dtype, chunks=(2, 20, 31), zarr_format=version
+        str(path), shape=SEQUENCE.shape, dtype=dtype, chunks=(2, 20, 31), zarr_format=version
     )
-    array[:] = FILM
+    array[:] = SEQUENCE
     array.attrs["napari_xfusion"] = {"hr_times": [0.0, 3.0]}
     stack = open_stack(path)
     assert stack.dtype == np.dtype(dtype).newbyteorder("=")
     assert stack.metadata["hr_times"] == (0.0, 3.0)
-    np.testing.assert_array_equal([stack.frame(i) for i in range(6)], FILM.astype(dtype))
+    np.testing.assert_array_equal([stack.frame(i) for i in range(6)], SEQUENCE.astype(dtype))
 
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_ome_zarr_gives_calibration_too(tmp_path: Path, version: int) -> None:
-    path = write_ome(tmp_path / "film.zarr", FILM, [SECONDS, *SPACE], [5.0, 0.7, 0.7], version)
+    path = write_ome(tmp_path / "sequence.zarr", SEQUENCE, [SECONDS, *SPACE], [5.0, 0.7, 0.7], version)
     stack = open_stack(path)
-    np.testing.assert_array_equal([stack.frame(i) for i in range(6)], FILM)
+    np.testing.assert_array_equal([stack.frame(i) for i in range(6)], SEQUENCE)
     assert stack.pixel_size == pytest.approx(0.7)
     np.testing.assert_allclose(stack.times, np.arange(6) * 0.005)
     assert (stack.time_unit, stack.metadata["axes"]) == ("s", "TYX")
@@ -60,10 +60,10 @@ def test_ome_zarr_gives_calibration_too(tmp_path: Path, version: int) -> None:
 
 def test_axes_of_length_one_do_not_count(tmp_path: Path) -> None:
     axes = [SECONDS, {"name": "c", "type": "channel"}, {"name": "z", "type": "space"}, *SPACE]
-    path = write_ome(tmp_path / "film.zarr", FILM[:, None, None], axes, [0, 1, 1, 0.7, 0.8], 2)
+    path = write_ome(tmp_path / "sequence.zarr", SEQUENCE[:, None, None], axes, [0, 1, 1, 0.7, 0.8], 2)
     stack = open_stack(path)
-    np.testing.assert_array_equal(stack.frame(4), FILM[4])
-    assert (stack.shape, stack.pixel_size, stack.time_unit) == (FILM.shape, None, "frame")
+    np.testing.assert_array_equal(stack.frame(4), SEQUENCE[4])
+    assert (stack.shape, stack.pixel_size, stack.time_unit) == (SEQUENCE.shape, None, "frame")
 
 
 def refused(path: Path, message: str) -> None:
@@ -71,9 +71,9 @@ def refused(path: Path, message: str) -> None:
         open_stack(path)
 
 
-def test_what_is_no_film_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_sequence_is_refused(tmp_path: Path) -> None:
     axes = [SECONDS, {"name": "c", "type": "channel"}, *SPACE]
-    refused(write_ome(tmp_path / "a.zarr", FILM.reshape(3, 2, 20, 31), axes, [1] * 4, 2), "T = 3, C = 2")
+    refused(write_ome(tmp_path / "a.zarr", SEQUENCE.reshape(3, 2, 20, 31), axes, [1] * 4, 2), "T = 3, C = 2")
     zarr.create_array(str(tmp_path / "b.zarr"), shape=(3, 4, 5), dtype=bool)
     refused(tmp_path / "b.zarr", "mask")
     zarr.open_group(str(tmp_path / "c.zarr"), mode="w").create_array("raw", shape=(3, 4, 5), dtype="u2")
@@ -81,16 +81,16 @@ def test_what_is_no_film_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.zarr").mkdir()
     refused(tmp_path / "d.zarr", "OME-Zarr")
     hostile = {"napari_xfusion": {"hr_times": [1, 0]}}
-    refused(write_ome(tmp_path / "e.zarr", FILM, [SECONDS, *SPACE], [1] * 3, 3, **hostile), "hr_times")
+    refused(write_ome(tmp_path / "e.zarr", SEQUENCE, [SECONDS, *SPACE], [1] * 3, 3, **hostile), "hr_times")
 
 
 def test_damage_is_told_with_its_frame(tmp_path: Path) -> None:
-    path = tmp_path / "film.zarr"
-    array = zarr.create_array(str(path), shape=FILM.shape, dtype="u2", chunks=(1, 20, 31), zarr_format=2)
-    array[:] = FILM
+    path = tmp_path / "sequence.zarr"
+    array = zarr.create_array(str(path), shape=SEQUENCE.shape, dtype="u2", chunks=(1, 20, 31), zarr_format=2)
+    array[:] = SEQUENCE
     stack = open_stack(path)
     (path / "3.0.0").write_bytes((path / "3.0.0").read_bytes()[:100])
-    np.testing.assert_array_equal(stack.frame(2), FILM[2])
+    np.testing.assert_array_equal(stack.frame(2), SEQUENCE[2])
     with pytest.raises(InputError, match="frame 3"):
         stack.frame(3)
     with pytest.raises(InputError, match="frame 3"):
@@ -100,8 +100,8 @@ def test_damage_is_told_with_its_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"zarr_format": 2}', '{"zarr_format": 9}'])
 def test_damaged_headers(tmp_path: Path, text: str) -> None:
     for version, name in ((2, ".zarray"), (3, "zarr.json")):
-        path = tmp_path / f"film{version}.zarr"
-        zarr.create_array(str(path), shape=FILM.shape, dtype="u2", zarr_format=version)
+        path = tmp_path / f"sequence{version}.zarr"
+        zarr.create_array(str(path), shape=SEQUENCE.shape, dtype="u2", zarr_format=version)
         (path / name).write_text(text)
         with pytest.raises(InputError):
             open_stack(path)
@@ -109,9 +109,9 @@ def test_damaged_headers(tmp_path: Path, text: str) -> None:
 
 def test_absent_chunks_are_counted(tmp_path: Path) -> None:
     """Zarr leaves out empty chunks, so this is no error; a copy that stopped looks the same."""
-    path = tmp_path / "film.zarr"
-    array = zarr.create_array(str(path), shape=FILM.shape, dtype="u2", chunks=(1, 20, 31), zarr_format=2)
-    array[:] = FILM
+    path = tmp_path / "sequence.zarr"
+    array = zarr.create_array(str(path), shape=SEQUENCE.shape, dtype="u2", chunks=(1, 20, 31), zarr_format=2)
+    array[:] = SEQUENCE
     assert "absent_chunks" not in open_stack(path).metadata
     for i in (4, 5):
         (path / f"{i}.0.0").unlink()
@@ -121,8 +121,10 @@ def test_absent_chunks_are_counted(tmp_path: Path) -> None:
 def test_digest_depends_on_frames_not_on_chunks(tmp_path: Path) -> None:
     digests = set()
     for chunks in ((1, 20, 31), (6, 5, 5)):
-        array = zarr.create_array(str(tmp_path / "film.zarr"), shape=FILM.shape, dtype="u2", chunks=chunks)
-        array[:] = FILM
-        digests.add(open_stack(tmp_path / "film.zarr").digest())
-        shutil.rmtree(tmp_path / "film.zarr")
+        array = zarr.create_array(
+            str(tmp_path / "sequence.zarr"), shape=SEQUENCE.shape, dtype="u2", chunks=chunks
+        )
+        array[:] = SEQUENCE
+        digests.add(open_stack(tmp_path / "sequence.zarr").digest())
+        shutil.rmtree(tmp_path / "sequence.zarr")
     assert len(digests) == 1

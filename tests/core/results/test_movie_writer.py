@@ -27,13 +27,13 @@ def read(path):
 @pytest.mark.parametrize("shape", [(32, 48), (33, 47)], ids=["even", "odd"])
 def test_what_is_written_is_read_back(tmp_path, shape):
     frames = gradient(7, shape)
-    assert write_movie(frames, tmp_path / "film.mp4", rate=12.5)
-    film, rate = read(tmp_path / "film.mp4")
+    assert write_movie(frames, tmp_path / "sequence.mp4", rate=12.5)
+    sequence, rate = read(tmp_path / "sequence.mp4")
     assert rate == pytest.approx(12.5)
-    assert film.shape == (7, shape[0] + shape[0] % 2, shape[1] + shape[1] % 2, 3)
-    error = film[:, : shape[0], : shape[1]].astype(int) - np.stack(frames)
+    assert sequence.shape == (7, shape[0] + shape[0] % 2, shape[1] + shape[1] % 2, 3)
+    error = sequence[:, : shape[0], : shape[1]].astype(int) - np.stack(frames)
     assert np.abs(error).mean() < 3
-    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["sequence.mp4"]
 
 
 def test_a_movie_that_is_stopped_leaves_nothing_behind(tmp_path):
@@ -44,16 +44,16 @@ def test_a_movie_that_is_stopped_leaves_nothing_behind(tmp_path):
         stop.set()
         yield from gradient(2, (32, 48))
 
-    assert not write_movie(frames(), tmp_path / "film.mp4", stop=stop)
+    assert not write_movie(frames(), tmp_path / "sequence.mp4", stop=stop)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_is_none_is_told(tmp_path):
     with pytest.raises(OutputError, match="choose another"):
-        write_movie(gradient(2, (32, 48)), tmp_path / "gone" / "film.mp4")
+        write_movie(gradient(2, (32, 48)), tmp_path / "gone" / "sequence.mp4")
 
 
 def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(OutputError, match=r"napari-xfusion\[movie\]"):
-        write_movie(gradient(2, (32, 48)), tmp_path / "film.mp4")
+        write_movie(gradient(2, (32, 48)), tmp_path / "sequence.mp4")

@@ -1,4 +1,4 @@
-"""Any film into any of our formats, and back without a loss."""
+"""Any sequence into any of our formats, and back without a loss."""
 
 import json
 import threading
@@ -12,13 +12,13 @@ from napari_xfusion.core.results.record import read_times
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.errors import OutputError
-from tests.films import moving_discs, stack, two_cameras
+from tests.sequences import moving_discs, stack, two_cameras
 
-ENDINGS = ("film.tif", "film.ome.tif", "film.zarr")
-RECORD = {"layer": {"name": "film"}}
+ENDINGS = ("sequence.tif", "sequence.ome.tif", "sequence.zarr")
+RECORD = {"layer": {"name": "sequence"}}
 
 
-def film(dtype: str = "uint16", **fields):
+def sequence(dtype: str = "uint16", **fields):
     rng = np.random.default_rng(0)
     ends = np.iinfo(dtype) if np.dtype(dtype).kind in "ui" else np.finfo(np.float16)
     values = rng.uniform(float(ends.min), float(ends.max), (5, 9, 13)).astype(dtype)
@@ -28,7 +28,7 @@ def film(dtype: str = "uint16", **fields):
 @pytest.mark.parametrize("name", ENDINGS)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint32", "int32", "float32", "float64"])
 def test_every_dtype_comes_back_bit_by_bit(tmp_path, name, dtype):
-    taken, values = film(dtype)
+    taken, values = sequence(dtype)
     assert save_stack(taken, tmp_path / name, RECORD)
     back = open_stack(tmp_path / name)
     assert back.dtype == values.dtype
@@ -38,19 +38,19 @@ def test_every_dtype_comes_back_bit_by_bit(tmp_path, name, dtype):
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_time_length_and_hr_times_go_with_it(tmp_path, name):
-    taken, _ = film(pixel_size=1.5, metadata={"hr_times": (0.0, 4.0, 8.0, 12.0, 16.0)})
+    taken, _ = sequence(pixel_size=1.5, metadata={"hr_times": (0.0, 4.0, 8.0, 12.0, 16.0)})
     save_stack(taken, tmp_path / name, RECORD)
     back = open_stack(tmp_path / name)
     assert back.pixel_size == pytest.approx(1.5)
     assert back.metadata["hr_times"] == (0, 4, 8, 12, 16)
 
 
-def test_a_film_of_no_run_has_a_record_that_is_none_of_a_run(tmp_path):
-    save_stack(film()[0], tmp_path / "film.tif", RECORD)
-    record = json.loads((tmp_path / "film.tif.json").read_text())
-    assert record["layer"] == {"name": "film"}
+def test_a_sequence_of_no_run_has_a_record_that_is_none_of_a_run(tmp_path):
+    save_stack(sequence()[0], tmp_path / "sequence.tif", RECORD)
+    record = json.loads((tmp_path / "sequence.tif.json").read_text())
+    assert record["layer"] == {"name": "sequence"}
     assert len(record["frames"]) == 5
-    assert read_times(tmp_path / "film.tif") is None
+    assert read_times(tmp_path / "sequence.tif") is None
 
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif"])
@@ -65,8 +65,8 @@ def test_a_result_is_saved_as_its_run_would_have(tmp_path, name):
     assert json.loads((tmp_path / "again" / f"{name}.json").read_text()) == record
 
 
-def test_a_film_that_was_stopped_goes_on(tmp_path):
-    taken, values = film()
+def test_a_sequence_that_was_stopped_goes_on(tmp_path):
+    taken, values = sequence()
     stop = threading.Event()
     reads = []
 
@@ -75,14 +75,14 @@ def test_a_film_that_was_stopped_goes_on(tmp_path):
         if done == 2:
             stop.set()
 
-    assert not save_stack(taken, tmp_path / "film.tif", RECORD, stop=stop, progress=progress)
-    assert not (tmp_path / "film.tif").exists()
-    assert save_stack(taken, tmp_path / "film.tif", RECORD)
-    back = open_stack(tmp_path / "film.tif")
+    assert not save_stack(taken, tmp_path / "sequence.tif", RECORD, stop=stop, progress=progress)
+    assert not (tmp_path / "sequence.tif").exists()
+    assert save_stack(taken, tmp_path / "sequence.tif", RECORD)
+    back = open_stack(tmp_path / "sequence.tif")
     assert np.array_equal(np.stack([back.frame(i) for i in range(5)]), values)
 
 
-def test_a_film_is_not_written_over_itself(tmp_path):
-    save_stack(film()[0], tmp_path / "film.tif", RECORD)
-    with pytest.raises(OutputError, match="the film itself"):
-        save_stack(open_stack(tmp_path / "film.tif"), tmp_path / "film.tif", RECORD, overwrite=True)
+def test_a_sequence_is_not_written_over_itself(tmp_path):
+    save_stack(sequence()[0], tmp_path / "sequence.tif", RECORD)
+    with pytest.raises(OutputError, match="the sequence itself"):
+        save_stack(open_stack(tmp_path / "sequence.tif"), tmp_path / "sequence.tif", RECORD, overwrite=True)

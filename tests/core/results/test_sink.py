@@ -25,7 +25,7 @@ DTYPES = ["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "flo
 
 
 def read(path):
-    """The film by the library everybody uses, with the sides of 1 that tifffile drops left out."""
+    """The sequence by the library everybody uses, with the sides of 1 that tifffile drops left out."""
     if path.name.endswith(".zarr"):
         return zarr.open(path, mode="r")["0"][:]
     return tifffile.imread(path)
@@ -53,7 +53,7 @@ def path(request, tmp_path):
     return tmp_path / request.param
 
 
-def test_a_film_goes_round(path):
+def test_a_sequence_goes_round(path):
     write(path)
     assert np.array_equal(read(path), np.stack(list(IMAGES.values())))
     assert read(path).dtype == SPEC.dtype
@@ -90,14 +90,14 @@ def test_every_size_goes_round(tmp_path, name):
     """Sides and lengths of 1, and of 3 and 4, which others take for colours."""
     for k, (count, H, W) in enumerate(itertools.product((1, 3, 4), (1, 3, 4), (1, 3, 4))):
         spec = replace(SPEC, frames=tuple(range(count)), shape=(H, W))
-        film = np.arange(count * H * W, dtype=np.float32).reshape(count, H, W)
+        sequence = np.arange(count * H * W, dtype=np.float32).reshape(count, H, W)
         path = tmp_path / f"{k}{name}"
         with open_sink(path) as sink:
             sink.begin(spec)
             for t in reversed(spec.frames):
-                sink.put(t, film[t])
+                sink.put(t, sequence[t])
             sink.commit({})
-        assert np.array_equal(read(path).reshape(film.shape), film)
+        assert np.array_equal(read(path).reshape(sequence.shape), sequence)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Windows, grey matching and odd films, through the door that fusers use."""
+"""Windows, grey matching and odd sequences, through the door that fusers use."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import pair_stacks
 from napari_xfusion.errors import PairingError
-from tests.films import moving_discs, stack, two_cameras
+from tests.sequences import moving_discs, stack, two_cameras
 
 
-def make_pair(film=None, step=4, **settings):
-    film = moving_discs() if film is None else film
-    lr, hr, times = two_cameras(film, step)
+def make_pair(sequence=None, step=4, **settings):
+    sequence = moving_discs() if sequence is None else sequence
+    lr, hr, times = two_cameras(sequence, step)
     return pair_stacks(stack(lr, "lr.tif"), stack(hr, "hr.tif"), make_plan(hr_times=times, **settings))
 
 
@@ -38,8 +38,8 @@ def test_window(target, separation, times, hr_index):
 
 
 def test_targets_before_the_first_hr_frame_are_served_by_it():
-    film = moving_discs()
-    lr, hr, _ = two_cameras(film, 4)
+    sequence = moving_discs()
+    lr, hr, _ = two_cameras(sequence, 4)
     pair = pair_stacks(stack(lr), stack(hr[1:]), make_plan(hr_times=(4, 8, 11)))
     window = pair.window(1)
     assert window.hr_index == (0, 0)
@@ -85,7 +85,7 @@ def test_grey_none_refuses_values_outside_0_1():
 
 
 @pytest.mark.parametrize(
-    ("film", "said"),
+    ("sequence", "said"),
     [
         pytest.param(np.full((12, 32, 32), 5, np.uint16), "constant", id="constant"),
         pytest.param(np.zeros((12, 32, 32), np.float32), "constant", id="black"),
@@ -93,15 +93,15 @@ def test_grey_none_refuses_values_outside_0_1():
         pytest.param(np.full((12, 32, 32), np.nan), "no finite value", id="NaN"),
     ],
 )
-def test_odd_films_pair_without_warning_or_nan(film, said):
-    pair = make_pair(film)
+def test_odd_sequences_pair_without_warning_or_nan(sequence, said):
+    pair = make_pair(sequence)
     assert any(said in note for note in pair.notes) or not said
     for target in range(12):
         window = pair.window(target)
         assert all(np.isfinite(image).all() for image in (*window.lr, *window.hr, *window.lr_at_hr))
 
 
-def test_films_that_do_not_belong_together_are_told():
+def test_sequences_that_do_not_belong_together_are_told():
     _lr, hr, times = two_cameras(moving_discs(seed=0, shape=(64, 64)), 4)
     other = two_cameras(np.random.default_rng(3).random((12, 64, 64)).astype(np.float32), 4)[0]
     pair = pair_stacks(stack(other), stack(hr), make_plan(hr_times=times))
@@ -109,8 +109,8 @@ def test_films_that_do_not_belong_together_are_told():
 
 
 def test_nan_pixels_are_counted_and_stay_local():
-    film = moving_discs()
-    lr, hr, times = two_cameras(film, 4)
+    sequence = moving_discs()
+    lr, hr, times = two_cameras(sequence, 4)
     holed = lr.copy()
     holed[5, 3, 4] = np.nan
     clean = pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times))
@@ -121,14 +121,14 @@ def test_nan_pixels_are_counted_and_stay_local():
     assert changed[3, 4]
 
 
-def test_frames_outside_the_film_are_told():
+def test_frames_outside_the_sequence_are_told():
     with pytest.raises(PairingError, match="0:12"):
         make_pair(frames=(3, 13))
 
 
 def test_neighbouring_windows_read_each_frame_once():
-    film = moving_discs(frames=30)
-    lr, hr, times = two_cameras(film, 10)
+    sequence = moving_discs(frames=30)
+    lr, hr, times = two_cameras(sequence, 10)
     reads = []
     counted = stack(hr)
     object.__setattr__(counted, "read", lambda i: (reads.append(i), hr[i])[1])
@@ -155,7 +155,7 @@ def test_an_hr_frame_that_shows_nothing_is_left_out_of_the_match(value):
         assert value_of[0] == pytest.approx(value_of[1], abs=0.01)
 
 
-def test_an_lr_film_that_shows_nothing_does_not_agree_with_hr():
+def test_an_lr_sequence_that_shows_nothing_does_not_agree_with_hr():
     lr, hr, times = two_cameras(moving_discs(), 4)
     grey = pair_stacks(stack(np.full_like(lr, 7)), stack(hr), make_plan(hr_times=times)).grey
     assert grey.correlation == 0

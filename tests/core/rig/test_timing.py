@@ -6,10 +6,10 @@ import pytest
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import find_hr_times, neighbours, seen_targets
 from napari_xfusion.errors import PairingError
-from tests.films import stack
+from tests.sequences import stack
 
 
-def films(lr_frames=21, hr_frames=3, **hr_fields):
+def sequences(lr_frames=21, hr_frames=3, **hr_fields):
     lr = stack(np.zeros((lr_frames, 4, 4), np.uint8), "lr.tif")
     return lr, stack(np.zeros((hr_frames, 16, 16), np.uint8), "hr.tif", **hr_fields)
 
@@ -27,7 +27,7 @@ def films(lr_frames=21, hr_frames=3, **hr_fields):
     ],
 )
 def test_times(settings, fields, times):
-    assert find_hr_times(*films(**fields), make_plan(**settings)).tolist() == times
+    assert find_hr_times(*sequences(**fields), make_plan(**settings)).tolist() == times
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_times(settings, fields, times):
 )
 def test_times_that_cannot_be(settings, counts, said):
     with pytest.raises(PairingError, match=said):
-        find_hr_times(*films(**counts), make_plan(**settings))
+        find_hr_times(*sequences(**counts), make_plan(**settings))
 
 
 def test_frame_intervals_are_offered_as_a_hint_and_not_taken():
-    lr, hr = films()
+    lr, hr = sequences()
     lr = stack(np.zeros((21, 4, 4)), "lr.tif", time_unit="s")
     hr = stack(np.zeros((3, 16, 16)), "hr.tif", time_unit="s")
     with pytest.raises(PairingError, match="suggest a step of 1"):

@@ -1,4 +1,4 @@
-"""One small study, run once: a film of 13 frames, three methods and a tiny network of random weights."""
+"""One small study, run once: a sequence of 13 frames, three methods and a tiny network of random weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from napari_xfusion.core.networks.cards import INPUTS, Card
 from napari_xfusion.core.networks.weights import save_model
 from napari_xfusion.lab.study import Studied, StudyPlan, run_study
 from tests.core.networks.test_engine import SIZES, lively
-from tests.films import moving_discs
+from tests.sequences import moving_discs
 from tests.sharing import made_once
 
 FRAMES, SIZE = 13, (40, 56)
 
 
-def write_film(path: Path, film: np.ndarray) -> Path:
-    tifffile.imwrite(path, film, photometric="minisblack", metadata={"axes": "TYX"})
+def write_sequence(path: Path, sequence: np.ndarray) -> Path:
+    tifffile.imwrite(path, sequence, photometric="minisblack", metadata={"axes": "TYX"})
     return path
 
 
@@ -87,7 +87,7 @@ def small(tmp_path_factory) -> Small:
 
 
 def make_small(folder: Path) -> None:
-    movie = write_film(folder / "discs.tif", (moving_discs(FRAMES, SIZE) * 3000 + 500).astype(np.uint16))
+    movie = write_sequence(folder / "discs.tif", (moving_discs(FRAMES, SIZE) * 3000 + 500).astype(np.uint16))
     model = folder / "tiny.safetensors"
     card = Card(variant="edvr-stf", sizes=SIZES, inputs=INPUTS["edvr-stf"])
     save_model(model, lively(edvr_stf(**SIZES.model_dump())), card)

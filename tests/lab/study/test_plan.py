@@ -58,7 +58,7 @@ def test_a_network_without_a_named_model_takes_the_bundled_one():
     assert weights_of(Series(method="flow")) is None
 
 
-def test_a_film_that_is_too_short_for_any_study_is_told():
+def test_a_sequence_that_is_too_short_for_any_study_is_told():
     with pytest.raises(InputError, match="3 frames"):
         preset("quick", 2)
 

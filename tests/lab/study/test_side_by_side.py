@@ -1,4 +1,4 @@
-"""The side-by-side film: its panels, and the GIF for those without PyAV."""
+"""The side-by-side sequence: its panels, and the GIF for those without PyAV."""
 
 import threading
 
@@ -9,7 +9,7 @@ from PIL import Image
 from napari_xfusion.lab.study import side_by_side
 from napari_xfusion.lab.study.results import Results
 from napari_xfusion.lab.study.side_by_side import BAR, GAP, sheet, write_side_by_side
-from napari_xfusion.lab.study.study import open_films
+from napari_xfusion.lab.study.study import open_sequences
 from napari_xfusion.lab.study.table import as_columns
 from tests.lab.study.conftest import FRAMES
 
@@ -35,7 +35,7 @@ def test_without_pyav_there_is_a_gif(small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(side_by_side, "find_spec", lambda _: None)
     table = as_columns(parquet.read_table(small.folder / "table.parquet"))
-    results = next(Results(table, small.plan, open_films([small.movie]), (), (), "").each())
+    results = next(Results(table, small.plan, open_sequences([small.movie]), (), (), "").each())
     path = write_side_by_side(results, tmp_path, threading.Event(), lambda: None)
-    with Image.open(path) as film:
-        assert film.n_frames == FRAMES
+    with Image.open(path) as sequence:
+        assert sequence.n_frames == FRAMES

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_xfusion.lab.study.cells import Film
-from napari_xfusion.lab.study.results import FilmResults
+from napari_xfusion.lab.study.cells import ImageSequence
+from napari_xfusion.lab.study.results import SequenceResults
 from napari_xfusion.lab.study.statements import statements
 from napari_xfusion.lab.study.table import SCHEMA, Table
 from tests.lab.study.conftest import small_plan
 
-FILM = Film("film", Path("film.tif"), "0", 13, (8, 8))
+SEQUENCE = ImageSequence("sequence", Path("sequence.tif"), "0", 13, (8, 8))
 STEPS = {"base": 4, "noisy": 4, "often": 2, "ends": 12, "apart": 4}
 PAPER = {
     "bicubic": {"base": 30, "noisy": 25, "often": 30, "ends": 30, "apart": 30},
@@ -32,13 +32,13 @@ def results(medians, attention=lambda since, step: (1 - since / step, since / st
                 seen, since = frame % step == 0, frame % step
                 back, ahead = attention(since, step) if series == "edvr-stf" else (np.nan, np.nan)
                 # Seen frames must not count.
-                row = {"movie": "film", "condition": condition, "series": series, "method": series}
+                row = {"movie": "sequence", "condition": condition, "series": series, "method": series}
                 row |= {"frame": frame, "seen": seen, "psnr": 99.0 if seen else psnr + 0.1 * (frame % 2)}
                 row |= {"attention_hr-": back, "attention_hr+": ahead}
                 for name, column in columns.items():
                     column.append(row.get(name, np.nan))
     table = Table({name: np.array(values) for name, values in columns.items()})
-    return FilmResults(FILM, plan, table, table.chosen(np.zeros(len(table), bool)), (), ())
+    return SequenceResults(SEQUENCE, plan, table, table.chosen(np.zeros(len(table), bool)), (), ())
 
 
 def verdicts(found):

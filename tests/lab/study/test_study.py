@@ -1,4 +1,4 @@
-"""A whole study on a small film: table, figures, report; and films that are odd."""
+"""A whole study on a small sequence: table, figures, report; and sequences that are odd."""
 
 import csv
 import json
@@ -14,8 +14,8 @@ from PIL import Image
 from napari_xfusion.cli import main
 from napari_xfusion.errors import InputError, ModelError, OutputError
 from napari_xfusion.lab.study import run_study
-from tests.films import moving_discs
-from tests.lab.study.conftest import COMMAND, FRAMES, SIZE, small_plan, study, write_film
+from tests.lab.study.conftest import COMMAND, FRAMES, SIZE, small_plan, study, write_sequence
+from tests.sequences import moving_discs
 
 CONDITIONS = ["base", "noisy", "often", "ends", "apart"]
 SERIES = ["bicubic", "backprojection", "bayesian-paper", "tiny"]
@@ -58,9 +58,9 @@ def test_the_csv_holds_what_the_parquet_file_holds(small):
 def test_the_numbers_are_those_of_evaluate(condition, series, simulate, fuse, small, tmp_path, capsys):
     """simulate, fuse and evaluate by hand give the same numbers, frame by frame, and in results.json."""
     method = ["edvr-stf", "--model", str(small.model), "--device", "cpu"] if series == "tiny" else [series]
-    films, output = [str(tmp_path / "lr.tif"), str(tmp_path / "hr.tif")], str(tmp_path / "fused.tif")
+    sequences, output = [str(tmp_path / "lr.tif"), str(tmp_path / "hr.tif")], str(tmp_path / "fused.tif")
     assert main(["simulate", str(small.movie), "-o", str(tmp_path), "--hr-step", *simulate]) == 0
-    assert main(["fuse", *films, "-o", output, "--method", *method, *fuse]) == 0
+    assert main(["fuse", *sequences, "-o", output, "--method", *method, *fuse]) == 0
     capsys.readouterr()
     table = tmp_path / "m.csv"
     assert main(["evaluate", str(tmp_path / "truth.tif"), output, "--csv", str(table), "--json"]) == 0
@@ -74,7 +74,7 @@ def test_the_numbers_are_those_of_evaluate(condition, series, simulate, fuse, sm
             # The network may use more threads there, which changes the last bits.
             assert ours[name] == pytest.approx(float(theirs[name]), rel=2e-5), name
     if condition == "base":
-        found = small.facts["films"][0]["summary"][series]
+        found = small.facts["sequences"][0]["summary"][series]
         for part in ("all", "unseen"):
             assert found[part]["frames"] == summary[part]["frames"]
             for name in ("psnr", "aad", "ssim"):
@@ -104,10 +104,10 @@ def test_every_figure_is_there_as_svg_and_png(small):
     assert (folder / "side-by-side.mp4").stat().st_size > 1000
 
 
-def test_the_side_by_side_film_has_every_frame(small):
+def test_the_side_by_side_sequence_has_every_frame(small):
     av = pytest.importorskip("av")
-    with av.open(str(small.folder / "discs" / "side-by-side.mp4")) as film:
-        frames = [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
+    with av.open(str(small.folder / "discs" / "side-by-side.mp4")) as sequence:
+        frames = [frame.to_ndarray(format="gray") for frame in sequence.decode(video=0)]
     assert len(frames) == FRAMES
     assert frames[0].shape >= SIZE
 
@@ -145,7 +145,7 @@ def test_the_report_needs_nothing_but_itself(small):
 def test_the_report_says_how_it_was_made_and_escapes_what_people_typed(small):
     for said in (
         "napari-xfusion study &lt;discs&gt; &amp; more",
-        small.facts["films"][0]["sha256"],
+        small.facts["sequences"][0]["sha256"],
         small.facts["weights"]["tiny"],
         "HR every 4 frames",
     ):
@@ -200,13 +200,13 @@ def test_asked_to_stop_it_keeps_what_is_done(small, tmp_path):
 
 
 def odd(name):
-    film = moving_discs(9, SIZE) * 3000 + 500
+    sequence = moving_discs(9, SIZE) * 3000 + 500
     if name == "constant":
-        return np.full_like(film, 7)
+        return np.full_like(sequence, 7)
     if name == "nan":
-        film[2, 5:9, 5:9] = np.nan
-        return film
-    return film[:4].astype(np.uint16)
+        sequence[2, 5:9, 5:9] = np.nan
+        return sequence
+    return sequence[:4].astype(np.uint16)
 
 
 @pytest.mark.parametrize(
@@ -217,14 +217,14 @@ def odd(name):
         pytest.param("short", "4 frames are too few for base", ["base", "noisy", "apart"], id="too short"),
     ],
 )
-def test_odd_films_are_told_and_what_can_be_done_is_done(name, said, left_out, tmp_path):
-    movie = write_film(tmp_path / f"{name}.tif", odd(name))
+def test_odd_sequences_are_told_and_what_can_be_done_is_done(name, said, left_out, tmp_path):
+    movie = write_sequence(tmp_path / f"{name}.tif", odd(name))
     done = study([movie], tmp_path / "out", small_plan(runs=1))
     assert done.finished
     assert any(said in note for note in done.notes), done.notes
     assert not any(str(tmp_path) in note for note in done.notes)
     facts = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert facts["films"][0]["summary"]["bicubic"]["unseen"]["frames"] > 0
+    assert facts["sequences"][0]["summary"]["bicubic"]["unseen"]["frames"] > 0
     with (tmp_path / "out" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     done_conditions = {row["condition"] for row in rows} & set(CONDITIONS)
@@ -233,19 +233,19 @@ def test_odd_films_are_told_and_what_can_be_done_is_done(name, said, left_out, t
     assert said in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_a_film_that_allows_nothing_is_told(tmp_path):
-    movie = write_film(tmp_path / "two.tif", (moving_discs(2, SIZE) * 3000).astype(np.uint16))
+def test_a_sequence_that_allows_nothing_is_told(tmp_path):
+    movie = write_sequence(tmp_path / "two.tif", (moving_discs(2, SIZE) * 3000).astype(np.uint16))
     with pytest.raises(InputError, match="too few"):
         study([movie], tmp_path / "out", small_plan())
 
 
-def test_films_of_one_name_are_told_apart(small, no_figures, tmp_path):
+def test_sequences_of_one_name_are_told_apart(small, no_figures, tmp_path):
     (tmp_path / "discs").mkdir()
-    other = write_film(tmp_path / "discs" / "discs.tif", odd("nan"))
+    other = write_sequence(tmp_path / "discs" / "discs.tif", odd("nan"))
     plan = small_plan(conditions={"base": {"hr_step": 4}}, clusters={}, runs=0)
     assert study([small.movie, other], tmp_path / "out", plan).finished
     facts = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [film["name"] for film in facts["films"]] == ["discs", "discs-2"]
+    assert [sequence["name"] for sequence in facts["sequences"]] == ["discs", "discs-2"]
 
 
 def test_a_range_of_frames(small, no_figures, tmp_path):

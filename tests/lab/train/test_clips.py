@@ -1,4 +1,4 @@
-"""Sources of samples: which words mean what, and what the paper's D9 to D11 say of samples from films."""
+"""Sources of samples: which words mean what, and what the paper's D9 to D11 say of samples from sequences."""
 
 from collections import Counter
 
@@ -10,13 +10,13 @@ import tifffile
 from napari_xfusion.errors import InputError
 from napari_xfusion.lab.scenes import KINDS, expose
 from napari_xfusion.lab.scenes.sample import RANGE, draw_times
-from napari_xfusion.lab.train.clips import Films, find_clips, open_clip, open_sources, part_of
-from tests.films import binned, moving_discs
+from napari_xfusion.lab.train.clips import Sequences, find_clips, open_clip, open_sources, part_of
+from tests.sequences import binned, moving_discs
 
 
 @pytest.fixture
 def numbered(tmp_path):
-    """A film whose pixels tell frame, row and column: t + y/64 + x/4096, in 16 bits and more."""
+    """A sequence whose pixels tell frame, row and column: t + y/64 + x/4096, in 16 bits and more."""
     t, y, x = np.mgrid[:200, :48, :56]
     path = tmp_path / "numbered.tif"
     tifffile.imwrite(path, (t + y / 64 + x / 4096).astype(np.float32), photometric="minisblack")
@@ -24,11 +24,11 @@ def numbered(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["training", "held-out"])
-def test_samples_of_a_film_are_those_of_the_paper(numbered, part):
+def test_samples_of_a_sequence_are_those_of_the_paper(numbered, part):
     """D11: s in 1..3, each HR offset s times 1..20, HR and LR at these times, all inside the part."""
-    film = tifffile.imread(numbered)
-    low, high = np.percentile(film[np.linspace(0, 199, 16).round().astype(int)], (0.35, 99.65))
-    source, frames, targets = Films((numbered,), halve=False), part_of(200, part), set()
+    sequence = tifffile.imread(numbered)
+    low, high = np.percentile(sequence[np.linspace(0, 199, 16).round().astype(int)], (0.35, 99.65))
+    source, frames, targets = Sequences((numbered,), halve=False), part_of(200, part), set()
     for seed in range(60):
         clean = source.draw(np.random.default_rng(seed), 32, part)
         s = int(clean.times[2])
@@ -37,12 +37,12 @@ def test_samples_of_a_film_are_those_of_the_paper(numbered, part):
         steps = np.abs(clean.times[3:]) / s
         assert np.array_equal(steps, steps.round())
         assert 1 <= steps.min() <= steps.max() <= 20
-        assert clean.filmed
+        assert clean.recorded
         target, top, left = place_of(clean.truth, low, high)
         targets.add(target)
         for image, time in ((clean.truth, 0), (clean.hr[0], clean.times[3]), (clean.hr[1], clean.times[4])):
             assert target + int(time) in frames
-            cut = film[target + int(time), top : top + 32, left : left + 32]
+            cut = sequence[target + int(time), top : top + 32, left : left + 32]
             np.testing.assert_allclose(image, np.clip((cut - low) / (high - low), *RANGE), atol=1e-5)
         np.testing.assert_allclose(clean.lr[1], binned(clean.truth[None])[0], atol=1e-6)
         np.testing.assert_allclose(clean.lr[3:], binned(clean.hr), atol=1e-6)
@@ -72,8 +72,8 @@ def test_no_frame_serves_both_parts():
         assert min(len(training), len(held_out)) >= 3
 
 
-def test_the_frames_of_a_film_get_no_more_of_the_hr_cameras_noise(numbered):
-    clean = Films((numbered,), halve=False).draw(np.random.default_rng(0), 32, "training")
+def test_the_frames_of_a_sequence_get_no_more_of_the_hr_cameras_noise(numbered):
+    clean = Sequences((numbered,), halve=False).draw(np.random.default_rng(0), 32, "training")
     for seed in range(4):
         sample = expose(clean, np.random.default_rng(seed))
         assert sorted(sample.hr[1].ravel()) in [sorted(hr.ravel()) for hr in clean.hr]
@@ -95,21 +95,21 @@ def write_reds(folder, clips=2, frames=15, shape=(40, 48)):
 def test_reds_as_published_becomes_luma(tmp_path):
     reds = write_reds(tmp_path / "train_sharp")
     assert [clip.name for clip in find_clips(reds)] == ["000", "001"]
-    (films,) = open_sources([str(reds)])
-    films.check(32)
-    stack = open_clip(films.clips[1], halve=False)
+    (sequences,) = open_sources([str(reds)])
+    sequences.check(32)
+    stack = open_clip(sequences.clips[1], halve=False)
     assert stack.shape == (15, 40, 48)
     colours = imagecodecs.png_decode((reds / "001" / "00000003.png").read_bytes()).astype(float)
     luma = colours @ [0.299, 0.587, 0.114]  # ITU-R BT.601
     np.testing.assert_allclose(stack.frame(3), luma, atol=0.51)
-    assert films.draw(np.random.default_rng(0), 32, "training").truth.shape == (32, 32)
+    assert sequences.draw(np.random.default_rng(0), 32, "training").truth.shape == (32, 32)
 
 
 def test_halving_is_the_mean_of_four_pixels(numbered):
-    film = tifffile.imread(numbered)
+    sequence = tifffile.imread(numbered)
     stack = open_clip(numbered, halve=True)
     assert stack.shape == (200, 24, 28)
-    np.testing.assert_allclose(stack.frame(7), film[7].reshape(24, 2, 28, 2).mean((1, 3)), rtol=1e-6)
+    np.testing.assert_allclose(stack.frame(7), sequence[7].reshape(24, 2, 28, 2).mean((1, 3)), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_halving_is_the_mean_of_four_pixels(numbered):
     [
         (["scenes"], list(KINDS)),
         (["scenes:powder", "scenes:crack", "scenes:powder"], ["powder", "crack"]),
-        (["film.tif", "scenes:powder", "other.tif"], ["powder", "films"]),
+        (["sequence.tif", "scenes:powder", "other.tif"], ["powder", "sequences"]),
     ],
 )
 def test_words_name_sources(words, names, tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_words_name_sources(words, names, tmp_path, monkeypatch):
     assert [source.name for source in open_sources(words)] == names
 
 
-def test_a_folder_of_stacks_is_a_folder_of_films(tmp_path):
+def test_a_folder_of_stacks_is_a_folder_of_sequences(tmp_path):
     for name in ("a", "b"):
         tifffile.imwrite(tmp_path / f"{name}.tif", moving_discs(15), photometric="minisblack")
     assert [clip.name for clip in find_clips(tmp_path)] == ["a.tif", "b.tif"]
@@ -141,14 +141,16 @@ def test_a_folder_of_stacks_is_a_folder_of_films(tmp_path):
         pytest.param(
             lambda p: p.write_bytes(b"\0\0\0\x20ftypisom nothing"), "movie", id="movie without a track"
         ),
-        pytest.param(lambda p: p.write_bytes(b"no film at all"), "another kind of file", id="no film"),
+        pytest.param(
+            lambda p: p.write_bytes(b"no sequence at all"), "another kind of file", id="no sequence"
+        ),
         pytest.param(lambda _: None, "nothing there", id="not there"),
         pytest.param(lambda p: p.mkdir(), "no such file in it", id="empty folder"),
         pytest.param(lambda p: (p / "notes").mkdir(parents=True), "no such file in it", id="wrong folder"),
     ],
 )
-def test_films_that_will_not_do_are_told(tmp_path, make, said):
-    path = tmp_path / "film"
+def test_sequences_that_will_not_do_are_told(tmp_path, make, said):
+    path = tmp_path / "sequence"
     make(path)
     with pytest.raises(InputError, match=said):
         for source in open_sources([str(path)]):

@@ -7,7 +7,7 @@ def test_the_command_in_a_card_tells_no_folders():
     plan = make_train_plan(
         variant="lite",
         sizes=LITE,
-        data=("scenes", "/home/somebody/films/melt.tif"),
+        data=("scenes", "/home/somebody/sequences/melt.tif"),
         init="/home/somebody/first.safetensors",
         iterations=10,
     )

@@ -36,7 +36,7 @@ def test_a_sample_is_what_was_drawn_but_for_sixteen_bits(filled):
             np.testing.assert_allclose(getattr(kept, name), getattr(drawn, name), atol=0.51 * STEP)
             assert getattr(kept, name).dtype == np.float32
         np.testing.assert_array_equal(kept.times, drawn.times)
-        assert not kept.filmed
+        assert not kept.recorded
 
 
 def test_every_kind_gives_as_many_and_no_two_samples_are_the_same(filled):

@@ -1,4 +1,4 @@
-"""A sample seen as two films: methods that take windows get what the sample holds."""
+"""A sample seen as two sequences: methods that take windows get what the sample holds."""
 
 import threading
 
@@ -10,7 +10,7 @@ from napari_xfusion.lab.scenes import KINDS, draw_sample
 from napari_xfusion.lab.train.batches import Batches, ahead, collate
 from napari_xfusion.lab.train.pool import PoolPlan, fill_pool
 from napari_xfusion.lab.train.task import TASKS, as_pair
-from tests.films import binned
+from tests.sequences import binned
 
 
 @pytest.fixture

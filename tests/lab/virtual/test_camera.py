@@ -29,13 +29,13 @@ def test_refraction_moves_light_and_makes_none():
 
 def test_camera_noise_is_that_of_its_photons():
     camera = Camera(flicker=0.0, pattern=0.0, blur=0.0, read_noise=4.0)
-    film = camera.film(np.ones((40, 24, 24), np.float32), np.random.default_rng(0)).astype(float)
-    counts = film.mean(0) - camera.offset
+    sequence = camera.sequence(np.ones((40, 24, 24), np.float32), np.random.default_rng(0)).astype(float)
+    counts = sequence.mean(0) - camera.offset
     expected = counts * camera.level / camera.photons + 16 + 1 / 12
-    assert film.var(0).mean() == pytest.approx(expected.mean(), rel=0.03)
+    assert sequence.var(0).mean() == pytest.approx(expected.mean(), rel=0.03)
 
 
 def test_camera_saturates():
-    film = Camera(level=6000.0).film(np.ones((2, 16, 16), np.float32), np.random.default_rng(0))
-    assert film.dtype == np.uint16
-    assert film.max() == 4095
+    sequence = Camera(level=6000.0).sequence(np.ones((2, 16, 16), np.float32), np.random.default_rng(0))
+    assert sequence.dtype == np.uint16
+    assert sequence.max() == 4095

@@ -11,10 +11,10 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from napari_xfusion.errors import InputError
 from napari_xfusion.lab.virtual import noise
-from tests.films import binned, moving_discs
+from tests.sequences import binned, moving_discs
 
 
-def film(frames=6, shape=(96, 128)):
+def sequence(frames=6, shape=(96, 128)):
     return dict(enumerate(binned(moving_discs(frames, shape))))
 
 
@@ -51,7 +51,7 @@ def test_expected_error_is_the_sum_over_all_counts(grey, b0):
     ],
 )
 def test_target_is_reached(target, levels):
-    clean = film()
+    clean = sequence()
     b0, reached = noise.solve_b0(clean, target, 3, grid=levels)
     assert abs(reached - target) < 0.1
     noisy = [
@@ -63,14 +63,14 @@ def test_target_is_reached(target, levels):
 
 @given(seed=st.integers(0, 2**31), target=st.floats(15, 70))
 @settings(max_examples=20)
-def test_small_films_reach_the_target_too(seed, target):
+def test_small_sequences_reach_the_target_too(seed, target):
     """Where the luck of the draw is worth more than 0.1 dB, b0 makes up for it."""
-    clean = film(2, (32, 32))
+    clean = sequence(2, (32, 32))
     assert abs(noise.solve_b0(clean, target, seed)[1] - target) < 0.1
 
 
 def test_same_seed_same_photons():
-    clean = film()
+    clean = sequence()
     assert noise.solve_b0(clean, 35, 1) == noise.solve_b0(clean, 35, 1)
     assert noise.solve_b0(clean, 35, 1) != noise.solve_b0(clean, 35, 2)
 
@@ -78,7 +78,7 @@ def test_same_seed_same_photons():
 @pytest.mark.parametrize(
     ("clean", "target", "told"),
     [
-        pytest.param(np.full((24, 32), 1e-4), 15.0, "40.0 to", id="near-black film cannot be that noisy"),
+        pytest.param(np.full((24, 32), 1e-4), 15.0, "40.0 to", id="near-black sequence cannot be that noisy"),
         pytest.param(np.full((24, 32), 0.5), 1.0, "6.0 to", id="too low"),
         pytest.param(np.full((24, 32), 0.5), 200.0, "to 123.0 dB", id="too high"),
         pytest.param(np.zeros((24, 32)), 40.0, "inf", id="black"),
@@ -91,4 +91,4 @@ def test_a_target_out_of_reach_is_told_with_what_can_be_reached(clean, target, t
 
 def test_rounding_of_the_file_bounds_what_can_be_reached():
     with pytest.raises(InputError, match=re.escape("to 50.8 dB")):
-        noise.solve_b0(film(), 60.0, 0, grid=(0.0, 1 / 100))
+        noise.solve_b0(sequence(), 60.0, 0, grid=(0.0, 1 / 100))

@@ -11,45 +11,45 @@ from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import OutputError
 from napari_xfusion.lab.virtual.experiment import simulate
 from napari_xfusion.lab.virtual.write import write_experiment, write_tiff
-from tests.films import moving_discs, stack
+from tests.sequences import moving_discs, stack
 
 NAMES = ["experiment.json", "hr.tif", "lr.tif", "truth.tif"]
 
 
 def movie(frames=9, dtype="uint16", **fields):
-    film = (moving_discs(frames, (32, 40)) + 0.5) / 2
+    sequence = (moving_discs(frames, (32, 40)) + 0.5) / 2
     scale = np.iinfo(dtype).max if np.dtype(dtype).kind in "ui" else 1
-    return stack((film * scale).astype(dtype), **fields)
+    return stack((sequence * scale).astype(dtype), **fields)
 
 
-def in_seconds(film, interval=2e-5, start=0.0):
-    return Stack(**{**film.__dict__, "times": start + film.times * interval, "time_unit": "s"})
+def in_seconds(sequence, interval=2e-5, start=0.0):
+    return Stack(**{**sequence.__dict__, "times": start + sequence.times * interval, "time_unit": "s"})
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint32", "float32", "float64"])
 @pytest.mark.parametrize("frames", [2, 3, 4, 9])
-def test_films_come_back_as_they_were(tmp_path, dtype, frames):
+def test_sequences_come_back_as_they_were(tmp_path, dtype, frames):
     """Three frames are three frames, not the colours of one."""
     experiment = simulate(movie(frames, dtype), 1 if frames < 4 else 3)
     write_experiment(experiment, tmp_path / "new" / "folder")
     for name in ("lr", "hr", "truth"):
-        film = getattr(experiment, name)
+        sequence = getattr(experiment, name)
         with tifffile.TiffFile(tmp_path / "new" / "folder" / f"{name}.tif") as file:
-            assert file.series[0].shape == film.shape
+            assert file.series[0].shape == sequence.shape
             assert file.series[0].axes == "TYX"
             assert file.pages[0].samplesperpixel == 1
-            np.testing.assert_array_equal(file.asarray(), [film.frame(i) for i in range(len(film))])
+            np.testing.assert_array_equal(file.asarray(), [sequence.frame(i) for i in range(len(sequence))])
 
 
-def test_a_single_hr_frame_stays_a_film(tmp_path):
+def test_a_single_hr_frame_stays_a_sequence(tmp_path):
     write_experiment(simulate(movie(), 100, hr_last=False), tmp_path)
     with tifffile.TiffFile(tmp_path / "hr.tif") as file:
         assert file.series[0].shape == (1, 32, 40)
 
 
 def test_metadata_of_length_and_time(tmp_path):
-    film = in_seconds(movie(9, pixel_size=2.0), start=1.0)
-    write_experiment(simulate(film, 4), tmp_path)
+    sequence = in_seconds(movie(9, pixel_size=2.0), start=1.0)
+    write_experiment(simulate(sequence, 4), tmp_path)
     read = {}
     for name in ("lr", "hr", "truth"):
         with tifffile.TiffFile(tmp_path / f"{name}.tif") as file:
@@ -70,8 +70,8 @@ def test_uneven_hr_frames_have_no_interval(tmp_path):
 
 
 def test_dtypes_unknown_to_imagej_carry_the_same(tmp_path):
-    film = in_seconds(movie(9, "int16", pixel_size=2.0))
-    write_experiment(simulate(film, 4), tmp_path)
+    sequence = in_seconds(movie(9, "int16", pixel_size=2.0))
+    write_experiment(simulate(sequence, 4), tmp_path)
     with tifffile.TiffFile(tmp_path / "hr.tif") as file:
         said, page = file.shaped_metadata[0], file.pages[0]
         assert (said["hr_times"], said["finterval"]) == ("0.0,4.0,8.0", pytest.approx(8e-5))
@@ -124,18 +124,18 @@ def test_an_earlier_simulation_is_replaced(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
 
 
-def test_films_of_other_origin_are_not_overwritten(tmp_path):
+def test_sequences_of_other_origin_are_not_overwritten(tmp_path):
     (tmp_path / "lr.tif").write_bytes(b"a night at the beamline")
     with pytest.raises(OutputError, match=r"lr\.tif: .*not simulated"):
         write_experiment(simulate(movie(), 4), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["lr.tif"]
 
 
-def test_the_film_itself_is_not_overwritten(tmp_path):
+def test_the_sequence_itself_is_not_overwritten(tmp_path):
     write_experiment(simulate(movie(), 4), tmp_path)
-    film = tifffile.imread(tmp_path / "truth.tif")
-    with pytest.raises(OutputError, match="the film itself"):
-        write_experiment(simulate(stack(film, str(tmp_path / "truth.tif")), 4), tmp_path)
+    sequence = tifffile.imread(tmp_path / "truth.tif")
+    with pytest.raises(OutputError, match="the sequence itself"):
+        write_experiment(simulate(stack(sequence, str(tmp_path / "truth.tif")), 4), tmp_path)
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
@@ -144,14 +144,14 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
         write_experiment(simulate(movie(), 4), tmp_path / "file" / "folder")
 
 
-def test_memory_does_not_grow_with_the_film(tmp_path):
+def test_memory_does_not_grow_with_the_sequence(tmp_path):
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 4000, (128, 128)).astype(np.uint16)
 
     def peak(frames):
-        film = stack(np.broadcast_to(frame, (frames, 128, 128)))
-        film = Stack(**{**film.__dict__, "digest": lambda: ""})
-        experiment = simulate(film, 10, lr_psnr=40)
+        sequence = stack(np.broadcast_to(frame, (frames, 128, 128)))
+        sequence = Stack(**{**sequence.__dict__, "digest": lambda: ""})
+        experiment = simulate(sequence, 10, lr_psnr=40)
         tracemalloc.start()
         write_experiment(experiment, tmp_path)
         top = tracemalloc.get_traced_memory()[1]
@@ -167,9 +167,9 @@ def test_four_gigabytes_make_a_bigtiff(tmp_path):
     def read(i):
         raise InterruptedError
 
-    film = movie()
+    sequence = movie()
     for frames, magic in ((15, 42), (17, 43)):
-        large = Stack(**{**film.__dict__, "shape": (frames, 8192, 16384), "read": read})
+        large = Stack(**{**sequence.__dict__, "shape": (frames, 8192, 16384), "read": read})
         with pytest.raises(InterruptedError):
             write_tiff(large, tmp_path / f"{frames}.tif")
         assert int.from_bytes((tmp_path / f"{frames}.tif").read_bytes()[2:4], "little") == magic

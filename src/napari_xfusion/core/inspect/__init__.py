@@ -1,4 +1,4 @@
-"""What a film is worth and what it shows: metrics, attention, frame division, LR consistency.
+"""What a sequence is worth and what it shows: metrics, attention, frame division, LR consistency.
 
-Arrays and films in, numbers and films out; no fuser is run.
+Arrays and sequences in, numbers and sequences out; no fuser is run.
 """

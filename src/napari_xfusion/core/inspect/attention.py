@@ -1,4 +1,4 @@
-"""Which HR frame a network listened to: attention scores along the film (paper, M9 and M10, Fig. 7).
+"""Which HR frame a network listened to: attention scores along the sequence (paper, M9 and M10, Fig. 7).
 
 A score is the spatial mean of the temporal attention of one input against the reference LR frame, before
 the sigmoid; backward is that of the HR frame before the target, forward that of the one after.

@@ -1,4 +1,4 @@
-"""Whether a fused film says what the fast camera saw: the binned result minus LR.
+"""Whether a fused sequence says what the fast camera saw: the binned result minus LR.
 
 What remains is noise of LR, or was invented or lost by the method. A small residual does not prove that the
 detail inside an LR pixel is right; a large one proves that something is wrong.

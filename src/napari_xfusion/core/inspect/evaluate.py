@@ -1,4 +1,4 @@
-"""A fused film against the truth: PSNR, AAD and SSIM per frame and over the film, all and unseen frames."""
+"""A fused sequence against the truth: PSNR, AAD and SSIM per frame and over the sequence, all and unseen frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.errors import InputError
 
 SCALE_FRAMES = 256
-"""Frames of the truth that fix the grey scale; a film with no more of them is looked at whole."""
+"""Frames of the truth that fix the grey scale; a sequence with no more of them is looked at whole."""
 
 
 class Row(NamedTuple):
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The numbers of a film."""
+    """The numbers of a sequence."""
 
     rows: tuple[Row, ...]
 
@@ -99,7 +99,7 @@ def evaluate_frames(
 
     Both are put on the truth's grey scale (its 0.35 and 99.65 percentiles become 0 and 1, clipped).
     ``hr_times`` (LR frame numbers) tell seen from unseen frames; frame 0 of the result is frame
-    ``first`` of the truth. Raises InputError at the call when the films do not fit.
+    ``first`` of the truth. Raises InputError at the call when the sequences do not fit.
     """
     if truth.shape[1:] != result.shape[1:] or first + len(result) > len(truth):
         raise InputError(
@@ -107,7 +107,7 @@ def evaluate_frames(
             expected=f"frames of {truth.shape[1:]} pixels, at most {len(truth) - first} of them, as in "
             f"{truth.source} from frame {first}",
             found=f"{len(result)} frames of {result.shape[1:]}",
-            do="compare films of the same size and length",
+            do="compare sequences of the same size and length",
         )
 
     def rows() -> Iterator[Row]:

@@ -15,7 +15,7 @@ def divide(frame: NDArray[Any], previous: NDArray[Any]) -> Image:
     """``frame`` / ``previous``, pixel by pixel, float32 (H, W); both in camera units.
 
     NaN where the previous value is not a positive number: there is no ratio, and none is made up. Grey
-    units will not do, because their zero is a percentile of the film and not darkness.
+    units will not do, because their zero is a percentile of the sequence and not darkness.
     """
     below = previous.astype(np.float64)
     known = np.isfinite(below) & (below > 0)
@@ -26,24 +26,26 @@ def divide(frame: NDArray[Any], previous: NDArray[Any]) -> Image:
     return image
 
 
-def divided(film: Stack) -> Stack:
-    """The film (T, H, W) of frames divided by their previous ones; float32, made when they are read.
+def divided(sequence: Stack) -> Stack:
+    """The sequence (T, H, W) of frames divided by their previous ones; float32, made when they are read.
 
-    Frame 0 has no previous one. It is 1 throughout, "no change", so that the film keeps its length and times.
+    Frame 0 has no previous one. It is 1 throughout, "no change", so that the sequence keeps its length and times.
     """
 
     def read(i: int) -> Image:
         if i == 0:
-            return np.ones(film.shape[1:], np.float32)
-        return divide(film.frame(i), film.frame(i - 1))
+            return np.ones(sequence.shape[1:], np.float32)
+        return divide(sequence.frame(i), sequence.frame(i - 1))
 
-    return film.derive(read, film.shape, np.dtype(np.float32), source=f"{film.source}, frame-divided")
+    return sequence.derive(
+        read, sequence.shape, np.dtype(np.float32), source=f"{sequence.source}, frame-divided"
+    )
 
 
-def ratio_limits(film: Stack) -> tuple[float, float]:
-    """``limits_about_one`` of a ``divided`` film, from at most 8 evenly spaced frames; frame 0 is all 1."""
-    frames = np.unique(np.linspace(min(1, len(film) - 1), len(film) - 1, 8).astype(int))
-    return limits_about_one(film.frame(i) for i in frames.tolist())
+def ratio_limits(sequence: Stack) -> tuple[float, float]:
+    """``limits_about_one`` of a ``divided`` sequence, from at most 8 evenly spaced frames; frame 0 is all 1."""
+    frames = np.unique(np.linspace(min(1, len(sequence) - 1), len(sequence) - 1, 8).astype(int))
+    return limits_about_one(sequence.frame(i) for i in frames.tolist())
 
 
 def limits_about_one(ratios: Iterable[Image]) -> tuple[float, float]:

@@ -103,7 +103,7 @@ class Card(BaseModel):
     """What the network's residual is added to."""
     scale: Literal[4] = 4
     grey: GreyRule = "match"
-    """The grey rule of the training films."""
+    """The grey rule of the training sequences."""
     trained: Trained = Trained()
     training: str = ""
     """A summary for people: data, iterations, loss, held-out figures."""

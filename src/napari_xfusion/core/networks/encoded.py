@@ -1,4 +1,4 @@
-"""The paper's networks on a film: every frame is encoded once, every target combined from what is kept.
+"""The paper's networks on a sequence: every frame is encoded once, every target combined from what is kept.
 
 EDVR and EDVR-STF differ only in which frames they take; neighbouring targets share most of them.
 """

@@ -1,4 +1,4 @@
-"""A network at work on a film, batch by batch and tile by tile, the same for all networks.
+"""A network at work on a sequence, batch by batch and tile by tile, the same for all networks.
 
 Frames that do not fit into memory go through in tiles, each with a halo wide enough not to be seen. What the
 networks differ in, how a window becomes their input, is the feed's: ``encoded.py`` for those of the

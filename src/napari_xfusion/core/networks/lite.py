@@ -123,7 +123,7 @@ class Lite(nn.Module):
         here = lr[:, 1:2]
         noise, *weights, distance = (maps(fact, here) for fact in facts[:, :4].unbind(1))
         under = [unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.moved, x.still)]
-        doubt = apart.clamp(1e-4, 1).log10().to(kind)  # from noiseless films to wrong motion
+        doubt = apart.clamp(1e-4, 1).log10().to(kind)  # from noiseless sequences to wrong motion
         reference = self.encode_reference(torch.cat([here - 0.5, under[0], noise, doubt], 1))
         beside = [self.encode_lr(torch.cat([lr[:, i, None] - here, here - 0.5, noise], 1)) for i in (0, 2)]
         sharp = []

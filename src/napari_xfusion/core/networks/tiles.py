@@ -69,7 +69,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The network's grid for a pair of films."""
+    """The network's grid for a pair of sequences."""
 
     size: tuple[int, int]
     """(h, w): a quarter of the HR frame, rounded up."""
@@ -77,11 +77,11 @@ class Grid:
     """From 0 to the next multiples of 4."""
     hr_shape: tuple[int, int]
     resample: Resampler | None
-    """LR (h', w') to (h, w), where the films' scale is not 4."""
+    """LR (h', w') to (h, w), where the sequences' scale is not 4."""
 
     @classmethod
     def of(cls, geometry: Geometry) -> Grid:
-        """The grid for films of that geometry."""
+        """The grid for sequences of that geometry."""
         height, width = geometry.hr_shape
         size = math.ceil(height / SCALE), math.ceil(width / SCALE)
         padded = Rect(0, _up(size[0]), 0, _up(size[1]))

@@ -1,4 +1,4 @@
-"""Arrays of numpy, dask, Zarr and the like as films."""
+"""Arrays of numpy, dask, Zarr and the like as sequences."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from napari_xfusion.core.recordings.source import checked, told
 from napari_xfusion.core.types import Stack, digest_frames
 
 
-def array_film(array: Any, axis: int | None, said: Said, where: object) -> Stack:
-    """An array (..., H, W) of grey values as a film along ``axis``, of one frame when None.
+def array_sequence(array: Any, axis: int | None, said: Said, where: object) -> Stack:
+    """An array (..., H, W) of grey values as a sequence along ``axis``, of one frame when None.
 
     Its other axes before the last two have length 1; frames are read when asked for.
     """
@@ -25,12 +25,12 @@ def array_film(array: Any, axis: int | None, said: Said, where: object) -> Stack
             index = tuple(i if k == axis else 0 for k in range(len(shape) - 2))
             return checked(array[index] if index else array[:], shape[-2:], dtype, frame)
 
-    film = (1 if axis is None else shape[axis], shape[-2], shape[-1])
+    sequence = (1 if axis is None else shape[axis], shape[-2], shape[-1])
     return Stack(
-        shape=film,
+        shape=sequence,
         dtype=dtype,
         read=read,
-        digest=digest_frames(film, dtype, read),
+        digest=digest_frames(sequence, dtype, read),
         source=str(where),
-        **stack_fields(said, film[0]),
+        **stack_fields(said, sequence[0]),
     )

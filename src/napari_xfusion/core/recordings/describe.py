@@ -1,4 +1,4 @@
-"""What a file says about its film in words: number of frames, axes, pixel size, frame interval, HR times.
+"""What a file says about its sequence in words: number of frames, axes, pixel size, frame interval, HR times.
 
 The words come from ImageJ, OME, tifffile's JSON or OME-Zarr; each function returns one ``Said``.
 A calibration that is absent or absurd is left out; a number of frames or HR times that cannot be true
@@ -41,7 +41,7 @@ _SECONDS = {
 
 @dataclass(frozen=True)
 class Said:
-    """A file's description of its film; None where it says nothing."""
+    """A file's description of its sequence; None where it says nothing."""
 
     frames: int | None = None
     axes: str = "TYX"
@@ -80,8 +80,8 @@ def seconds(value: object, unit: str) -> float | None:
     return _positive(value, _SECONDS.get(_unit(unit)))
 
 
-def film_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
-    """Return which of the axes before Y and X runs along the film, None for a single frame.
+def sequence_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
+    """Return which of the axes before Y and X runs along the sequence, None for a single frame.
 
     ImageJ saves time as slices or channels too, so any single axis longer than 1 is taken.
     """
@@ -92,7 +92,7 @@ def film_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
         where,
         expected="one axis besides Y and X",
         found=", ".join(f"{axes[i]} = {sizes[i]}" for i in long),
-        do="save one channel and one slice as a film of its own",
+        do="save one channel and one slice as a sequence of its own",
     )
 
 
@@ -145,7 +145,7 @@ def _imagej(text: str, resolution: Resolution, where: object) -> Said:
     keys = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     sizes = [_count(keys, key, where) for key in ("frames", "slices", "channels")]
     frames = _count(keys, "images", where)
-    axis = film_axis("TZC", [*sizes, 1, 1], where)
+    axis = sequence_axis("TZC", [*sizes, 1, 1], where)
     if axis is not None and frames != sizes[axis]:
         raise damaged(where, f"{sizes[axis]} frames as its description says", f"images={frames}")
     rate = _number(keys.get("fps"))
@@ -169,11 +169,11 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
         shape.pop()
     if tuple([1, *shape][-2:]) != page or min(shape) < 1:
         raise damaged(
-            where, f"pages for a film of shape {said['shape']}", f"pages of {page[0]} x {page[1]} pixels"
+            where, f"pages for a sequence of shape {said['shape']}", f"pages of {page[0]} x {page[1]} pixels"
         )
     names = said.get("axes")
     axes = names if isinstance(names, str) and len(names) == len(shape) else "Q" * (len(shape) - 2) + "YX"
-    axis = film_axis(axes, shape, where)
+    axis = sequence_axis(axes, shape, where)
     times = said.get("hr_times")
     return Said(
         frames=prod(shape[:-2]),
@@ -199,15 +199,15 @@ def _ome(text: str, page: tuple[int, int], where: object) -> Said:
     if len(images) != 1 or pixels is None or len(others) > 1:
         raise InputError(
             where,
-            expected="OME-XML with one film in one file",
+            expected="OME-XML with one sequence in one file",
             found=f"{len(images)} images, {len(others)} files",
-            do="save the film as one OME-TIFF",
+            do="save the sequence as one OME-TIFF",
         )
     keys = pixels.attrib
     sizes = [_count(keys, key, where) for key in ("SizeT", "SizeZ", "SizeC")]
     if (_count(keys, "SizeY", where), _count(keys, "SizeX", where)) != page:
         raise damaged(where, f"pages of {keys['SizeY']} x {keys['SizeX']} pixels", f"{page[0]} x {page[1]}")
-    axis = film_axis("TZC", [*sizes, 1, 1], where)
+    axis = sequence_axis("TZC", [*sizes, 1, 1], where)
     _check_order(pixels, where)
     units = [keys.get(f"PhysicalSize{k}Unit", "µm") for k in "XY"]
     sides = [length(keys.get(f"PhysicalSize{k}"), unit) for k, unit in zip("XY", units, strict=True)]
@@ -231,21 +231,21 @@ def _check_order(pixels: ET.Element, where: object) -> None:
                     where,
                     expected="OME frames in the order of their pages",
                     found=f"frame {first} on page {block.attrib['IFD']}",
-                    do="save the film again in order of time",
+                    do="save the sequence again in order of time",
                 )
 
 
 def describe_ome_zarr(
     attributes: Mapping[str, Any], shape: Sequence[int], where: object
 ) -> tuple[int | None, Said]:
-    """Return the film's axis, and what the group's attributes say of level 0 with its ``shape``."""
+    """Return the sequence's axis, and what the group's attributes say of level 0 with its ``shape``."""
     scales = attributes.get("ome", attributes).get("multiscales", [{}])[0]
     named = scales.get("axes", [{"name": x} for x in "tczyx"[-len(shape) :]])
     axes = [x if isinstance(x, Mapping) else {"name": str(x)} for x in named]
     names = "".join(str(x.get("name", "?"))[:1].upper() for x in axes)
     if len(names) != len(shape):
         raise damaged(where, f"axes for shape {tuple(shape)}", names)
-    axis = film_axis(names, shape, where)
+    axis = sequence_axis(names, shape, where)
     steps = np.ones(len(shape))
     levels = scales.get("datasets", [{}])[0]
     for place in (levels, scales):

@@ -48,40 +48,40 @@ def open_folder(path: Path, *, luma: bool = False) -> Stack:
     """
     with told(path, "a folder of frames"):
         files = _in_order(path)
-    return _film(files, str(path), luma=luma)
+    return _sequence(files, str(path), luma=luma)
 
 
 def open_frames(files: Sequence[Path]) -> Stack:
     """Open files of one frame each as a Stack, in natural order of their names; raises as ``open_folder``."""
-    return _film(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent))
+    return _sequence(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent))
 
 
-def _film(files: list[Path], source: str, *, luma: bool = False) -> Stack:
+def _sequence(files: list[Path], source: str, *, luma: bool = False) -> Stack:
     first, *others = files
-    film = _open_frame(first, luma)
+    sequence = _open_frame(first, luma)
     for file in others:
         frame = _open_frame(file, luma)
-        if (frame.shape, frame.dtype) != (film.shape, film.dtype):
+        if (frame.shape, frame.dtype) != (sequence.shape, sequence.dtype):
             raise InputError(
                 file,
-                expected=f"{film.shape} of {film.dtype} as {first.name}",
+                expected=f"{sequence.shape} of {sequence.dtype} as {first.name}",
                 found=f"{frame.shape} of {frame.dtype}",
-                do="keep one film per folder",
+                do="keep one sequence per folder",
             )
 
     def read(i: int) -> NDArray[Any]:
         where = f"{files[i]} frame {i}"
-        with told(where, f"a frame {film.shape} of {film.dtype}"):
-            return checked(_open_frame(files[i], luma).read(), film.shape, film.dtype, where)
+        with told(where, f"a frame {sequence.shape} of {sequence.dtype}"):
+            return checked(_open_frame(files[i], luma).read(), sequence.shape, sequence.dtype, where)
 
     return Stack(
-        shape=(len(files), *film.shape),
-        dtype=film.dtype,
+        shape=(len(files), *sequence.shape),
+        dtype=sequence.dtype,
         read=read,
         digest=digest_files(files, names=True),
         source=source,
         times=np.arange(len(files), dtype=np.float64),
-        pixel_size=film.pixel_size,
+        pixel_size=sequence.pixel_size,
         metadata={"axes": "TYX"},
     )
 
@@ -166,7 +166,7 @@ def _key(file: Path) -> list[tuple[str, int]]:
 
 
 def _check_one_kind(files: list[Path]) -> None:
-    """Raise InputError where names or types show two films, or a dark frame among the frames."""
+    """Raise InputError where names or types show two sequences, or a dark frame among the frames."""
     for kind in (lambda x: _KINDS[x.suffix.lower()], lambda x: [text for text, _ in _key(x)]):
         groups = [next(g) for _, g in groupby(files, key=kind)]
         if len(groups) > 1 and any(re.search("[0-9]", x.stem) for x in files):
@@ -174,7 +174,7 @@ def _check_one_kind(files: list[Path]) -> None:
                 files[0].parent,
                 expected="frames of one kind with names that differ only in their number",
                 found=f"{groups[0].name} and {groups[1].name}",
-                do="keep one film per folder",
+                do="keep one sequence per folder",
             )
 
 

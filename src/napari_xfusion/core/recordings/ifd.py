@@ -1,7 +1,7 @@
 """The chain of directories (IFDs) of a TIFF, followed to its proper end.
 
 tifffile parses each directory; but where the chain or the value of a tag leaves the file, it stops without an
-error and returns another film. Hence this check, which comes first.
+error and returns another sequence. Hence this check, which comes first.
 """
 
 from __future__ import annotations

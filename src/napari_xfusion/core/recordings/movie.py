@@ -25,7 +25,7 @@ def is_movie(magic: bytes) -> bool:
 def open_movie(path: Path) -> Stack:
     """Open the first video track as a Stack of uint8, or uint16 where it holds more bits.
 
-    Times are frame numbers: a movie's seconds are those of watching, not of filming. Raises InputError
+    Times are frame numbers: a movie's seconds are those of watching, not of recording. Raises InputError
     where it cannot be read, or PyAV is not installed.
     """
     av = _pyav(path)
@@ -51,13 +51,13 @@ def open_movie(path: Path) -> Stack:
 
 def _pyav(path: Path) -> Any:
     try:
-        import av  # noqa: PLC0415 - an extra; most films are TIFF
+        import av  # noqa: PLC0415 - an extra; most sequences are TIFF
     except ImportError:
         raise InputError(
             path,
             expected="PyAV, which reads movies",
             found="it is not installed",
-            do="pip install 'napari-xfusion[movie]', or export the film as TIFF",
+            do="pip install 'napari-xfusion[movie]', or export the sequence as TIFF",
         ) from None
     return av
 

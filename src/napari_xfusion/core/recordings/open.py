@@ -1,4 +1,4 @@
-"""Anything that holds a film becomes a Stack: a file, a folder, an array."""
+"""Anything that holds a sequence becomes a Stack: a file, a folder, an array."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_xfusion.core.recordings.array import array_film
-from napari_xfusion.core.recordings.describe import Said, film_axis
+from napari_xfusion.core.recordings.array import array_sequence
+from napari_xfusion.core.recordings.describe import Said, sequence_axis
 from napari_xfusion.core.recordings.folder import PNG_MAGIC, open_folder
 from napari_xfusion.core.recordings.ifd import FORMATS
 from napari_xfusion.core.recordings.movie import is_movie, open_movie
@@ -34,11 +34,11 @@ _OTHERS = {
 
 
 def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
-    """Open a film lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
+    """Open a sequence lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
 
     Reading a frame reads its bytes only and may be done from several threads. Times are seconds where the
     file knows the frame interval, frame numbers otherwise. ``metadata`` holds ``axes`` and, where the file
-    says them, ``hr_times``. Raises InputError where the film is not there, not grey, damaged or not complete.
+    says them, ``hr_times``. Raises InputError where the sequence is not there, not grey, damaged or not complete.
     Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
     """
     with told(path, _WHAT):
@@ -60,7 +60,7 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
     """Return a Stack from a path, or an array (T, H, W) of numpy, dask, Zarr or the like; a Stack as it is.
 
     An array of two axes is one frame; axes of length 1 before the last two do not count. Frames of a numpy
-    array share its memory. Raises InputError where it holds no film of grey frames.
+    array share its memory. Raises InputError where it holds no sequence of grey frames.
     """
     if isinstance(source, Stack):
         return source
@@ -69,22 +69,22 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
     if not all(hasattr(source, x) for x in ("shape", "dtype", "__getitem__")):
         raise InputError(
             name,
-            expected="a film of shape (T, H, W)",
+            expected="a sequence of shape (T, H, W)",
             found=type(source).__name__,
             do="give an array or a path",
         )
     array: Any = source
-    with told(name, "a film of shape (T, H, W)"):
+    with told(name, "a sequence of shape (T, H, W)"):
         check_grey(np.dtype(array.dtype), name)
         shape = tuple(int(n) for n in array.shape)
         if len(shape) < 2 or min(shape) < 1:
             raise InputError(
                 name,
-                expected="a film of shape (T, H, W)",
+                expected="a sequence of shape (T, H, W)",
                 found=f"shape {shape}",
                 do="give a stack of frames",
             )
-        return array_film(array, film_axis("?" * len(shape), shape, name), Said(), name)
+        return array_sequence(array, sequence_axis("?" * len(shape), shape, name), Said(), name)
 
 
 def _missing(path: Path) -> InputError:
@@ -97,5 +97,5 @@ def _missing(path: Path) -> InputError:
 def _other(path: Path, magic: bytes) -> InputError:
     kind = next((what for start, what in _OTHERS.items() if magic.startswith(start)), "another kind of file")
     kind = kind if magic else "an empty file"
-    do = "give the folder of the frames" if magic == PNG_MAGIC else "export the film as TIFF"
+    do = "give the folder of the frames" if magic == PNG_MAGIC else "export the sequence as TIFF"
     return InputError(path, expected=_WHAT, found=kind, do=do)

@@ -90,7 +90,7 @@ def check_grey(dtype: np.dtype[Any], where: object) -> np.dtype[Any]:
     if f"{dtype.kind}{dtype.itemsize}" in GREY_DTYPES:
         return dtype.newbyteorder("=")
     hints = {
-        "b": "convert the mask to grey values, or give the film itself",
+        "b": "convert the mask to grey values, or give the sequence itself",
         "c": "take the magnitude or the phase first",
     }
     raise InputError(

@@ -1,4 +1,4 @@
-"""TIFF films: plain, ImageJ, OME, tifffile's own, BigTIFF. All places are checked when the film is opened.
+"""TIFF sequences: plain, ImageJ, OME, tifffile's own, BigTIFF. All places are checked when the sequence is opened.
 
 tifffile parses the tags and decodes strips and tiles. The frames that the description declares must be the
 frames found. Reading one frame reads its bytes only.
@@ -41,10 +41,10 @@ _IMAGES = {*_JPEG, 22610, 34887, 34933, 34934, 50002, 52546}
 
 
 def open_tiff(path: Path) -> Stack:
-    """Open a TIFF as a Stack; raises InputError where it is damaged, cut or no film of grey frames."""
+    """Open a TIFF as a Stack; raises InputError where it is damaged, cut or no sequence of grey frames."""
     with told(path, "a complete TIFF"):
         file = FileBytes(path)
-        page, frames, said = _film(file)
+        page, frames, said = _sequence(file)
     shape, dtype, plain = (page.imagelength, page.imagewidth), np.dtype(page.dtype), _plain(page)
     stored = dtype.newbyteorder(page.parent.byteorder)
 
@@ -64,7 +64,7 @@ def open_tiff(path: Path) -> Stack:
     )
 
 
-def _film(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
+def _sequence(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
     """Return how and where the frames are stored and what the file says of them, all checked."""
     first, said, pyramid, named = None, Said(), False, list[tuple[int, int]]()
     frames, declared, same = list[Segments](), list[int | None](), tuple[object, ...]()
@@ -108,7 +108,7 @@ def _check_page(page: TiffPage, where: str) -> None:
             expected="one grey value per pixel",
             found=f"{colours}, {samples} values per pixel",
             do="save it as grey values (in ImageJ: Image > Type > 16-bit, or Lookup Tables > Grays); "
-            "if it is a film that tifffile took for RGB, write it with photometric='minisblack' and "
+            "if it is a sequence that tifffile took for RGB, write it with photometric='minisblack' and "
             "metadata={'axes': 'TYX'}",
         )
     if (page.imagedepth, page.tiledepth) != (1, 1):
@@ -128,14 +128,14 @@ def _check_page(page: TiffPage, where: str) -> None:
 
 
 def _storage(page: TiffPage) -> tuple[object, ...]:
-    """Return how the page is stored, the same for all pages of a film."""
+    """Return how the page is stored, the same for all pages of a sequence."""
     kind = page.shape, str(page.dtype), page.bitspersample, page.chunks
     return (*kind, int(page.compression), int(page.predictor), page.fillorder, page.jpegtables)
 
 
 def _unequal(where: str, first: TiffPage, found: TiffPage) -> InputError:
     pair = ["{} of {}, {} bits in strips of {}, compression {}".format(*_storage(x)) for x in (first, found)]
-    remedy = "keep one film per file, without previews"
+    remedy = "keep one sequence per file, without previews"
     return InputError(where, expected=f"{pair[0]} as in frame 0", found=pair[1], do=remedy)
 
 

@@ -1,4 +1,4 @@
-"""Zarr films: an array, or level 0 of an OME-Zarr group; versions 2 and 3."""
+"""Zarr sequences: an array, or level 0 of an OME-Zarr group; versions 2 and 3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_xfusion.core.recordings.array import array_film
+from napari_xfusion.core.recordings.array import array_sequence
 from napari_xfusion.core.recordings.describe import describe_ome_zarr
 from napari_xfusion.core.recordings.source import MOST_DECODED, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
@@ -24,7 +24,7 @@ def is_zarr(folder: Path) -> bool:
 
 
 def open_zarr(path: Path) -> Stack:
-    """Open a Zarr folder as a Stack; raises InputError where it holds no film of grey frames.
+    """Open a Zarr folder as a Stack; raises InputError where it holds no sequence of grey frames.
 
     Zarr does not store empty chunks, so a lost chunk reads as a black frame: ``metadata["absent_chunks"]``
     counts what is not there.
@@ -33,7 +33,7 @@ def open_zarr(path: Path) -> Stack:
         array, attributes = _level_0(path)
         if array.ndim < 2:
             raise InputError(
-                path, expected="frames", found=f"shape {array.shape}", do="give the film's array"
+                path, expected="frames", found=f"shape {array.shape}", do="give the sequence's array"
             )
         shape = tuple(int(n) for n in array.shape)
         axis, said = describe_ome_zarr(attributes, shape, path)
@@ -41,8 +41,8 @@ def open_zarr(path: Path) -> Stack:
         if shape[-2] * shape[-1] * dtype.itemsize > MOST_DECODED:
             raise damaged(path, f"frames of at most {MOST_DECODED} bytes", f"shape {shape}")
         absent = max(0, int(array.nchunks - array.nchunks_initialized))
-    film = array_film(array, axis, said, path)
-    return replace(film, metadata={**film.metadata, "absent_chunks": absent}) if absent else film
+    sequence = array_sequence(array, axis, said, path)
+    return replace(sequence, metadata={**sequence.metadata, "absent_chunks": absent}) if absent else sequence
 
 
 def _level_0(path: Path) -> tuple[Any, dict[str, Any]]:

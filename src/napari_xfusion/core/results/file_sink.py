@@ -287,7 +287,7 @@ class FileSink(ABC):
     # Small things.
 
     def _whole(self) -> Stack:
-        """The finished film."""
+        """The finished sequence."""
         if self._result is None:
             self._result = open_stack(self.path)
         return self._result

@@ -44,7 +44,7 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
 
 
 def read_frames(result: str | PathLike[str]) -> list[dict[str, Any]]:
-    """What the record beside ``result`` says of each frame, in the order of the film."""
+    """What the record beside ``result`` says of each frame, in the order of the sequence."""
     frames: list[dict[str, Any]] = read_record(result)["frames"]
     return frames
 

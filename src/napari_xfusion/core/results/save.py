@@ -1,4 +1,4 @@
-"""Any film into a file, through the sinks that runs use."""
+"""Any sequence into a file, through the sinks that runs use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_xfusion.errors import OutputError, writing
 
 
 def save_stack(
-    film: Stack,
+    sequence: Stack,
     path: str | PathLike[str],
     record: Mapping[str, Any],
     *,
@@ -25,14 +25,14 @@ def save_stack(
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> bool:
-    """Write ``film`` to ``path`` (.tif, .ome.tif, .zarr) in its own dtype, with ``record`` beside it.
+    """Write ``sequence`` to ``path`` (.tif, .ome.tif, .zarr) in its own dtype, with ``record`` beside it.
 
-    The record of a run makes the file the run itself would have written, byte for byte. True when the film
+    The record of a run makes the file the run itself would have written, byte for byte. True when the sequence
     is whole, False when ``stop`` was set before; then the same call goes on. Raises OutputError where it
-    cannot be written, or ``path`` is the file that the film is read from.
+    cannot be written, or ``path`` is the file that the sequence is read from.
     """
-    _check_place(film, Path(path))
-    spec = _spec(film, record)
+    _check_place(sequence, Path(path))
+    spec = _spec(sequence, record)
     notes = {entry["frame"]: entry for entry in record.get("frames", ())}
     with open_sink(path, overwrite) as sink:
         done = sink.begin(spec)
@@ -41,37 +41,37 @@ def save_stack(
                 return False
             if target not in done:
                 kept = {key: value for key, value in notes.get(target, {}).items() if key != "frame"}
-                sink.put(target, film.frame(number), kept)
-            progress(number + 1, len(film))
+                sink.put(target, sequence.frame(number), kept)
+            progress(number + 1, len(sequence))
         sink.commit({key: value for key, value in record.items() if key not in ("identity", "frames")})
     return True
 
 
-def _spec(film: Stack, record: Mapping[str, Any]) -> OutputSpec:
-    """What is about to be written; a film that no run made is known by its content."""
-    times = record.get("hr_times", film.metadata.get("hr_times", ()))
+def _spec(sequence: Stack, record: Mapping[str, Any]) -> OutputSpec:
+    """What is about to be written; a sequence that no run made is known by its content."""
+    times = record.get("hr_times", sequence.metadata.get("hr_times", ()))
     spec = OutputSpec(
-        frames=tuple(entry["frame"] for entry in record.get("frames", ())) or tuple(range(len(film))),
-        shape=film.shape[1:],
-        dtype=film.dtype,
+        frames=tuple(entry["frame"] for entry in record.get("frames", ())) or tuple(range(len(sequence))),
+        shape=sequence.shape[1:],
+        dtype=sequence.dtype,
         identity=record.get("identity", ""),
-        pixel_size=record.get("pixel_size", film.pixel_size),
-        frame_interval=record.get("frame_interval", film.frame_interval),
+        pixel_size=record.get("pixel_size", sequence.pixel_size),
+        frame_interval=record.get("frame_interval", sequence.frame_interval),
         hr_times=tuple(float(time) for time in times),
     )
     if spec.identity:
         return spec
-    content = json.dumps([film.digest(), spec.as_json()], sort_keys=True)
+    content = json.dumps([sequence.digest(), spec.as_json()], sort_keys=True)
     return replace(spec, identity=hashlib.sha256(content.encode()).hexdigest())
 
 
-def _check_place(film: Stack, path: Path) -> None:
+def _check_place(sequence: Stack, path: Path) -> None:
     with writing(path):  # a name may be too long to look for
-        itself = path.exists() and path.resolve() == Path(film.source).resolve()
+        itself = path.exists() and path.resolve() == Path(sequence.source).resolve()
     if itself:
         raise OutputError(
             path,
-            expected="a file other than the film's own",
-            found="the film itself",
+            expected="a file other than the sequence's own",
+            found="the sequence itself",
             do="choose another name",
         )

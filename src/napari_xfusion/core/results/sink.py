@@ -66,7 +66,7 @@ class MemorySink:
         return self.record is not None
 
     def begin(self, spec: OutputSpec) -> Mapping[int, Notes]:
-        """See ``Sink.begin``; OutputError when the film does not fit into memory."""
+        """See ``Sink.begin``; OutputError when the sequence does not fit into memory."""
         if spec != self._spec:
             try:
                 self.data = np.zeros((len(spec.frames), *spec.shape), spec.dtype)

@@ -19,7 +19,7 @@ Notes = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """A film that is about to be written; file frame j holds target ``frames[j]``."""
+    """A sequence that is about to be written; file frame j holds target ``frames[j]``."""
 
     frames: tuple[int, ...]
     shape: tuple[int, int]

@@ -24,7 +24,7 @@ def tiff_settings(
     uuid: str | None = None,
     compressed: bool = False,
 ) -> dict[str, Any]:
-    """Return the arguments of ``tifffile.imwrite`` for a film of ``shape`` (T, H, W) and what is known of it.
+    """Return the arguments of ``tifffile.imwrite`` for a sequence of ``shape`` (T, H, W) and what is known of it.
 
     ``pixel_size`` in micrometres, ``interval`` in seconds, ``hr_times`` on the LR clock. ImageJ where Fiji
     opens that (uint8, uint16, float32, below 4 GB) and ``ome`` is not asked for; else OME, which needs a
@@ -37,7 +37,7 @@ def tiff_settings(
     times = {"hr_times": ",".join(repr(float(t)) for t in hr_times)} if hr_times else {}
     steps = {} if interval is None else {"finterval": interval}
     settings: dict[str, Any]
-    # Without a uuid a single frame stays a film of one in JSON; ImageJ drops its first axis.
+    # Without a uuid a single frame stays a sequence of one in JSON; ImageJ drops its first axis.
     if not ome and not big and dtype.name in ("uint8", "uint16", "float32") and (uuid or T > 1):
         unit = {} if pixel_size is None else {"unit": "um"}
         # All six axes, because a side of 1 would else be taken for samples.

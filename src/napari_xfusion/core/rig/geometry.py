@@ -55,7 +55,7 @@ def fit_geometry(lr_shape: Shape, hr_shape: Shape) -> Geometry:
             "frame sizes",
             expected="one scale for both axes, to within one LR pixel",
             found=f"{sizes}: {height / h:.3f} and {width / w:.3f} HR pixels per LR pixel",
-            do="crop both films to the same field of view",
+            do="crop both sequences to the same field of view",
         )
     whole = round(longer)
     if _explains(whole, h, height) and _explains(whole, w, width):

@@ -1,7 +1,7 @@
 """One grey scale for both cameras.
 
-The map comes from the HR film's percentiles; LR is matched to it where both cameras saw the same moment.
-(The paper lets each film have its own percentiles, D4; that shifts one against the other.)
+The map comes from the HR sequence's percentiles; LR is matched to it where both cameras saw the same moment.
+(The paper lets each sequence have its own percentiles, D4; that shifts one against the other.)
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class Grey:
 
 def fit_grey(
     rule: GreyRule,
-    films: tuple[Stack, Stack],
+    sequences: tuple[Stack, Stack],
     common: Sequence[tuple[NDArray[Any], NDArray[Any]]],
     down: Callable[[Image], Image],
 ) -> Grey:
-    """The grey scale of two ``films``, LR and HR, by ``rule`` (see Plan.grey).
+    """The grey scale of two ``sequences``, LR and HR, by ``rule`` (see Plan.grey).
 
     ``common`` holds pairs of an LR frame (h, w) and an HR frame (H, W) of the same moment, in camera
     units; ``down`` bins the latter. Raises PairingError for rule ``none`` with values outside [0, 1].
     """
-    lr, hr = films
+    lr, hr = sequences
     if rule == "none":
-        for stack in films:
+        for stack in sequences:
             _require_unit_range(stack)
         lr_map = hr_map = Affine(0.0, 1.0)
         notes: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def fit_grey(
     if rule == "match":
         matched = _match(lows, binned)
         if matched is None:
-            notes += ("LR could not be matched to binned HR; each film has its own percentiles instead",)
+            notes += ("LR could not be matched to binned HR; each sequence has its own percentiles instead",)
         else:
             lr_map = matched
     seen = lr_map.to_grey(lows)
@@ -76,7 +76,7 @@ def fit_grey(
     if rule == "match" and correlation < 0.5:
         notes += (
             f"LR and binned HR agree poorly at common times (correlation {correlation:.2f}): "
-            "are the HR times right, and do both films show the same field of view?",
+            "are the HR times right, and do both sequences show the same field of view?",
         )
     return Grey(rule, lr_map, hr_map, spread(seen - binned), correlation, notes)
 
@@ -98,7 +98,7 @@ def _alike(compared: list[tuple[NDArray[Any], Image]]) -> list[tuple[NDArray[Any
     """The pairs of an LR frame (h, w) and a binned HR frame that show the same.
 
     A line is robust against pixels that are off, not against a whole frame that is: one saturated HR frame
-    would tilt it for the whole film. A pair counts when it correlates half as well as the median one.
+    would tilt it for the whole sequence. A pair counts when it correlates half as well as the median one.
     """
     correlation = np.array(
         [_correlation(low, high) if np.ptp(low) > 0 and high.std() > FLAT else 0.0 for low, high in compared]

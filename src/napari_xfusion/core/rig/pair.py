@@ -34,7 +34,7 @@ class Pair:
     grey: Grey
     separation: int
     notes: tuple[str, ...]
-    """Sentences on what is odd about the two films."""
+    """Sentences on what is odd about the two sequences."""
     invalid: dict[str, int] = field(default_factory=dict)
     """Frames read so far that held NaN or infinite pixels, and how many; those were filled in."""
     _lr_frames: FrameCache = field(init=False, repr=False)
@@ -75,7 +75,7 @@ class Pair:
         return interpolate(self.lr_frame, time)
 
     def window(self, target: int) -> Window:
-        """All that serves LR frame ``target``; the ends of both films are repeated."""
+        """All that serves LR frame ``target``; the ends of both sequences are repeated."""
         last, s = len(self) - 1, self.separation
         lr_index = max(target - s, 0), target, min(target + s, last)
         before, after = neighbours(self.hr_times, target)
@@ -98,16 +98,16 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
     if plan.frames is not None and plan.frames[1] > len(lr):
         raise PairingError(
             "--frames",
-            expected=f"frames inside the LR film, 0:{len(lr)}",
+            expected=f"frames inside the LR sequence, 0:{len(lr)}",
             found=f"{plan.frames[0]}:{plan.frames[1]}",
-            do="ask for frames that were filmed",
+            do="ask for frames that were recorded",
         )
     if plan.region is not None and (plan.region.bottom > hr.shape[1] or plan.region.right > hr.shape[2]):
         raise PairingError(
             "--region",
             expected=f"a region inside the HR frame, 0:{hr.shape[1]},0:{hr.shape[2]}",
             found=str(plan.region),
-            do="ask for pixels that were filmed",
+            do="ask for pixels that were recorded",
         )
     common = [
         (
@@ -118,9 +118,9 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
     ]
     grey = fit_grey(plan.grey, (lr, hr), common, geometry.down)
     absent = [
-        f"{film.source}: {film.metadata['absent_chunks']} chunks are absent and read as zero"
-        for film in (lr, hr)
-        if film.metadata.get("absent_chunks")
+        f"{sequence.source}: {sequence.metadata['absent_chunks']} chunks are absent and read as zero"
+        for sequence in (lr, hr)
+        if sequence.metadata.get("absent_chunks")
     ]
     return Pair(lr, hr, hr_times, geometry, grey, plan.separation, (*absent, *grey.notes))
 

@@ -16,7 +16,7 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
     """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
 
     Raises PairingError when neither says, when there is not one time for each HR frame, or when a
-    time lies outside the LR film.
+    time lies outside the LR sequence.
     """
     if plan.hr_times is not None:
         times, said_by = np.asarray(plan.hr_times, dtype=np.float64), "--hr-times"
@@ -38,7 +38,7 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
 def neighbours(hr_times: Times, target: float) -> tuple[int, int]:
     """Numbers of the last HR frame at or before ``target`` and the first after it.
 
-    Outside the HR film its first or last frame serves as both.
+    Outside the HR sequence its first or last frame serves as both.
     """
     after = int(np.searchsorted(hr_times, target, side="right"))
     return max(after - 1, 0), min(after, len(hr_times) - 1)
@@ -54,7 +54,7 @@ def seen_targets(hr_times: Times, count: int) -> NDArray[np.bool_]:
 def _check(times: Times, said_by: str, lr: Stack, hr: Stack) -> None:
     if len(hr) < 2:
         raise PairingError(
-            hr.source, expected="at least 2 HR frames", found=str(len(hr)), do="give the HR film whole"
+            hr.source, expected="at least 2 HR frames", found=str(len(hr)), do="give the HR sequence whole"
         )
     if len(times) != len(hr):
         raise PairingError(
@@ -75,7 +75,7 @@ def _check(times: Times, said_by: str, lr: Stack, hr: Stack) -> None:
         k = int(outside[0])
         raise PairingError(
             said_by,
-            expected=f"HR times inside the LR film, 0 to {len(lr) - 1}",
+            expected=f"HR times inside the LR sequence, 0 to {len(lr) - 1}",
             found=f"HR frame {k} at LR frame {times[k]:g} ({len(lr)} LR and {len(hr)} HR frames)",
             do="check the step and the start, or give --hr-times with one time for each HR frame",
         )

@@ -1,6 +1,6 @@
 """Additive manufacturing close up: a laser drills a keyhole into a plate under powder that flies.
 
-The same physics as keyhole.py, which makes whole films frame by frame, but larger, different in every
+The same physics as keyhole.py, which makes whole sequences frame by frame, but larger, different in every
 draw, and known at any time: each grain, droplet and pore has its own moment to set out.
 """
 

@@ -15,7 +15,7 @@ from napari_xfusion.lab.scenes.scene import Kind, make_scene
 from napari_xfusion.lab.virtual.noise import poisson_noise
 
 HR_PHOTONS = (500.0, 2e6)
-"""Detected by an HR pixel of grey value 1, from and to: grainy films, and films without visible noise."""
+"""Detected by an HR pixel of grey value 1, from and to: grainy sequences, and sequences without visible noise."""
 HR_READ_NOISE = 9.0
 """Standard deviation in photons of an HR pixel that is black."""
 FREE_OF_NOISE = 0.4
@@ -28,7 +28,7 @@ LONE = 0.04
 """Share of the targets before the first HR frame or after the last, which then serves as both."""
 
 RANGE = (-1.0, 3.0)
-"""Grey values that samples keep: a film's percentiles are 0 and 1, and bright fringes go well beyond."""
+"""Grey values that samples keep: a sequence's percentiles are 0 and 1, and bright fringes go well beyond."""
 SEPARATIONS = (1, 2, 3)
 """LR frames between the three of a window (D11)."""
 FARTHEST = 20
@@ -51,7 +51,7 @@ class Clean(NamedTuple):
     """(H, W): the HR frame at the target."""
     times: NDArray[np.float32]
     """(5,): in LR frames, the target's being 0: -s, 0, s, -a, b."""
-    filmed: bool
+    recorded: bool
     """Whether the frames come from a camera, and hold an HR camera's noise already."""
 
 
@@ -67,7 +67,7 @@ class Sample(NamedTuple):
     truth: Image
     """(H, W): what the HR camera would have seen at 0 but for its noise."""
     seen: Image
-    """(H, W): the same with its noise: what a real film gives to compare with."""
+    """(H, W): the same with its noise: what a real sequence gives to compare with."""
     times: NDArray[np.float32]
     """(5,): times of lr and hr in LR frames, the target's being 0: -s, 0, s, -a, b."""
     separation: int
@@ -75,7 +75,7 @@ class Sample(NamedTuple):
     b0: float
     """Photons of an LR pixel of grey value 1; infinite without noise."""
     hr_photons: float
-    """The same of an HR pixel; infinite for films, whose noise is not known."""
+    """The same of an HR pixel; infinite for sequences, whose noise is not known."""
 
 
 def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample:
@@ -90,8 +90,8 @@ def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256, longest: i
     """
     times = draw_times(rng, longest)
     scene = make_scene(kind, (crop, crop), rng)
-    film = _grey(np.stack([scene.image(float(t)) for t in times]), rng)
-    return clean_sample(film, times, filmed=False)
+    sequence = _grey(np.stack([scene.image(float(t)) for t in times]), rng)
+    return clean_sample(sequence, times, recorded=False)
 
 
 def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.float32]:
@@ -104,28 +104,28 @@ def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.f
     return np.array([-s, 0, s, -before, after], np.float32)
 
 
-def clean_sample(film: Image, times: NDArray[np.float32], *, filmed: bool) -> Clean:
-    """A sample of the sharp frames ``film`` (5, H, W) at ``times``; H and W are multiples of 4.
+def clean_sample(sequence: Image, times: NDArray[np.float32], *, recorded: bool) -> Clean:
+    """A sample of the sharp frames ``sequence`` (5, H, W) at ``times``; H and W are multiples of 4.
 
     LR frames are their means over 4 x 4 pixels (D3).
     """
-    return Clean(_binned(film), film[3:], film[1], times, filmed)
+    return Clean(_binned(sequence), sequence[3:], sequence[1], times, recorded)
 
 
 def expose(clean: Clean, rng: np.random.Generator) -> Sample:
     """What the cameras make of ``clean``, turned and mirrored at random, all frames together (D11).
 
     b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has
-    no LR noise. The frames of a film hold the noise of its camera, and get no more of that. A few targets get
-    an HR frame of their own, or lie outside the HR film.
+    no LR noise. The frames of a sequence hold the noise of its camera, and get no more of that. A few targets get
+    an HR frame of their own, or lie outside the HR sequence.
     """
     turn = _draw_turn(rng)
     lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
     b0 = float("inf") if rng.random() < FREE_OF_NOISE else float(10 ** rng.uniform(1, 7))
     seen, photons = truth, float("inf")
-    if not clean.filmed:
+    if not clean.recorded:
         photons = float(np.exp(rng.uniform(*np.log(HR_PHOTONS))))
-        hr, seen = (_hr_camera(film, photons, rng) for film in (hr, truth))
+        hr, seen = (_hr_camera(sequence, photons, rng) for sequence in (hr, truth))
         if rng.random() < ONE_EXPOSURE:
             beside = lr[[0, 2]] + (_hr_camera(lr[[0, 2]], photons, rng) - lr[[0, 2]]) / SCALE
             lr = np.stack([beside[0], *_binned(seen[None]), beside[1], *_binned(hr)])
@@ -141,16 +141,16 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
     return Sample(lr[:3], hr, lr[3:], truth, seen, times, s, b0, photons)
 
 
-def _grey(film: Image, rng: np.random.Generator) -> Image:
-    """``film`` (T, H, W) on a range of grey values as a crop of a film has it, clipped to RANGE.
+def _grey(sequence: Image, rng: np.random.Generator) -> Image:
+    """``sequence`` (T, H, W) on a range of grey values as a crop of a sequence has it, clipped to RANGE.
 
-    A film's percentiles lie at 0 and 1 (D4), those of a small part of it between; what has hardly
+    A sequence's percentiles lie at 0 and 1 (D4), those of a small part of it between; what has hardly
     any contrast keeps little.
     """
-    low, high = np.percentile(film[:, ::2, ::2], PERCENTILES)
+    low, high = np.percentile(sequence[:, ::2, ::2], PERCENTILES)
     contrast = rng.uniform(0.1, 1.0) ** 0.5
     black = rng.uniform(0, 1 - contrast)
-    scaled = (film - np.float32(low)) * np.float32(contrast / max(high - low, 0.05)) + np.float32(black)
+    scaled = (sequence - np.float32(low)) * np.float32(contrast / max(high - low, 0.05)) + np.float32(black)
     grey: Image = np.clip(scaled, *RANGE)
     return grey
 
@@ -167,16 +167,18 @@ def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
     return turn
 
 
-def _binned(film: Image) -> Image:
+def _binned(sequence: Image) -> Image:
     """LR frames (T, H/4, W/4) of HR frames (T, H, W): the mean over 4 x 4 pixels (D3)."""
-    H, W = film.shape[1:]
+    H, W = sequence.shape[1:]
     down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
-    return np.stack([down(frame) for frame in film])
+    return np.stack([down(frame) for frame in sequence])
 
 
-def _hr_camera(film: Image, photons: float, rng: np.random.Generator) -> Image:
-    """``film`` (..., H, W) with photon and read noise; so many photons are as good as normal."""
-    light = np.maximum(film, 0) / np.float32(photons)
+def _hr_camera(sequence: Image, photons: float, rng: np.random.Generator) -> Image:
+    """``sequence`` (..., H, W) with photon and read noise; so many photons are as good as normal."""
+    light = np.maximum(sequence, 0) / np.float32(photons)
     spread = np.sqrt(light + np.float32((HR_READ_NOISE / photons) ** 2))
-    noisy: Image = film + spread.astype(np.float32) * rng.standard_normal(film.shape, dtype=np.float32)
+    noisy: Image = sequence + spread.astype(np.float32) * rng.standard_normal(
+        sequence.shape, dtype=np.float32
+    )
     return noisy

@@ -1,4 +1,4 @@
-"""One cell of a study: a film under one condition by one method, from virtual experiment to rows."""
+"""One cell of a study: a sequence under one condition by one method, from virtual experiment to rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_xfusion._version import __version__
-from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.evaluate import Row, evaluate
 from napari_xfusion.core.methods import TRAINING_FREE, Fuser, make_fuser
 from napari_xfusion.core.methods.base import WindowFuser
@@ -23,6 +22,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results.spec import stored
 from napari_xfusion.core.rig import Pair, neighbours, pair_stacks
+from napari_xfusion.core.sequence import FusedSequence
 from napari_xfusion.core.types import FusedFrame, Role, Score, Stack, Token
 from napari_xfusion.lab.study.plan import Condition, Series, StudyPlan
 from napari_xfusion.lab.study.table import ATTENTION, write_cell
@@ -33,8 +33,8 @@ FrameDone = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Film:
-    """A film of the study by its name in tables, unique among them."""
+class ImageSequence:
+    """A sequence of the study by its name in tables, unique among them."""
 
     name: str
     path: Path
@@ -47,7 +47,7 @@ class Film:
 class Cell:
     """What is computed at one go and kept in one file."""
 
-    film: Film
+    sequence: ImageSequence
     condition_name: str
     condition: Condition
     series: Series
@@ -56,16 +56,16 @@ class Cell:
     @property
     def targets(self) -> range:
         """LR frame numbers."""
-        first, stop = self.plan.frames or (0, self.film.frames)
-        return range(first, min(stop, self.film.frames))
+        first, stop = self.plan.frames or (0, self.sequence.frames)
+        return range(first, min(stop, self.sequence.frames))
 
     def identity(self, weights: str | None) -> str:
         """sha256 of all that the rows depend on; ``weights`` is that of the model."""
         series = self.series.model_dump(mode="json") | {"model": self.series.name, "weights": weights}
         asked = [
             __version__,
-            self.film.name,
-            self.film.sha256,
+            self.sequence.name,
+            self.sequence.sha256,
             self.condition_name,
             self.condition.model_dump(mode="json"),
             series,
@@ -86,19 +86,19 @@ def weights_of(series: Series) -> str | None:
 
 
 def set_up(cell: Cell) -> tuple[Experiment, Pair]:
-    """The virtual experiment of a cell, and its two films paired."""
+    """The virtual experiment of a cell, and its two sequences paired."""
     experiment, plan = _simulated(cell)
     return experiment, pair_stacks(experiment.lr, experiment.hr, plan)
 
 
-def fused(cell: Cell) -> tuple[Experiment, FusedFilm]:
-    """The virtual experiment of a cell, and its fused film, made when it is read and to be closed."""
+def fused(cell: Cell) -> tuple[Experiment, FusedSequence]:
+    """The virtual experiment of a cell, and its fused sequence, made when it is read and to be closed."""
     experiment, plan = _simulated(cell)
-    return experiment, FusedFilm(plan, experiment.lr, experiment.hr)
+    return experiment, FusedSequence(plan, experiment.lr, experiment.hr)
 
 
 def _simulated(cell: Cell) -> tuple[Experiment, Plan]:
-    movie, condition = open_stack(cell.film.path), cell.condition
+    movie, condition = open_stack(cell.sequence.path), cell.condition
     experiment = simulate(
         movie, condition.step_in(len(movie)), lr_psnr=condition.lr_psnr, seed=cell.plan.seed
     )
@@ -112,10 +112,10 @@ def fuser_of(cell: Cell) -> Fuser:
     return make_fuser(cell.plan.plan_for(cell.series, cell.condition, ()))
 
 
-def fused_film(
+def fused_sequence(
     pair: Pair, frames: Iterator[FusedFrame], count: int, keep: Callable[[Mapping[Role, Score]], None]
 ) -> Stack:
-    """``frames`` as the film that ``fuse`` would write, in HR units and dtype, to be read once and in order.
+    """``frames`` as the sequence that ``fuse`` would write, in HR units and dtype, to be read once and in order.
 
     ``keep`` is given the attention scores of every frame.
     """
@@ -132,7 +132,7 @@ def fused_film(
         dtype=pair.hr.dtype,
         read=read,
         digest=str,
-        source="the fused film",
+        source="the fused sequence",
         times=pair.lr.times[:count],
     )
 
@@ -142,7 +142,7 @@ def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone)
     experiment, pair = set_up(cell)
     scores: list[Mapping[Role, Score]] = []
     with fuser_of(cell).open(pair) as stream:
-        result = fused_film(pair, stream.fuse(cell.targets, stop), len(cell.targets), scores.append)
+        result = fused_sequence(pair, stream.fuse(cell.targets, stop), len(cell.targets), scores.append)
         compared = evaluate(
             experiment.truth,
             result,
@@ -162,13 +162,13 @@ def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone)
 def _settings(cell: Cell, experiment: Experiment) -> dict[str, Any]:
     """The columns that are the same in all rows of a cell."""
     return {
-        "movie": cell.film.name,
+        "movie": cell.sequence.name,
         "condition": cell.condition_name,
         "series": cell.series.name,
         "method": cell.series.method,
         "model": cell.series.model,
         "clusters": cell.series.clusters,
-        "hr_step": cell.condition.step_in(cell.film.frames),
+        "hr_step": cell.condition.step_in(cell.sequence.frames),
         "separation": cell.condition.separation,
         "lr_psnr": cell.condition.lr_psnr,
         "lr_psnr_reached": experiment.lr_psnr,

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_xfusion._version import __version__
 from napari_xfusion.core.run import PACKAGES, versions
-from napari_xfusion.lab.study.results import SETTINGS, FilmResults, Results
+from napari_xfusion.lab.study.results import SETTINGS, Results, SequenceResults
 from napari_xfusion.lab.study.statements import counts, statements
 from napari_xfusion.lab.study.times import machine
 
@@ -44,21 +44,21 @@ def gather(results: Results) -> dict[str, Any]:
         "versions": versions((*PACKAGES, "scikit-image", "matplotlib")),
         "weights": results.weights,
         "plan": results.plan.model_dump(mode="json"),
-        "films": [_film_facts(film) for film in results.each()],
+        "sequences": [_sequence_facts(sequence) for sequence in results.each()],
         "notes": list(results.notes),
     }
     clean: dict[str, Any] = _finite(facts)
     return clean
 
 
-def _film_facts(results: FilmResults) -> dict[str, Any]:
+def _sequence_facts(results: SequenceResults) -> dict[str, Any]:
     found = statements(results)
     return {
-        "name": results.film.name,
-        "source": results.film.path.name,
-        "sha256": results.film.sha256,
-        "frames": results.film.frames,
-        "size": list(results.film.size),
+        "name": results.sequence.name,
+        "source": results.sequence.path.name,
+        "sha256": results.sequence.sha256,
+        "frames": results.sequence.frames,
+        "size": list(results.sequence.size),
         "base": {"name": results.base, "said": str(results.condition)},
         "best": results.best(),
         "summary": {name: results.summary(name) for name in results.series},

@@ -18,15 +18,15 @@ from napari_xfusion.core.inspect.attention import NormalisedAttention, histogram
 from napari_xfusion.lab.study.panels import draw_methods, draw_panels
 from napari_xfusion.lab.study.pictures import Pictures
 from napari_xfusion.lab.study.plan import Setting
-from napari_xfusion.lab.study.results import METRICS, SETTINGS, FilmResults
+from napari_xfusion.lab.study.results import METRICS, SETTINGS, SequenceResults
 from napari_xfusion.lab.study.style import LOOKS, WIDTH, Look, looks, save, styled
 from napari_xfusion.lab.study.table import Table
 
-Draw = Callable[[FilmResults], Figure]
+Draw = Callable[[SequenceResults], Figure]
 
 
-def draw_figures(results: FilmResults, pictures: Pictures, place: Path) -> None:
-    """Write every figure of a film into the folder ``place``; those that lack their numbers are left out."""
+def draw_figures(results: SequenceResults, pictures: Pictures, place: Path) -> None:
+    """Write every figure of a sequence into the folder ``place``; those that lack their numbers are left out."""
     with styled():
         save(draw_panels(results, pictures, divided=False), place / "panels")
         save(draw_panels(results, pictures, divided=True), place / "divided")
@@ -44,7 +44,7 @@ def draw_figures(results: FilmResults, pictures: Pictures, place: Path) -> None:
             save(draw_times(results), place / "times")
 
 
-def draw_boxes(results: FilmResults, setting: Setting) -> Figure:
+def draw_boxes(results: SequenceResults, setting: Setting) -> Figure:
     """Box plots of PSNR, AAD and SSIM of the unseen frames against ``setting`` (paper, E4-E6).
 
     Boxes are quartiles with the median, whiskers the 5th and 95th percentile.
@@ -99,7 +99,7 @@ def draw_clusters(table: Table) -> Figure:
 
 
 def draw_attention(attention: Mapping[str, NormalisedAttention]) -> Figure:
-    """Curves of normalised attention along the film, and the two histograms of the paper (E8, M10)."""
+    """Curves of normalised attention along the sequence, and the two histograms of the paper (E8, M10)."""
     figure = Figure(figsize=(WIDTH, 4.3 * len(attention)))
     parts = figure.subfigures(len(attention), 1, squeeze=False)[:, 0]
     for part, (name, scores) in zip(parts, attention.items(), strict=True):
@@ -121,7 +121,7 @@ def draw_attention(attention: Mapping[str, NormalisedAttention]) -> Figure:
     return figure
 
 
-def draw_times(results: FilmResults) -> Figure:
+def draw_times(results: SequenceResults) -> Figure:
     """Median seconds per frame, with quartiles (paper, E9)."""
     times, look = list(results.times)[::-1], looks(results.series)
     figure = Figure(figsize=(WIDTH * 0.75, 0.3 * len(times) + 0.8))

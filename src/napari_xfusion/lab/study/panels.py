@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from napari_xfusion.core.types import Image
 from napari_xfusion.lab.study.pictures import Pictures
-from napari_xfusion.lab.study.results import FilmResults
+from napari_xfusion.lab.study.results import SequenceResults
 from napari_xfusion.lab.study.style import WIDTH
 
 TALLEST = 1.25
@@ -17,18 +17,18 @@ CROP = 96
 """HR pixels a side, at most, of the part in which methods are compared."""
 
 
-def shown_series(results: FilmResults) -> list[str]:
+def shown_series(results: SequenceResults) -> list[str]:
     """The series in panels: the best network and the best method without weights."""
     networks = results.networks()
     others = [name for name in results.series if name not in networks]
     return [name for name in (results.best(networks), results.best(others)) if name is not None]
 
 
-def draw_panels(results: FilmResults, pictures: Pictures, divided: bool) -> Figure:
+def draw_panels(results: SequenceResults, pictures: Pictures, divided: bool) -> Figure:
     """Rows LR, HR and results; columns i-10 ... i+10."""
     rows = pictures.rows(shown_series(results), divided)
     columns = len(pictures.moments)
-    height, width = results.film.size
+    height, width = results.sequence.size
     shown = min(height, round(TALLEST * width))
     panel = (WIDTH - 0.3) / columns
     figure = Figure(figsize=(WIDTH, len(rows) * (panel * shown / width + 0.06) + 0.4))
@@ -44,7 +44,7 @@ def draw_panels(results: FilmResults, pictures: Pictures, divided: bool) -> Figu
     return figure
 
 
-def draw_methods(results: FilmResults, pictures: Pictures) -> Figure:
+def draw_methods(results: SequenceResults, pictures: Pictures) -> Figure:
     """The part of the frame in which the HR neighbours differ most, at i, by every series."""
     moment, truth = pictures.middle, pictures.truth
     first, last = (pictures.grey.to_grey(truth[t]) for t in (pictures.moments[0], pictures.moments[-1]))
@@ -96,7 +96,7 @@ def _relative(moment: int, middle: int) -> str:
     return f"$i$ = {moment}" if distance == 0 else f"$i$ {'+' if distance > 0 else '−'} {abs(distance)}"
 
 
-def _write_attention(results: FilmResults, pictures: Pictures, rows: dict[str, list[Axes]]) -> None:
+def _write_attention(results: SequenceResults, pictures: Pictures, rows: dict[str, list[Axes]]) -> None:
     """Normalised backward and forward attention below the panels of networks that have it."""
     for name in results.networks():
         attention = results.attention(name)

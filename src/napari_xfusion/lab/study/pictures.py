@@ -1,4 +1,4 @@
-"""The images that figures show: both cameras and every method at a few moments of a film."""
+"""The images that figures show: both cameras and every method at a few moments of a sequence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.inspect.ratio import divide, limits_about_one
 from napari_xfusion.core.types import Image, Token
 from napari_xfusion.lab.study.cells import StoppedError, fused
-from napari_xfusion.lab.study.results import FilmResults
+from napari_xfusion.lab.study.results import SequenceResults
 
 Frames = Mapping[int, NDArray[Any]]
 """Images by frame number, camera units."""
@@ -21,7 +21,7 @@ Frames = Mapping[int, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Images of one film in its base condition."""
+    """Images of one sequence in its base condition."""
 
     moments: list[int]
     """Frame numbers of the panels."""
@@ -45,25 +45,25 @@ class Pictures:
 
         ``divided``: each frame by the one before (M11), where there is one; else on [0, 1].
         """
-        films: dict[str, tuple[Frames, Affine]] = {
+        sequences: dict[str, tuple[Frames, Affine]] = {
             "LR": (self.lr, self.lr_grey),
             "HR": (self.truth, self.grey),
         }
-        films |= {name: (self.fused[name], self.grey) for name in series}
+        sequences |= {name: (self.fused[name], self.grey) for name in series}
         if not divided:
             return {
                 name: ([grey.to_grey(frames[t]) for t in self.moments], (0.0, 1.0))
-                for name, (frames, grey) in films.items()
+                for name, (frames, grey) in sequences.items()
             }
         ratios = {
             name: [divide(frames[t], frames[max(t - 1, 0)]) for t in self.moments]
-            for name, (frames, _) in films.items()
+            for name, (frames, _) in sequences.items()
         }
         limits = limits_about_one(ratios["HR"])
         return {name: (images, limits) for name, images in ratios.items()}
 
 
-def take_pictures(results: FilmResults, stop: Token, done: Callable[[], None]) -> Pictures:
+def take_pictures(results: SequenceResults, stop: Token, done: Callable[[], None]) -> Pictures:
     """Fuse the frames that the figures show, and those before them, by every series.
 
     Raises StoppedError when ``stop`` is set; ``done`` is called after every frame.
@@ -72,13 +72,13 @@ def take_pictures(results: FilmResults, stop: Token, done: Callable[[], None]) -
     wanted = sorted({max(t - k, 0) for t in moments for k in (0, 1)})
     made: dict[str, dict[int, NDArray[Any]]] = {}
     for name in results.series:
-        experiment, film = fused(results.cell(name))
+        experiment, sequence = fused(results.cell(name))
         made[name] = {}
-        with closing(film):
+        with closing(sequence):
             for t in wanted:
                 if stop.is_set():
                     raise StoppedError
-                made[name][t] = film.frame(t).image
+                made[name][t] = sequence.frame(t).image
                 done()
     return Pictures(
         moments=moments,
@@ -86,5 +86,5 @@ def take_pictures(results: FilmResults, stop: Token, done: Callable[[], None]) -
         truth={t: experiment.truth.frame(t) for t in wanted},
         fused=made,
         grey=experiment.grey,
-        lr_grey=film.pair.grey.lr,
+        lr_grey=sequence.pair.grey.lr,
     )

@@ -19,7 +19,7 @@ from napari_xfusion.errors import InputError, ModelError
 Preset = Literal["quick", "full"]
 Setting = Literal["lr_psnr", "hr_step", "separation"]
 BASE_STEPS = (20, 10, 4, 2)
-"""HR steps of the base condition: the first that the film is long enough for. The paper's is 20."""
+"""HR steps of the base condition: the first that the sequence is long enough for. The paper's is 20."""
 LARGEST = 5_000_000
 """Parameters of a network that a preset still runs; larger ones take hours on a CPU and go by request."""
 
@@ -38,12 +38,12 @@ class Condition(BaseModel):
 
     @property
     def shortest(self) -> int:
-        """Frames of the shortest film that it makes sense for."""
+        """Frames of the shortest sequence that it makes sense for."""
         step = 2 if self.hr_step == "ends" else self.hr_step
         return max(step, 2 * self.separation) + 1
 
     def step_in(self, frames: int) -> int:
-        """The HR step in a film of ``frames``."""
+        """The HR step in a sequence of ``frames``."""
         return frames - 1 if self.hr_step == "ends" else self.hr_step
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Clusters(BaseModel):
 
 
 class StudyPlan(BaseModel):
-    """All of a study but its films; frozen, and enough to repeat it."""
+    """All of a study but its sequences; frozen, and enough to repeat it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -142,14 +142,16 @@ class StudyPlan(BaseModel):
 
 
 def preset(name: Preset, frames: int) -> StudyPlan:
-    """The study called ``name``, for films of up to ``frames`` frames, with every model at hand.
+    """The study called ``name``, for sequences of up to ``frames`` frames, with every model at hand.
 
     ``full`` is the paper's (E1, E4-E9); ``quick`` has the ends and the middle of every sweep. Raises
-    InputError for films that are too short for any study.
+    InputError for sequences that are too short for any study.
     """
     fitting = [step for step in BASE_STEPS if frames > step]
     if not fitting:
-        raise InputError("the film", expected="3 frames or more", found=str(frames), do="choose another film")
+        raise InputError(
+            "the sequence", expected="3 frames or more", found=str(frames), do="choose another sequence"
+        )
     full, step = name == "full", fitting[0]
     conditions = {"base": Condition(hr_step=step)}
     for noise in (20, 30, 40, 50, 60) if full else (20, 40):

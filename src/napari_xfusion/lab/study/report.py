@@ -33,7 +33,7 @@ def write_report(results: Results, folder: Path) -> tuple[Path, Path]:
 
 
 def _template() -> jinja2.Template:
-    # Names of films and models are whatever people called their files: everything is escaped.
+    # Names of sequences and models are whatever people called their files: everything is escaped.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -47,14 +47,14 @@ def _template() -> jinja2.Template:
 
 
 def _figures(facts: dict[str, Any], folder: Path) -> dict[str, list[dict[str, str]]]:
-    """By film: name, caption and data URI of every figure that was drawn."""
+    """By sequence: name, caption and data URI of every figure that was drawn."""
     return {
-        film["name"]: [
-            {"name": name, "caption": caption, "uri": _data_uri(folder / film["name"], name)}
+        sequence["name"]: [
+            {"name": name, "caption": caption, "uri": _data_uri(folder / sequence["name"], name)}
             for name, caption in CAPTIONS.items()
-            if (folder / film["name"] / f"{name}.svg").is_file()
+            if (folder / sequence["name"] / f"{name}.svg").is_file()
         ]
-        for film in facts["films"]
+        for sequence in facts["sequences"]
     }
 
 

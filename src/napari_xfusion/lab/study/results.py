@@ -1,4 +1,4 @@
-"""What a study found, film by film, in the terms that figures and sentences need."""
+"""What a study found, sequence by sequence, in the terms that figures and sentences need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row
 from napari_xfusion.core.inspect.metrics import Metrics
 from napari_xfusion.core.methods import TRAINING_FREE
-from napari_xfusion.lab.study.cells import Cell, Film
+from napari_xfusion.lab.study.cells import Cell, ImageSequence
 from napari_xfusion.lab.study.plan import Condition, Setting, StudyPlan
 from napari_xfusion.lab.study.table import ATTENTION, Table
 from napari_xfusion.lab.study.times import Time
@@ -30,10 +30,10 @@ SETTINGS: dict[Setting, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class FilmResults:
-    """The rows of one film."""
+class SequenceResults:
+    """The rows of one sequence."""
 
-    film: Film
+    sequence: ImageSequence
     plan: StudyPlan
     table: Table
     """Without the cluster sweep."""
@@ -44,7 +44,7 @@ class FilmResults:
 
     @cached_property
     def base(self) -> str:
-        """The plan's base, or where the film is too short for it the first condition that was done."""
+        """The plan's base, or where the sequence is too short for it the first condition that was done."""
         done = set(self.table["condition"].tolist())
         return next(name for name in (self.plan.base, *self.plan.conditions) if name in done)
 
@@ -111,18 +111,18 @@ class FilmResults:
             return "none" if condition.lr_psnr is None else f"{condition.lr_psnr:g}"
         if setting == "separation":
             return str(condition.separation)
-        step = condition.step_in(self.film.frames)
+        step = condition.step_in(self.sequence.frames)
         return f"{step} (ends)" if condition.hr_step == "ends" else str(step)
 
     def cell(self, series: str) -> Cell:
         """A series in the base condition."""
         chosen = next(s for s in self.plan.series if s.name == series)
-        return Cell(self.film, self.base, self.condition, chosen, self.plan)
+        return Cell(self.sequence, self.base, self.condition, chosen, self.plan)
 
     @cached_property
     def moments(self) -> list[int]:
-        """i-10, i-9, i, i+9, i+10 of the paper: an HR interval from end to end, nearest the film's middle."""
-        targets, step = self.cell(self.series[0]).targets, self.condition.step_in(self.film.frames)
+        """i-10, i-9, i, i+9, i+10 of the paper: an HR interval from end to end, nearest the sequence's middle."""
+        targets, step = self.cell(self.series[0]).targets, self.condition.step_in(self.sequence.frames)
         starts = [t for t in targets if t % step == 0 and t + step < targets.stop] or [targets.start]
         middle = (targets.start + targets.stop) / 2
         start = min(starts, key=lambda t: abs(t + step / 2 - middle))
@@ -145,24 +145,26 @@ class Results:
 
     table: Table
     plan: StudyPlan
-    films: Sequence[Film]
+    sequences: Sequence[ImageSequence]
     times: Sequence[Time]
     notes: Sequence[str]
     command: str
     weights: dict[str, str] = field(default_factory=dict)
     """sha256 of each network's model file, by series."""
 
-    def each(self) -> Iterator[FilmResults]:
-        """The films that have rows in the main sweeps."""
+    def each(self) -> Iterator[SequenceResults]:
+        """The sequences that have rows in the main sweeps."""
         swept = np.isfinite(self.table["clusters"].astype(float))
-        for film in self.films:
-            of_film = self.table["movie"] == film.name
-            main = self.table.chosen(of_film & ~swept)
+        for sequence in self.sequences:
+            of_sequence = self.table["movie"] == sequence.name
+            main = self.table.chosen(of_sequence & ~swept)
             half_way = 2 * self.table["since_hr"] == self.table["hr_step"]
             # Behind the last full interval the next HR frame is nearer than the one before.
-            whole = self.table["frame"] + self.table["separation"] < film.frames
-            clusters = self.table.chosen(of_film & swept & half_way & whole)
-            times = [time for time in self.times if time.movie == film.name]
-            notes = [note for note in self.notes if note.startswith((f"{film.name}:", f"{film.name},"))]
+            whole = self.table["frame"] + self.table["separation"] < sequence.frames
+            clusters = self.table.chosen(of_sequence & swept & half_way & whole)
+            times = [time for time in self.times if time.movie == sequence.name]
+            notes = [
+                note for note in self.notes if note.startswith((f"{sequence.name}:", f"{sequence.name},"))
+            ]
             if len(main):
-                yield FilmResults(film, self.plan, main, clusters, times, notes)
+                yield SequenceResults(sequence, self.plan, main, clusters, times, notes)

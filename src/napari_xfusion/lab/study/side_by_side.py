@@ -1,4 +1,4 @@
-"""The film that shows what fusing gave: LR, the last HR frame, and the result, side by side (paper, E10)."""
+"""The sequence that shows what fusing gave: LR, the last HR frame, and the result, side by side (paper, E10)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.results.movie_writer import write_movie
 from napari_xfusion.core.types import Token
 from napari_xfusion.lab.study.cells import StoppedError, fused
-from napari_xfusion.lab.study.results import FilmResults
+from napari_xfusion.lab.study.results import SequenceResults
 
 BAR, GAP = 22, 6
 """Pixels: of the titles, and between panels."""
@@ -23,7 +23,7 @@ RATE = 12
 """Frames per second."""
 
 
-def write_side_by_side(results: FilmResults, place: Path, stop: Token, done: Callable[[], None]) -> Path:
+def write_side_by_side(results: SequenceResults, place: Path, stop: Token, done: Callable[[], None]) -> Path:
     """Write side-by-side.mp4 (.gif without PyAV) of the best series in the base condition into ``place``.
 
     Raises StoppedError when ``stop`` is set; the file is whole or not there.
@@ -46,11 +46,11 @@ def write_gif(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
     )
 
 
-def _sheets(results: FilmResults, stop: Token, done: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
+def _sheets(results: SequenceResults, stop: Token, done: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
     cell = results.cell(results.best() or results.series[0])
-    experiment, film = fused(cell)
+    experiment, sequence = fused(cell)
     scale = experiment.truth.shape[1] // experiment.lr.shape[1]
-    grey, lr_grey = experiment.grey, film.pair.grey.lr
+    grey, lr_grey = experiment.grey, sequence.pair.grey.lr
     try:
         for target in cell.targets:
             if stop.is_set():
@@ -64,12 +64,12 @@ def _sheets(results: FilmResults, stop: Token, done: Callable[[], None]) -> Iter
                     "HR, now" if age == 0 else f"HR, {age} frames ago": grey.to_8bit(
                         experiment.hr.frame(last)
                     ),
-                    f"fused by {cell.series.name}": grey.to_8bit(film.frame(target).image),
+                    f"fused by {cell.series.name}": grey.to_8bit(sequence.frame(target).image),
                 }
             )
             done()
     finally:
-        film.close()
+        sequence.close()
 
 
 def sheet(panels: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the paper says, held against the numbers of a film: it holds, it does not, or was not tested."""
+"""What the paper says, held against the numbers of a sequence: it holds, it does not, or was not tested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_xfusion.lab.study.plan import Setting
-from napari_xfusion.lab.study.results import FilmResults
+from napari_xfusion.lab.study.results import SequenceResults
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ VISIBLE = 0.1
 """Change of normalised attention from one HR frame to the next that is more than drift."""
 
 
-def statements(results: FilmResults) -> list[Statement]:
-    """Every statement for one film. Medians are of PSNR over unseen frames, in dB."""
+def statements(results: SequenceResults) -> list[Statement]:
+    """Every statement for one sequence. Medians are of PSNR over unseen frames, in dB."""
     return [Statement(text, paper, *_checked(check, results)) for text, paper, check in _STATEMENTS]
 
 
-def _checked(check: Callable[[FilmResults], Finding], results: FilmResults) -> Finding:
+def _checked(check: Callable[[SequenceResults], Finding], results: SequenceResults) -> Finding:
     holds, found = check(results)
     return (None, found or "not tested") if holds is None else (bool(holds), found)
 
 
-def _above_bicubic(results: FilmResults) -> Finding:
+def _above_bicubic(results: SequenceResults) -> Finding:
     others = {name: results.median(name) for name in results.series if results.method(name) != "bicubic"}
     base = results.median("bicubic") if "bicubic" in results.series else float("nan")
     if not others or not np.isfinite([base, *others.values()]).all():
@@ -50,15 +50,15 @@ def _above_bicubic(results: FilmResults) -> Finding:
     return not below, "; ".join(said + (["not above: " + ", ".join(below)] if below else []))
 
 
-def _bayesian_below_stf(results: FilmResults) -> Finding:
+def _bayesian_below_stf(results: SequenceResults) -> Finding:
     return _compare(results, "bayesian-paper", "edvr-stf", lambda bayes, stf: bayes < stf)
 
 
-def _stf_above_edvr(results: FilmResults) -> Finding:
+def _stf_above_edvr(results: SequenceResults) -> Finding:
     return _compare(results, "edvr-stf", "edvr", lambda stf, edvr: stf > edvr)
 
 
-def _stf_above_edvr_at_the_ends(results: FilmResults) -> Finding:
+def _stf_above_edvr_at_the_ends(results: SequenceResults) -> Finding:
     ends = [c for name, c in results.sweep("hr_step").items() if name.endswith("(ends)")]
     if not ends:
         return None, "the first and last HR frame alone were not tried"
@@ -66,7 +66,7 @@ def _stf_above_edvr_at_the_ends(results: FilmResults) -> Finding:
 
 
 def _compare(
-    results: FilmResults,
+    results: SequenceResults,
     one: str,
     other: str,
     test: Callable[[float, float], bool],
@@ -86,7 +86,7 @@ def _compare(
     return test(x, y), f"{a} {x:.2f}, {b} {y:.2f}"
 
 
-def _bayesian_passes_edvr(results: FilmResults) -> Finding:
+def _bayesian_passes_edvr(results: SequenceResults) -> Finding:
     edvr = results.best(results.networks("edvr")) if results.networks("edvr") else None
     sweep = results.sweep("lr_psnr")
     if edvr is None or not sweep or "bayesian-paper" not in results.series:
@@ -101,10 +101,10 @@ def _bayesian_passes_edvr(results: FilmResults) -> Finding:
     return not flags[0] and flags[-1] and flags == sorted(flags), f"bayesian-paper and {edvr} at {said}"
 
 
-def _goes_one_way(setting: Setting, *, rising: bool, networks: bool) -> Callable[[FilmResults], Finding]:
+def _goes_one_way(setting: Setting, *, rising: bool, networks: bool) -> Callable[[SequenceResults], Finding]:
     """Whether every method that the setting acts on goes one way along the axis."""
 
-    def check(results: FilmResults) -> Finding:
+    def check(results: SequenceResults) -> Finding:
         sweep = results.sweep(setting)
         names = results.networks() if networks else results.series
         if setting == "hr_step":  # these two take no HR
@@ -126,7 +126,7 @@ def _goes_one_way(setting: Setting, *, rising: bool, networks: bool) -> Callable
     return check
 
 
-def _attention(results: FilmResults) -> Finding:
+def _attention(results: SequenceResults) -> Finding:
     found: list[tuple[bool, str]] = []
     for name in results.networks("edvr-stf"):
         scores = results.attention(name)
@@ -153,13 +153,13 @@ def _attention(results: FilmResults) -> Finding:
     return all(ok for ok, _ in found), "; ".join(said for _, said in found)
 
 
-_STATEMENTS: tuple[tuple[str, str, Callable[[FilmResults], Finding]], ...] = (
-    ("Every method is above bicubic", "in both films (Fig. 4)", _above_bicubic),
-    ("The Bayesian median is below EDVR-STF", "in both films (Fig. 4)", _bayesian_below_stf),
-    ("EDVR-STF is above EDVR", "in both films at HR every 20th frame (Fig. 5)", _stf_above_edvr),
+_STATEMENTS: tuple[tuple[str, str, Callable[[SequenceResults], Finding]], ...] = (
+    ("Every method is above bicubic", "in both sequences (Fig. 4)", _above_bicubic),
+    ("The Bayesian median is below EDVR-STF", "in both sequences (Fig. 4)", _bayesian_below_stf),
+    ("EDVR-STF is above EDVR", "in both sequences at HR every 20th frame (Fig. 5)", _stf_above_edvr),
     (
         "EDVR-STF is above EDVR with the first and last HR frame only",
-        "32.34 and 31.31 dB in one film; not in the other, 34.31 and 34.45 dB",
+        "32.34 and 31.31 dB in one sequence; not in the other, 34.31 and 34.45 dB",
         _stf_above_edvr_at_the_ends,
     ),
     (

@@ -1,4 +1,4 @@
-"""A study from films to report: what is missing is computed, then tables, figures and the page are made."""
+"""A study from sequences to report: what is missing is computed, then tables, figures and the page are made."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results.lock import OutputLock
 from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.errors import InputError, OutputError, writing
-from napari_xfusion.lab.study.cells import Cell, Film, StoppedError, weights_of
+from napari_xfusion.lab.study.cells import Cell, ImageSequence, StoppedError, weights_of
 from napari_xfusion.lab.study.figures import draw_figures
 from napari_xfusion.lab.study.pictures import take_pictures
 from napari_xfusion.lab.study.plan import Condition, Preset, Series, StudyPlan, read_plan
 from napari_xfusion.lab.study.plan import preset as make_preset
 from napari_xfusion.lab.study.pool import Task, run_tasks
 from napari_xfusion.lab.study.report import write_report
-from napari_xfusion.lab.study.results import FilmResults, Results
+from napari_xfusion.lab.study.results import Results, SequenceResults
 from napari_xfusion.lab.study.side_by_side import write_side_by_side
 from napari_xfusion.lab.study.table import as_columns, join, notes_of, read_cell, write_table
 from napari_xfusion.lab.study.times import Time, measure_time, read_time, write_times
@@ -38,10 +38,10 @@ class Studied:
     finished: bool
     """False when it was stopped; the same call goes on."""
     cells: int
-    """Of film, condition and method, that are done."""
+    """Of sequence, condition and method, that are done."""
     total: int
     files: tuple[Path, ...] = ()
-    """Tables, report and films."""
+    """Tables, report and sequences."""
     notes: tuple[str, ...] = ()
     """What could not be done, and what was odd."""
 
@@ -56,14 +56,14 @@ def run_study(
     progress: Progress = lambda _done, _total: None,
     command: str = "",
 ) -> Studied:
-    """Run ``plan`` on every film and write tables, figures and the report into ``folder``.
+    """Run ``plan`` on every sequence and write tables, figures and the report into ``folder``.
 
     What an earlier call has done is kept. ``jobs`` processes (default: one for each core) share the
     work; a script that calls this needs the usual ``if __name__ == "__main__":``. ``progress`` counts
-    fused frames; ``command`` is quoted in the report. Raises XFusionError for films that are none, models
+    fused frames; ``command`` is quoted in the report. Raises XFusionError for sequences that are none, models
     that are not to be had, and when no cell can be computed.
     """
-    films, folder = open_films(movies), Path(folder)
+    sequences, folder = open_sequences(movies), Path(folder)
     claim(folder, plan)
     lock = OutputLock(folder / ".lock")
     lock.acquire(folder)
@@ -71,7 +71,7 @@ def run_study(
         (folder / "cells").mkdir(exist_ok=True)
         for part in folder.rglob(".*.part"):  # left by a run that was killed
             part.unlink(missing_ok=True)
-        return _Study(films, folder, plan, stop, progress).run(jobs or cores(), command)
+        return _Study(sequences, folder, plan, stop, progress).run(jobs or cores(), command)
     finally:
         lock.release()
 
@@ -80,11 +80,11 @@ class _Study:
     """One run over a folder that is ours."""
 
     def __init__(
-        self, films: list[Film], folder: Path, plan: StudyPlan, stop: Token, progress: Progress
+        self, sequences: list[ImageSequence], folder: Path, plan: StudyPlan, stop: Token, progress: Progress
     ) -> None:
-        self.films, self.folder, self.plan, self.stop = films, folder, plan, stop
+        self.sequences, self.folder, self.plan, self.stop = sequences, folder, plan, stop
         self.weights = {series: weights_of(series) for series in plan.series}
-        self.cells, self.notes = all_cells(films, plan)
+        self.cells, self.notes = all_cells(sequences, plan)
         self.count = _Count(self.cells, plan, progress)
         self.tasks = [self._task(cell, "cells", "parquet") for cell in self.cells]
 
@@ -99,11 +99,13 @@ class _Study:
             times = self._times()
             write_times(times, self.folder / "times.csv")
             weights = {series.name: found for series, found in self.weights.items() if found is not None}
-            results = Results(as_columns(table), self.plan, self.films, times, self.notes, command, weights)
-            films = [self._film(film_results) for film_results in results.each()]
+            results = Results(
+                as_columns(table), self.plan, self.sequences, times, self.notes, command, weights
+            )
+            sequences = [self._sequence(sequence_results) for sequence_results in results.each()]
         except StoppedError:
             return done
-        files += (self.folder / "times.csv", *films, *write_report(results, self.folder))
+        files += (self.folder / "times.csv", *sequences, *write_report(results, self.folder))
         return replace(done, finished=True, files=files)
 
     def _computed(self, jobs: int) -> dict[Task, Any]:
@@ -119,33 +121,37 @@ class _Study:
             self.count.cells_done()
         for task, cell in cells.items():
             self.notes += [
-                f"{_place(task.cell)}: {_by_name(task.cell.film, note)}" for note in notes_of(cell)
+                f"{_place(task.cell)}: {_by_name(task.cell.sequence, note)}" for note in notes_of(cell)
             ]
         self.notes = _merged(self.notes)
         return cells
 
     def _task(self, cell: Cell, kind: str, suffix: str) -> Task:
         identity = cell.identity(self.weights.get(cell.series))
-        name = f"{cell.film.name}, {cell.condition_name}, {cell.series.name}, {identity[:12]}.{suffix}"
+        name = f"{cell.sequence.name}, {cell.condition_name}, {cell.series.name}, {identity[:12]}.{suffix}"
         return Task(cell, self.folder / kind / re.sub(r"[^\w ,.%-]", "_", name), identity)
 
     def _told(self, failed: dict[Task, str], done: int) -> None:
         """Note what failed; raise InputError when nothing else is left."""
         for task, why in failed.items():
-            self.notes.append(f"{_place(task.cell)} could not be computed: {_by_name(task.cell.film, why)}")
+            self.notes.append(
+                f"{_place(task.cell)} could not be computed: {_by_name(task.cell.sequence, why)}"
+            )
         if not done:
             raise InputError(
                 self.folder,
-                expected="one condition at least that the films allow",
+                expected="one condition at least that the sequences allow",
                 found=self.notes[0] if self.notes else "no condition",
-                do="choose a longer film, or edit the plan",
+                do="choose a longer sequence, or edit the plan",
             )
 
     def _times(self) -> list[Time]:
-        """Median times of all methods on all films, measured one by one while nothing else runs."""
+        """Median times of all methods on all sequences, measured one by one while nothing else runs."""
         times = []
         done = {
-            (cell.film, cell.series): cell for cell in reversed(self.cells) if cell.series.clusters is None
+            (cell.sequence, cell.series): cell
+            for cell in reversed(self.cells)
+            if cell.series.clusters is None
         }
         for cell in reversed(done.values()) if self.plan.runs else ():
             task = self._task(cell, "times", "json")
@@ -160,9 +166,9 @@ class _Study:
             times += [] if time is None else [time]
         return times
 
-    def _film(self, results: FilmResults) -> Path:
-        """The figures of a film, and its side-by-side film."""
-        place = self.folder / results.film.name
+    def _sequence(self, results: SequenceResults) -> Path:
+        """The figures of a sequence, and its side-by-side sequence."""
+        place = self.folder / results.sequence.name
         place.mkdir(exist_ok=True)
         pictures = take_pictures(results, self.stop, self.count.one)
         draw_figures(results, pictures, place)
@@ -173,10 +179,10 @@ class _Count:
     """Fused frames done and to do, told to ``progress``."""
 
     def __init__(self, cells: list[Cell], plan: StudyPlan, progress: Progress) -> None:
-        films = {cell.film: len(cell.targets) for cell in cells}
-        pictures = 10 * len(plan.series) * len(films) + sum(films.values())
+        sequences = {cell.sequence: len(cell.targets) for cell in cells}
+        pictures = 10 * len(plan.series) * len(sequences) + sum(sequences.values())
         self._of_cells = sum(len(cell.targets) for cell in cells)
-        self._all = self._of_cells + plan.runs * len(plan.series) * len(films) + pictures
+        self._all = self._of_cells + plan.runs * len(plan.series) * len(sequences) + pictures
         self._done, self._progress = 0, progress
 
     def add(self, frames: int) -> None:
@@ -197,18 +203,18 @@ class _Count:
         self.add(self._of_cells - self._done)
 
 
-def open_films(movies: Sequence[Path | str]) -> list[Film]:
-    """The films of a study, each opened and named; raises InputError for what is none."""
-    films: list[Film] = []
+def open_sequences(movies: Sequence[Path | str]) -> list[ImageSequence]:
+    """The sequences of a study, each opened and named; raises InputError for what is none."""
+    sequences: list[ImageSequence] = []
     for movie in movies:
         stack, path = open_stack(movie), Path(movie)
-        name = re.sub(r"[^\w.-]", "_", path.name.split(".")[0]) or "film"
-        taken = {film.name for film in films}
+        name = re.sub(r"[^\w.-]", "_", path.name.split(".")[0]) or "sequence"
+        taken = {sequence.name for sequence in sequences}
         if name in taken:
             name = next(f"{name}-{k}" for k in range(2, len(movies) + 2) if f"{name}-{k}" not in taken)
         size = stack.shape[1] // SCALE * SCALE, stack.shape[2] // SCALE * SCALE
-        films.append(Film(name, path.resolve(), stack.digest(), len(stack), size))
-    return films
+        sequences.append(ImageSequence(name, path.resolve(), stack.digest(), len(stack), size))
+    return sequences
 
 
 def claim(folder: Path, plan: StudyPlan) -> None:
@@ -248,7 +254,7 @@ def settle_plan(
     preset: Preset | None = None,
     plan: Path | None = None,
 ) -> StudyPlan:
-    """The plan in a file, or a preset for these films, or that of a study which was begun; quick at last."""
+    """The plan in a file, or a preset for these sequences, or that of a study which was begun; quick at last."""
     if plan is None and preset is None and (folder / PLAN).is_file():
         plan = folder / PLAN
     if plan is not None:
@@ -256,8 +262,8 @@ def settle_plan(
     return make_preset(preset or "quick", max(len(open_stack(movie)) for movie in movies))
 
 
-def all_cells(films: Sequence[Film], plan: StudyPlan) -> tuple[list[Cell], list[str]]:
-    """Every film under every condition by every method, and what a film is too short for.
+def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list[Cell], list[str]]:
+    """Every sequence under every condition by every method, and what a sequence is too short for.
 
     Methods alternate, so that slow ones are spread evenly over the time.
     """
@@ -268,13 +274,15 @@ def all_cells(films: Sequence[Film], plan: StudyPlan) -> tuple[list[Cell], list[
         swept = tuple(Series(method="bayesian-paper", clusters=f) for f in plan.clusters.fractions)
         wanted.append((f"clusters, separation {separation}", condition, swept))
     cells, notes = [], []
-    for film in films:
+    for sequence in sequences:
         for name, condition, series in wanted:
-            targets = Cell(film, name, condition, plan.series[0], plan).targets
-            if film.frames < condition.shortest or not targets:
-                notes.append(f"{film.name}: {film.frames} frames are too few for {name}, which is left out")
+            targets = Cell(sequence, name, condition, plan.series[0], plan).targets
+            if sequence.frames < condition.shortest or not targets:
+                notes.append(
+                    f"{sequence.name}: {sequence.frames} frames are too few for {name}, which is left out"
+                )
             else:
-                cells += [Cell(film, name, condition, one, plan) for one in series]
+                cells += [Cell(sequence, name, condition, one, plan) for one in series]
     return cells, notes
 
 
@@ -285,18 +293,18 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _by_name(film: Film, text: str) -> str:
-    """``text`` with the name of the film's file for its path: reports are for other machines, too."""
-    return text.replace(str(film.path), film.path.name)
+def _by_name(sequence: ImageSequence, text: str) -> str:
+    """``text`` with the name of the sequence's file for its path: reports are for other machines, too."""
+    return text.replace(str(sequence.path), sequence.path.name)
 
 
 def _place(cell: Cell) -> str:
     clusters = "" if cell.series.clusters is None else f" ({cell.series.clusters:g} clusters)"
-    return f"{cell.film.name}, {cell.condition_name}, {cell.series.name}{clusters}"
+    return f"{cell.sequence.name}, {cell.condition_name}, {cell.series.name}{clusters}"
 
 
 def _merged(notes: list[str]) -> list[str]:
-    """Notes with the same text of one film as one note of the first condition and method it was said of."""
+    """Notes with the same text of one sequence as one note of the first condition and method it was said of."""
     seen: dict[tuple[str, str], str] = {}
     for note in notes:
         place, _, text = note.partition(": ")

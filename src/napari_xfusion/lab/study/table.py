@@ -1,4 +1,4 @@
-"""The numbers of a study: one row per film, condition, method and frame."""
+"""The numbers of a study: one row per sequence, condition, method and frame."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Table:
 
 
 def write_cell(path: Path, rows: list[dict[str, Any]], identity: str, notes: Iterable[str]) -> None:
-    """Write the rows of one film, condition and method; the file is whole or not there."""
+    """Write the rows of one sequence, condition and method; the file is whole or not there."""
     metadata = {IDENTITY: identity, NOTES: json.dumps(list(notes))}
     table = pa.Table.from_pylist(rows, schema=SCHEMA).replace_schema_metadata(metadata)
     write_whole(path, lambda part: parquet.write_table(table, part))

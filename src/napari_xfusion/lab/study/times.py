@@ -49,7 +49,7 @@ def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Calla
     """Measure the method of ``cell`` on its middle unseen frame and keep the result in the file ``path``.
 
     Every run is a stream of its own, so that nothing is kept from the run before. The first one, which
-    reads the films, does not count. ``done`` is told the number of runs. When ``stop`` is set nothing is
+    reads the sequences, does not count. ``done`` is told the number of runs. When ``stop`` is set nothing is
     kept.
     """
     _, pair = set_up(cell)
@@ -66,10 +66,10 @@ def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Calla
         return
     lower, median, upper = np.percentile(seconds[1:], (25, 50, 75)).tolist()
     time = Time(
-        movie=cell.film.name,
+        movie=cell.sequence.name,
         series=cell.series.name,
-        height=cell.film.size[0],
-        width=cell.film.size[1],
+        height=cell.sequence.size[0],
+        width=cell.sequence.size[1],
         runs=len(seconds) - 1,
         median=median,
         lower=lower,
@@ -97,7 +97,7 @@ def read_time(path: Path, identity: str) -> Time | None:
 
 
 def write_times(times: Sequence[Time], path: Path) -> None:
-    """A CSV with one row per film and method."""
+    """A CSV with one row per sequence and method."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(Time.__dataclass_fields__)

@@ -1,4 +1,4 @@
-"""Sources of training samples: kinds of synthetic scenes, and films by their path (paper, D9 to D11).
+"""Sources of training samples: kinds of synthetic scenes, and sequences by their path (paper, D9 to D11).
 
 A source draws one sample after another, each from the generator it is handed and from nothing else.
 """
@@ -23,15 +23,15 @@ from napari_xfusion.lab.scenes import KINDS, Clean, Kind, draw_clean
 from napari_xfusion.lab.scenes.sample import RANGE, clean_sample, draw_times
 
 Part = Literal["training", "held-out"]
-"""What a sample is for. No frame of a film serves both."""
+"""What a sample is for. No frame of a sequence serves both."""
 SCENES = "scenes"
 """The word for all kinds of scenes; ``scenes:powder`` is one of them."""
 HELD_OUT = 0.2
-"""Share of a film's frames, its last ones, that are kept for validation."""
+"""Share of a sequence's frames, its last ones, that are kept for validation."""
 FEWEST = 15
-"""Frames of a film: the held-out part then has three, which is one window."""
-FILMS = (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi")
-"""Endings of files that may hold a whole film."""
+"""Frames of a sequence: the held-out part then has three, which is one window."""
+SEQUENCES = (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi")
+"""Endings of files that may hold a whole sequence."""
 
 
 class Source(Protocol):
@@ -54,8 +54,8 @@ class Source(Protocol):
 def open_sources(data: Sequence[str], *, halve: bool = False) -> tuple[Source, ...]:
     """The sources that ``data`` names; samples are drawn from each in turn, so each gives as many.
 
-    A word is ``scenes``, one kind of them such as ``scenes:powder``, a film (TIFF stack, folder of frames,
-    PNG in colour too, Zarr, movie), or a folder of such films, as REDS is published. All films together are
+    A word is ``scenes``, one kind of them such as ``scenes:powder``, a sequence (TIFF stack, folder of frames,
+    PNG in colour too, Zarr, movie), or a folder of such sequences, as REDS is published. All sequences together are
     one source; ``halve`` halves the size of their frames. Raises InputError where a word is none of these.
     """
     kinds: dict[str, None] = {}  # each once, in the order given
@@ -68,19 +68,19 @@ def open_sources(data: Sequence[str], *, halve: bool = False) -> tuple[Source, .
         else:
             clips += find_clips(Path(word))
     sources: list[Source] = [Scenes(kind, KINDS[kind]) for kind in kinds]
-    return (*sources, *([Films(tuple(dict.fromkeys(clips)), halve)] if clips else []))
+    return (*sources, *([Sequences(tuple(dict.fromkeys(clips)), halve)] if clips else []))
 
 
 def find_clips(path: Path) -> list[Path]:
-    """``path`` itself, or the films in it where it is a folder of films."""
+    """``path`` itself, or the sequences in it where it is a folder of sequences."""
     if not path.is_dir() or is_zarr(path):
         return [path]
     inside = sorted(x for x in path.iterdir() if not x.name.startswith("."))
     folders = [x for x in inside if x.is_dir()]
     if folders:
         return folders
-    films = [x for x in inside if x.suffix.lower() in FILMS]
-    return films if films and len(open_stack(films[0])) > 1 else [path]
+    sequences = [x for x in inside if x.suffix.lower() in SEQUENCES]
+    return sequences if sequences and len(open_stack(sequences[0])) > 1 else [path]
 
 
 def _kind(word: str) -> str:
@@ -108,23 +108,23 @@ class Scenes:
 
 
 @dataclass(frozen=True)
-class Films:
-    """Films on their own grey scales (D4); each is as likely as any other."""
+class Sequences:
+    """Sequences on their own grey scales (D4); each is as likely as any other."""
 
     clips: tuple[Path, ...]
     halve: bool
-    name: str = "films"
+    name: str = "sequences"
 
     def check(self, crop: int) -> None:
-        """See ``Source.check``; opens every film."""
+        """See ``Source.check``; opens every sequence."""
         for clip in self.clips:
             stack = open_clip(clip, self.halve)
             if len(stack) < FEWEST:
                 raise InputError(
                     clip,
-                    expected=f"a film of at least {FEWEST} frames to train on",
+                    expected=f"a sequence of at least {FEWEST} frames to train on",
                     found=f"{len(stack)}",
-                    do="leave it out, or give the whole film",
+                    do="leave it out, or give the whole sequence",
                 )
             if min(stack.shape[1:]) < crop:
                 size = f"{stack.shape[1]} x {stack.shape[2]}"
@@ -132,33 +132,33 @@ class Films:
                     clip,
                     expected=f"frames of at least the crop, {crop} x {crop} pixels",
                     found=size + " after halving" * self.halve,
-                    do="use a smaller --crop, or leave the film out",
+                    do="use a smaller --crop, or leave the sequence out",
                 )
 
     def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:
-        """See ``Source.draw``: a film, times, a target and a place, all at random."""
+        """See ``Source.draw``: a sequence, times, a target and a place, all at random."""
         stack, affine = _grey_clip(self.clips[rng.integers(len(self.clips))], self.halve)
         frames = part_of(len(stack), part)
         times = draw_times(rng, len(frames) - 1)
         target = int(rng.integers(frames[0] - times[3], frames[-1] - times[4] + 1))
         top, left = (int(rng.integers(side - crop + 1)) for side in stack.shape[1:])
-        film = [
+        sequence = [
             affine.to_grey(
                 fill_invalid(stack.frame(target + int(t))[top : top + crop, left : left + crop])[0]
             )
             for t in times
         ]
-        return clean_sample(np.clip(np.stack(film), *RANGE), times, filmed=True)
+        return clean_sample(np.clip(np.stack(sequence), *RANGE), times, recorded=True)
 
 
 def part_of(count: int, part: Part) -> range:
-    """The frames of a film of ``count`` that serve ``part``: the last ones are held out."""
+    """The frames of a sequence of ``count`` that serve ``part``: the last ones are held out."""
     first = count - max(3, round(HELD_OUT * count))
     return range(first) if part == "training" else range(first, count)
 
 
 def open_clip(path: Path, halve: bool) -> Stack:
-    """A film as grey frames, colours as luma; ``halve`` makes each pixel the mean of 2 x 2."""
+    """A sequence as grey frames, colours as luma; ``halve`` makes each pixel the mean of 2 x 2."""
     stack = open_stack(path, luma=True)
     if not halve:
         return stack
@@ -171,6 +171,6 @@ def open_clip(path: Path, halve: bool) -> Stack:
 
 @cache
 def _grey_clip(path: Path, halve: bool) -> tuple[Stack, Affine]:
-    """A film and its grey scale, opened once in each process."""
+    """A sequence and its grey scale, opened once in each process."""
     stack = open_clip(path, halve)
     return stack, percentile_map(stack)[0]

@@ -100,7 +100,7 @@ def train(
 
 @contextmanager
 def _claimed(plan: TrainPlan, folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for ``plan``, whose data are looked at first: a mistyped film leaves no plan behind."""
+    """Hold ``folder`` for ``plan``, whose data are looked at first: a mistyped sequence leaves no plan behind."""
     for source in sources_of(plan.pool("training")):
         source.check(plan.crop)
     make_folder(folder)

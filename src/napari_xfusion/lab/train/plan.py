@@ -33,7 +33,7 @@ class TrainPlan(BaseModel):
     data: tuple[str, ...] = (SCENES,)
     """See `open_sources`."""
     halve: bool = False
-    """Films at half their size."""
+    """Sequences at half their size."""
     samples: Annotated[int, Field(ge=1)] = 8000
     """In the pool."""
     held_out: Annotated[int, Field(ge=1)] = 128

@@ -54,7 +54,7 @@ class PoolPlan(BaseModel):
         h, H = self.crop // SCALE, self.crop
         shapes = {"lr": (5, h, h), "hr": (2, H, H), "truth": (H, H)}
         images = [(name, "<u2", shape) for name, shape in shapes.items()]
-        return np.dtype([*images, ("filmed", "u1"), ("times", "<f4", (5,))])
+        return np.dtype([*images, ("recorded", "u1"), ("times", "<f4", (5,))])
 
     def draw(self, i: int) -> Clean:
         """Sample ``i``."""
@@ -93,7 +93,7 @@ class Pool:
         lr, hr, truth = (
             record[name] * np.float32(STEP) + np.float32(RANGE[0]) for name in ("lr", "hr", "truth")
         )
-        return Clean(lr, hr, truth, np.array(record["times"]), bool(record["filmed"]))
+        return Clean(lr, hr, truth, np.array(record["times"]), bool(record["recorded"]))
 
     def missing(self) -> list[int]:
         """Samples that are still to be drawn."""
@@ -160,7 +160,7 @@ def _record(plan: PoolPlan, clean: Clean) -> bytes:
     record = np.zeros((), plan.record)
     for name in ("lr", "hr", "truth"):
         record[name] = np.round((getattr(clean, name) - RANGE[0]) / STEP)
-    record["filmed"], record["times"] = clean.filmed, clean.times
+    record["recorded"], record["times"] = clean.recorded, clean.times
     return record.tobytes()
 
 

@@ -108,9 +108,9 @@ def log_error(image: Tensor, truth: Tensor) -> Tensor:
 
 
 def as_pair(sample: Sample) -> tuple[Pair, int]:
-    """A sample as the pair of films it would be cut from, and its target: for methods that take windows.
+    """A sample as the pair of sequences it would be cut from, and its target: for methods that take windows.
 
-    The films hold no frames but those of the sample.
+    The sequences hold no frames but those of the sample.
     """
     times = (sample.times - sample.times.min()).astype(int)
     lr = dict(zip(times.tolist(), (*sample.lr, *sample.hr_lr), strict=True))

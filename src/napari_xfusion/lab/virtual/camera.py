@@ -47,7 +47,7 @@ class Camera:
     pattern: float = 0.012
     """The same of the pixels' sensitivities, and of the stains on the scintillator."""
 
-    def film(self, intensity: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
+    def sequence(self, intensity: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
         """Frames (T, H, W) of ``intensity`` (T, H, W), 1 being the full beam, in counts."""
         T, H, W = intensity.shape
         flat = self._flat((H, W), rng)

@@ -1,4 +1,4 @@
-"""The virtual experiment (paper, D3-D8): from one sharp fast film, what the two cameras would have given."""
+"""The virtual experiment (paper, D3-D8): from one sharp fast sequence, what the two cameras would have given."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ Binning = Literal["mean", "bicubic"]
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """Two films of one event and the truth; frames are made when they are read."""
+    """Two sequences of one event and the truth; frames are made when they are read."""
 
     movie: Stack
-    """The film as it came."""
+    """The sequence as it came."""
     lr: Stack
-    """(T, H/4, W/4): uint16 for films of 8 and 16 bit, else float32."""
+    """(T, H/4, W/4): uint16 for sequences of 8 and 16 bit, else float32."""
     hr: Stack
-    """(T_hr, H, W) in the dtype of the film; its ``metadata["hr_times"]`` are ``hr_times``."""
+    """(T_hr, H, W) in the dtype of the sequence; its ``metadata["hr_times"]`` are ``hr_times``."""
     truth: Stack
-    """(T, H, W): the film, cropped to sides that are multiples of 4."""
+    """(T, H, W): the sequence, cropped to sides that are multiples of 4."""
     hr_times: tuple[int, ...]
     """LR frame number of each HR frame."""
     grey: Affine
-    """The film's 0.35 and 99.65 percentiles to 0 and 1: the scale of the noise."""
+    """The sequence's 0.35 and 99.65 percentiles to 0 and 1: the scale of the noise."""
     lr_factor: int
-    """Grey value of lr for each grey value of hr: 257 for 8-bit films, else 1."""
+    """Grey value of lr for each grey value of hr: 257 for 8-bit sequences, else 1."""
     binning: Binning
     b0: float | None
     """Photons at grey value 1, or None without noise."""
@@ -45,7 +45,7 @@ class Experiment:
     """dB reached over the sampled frames, noisy LR as stored against clean LR; None without noise."""
     seed: int
     notes: tuple[str, ...]
-    """What was done to the film and the user should know, one sentence each."""
+    """What was done to the sequence and the user should know, one sentence each."""
 
 
 def simulate(
@@ -58,11 +58,11 @@ def simulate(
     binning: Binning = "mean",
     seed: int = 0,
 ) -> Experiment:
-    """The two films that ``movie`` (T, H, W) would have given, HR being kept at 0, hr_step, 2 hr_step, ...
+    """The two sequences that ``movie`` (T, H, W) would have given, HR being kept at 0, hr_step, 2 hr_step, ...
 
-    With ``hr_last`` the film's last frame is an HR frame too. LR is ``movie`` reduced four times; noise is
+    With ``hr_last`` the sequence's last frame is an HR frame too. LR is ``movie`` reduced four times; noise is
     Poisson with ``b0`` photons at grey value 1, or as many as give ``lr_psnr`` dB. Noise of a frame depends
-    on ``seed`` and its number only. Raises InputError for films that are too small, contradicting settings
+    on ``seed`` and its number only. Raises InputError for sequences that are too small, contradicting settings
     and a PSNR that cannot be reached.
     """
     _check(movie, hr_step, lr_psnr, b0)
@@ -82,7 +82,7 @@ def simulate(
     notes += _notes(truth, camera, kept, lr_psnr, reached)
     return Experiment(
         movie=movie,
-        lr=camera.film(b0),
+        lr=camera.sequence(b0),
         hr=_kept(truth, kept),
         truth=truth,
         hr_times=kept,
@@ -97,7 +97,7 @@ def simulate(
 
 
 class _Camera:
-    """The fast camera: LR frames of a film, clean on [0, 1] or as stored."""
+    """The fast camera: LR frames of a sequence, clean on [0, 1] or as stored."""
 
     def __init__(self, movie: Stack, binning: Binning, grey: Affine, seed: int) -> None:
         T, H, W = movie.shape
@@ -111,7 +111,7 @@ class _Camera:
         self.grid = (-grey.zero / grey.span, 1 / grey.span / self.factor) if whole else None
 
     def units(self, i: int) -> Image:
-        """Frame ``i`` reduced, in grey values of the film; pixels that are no numbers are filled in first."""
+        """Frame ``i`` reduced, in grey values of the sequence; pixels that are no numbers are filled in first."""
         frame, _ = fill_invalid(self.movie.frame(i))
         return self.reduce(frame.astype(np.float32))
 
@@ -120,8 +120,8 @@ class _Camera:
         scaled: Image = np.clip(self.grey.to_grey(self.units(i)), 0, 1)
         return scaled
 
-    def film(self, b0: float | None) -> Stack:
-        """LR film as stored, with noise of ``b0`` photons at grey value 1."""
+    def sequence(self, b0: float | None) -> Stack:
+        """LR sequence as stored, with noise of ``b0`` photons at grey value 1."""
 
         def read(i: int) -> NDArray[Any]:
             if b0 is None:
@@ -147,9 +147,9 @@ class _Camera:
 def _check(movie: Stack, hr_step: int, lr_psnr: float | None, b0: float | None) -> None:
     T, H, W = movie.shape
     wrong = [
-        (T < 2, "a film of two frames or more", f"{T}", "choose a film"),
-        (min(H, W) < 8, "frames of at least 8 x 8 pixels", f"{H} x {W}", "choose a larger film"),
-        (movie.dtype.kind not in "uif", "grey values", str(movie.dtype), "convert the film to numbers"),
+        (T < 2, "a sequence of two frames or more", f"{T}", "choose a sequence"),
+        (min(H, W) < 8, "frames of at least 8 x 8 pixels", f"{H} x {W}", "choose a larger sequence"),
+        (movie.dtype.kind not in "uif", "grey values", str(movie.dtype), "convert the sequence to numbers"),
         (hr_step < 1, "an HR step of 1 or more", str(hr_step), "keep every n-th frame, such as 10"),
         (
             lr_psnr is not None and b0 is not None,
@@ -187,13 +187,13 @@ def _check_words(movie: Stack, binning: str, seed: int) -> None:
 
 
 def _need_light(movie: Stack, sample: dict[int, Image]) -> None:
-    """A film of one grey value is black on the scale of the noise, and no noise shows in it."""
+    """A sequence of one grey value is black on the scale of the noise, and no noise shows in it."""
     if not any(image.any() for image in sample.values()):
         raise InputError(
             movie.source,
-            expected="a film with contrast, for noise to have a scale",
+            expected="a sequence with contrast, for noise to have a scale",
             found="one grey value throughout",
-            do="simulate without noise or choose another film",
+            do="simulate without noise or choose another sequence",
         )
 
 
@@ -203,7 +203,9 @@ def _cropped(movie: Stack) -> tuple[Stack, tuple[str, ...]]:
     if (h, w) == (H, W):
         return replace(movie, metadata={}), ()
     truth = movie.derive(lambda i: movie.frame(i)[:h, :w], (T, h, w), movie.dtype)
-    return truth, (f"The film was cropped from {H} x {W} to {h} x {w} pixels, at the bottom and the right.",)
+    return truth, (
+        f"The sequence was cropped from {H} x {W} to {h} x {w} pixels, at the bottom and the right.",
+    )
 
 
 def _kept(truth: Stack, kept: tuple[int, ...]) -> Stack:
@@ -236,7 +238,7 @@ def _notes(
     if len(kept) == 1:
         notes.append("Only the first frame is an HR frame.")
     if asked is not None and reached is not None and abs(reached - asked) > 0.1:
-        notes.append(f"LR PSNR is {reached:.2f} dB where {asked:g} were asked: the film has few pixels.")
+        notes.append(f"LR PSNR is {reached:.2f} dB where {asked:g} were asked: the sequence has few pixels.")
     if truth.dtype.kind == "f":
         sample = _sample(*truth.shape)
         missing = sum(int(np.count_nonzero(~np.isfinite(truth.frame(i)))) for i in sample)

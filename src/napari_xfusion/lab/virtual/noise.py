@@ -1,6 +1,6 @@
 """Photon noise of the fast camera, and how much of it gives a wished LR PSNR.
 
-Everything here is on the grey scale where a film's darkest and brightest percentiles are 0 and 1.
+Everything here is on the grey scale where a sequence's darkest and brightest percentiles are 0 and 1.
 ``b0`` is the number of photons that a pixel of grey value 1 collects.
 """
 
@@ -68,13 +68,13 @@ def solve_b0(
     seed: int,
     *,
     grid: tuple[float, float] | None = None,
-    where: str = "the film",
+    where: str = "the sequence",
 ) -> tuple[float, float]:
     """``b0`` that brings the LR frames to ``target`` dB (paper, D8), and the PSNR it reaches with ``seed``.
 
-    ``clean`` {frame number: (h, w)} is a sample of the film without noise, on [0, 1]; ``grid`` is the
+    ``clean`` {frame number: (h, w)} is a sample of the sequence without noise, on [0, 1]; ``grid`` is the
     rounding of the file, see `to_grid`. The expected error is known in closed form; what is left is the
-    luck of the draw, which matters in small films: there nearby b0 are tried until the noise as drawn
+    luck of the draw, which matters in small sequences: there nearby b0 are tried until the noise as drawn
     fits too. Raises InputError where no b0 gives the target.
     """
     levels, shares = _histogram(clean)
@@ -88,7 +88,7 @@ def solve_b0(
     if not worst <= target <= best:
         raise InputError(
             where,
-            expected=f"an LR PSNR that photon noise can give this film, {worst:.1f} to {best:.1f} dB",
+            expected=f"an LR PSNR that photon noise can give this sequence, {worst:.1f} to {best:.1f} dB",
             found=f"{target:g} dB",
             do="ask for one between or simulate without noise",
         )
@@ -129,7 +129,7 @@ def expected_error(grey: npt.NDArray[np.float64], b0: float) -> npt.NDArray[np.f
 
 
 def _histogram(clean: Mapping[int, Image]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Grey values met in the film, and the share of the pixels at each."""
+    """Grey values met in the sequence, and the share of the pixels at each."""
     counts, sums = np.zeros(_BINS), np.zeros(_BINS)
     for image in clean.values():
         values = np.clip(image.ravel(), 0.0, 1.0).astype(np.float64)

@@ -36,57 +36,59 @@ def write_experiment(
     Raises OutputError where the folder cannot be written or holds such files of another origin.
     """
     folder = Path(folder)
-    films = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
-    _may_write(folder, films, experiment.movie.source)
-    count = _Count(sum(map(len, films.values())), progress)
+    sequences = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
+    _may_write(folder, sequences, experiment.movie.source)
+    count = _Count(sum(map(len, sequences.values())), progress)
     expected, do = "a folder to write in, with enough room", "choose another folder"
     with writing(folder, expected=expected, do=do), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         # The first one entered is the last one to appear: the record.
-        parts = {name: stack.enter_context(replacing(folder / name)) for name in (RECORD, *reversed(films))}
-        for name, film in films.items():
-            write_tiff(film, parts[name], compression=compression, each=count)
+        parts = {
+            name: stack.enter_context(replacing(folder / name)) for name in (RECORD, *reversed(sequences))
+        }
+        for name, sequence in sequences.items():
+            write_tiff(sequence, parts[name], compression=compression, each=count)
         record = _record(experiment)
         parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
 
 def write_tiff(
-    film: Stack, path: Path, *, compression: str | None = None, each: Callable[[], None] = lambda: None
+    sequence: Stack, path: Path, *, compression: str | None = None, each: Callable[[], None] = lambda: None
 ) -> None:
-    """Write ``film`` as one TIFF of shape (T, H, W), reading a frame at a time; ``each`` is called after it.
+    """Write ``sequence`` as one TIFF of shape (T, H, W), reading a frame at a time; ``each`` is called after it.
 
     ImageJ's metadata where ImageJ knows the dtype and the size, else tifffile's JSON. Pixel size, seconds
-    per frame (if even) and ``film.metadata["hr_times"]`` (LR frame numbers, ``0.0,20.0,40.0``) go with it.
+    per frame (if even) and ``sequence.metadata["hr_times"]`` (LR frame numbers, ``0.0,20.0,40.0``) go with it.
     """
-    steps = np.diff(film.times)
-    even = film.time_unit == "s" and len(steps) and np.allclose(steps, steps[0], rtol=1e-3, atol=0)
+    steps = np.diff(sequence.times)
+    even = sequence.time_unit == "s" and len(steps) and np.allclose(steps, steps[0], rtol=1e-3, atol=0)
     settings = tiff_settings(
-        film.shape,
-        film.dtype,
-        pixel_size=film.pixel_size,
+        sequence.shape,
+        sequence.dtype,
+        pixel_size=sequence.pixel_size,
         interval=float(f"{steps.mean():.9g}") if even else None,
-        hr_times=[*film.metadata.get("hr_times", ())],
+        hr_times=[*sequence.metadata.get("hr_times", ())],
         compressed=compression is not None,
     )
     tifffile.imwrite(
         path,
-        _frames(film, each),
-        dtype=film.dtype,
+        _frames(sequence, each),
+        dtype=sequence.dtype,
         compression=compression,
         buffersize=2**24,  # else 256 MB of frames are gathered before they are compressed
         **settings,
     )
 
 
-def _frames(film: Stack, each: Callable[[], None]) -> Iterator[NDArray[Any]]:
-    for i in range(len(film)):
-        yield np.ascontiguousarray(film.frame(i))
+def _frames(sequence: Stack, each: Callable[[], None]) -> Iterator[NDArray[Any]]:
+    for i in range(len(sequence)):
+        yield np.ascontiguousarray(sequence.frame(i))
         each()
 
 
 def _record(experiment: Experiment) -> dict[str, Any]:
-    """What is needed to tell, and to repeat, how the films were made."""
+    """What is needed to tell, and to repeat, how the sequences were made."""
     movie, truth = experiment.movie, experiment.truth
     return {
         "napari_xfusion": __version__,
@@ -112,15 +114,15 @@ def _may_write(folder: Path, names: Iterable[str], movie: str) -> None:
         if Path(movie).exists() and path.samefile(movie):
             raise OutputError(
                 path,
-                expected="a folder other than the film's",
-                found="the film itself",
+                expected="a folder other than the sequence's",
+                found="the sequence itself",
                 do="choose another folder",
             )
     if there and not (folder / RECORD).exists():
         raise OutputError(
             there[0],
             expected="no such file, or one of an earlier simulation",
-            found="a film that was not simulated",
+            found="a sequence that was not simulated",
             do="choose another folder",
         )
 

@@ -1,5 +1,5 @@
-"""The Virtual experiment panel: from one sharp fast film what two cameras would have given, and how well
-each method gets the film back (paper, D3 to D8)."""
+"""The Virtual experiment panel: from one sharp fast sequence what two cameras would have given, and how well
+each method gets the sequence back (paper, D3 to D8)."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.core.film import FusedFilm
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames, write_summaries
 from napari_xfusion.core.methods import TRAINING_FREE
 from napari_xfusion.core.plan import NETWORKS, Method, make_plan
+from napari_xfusion.core.sequence import FusedSequence
 from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.errors import XFusionError, writing
 from napari_xfusion.lab.virtual.experiment import Binning, Experiment, simulate
-from napari_xfusion.ui.inspection.films import BASELINES, TITLES, model_of
-from napari_xfusion.ui.shared.compare import is_film
+from napari_xfusion.ui.inspection.sequences import BASELINES, TITLES, model_of
+from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
-from napari_xfusion.ui.shared.layers import LayerData, film_layer, film_pair, layer_name
+from napari_xfusion.ui.shared.layers import LayerData, layer_name, sequence_layer, sequence_pair
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
 from napari_xfusion.ui.shared.widgets import LayerCombo, Panel, Sentence, add_row, form, listen, tab_through
@@ -72,7 +72,7 @@ class Done:
 
     layers: tuple[LayerData, ...]
     notes: tuple[str, ...]
-    """What was done to the film and the user should know."""
+    """What was done to the sequence and the user should know."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class Compared:
 
 
 class ExperimentPanel(Panel):
-    """Simulates the two cameras on a film, adds LR, HR and truth as layers, and compares methods.
+    """Simulates the two cameras on a sequence, adds LR, HR and truth as layers, and compares methods.
 
-    Films are made frame by frame when they are looked at or fused; none is held in memory.
+    Sequences are made frame by frame when they are looked at or fused; none is held in memory.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
@@ -96,7 +96,7 @@ class ExperimentPanel(Panel):
         self._rows: dict[Method, list[Row]] = {}
         self._total = 0
         self._reason = ""
-        self.movie = LayerCombo(viewer, is_film, none="choose a film", parent=self)
+        self.movie = LayerCombo(viewer, is_sequence, none="choose a sequence", parent=self)
         self.hr_step = QSpinBox(self, minimum=1, maximum=100_000, value=10)
         self.separation = QSpinBox(self, minimum=1, maximum=100, value=1)
         self.noisy = QCheckBox("LR PSNR", self, checked=True)
@@ -104,7 +104,7 @@ class ExperimentPanel(Panel):
         self.binning = QComboBox(self)
         self.seed = QSpinBox(self, maximum=2**31 - 1)
         self.methods = {method: QCheckBox(TITLES[method], self) for method in BASELINES}
-        self.make = QPushButton("Make films")
+        self.make = QPushButton("Make sequences")
         self.run = QPushButton("Compare methods")
         self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop; numbers that are whole stay")
         self.save = QPushButton("Save CSV …", enabled=False, toolTip="The table, with medians and maxima")
@@ -139,9 +139,11 @@ class ExperimentPanel(Panel):
 
     def look_again(self) -> None:
         """Turn buttons on and off, each with its reason."""
-        no_film = self._problem()
-        reason = no_film or ("" if self.settings().methods else "Choose a method first.")
-        self._offer(self.make, no_film, "Add what both cameras would have given, and the truth, as layers")
+        no_sequence = self._problem()
+        reason = no_sequence or ("" if self.settings().methods else "Choose a method first.")
+        self._offer(
+            self.make, no_sequence, "Add what both cameras would have given, and the truth, as layers"
+        )
         self._offer(self.run, reason, "Fuse by every chosen method and compare each with the truth")
         self.lr_psnr.setEnabled(self.noisy.isChecked())
         if reason != self._reason and not self._worker.busy:  # else what the last run said stays
@@ -151,9 +153,9 @@ class ExperimentPanel(Panel):
     def _problem(self) -> str:
         movie = self.movie.layer()
         if movie is None:
-            return "Choose a sharp, fast film first: every frame of it is the truth."
+            return "Choose a sharp, fast sequence first: every frame of it is the truth."
         if movie.data.shape[0] < 2:
-            return "The film has one frame; an experiment needs two or more."
+            return "The sequence has one frame; an experiment needs two or more."
         try:
             stack_of(movie)  # reads no frame
         except XFusionError as error:
@@ -172,11 +174,11 @@ class ExperimentPanel(Panel):
         self.status.setText(busy)
         self.look_again()
 
-    def make_films(self) -> None:
+    def make_sequences(self) -> None:
         """Add LR, HR and truth as layers."""
         movie = stack_of(self.movie.layer())
         settings, title = self.settings(), self._title()
-        self._start(lambda _stop, _tell: _films(movie, settings, title), "looking for the noise …")
+        self._start(lambda _stop, _tell: _sequences(movie, settings, title), "looking for the noise …")
 
     def compare(self) -> None:
         """Fuse by every chosen method and compare with the truth, frame by frame."""
@@ -235,16 +237,16 @@ class ExperimentPanel(Panel):
         return f"{layer.name.split(' · ')[0]}, simulated" if layer is not None else ""
 
     def _guess(self) -> None:
-        """A truth or a film that is no LR or HR is taken, where none is chosen yet."""
+        """A truth or a sequence that is no LR or HR is taken, where none is chosen yet."""
         if self.movie.layer() is not None:
             return
         for layer in self._viewer.layers:
             known = provenance_of(layer)
-            if known is not None and known.role in ("truth", "film"):
+            if known is not None and known.role in ("truth", "sequence"):
                 self.movie.choose(layer)
 
     def _connect(self) -> None:
-        self.make.clicked.connect(self.make_films)
+        self.make.clicked.connect(self.make_sequences)
         self.run.clicked.connect(self.compare)
         self.cancel.clicked.connect(self._worker.cancel)
         self.save.clicked.connect(self._save)
@@ -279,9 +281,17 @@ class ExperimentPanel(Panel):
         self.binning.addItem("mean of 4 x 4 pixels", "mean")
         self.binning.addItem("bicubic reduction", "bicubic")
         for label, field, tip in (
-            ("Film", self.movie, "A sharp, fast film: the truth, from which both cameras are made"),
+            (
+                "ImageSequence",
+                self.movie,
+                "A sharp, fast sequence: the truth, from which both cameras are made",
+            ),
             ("HR step", self.hr_step, "The sharp camera sees every N-th frame, and the last one"),
-            (self.noisy, self.lr_psnr, "Photon noise of the fast camera, as the PSNR of its film; off: none"),
+            (
+                self.noisy,
+                self.lr_psnr,
+                "Photon noise of the fast camera, as the PSNR of its sequence; off: none",
+            ),
             ("LR pixels", self.binning, "How four times coarser pixels come from fine ones"),
             ("Seed", self.seed, "Of the noise: the same number, the same noise"),
         ):
@@ -340,11 +350,11 @@ def _experiment(movie: Stack, settings: Settings) -> Experiment:
     )
 
 
-def _films(movie: Stack, settings: Settings, title: str) -> Done:
+def _sequences(movie: Stack, settings: Settings, title: str) -> Done:
     """LR, HR and truth of an experiment as layers, the truth lowest."""
     made = _experiment(movie, settings)
-    truth = film_layer(made.truth, role="truth", name=layer_name(title, "truth"))
-    return Done((truth, *film_pair(made.lr, made.hr, title=title)), made.notes)
+    truth = sequence_layer(made.truth, role="truth", name=layer_name(title, "truth"))
+    return Done((truth, *sequence_pair(made.lr, made.hr, title=title)), made.notes)
 
 
 def _comparing(movie: Stack, settings: Settings) -> Body:
@@ -356,13 +366,13 @@ def _comparing(movie: Stack, settings: Settings) -> Body:
             tell(f"{TITLES[method]} …")
             name = model_of(method) if method in NETWORKS else None
             plan = make_plan(method=method, model=name, separation=settings.separation)
-            film = FusedFilm(plan, made.lr, made.hr)
-            for row in evaluate_frames(made.truth, film.images(), hr_times=made.hr_times):
+            sequence = FusedSequence(plan, made.lr, made.hr)
+            for row in evaluate_frames(made.truth, sequence.images(), hr_times=made.hr_times):
                 tell(Compared(method, row))
                 if stop.is_set():
-                    film.close()
+                    sequence.close()
                     return None
-            film.close()
+            sequence.close()
         return Done((), made.notes)
 
     return body

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QGroupBox, QLineEdit, QSpinBox, QWidg
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.shared.layers import film_pair, lr_and_hr, redraw, title_of
+from napari_xfusion.ui.shared.layers import lr_and_hr, redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, add_row, form
 
@@ -55,14 +55,14 @@ class DataBox(QGroupBox):
     def fits(self) -> bool:
         """Whether the chosen layers look like LR and HR of each other; reads no frame."""
         try:
-            lr, hr = self.films()
+            lr, hr = self.sequences()
         except InputError:
             return False
         found = lr_and_hr(lr, hr)
         return found is not None and found[0] is lr
 
     def guess(self) -> None:
-        """Choose the first two films of the viewer that are LR and HR of each other."""
+        """Choose the first two sequences of the viewer that are LR and HR of each other."""
         roles = {known.role: layer for layer in self._viewer.layers if (known := provenance_of(layer))}
         if "lr" in roles and "hr" in roles:
             self.lr.choose(roles["lr"])
@@ -75,21 +75,23 @@ class DataBox(QGroupBox):
 
         Of the latter the panel then says why they do not.
         """
-        films = []
+        sequences = []
         for layer in layers:
             try:
-                films.append((layer, stack_of(layer)))
+                sequences.append((layer, stack_of(layer)))
             except InputError:
                 continue
-        for k, (a, first) in enumerate(films):
-            for b, second in films[k + 1 :]:
+        for k, (a, first) in enumerate(sequences):
+            for b, second in sequences[k + 1 :]:
                 found = lr_and_hr(first, second)
                 if found is not None:
                     self.lr.choose(a if found[0] is first else b)
                     self.hr.choose(b if found[0] is first else a)
                     return
-        if len(films) > 1:
-            lr, hr = sorted(films[:2], key=lambda each: (each[1].shape[1] * each[1].shape[2], -len(each[1])))
+        if len(sequences) > 1:
+            lr, hr = sorted(
+                sequences[:2], key=lambda each: (each[1].shape[1] * each[1].shape[2], -len(each[1]))
+            )
             self.lr.choose(lr[0])
             self.hr.choose(hr[0])
 
@@ -98,26 +100,34 @@ class DataBox(QGroupBox):
         lr, hr = self.lr.layer(), self.hr.layer()
         if lr is None or hr is None:
             raise InputError(
-                "Data", expected="an LR and an HR layer", found="no image layer", do="open both films"
+                "Data", expected="an LR and an HR layer", found="no image layer", do="open both sequences"
             )
         if lr is hr:
             raise InputError(
-                "Data", expected="two films", found=f"{lr.name} twice", do="choose another layer for LR or HR"
+                "Data",
+                expected="two sequences",
+                found=f"{lr.name} twice",
+                do="choose another layer for LR or HR",
             )
         return lr, hr
 
-    def films(self) -> tuple[Stack, Stack]:
+    def sequences(self) -> tuple[Stack, Stack]:
         """LR and HR."""
         lr, hr = self.layers()
         return stack_of(lr), stack_of(hr)
 
     def show_hr_at(self, hr_times: Iterable[float]) -> None:
-        """Show the HR film at these times, if we opened it and it was shown at others, or at none known."""
-        layer, (lr, hr) = self.layers()[1], self.films()
+        """Show the HR sequence at these times, if we opened it and it was shown at others, or at none known."""
+        layer, (lr, hr) = self.layers()[1], self.sequences()
         known, times = provenance_of(layer), tuple(map(float, hr_times))
-        if known is None or known.role != "hr" or known.film is not hr or times == self._shown_at(layer, hr):
+        if (
+            known is None
+            or known.role != "hr"
+            or known.sequence is not hr
+            or times == self._shown_at(layer, hr)
+        ):
             return
-        redraw(layer, film_pair(lr, hr, times, title=title_of(layer))[1])
+        redraw(layer, sequence_pair(lr, hr, times, title=title_of(layer))[1])
         self._shown = layer, times
 
     def values(self) -> dict[str, Any]:
@@ -148,10 +158,14 @@ class DataBox(QGroupBox):
             self.separation.setValue(saved["separation"])
 
     def _believe_hr(self) -> None:
-        """A film that knows when its frames were taken is believed; the step was that of another."""
+        """A sequence that knows when its frames were taken is believed; the step was that of another."""
         layer = self.hr.layer()
         known = provenance_of(layer) if layer is not None else None
-        if known is not None and known.film is not None and known.film.metadata.get("hr_times") is not None:
+        if (
+            known is not None
+            and known.sequence is not None
+            and known.sequence.metadata.get("hr_times") is not None
+        ):
             self.hr_step.setValue(0)
 
     def _offer_times(self) -> None:
@@ -169,8 +183,8 @@ class DataBox(QGroupBox):
     def _build(self) -> None:
         layout = form(self)
         for label, field, tip in (
-            ("LR", self.lr, "The fast, coarse film"),
-            ("HR", self.hr, "The sharp film with fewer frames, of the same field of view"),
+            ("LR", self.lr, "The fast, coarse sequence"),
+            ("HR", self.hr, "The sharp sequence with fewer frames, of the same field of view"),
             ("HR step", self.hr_step, "One HR frame every N LR frames; may be a fraction"),
             (
                 "HR start",
@@ -186,10 +200,10 @@ class DataBox(QGroupBox):
         ):
             add_row(layout, label, field, tip)
         layout.addRow(self.found)
-        self.found.setToolTip("What was found, how the films pair, and what a run takes")
+        self.found.setToolTip("What was found, how the sequences pair, and what a run takes")
         self.hr_step.setRange(0, 1e6)
         self.hr_step.setDecimals(4)
-        self.hr_step.setSpecialValueText("from the HR film")
+        self.hr_step.setSpecialValueText("from the HR sequence")
         self.hr_start.setRange(-1e6, 1e6)
         self.hr_start.setDecimals(4)
         self.hr_times.setPlaceholderText("by step")
@@ -197,5 +211,5 @@ class DataBox(QGroupBox):
 
 
 def is_image(layer: Layer) -> bool:
-    """Whether a layer can be taken for a film; what it holds is looked at later, and told."""
+    """Whether a layer can be taken for a sequence; what it holds is looked at later, and told."""
     return type(layer).__name__ == "Image"

@@ -1,4 +1,4 @@
-"""What leaves the window: films, side-by-side movies, the view, numbers, and the command that repeats a run.
+"""What leaves the window: sequences, side-by-side movies, the view, numbers, and the command that repeats a run.
 
 Functions on layers; those that take long look at a ``stop`` and may run in another thread than the window's.
 """
@@ -24,7 +24,7 @@ from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, writing
-from napari_xfusion.ui.shared.provenance import film_record, in_unit, pixels_of, provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -34,25 +34,27 @@ BAR, GAP = 22, 4
 WHITE, BLACK = 255, 0
 
 
-def save_film(
+def save_sequence(
     layer: Image, path: Path, *, stop: Token | None = None, progress: Progress = lambda _done, _total: None
 ) -> bool:
-    """Write the film of a layer with its record, replacing what is there; see ``core.results.save``."""
-    return save_stack(stack_of(layer), path, film_record(layer), overwrite=True, stop=stop, progress=progress)
+    """Write the sequence of a layer with its record, replacing what is there; see ``core.results.save``."""
+    return save_stack(
+        stack_of(layer), path, sequence_record(layer), overwrite=True, stop=stop, progress=progress
+    )
 
 
 def frames_missing(layer: Image) -> int:
-    """How many frames of a film that a run has not finished are not there yet; reads every frame of such."""
+    """How many frames of a sequence that a run has not finished are not there yet; reads every frame of such."""
     known = provenance_of(layer)
-    if known is None or known.role != "fused" or known.record is not None or known.film is not None:
+    if known is None or known.role != "fused" or known.record is not None or known.sequence is not None:
         return 0
-    film = stack_of(layer)
-    return sum(not film.frame(i).any() for i in range(len(film)))
+    sequence = stack_of(layer)
+    return sum(not sequence.frame(i).any() for i in range(len(sequence)))
 
 
 @dataclass(frozen=True, eq=False)
 class Pane:
-    """A layer as it looks, to be drawn at any time of the film, in any thread."""
+    """A layer as it looks, to be drawn at any time of the sequence, in any thread."""
 
     name: str
     data: Any
@@ -67,7 +69,7 @@ class Pane:
     colormap: Any
 
     def picture(self, time: float) -> NDArray[np.uint8]:
-        """The picture of the nearest frame at ``time``, (H, W, 3); black before the film and after it."""
+        """The picture of the nearest frame at ``time``, (H, W, 3); black before the sequence and after it."""
         frame = self.data
         if frame.ndim == 3:
             number = round((time - self.start) / self.step)
@@ -83,7 +85,7 @@ class Pane:
 
 
 def pane(layer: Image) -> Pane:
-    """A layer as it looks now; raises InputError for one that is no film of grey frames."""
+    """A layer as it looks now; raises InputError for one that is no sequence of grey frames."""
     stack_of(layer)
     start, step, unit = 0.0, 1.0, None
     if layer.ndim == 3:
@@ -113,9 +115,9 @@ def side_by_side(
     if len(units) > 1:
         raise InputError(
             "movie",
-            expected="films whose times have one unit",
+            expected="sequences whose times have one unit",
             found=" and ".join(sorted(units)),
-            do="select films of one experiment, or set the units of the layers",
+            do="select sequences of one experiment, or set the units of the layers",
         )
     clock = max(panes, key=lambda p: len(p.data) if p.data.ndim == 3 else 1)
     count = len(clock.data) if clock.data.ndim == 3 else 1
@@ -137,7 +139,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
     Columns: frame, seen, seconds; psnr, aad, ssim, ssim_gaussian; and each input's attention score, raw and
     sigmoid. Those that are not known are left out. Raises InputError where nothing is known.
     """
-    record = film_record(layer)
+    record = sequence_record(layer)
     recorded = record.get("frames", ())
     evaluation = None if truth is None else _against(truth, layer, record)
     if not recorded and evaluation is None:
@@ -160,11 +162,11 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
 
 def has_numbers(layer: Image) -> bool:
     """Whether a finished run has recorded something of each frame."""
-    return bool(film_record(layer).get("frames"))
+    return bool(sequence_record(layer).get("frames"))
 
 
 def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image, Image]] | None:
-    """The plan of a film that a run made, and the LR and HR layers among ``layers`` it was made from."""
+    """The plan of a sequence that a run made, and the LR and HR layers among ``layers`` it was made from."""
     known = provenance_of(layer)
     if known is None or known.plan is None or known.role not in ("fused", "baseline"):
         return None
@@ -172,12 +174,12 @@ def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image,
     return None if lr is None or hr is None else (known.plan, (lr, hr))
 
 
-def command_line(plan: Plan, films: tuple[Image, Image], output: str) -> str:
+def command_line(plan: Plan, sequences: tuple[Image, Image], output: str) -> str:
     """The command that makes what ``plan`` makes of the LR and HR layers, for a POSIX shell.
 
-    Raises InputError where a film is no file.
+    Raises InputError where a sequence is no file.
     """
-    words = ["napari-xfusion", "fuse", *map(_file_of, films), "-o", output]
+    words = ["napari-xfusion", "fuse", *map(_file_of, sequences), "-o", output]
     given = plan.model_dump(exclude_defaults=True)
     for name, value in given.items():
         words += [f"--{name.replace('_', '-')}", _as_argument(name, value)]
@@ -195,15 +197,15 @@ def _as_argument(name: str, value: Any) -> str:
 
 
 def _file_of(layer: Image) -> str:
-    film = stack_of(layer)
-    if not Path(film.source).exists():
+    sequence = stack_of(layer)
+    if not Path(sequence.source).exists():
         raise InputError(
             f"layer {layer.name}",
-            expected="a film from a file",
+            expected="a sequence from a file",
             found="data that are in memory only",
             do="save the layer and open it again",
         )
-    return str(Path(film.source).resolve())
+    return str(Path(sequence.source).resolve())
 
 
 def _against(truth: Image, layer: Image, record: Mapping[str, Any]) -> Evaluation:

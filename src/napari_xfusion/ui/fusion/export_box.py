@@ -1,4 +1,4 @@
-"""The box of the Fusion panel from which films, movies, numbers and commands leave the window."""
+"""The box of the Fusion panel from which sequences, movies, numbers and commands leave the window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_xfusion.core.results.movie_writer import write_movie
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import OutputError, XFusionError, writing
 from napari_xfusion.ui.fusion import export
-from napari_xfusion.ui.shared.compare import is_film
+from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-FILM = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr)"
+SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr)"
 
 
 class ExportBox(QGroupBox):
-    """Save the chosen film, a movie of the layers, the view, the numbers; copy the command of the run."""
+    """Save the chosen sequence, a movie of the layers, the view, the numbers; copy the command of the run."""
 
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Export", parent)
         self._viewer = viewer
-        self.film = LayerCombo(viewer, is_film, parent=self)
-        self.save_film = QPushButton("Film...", self)
+        self.sequence = LayerCombo(viewer, is_sequence, parent=self)
+        self.save_sequence = QPushButton("ImageSequence...", self)
         self.save_movie = QPushButton("Movie...", self)
         self.save_view = QPushButton("View...", self)
         self.save_numbers = QPushButton("Numbers...", self)
@@ -43,7 +43,7 @@ class ExportBox(QGroupBox):
         self._worker = Worker(self, "export", told=self._on_told, ended=self._on_ended, every=100)
         self._lay_out()
         for button, work in (
-            (self.save_film, self._save_film),
+            (self.save_sequence, self._save_sequence),
             (self.save_movie, self._save_movie),
             (self.save_view, self._save_view),
             (self.save_numbers, self._save_numbers),
@@ -51,17 +51,17 @@ class ExportBox(QGroupBox):
             (self.cancel, self._worker.cancel),
         ):
             button.clicked.connect(lambda _, work=work: work())
-        self.film.chosen.connect(self.look_again)
+        self.sequence.chosen.connect(self.look_again)
         listen(self, viewer.layers.events.removed, self.look_again)
         listen(self, viewer.layers.events.inserted, self._choose_newest)
         self.look_again()
 
-    def export_film(self, path: Path) -> None:
-        """Write the chosen film to ``path``."""
+    def export_sequence(self, path: Path) -> None:
+        """Write the chosen sequence to ``path``."""
         layer = self._layer()
 
         def body(stop: Token, tell: Tell) -> str:
-            whole = export.save_film(layer, path, stop=stop, progress=lambda *count: tell(count))
+            whole = export.save_sequence(layer, path, stop=stop, progress=lambda *count: tell(count))
             if not whole:
                 return "stopped; saving the same again goes on"
             missing = export.frames_missing(layer)
@@ -77,13 +77,13 @@ class ExportBox(QGroupBox):
         chosen = [layer for layer in self._viewer.layers if layer in self._viewer.layers.selection]
         if len(chosen) < 2:
             chosen = [layer for layer in self._viewer.layers if layer.visible]
-        panes = [export.pane(layer) for layer in chosen if is_film(layer)]
+        panes = [export.pane(layer) for layer in chosen if is_sequence(layer)]
         if not panes:
             raise OutputError(
                 path,
-                expected="films to show",
+                expected="sequences to show",
                 found="none",
-                do="select or show one or more films first",
+                do="select or show one or more sequences first",
             )
 
         def body(stop: Token, tell: Tell) -> str:
@@ -93,7 +93,7 @@ class ExportBox(QGroupBox):
         self._begin(body)
 
     def export_numbers(self, path: Path) -> None:
-        """Write the numbers of the chosen film to ``path``; with metrics where its truth is a layer."""
+        """Write the numbers of the chosen sequence to ``path``; with metrics where its truth is a layer."""
         layer = self._layer()
         truth = self._truth_of(layer)
 
@@ -111,20 +111,20 @@ class ExportBox(QGroupBox):
         self.said.setText(f"saved {path.name}")
 
     def command(self) -> str:
-        """The command line that makes the chosen film; raises InputError where its films are no files."""
+        """The command line that makes the chosen sequence; raises InputError where its sequences are no files."""
         made = export.made_from(self._layer(), self._viewer.layers)
         if made is None:
-            raise LookupError("no run made this film")  # the button is off then
+            raise LookupError("no run made this sequence")  # the button is off then
         return export.command_line(*made, "fused.tif")
 
     def _layer(self) -> Image:
-        layer = self.film.layer()
+        layer = self.sequence.layer()
         if layer is None:
-            raise LookupError("no film is chosen")  # the buttons are off then
+            raise LookupError("no sequence is chosen")  # the buttons are off then
         return layer
 
     def _truth_of(self, layer: Image) -> Image | None:
-        """The newest truth among the layers that a film can be compared with, itself not counted."""
+        """The newest truth among the layers that a sequence can be compared with, itself not counted."""
         size = layer.data.shape[-2:]
         truths = [x for x in layers_of(self._viewer, "truth") if x is not layer and x.data.shape[-2:] == size]
         return truths[-1] if truths else None
@@ -146,20 +146,20 @@ class ExportBox(QGroupBox):
         self.look_again()
 
     def _choose_newest(self) -> None:
-        """A film that is being fused is what the user will want to save."""
+        """A sequence that is being fused is what the user will want to save."""
         newest = self._viewer.layers[-1]
         known = provenance_of(newest)
         if known is not None and known.role == "fused":
-            self.film.choose(newest)
+            self.sequence.choose(newest)
 
     def look_again(self) -> None:
         """Turn buttons on and off, each with its reason."""
-        layer, busy = self.film.layer(), self._worker.busy
+        layer, busy = self.sequence.layer(), self._worker.busy
         made = layer is not None and export.made_from(layer, self._viewer.layers) is not None
         told = layer is not None and (export.has_numbers(layer) or self._truth_of(layer) is not None)
         movie = find_spec("av") is not None
         for button, able, tip, why in (
-            (self.save_film, True, "Write the film as TIFF, OME-TIFF or OME-Zarr", ""),
+            (self.save_sequence, True, "Write the sequence as TIFF, OME-TIFF or OME-Zarr", ""),
             (
                 self.save_movie,
                 movie,
@@ -170,13 +170,13 @@ class ExportBox(QGroupBox):
                 self.save_numbers,
                 told,
                 "Write a CSV with a row for each frame",
-                "for films that a run has finished, or whose truth is a layer",
+                "for sequences that a run has finished, or whose truth is a layer",
             ),
             (
                 self.copy_command,
                 made,
-                "Copy the command line that makes this film without a window",
-                "for fused films whose LR and HR are open",
+                "Copy the command line that makes this sequence without a window",
+                "for fused sequences whose LR and HR are open",
             ),
         ):
             usable = layer is not None and not busy
@@ -186,8 +186,8 @@ class ExportBox(QGroupBox):
 
     # Dialogs.
 
-    def _save_film(self) -> None:
-        ask_and_save(self, "Save film", f"{self._layer().name}.tif", FILM, self.export_film)
+    def _save_sequence(self) -> None:
+        ask_and_save(self, "Save sequence", f"{self._layer().name}.tif", SEQUENCE, self.export_sequence)
 
     def _save_movie(self) -> None:
         ask_and_save(self, "Save movie", "movie.mp4", "MP4 (*.mp4)", self.export_movie)
@@ -211,11 +211,11 @@ class ExportBox(QGroupBox):
         grid = QGridLayout(self)
         grid.setContentsMargins(6, 2, 6, 2)
         grid.setSpacing(2)
-        self.film.setToolTip("The film to save")
+        self.sequence.setToolTip("The sequence to save")
         self.save_view.setToolTip("Write what the canvas shows as a picture")
         self.cancel.setToolTip("Stop saving")
-        grid.addWidget(self.film, 0, 0, 1, 3)
-        buttons = (self.save_film, self.save_movie, self.save_view)
+        grid.addWidget(self.sequence, 0, 0, 1, 3)
+        buttons = (self.save_sequence, self.save_movie, self.save_view)
         more = (self.save_numbers, self.copy_command, self.cancel)
         for row, group in enumerate((buttons, more), start=1):
             for column, button in enumerate(group):

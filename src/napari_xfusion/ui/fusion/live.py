@@ -40,7 +40,7 @@ class Answer:
     seconds: float
 
 
-class OpenFilms:
+class OpenSequences:
     """The fuser of the plan asked for last, left open: what neighbouring frames share is made once.
 
     Belongs to one thread.
@@ -66,10 +66,10 @@ class OpenFilms:
 
     def _open(self, request: Request) -> Opened:
         plan = request.plan.model_copy(update={"frames": None, "region": None})
-        key = plan, *request.films
+        key = plan, *request.sequences
         if self._opened is None or key != self._key:
             self.close()
-            self._opened = Opened(plan, *request.films).__enter__()
+            self._opened = Opened(plan, *request.sequences).__enter__()
             self._key = key
         return self._opened
 
@@ -84,15 +84,15 @@ class Previews(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._layer: Any = None
-        films = OpenFilms()
-        self._films = films
+        sequences = OpenSequences()
+        self._sequences = sequences
         self._worker = Worker(
             self,
             "fusion preview",
             told=self._on_told,
             ended=self._on_end,
             every=EVERY,
-            at_end=films.close,
+            at_end=sequences.close,
         )
 
     @property
@@ -102,7 +102,7 @@ class Previews(QObject):
 
     def ask(self, request: Request, frame: int, region: Region | None) -> None:
         """Fuse ``frame`` (its ``region`` only); what was asked before is no longer wanted."""
-        self._worker.ask(preview(self._films, request, frame, region))
+        self._worker.ask(preview(self._sequences, request, frame, region))
 
     def forget(self) -> None:
         """No answer is wanted any more."""
@@ -130,7 +130,7 @@ class Previews(QObject):
             self._layer = self._viewer.add_image(shown.data, **shown.options)
 
 
-def preview(films: OpenFilms, request: Request, frame: int, region: Region | None) -> Body:
+def preview(sequences: OpenSequences, request: Request, frame: int, region: Region | None) -> Body:
     """The work of one request, for the thread beside the window.
 
     The first network of a session takes a second or two to load: a method without weights is shown till then.
@@ -139,9 +139,9 @@ def preview(films: OpenFilms, request: Request, frame: int, region: Region | Non
     def body(stop: Token, tell: Tell) -> Answer | None:
         if request.plan.method not in TRAINING_FREE and "torch" not in sys.modules:
             plan = request.plan.model_copy(update={"method": MEANWHILE, "model": None})
-            meanwhile = films.frame(replace(request, plan=plan), frame, region, stop)
+            meanwhile = sequences.frame(replace(request, plan=plan), frame, region, stop)
             if meanwhile is not None:
                 tell(meanwhile)
-        return films.frame(request, frame, region, stop)
+        return sequences.frame(request, frame, region, stop)
 
     return body

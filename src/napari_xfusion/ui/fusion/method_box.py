@@ -1,4 +1,4 @@
-"""How the films are fused: method, weights, and the device of a network."""
+"""How the sequences are fused: method, weights, and the device of a network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABOUT: dict[Method, str] = {
     "flow": "HR neighbours carried by the motion seen in LR",
     "bayesian": "temporal changes by clusters, with a standard deviation",
     "bayesian-paper": "the Bayesian baseline as published",
-    "edvr-stf": "the network on both films",
+    "edvr-stf": "the network on both sequences",
     "edvr": "the network on LR alone",
 }
 

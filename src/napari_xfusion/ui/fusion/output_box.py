@@ -95,7 +95,7 @@ class OutputBox(QGroupBox):
         return Path(name).expanduser()
 
     def saved(self) -> dict[str, Any]:
-        """What to remember: neither frames nor file, which belong to one film."""
+        """What to remember: neither frames nor file, which belong to one sequence."""
         return {"output": self.output.currentText()}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -136,7 +136,7 @@ class OutputBox(QGroupBox):
     def _browse(self) -> None:
         # That a name is taken is said in the panel, where an unfinished run is told from a finished one.
         path, _ = QFileDialog.getSaveFileName(
-            self, "Fused film", self.path.text(), ENDINGS, options=QFileDialog.Option.DontConfirmOverwrite
+            self, "Fused sequence", self.path.text(), ENDINGS, options=QFileDialog.Option.DontConfirmOverwrite
         )
         if path:
             self.path.setText(path)
@@ -160,7 +160,7 @@ class OutputBox(QGroupBox):
             ),
             ("Keep", self.output, "Results larger than memory go to a file, and survive whatever happens"),
             ("File", place, name),
-            ("", self.replace, "Replace what bears that name, when the new film is whole"),
+            ("", self.replace, "Replace what bears that name, when the new sequence is whole"),
         ):
             add_row(layout, label, field, tip)
         for widget, tip in (

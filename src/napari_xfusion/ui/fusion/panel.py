@@ -39,13 +39,13 @@ PANEL = "fusion"
 
 
 class FusionPanel(Panel):
-    """Fuse two films of a viewer, and watch it."""
+    """Fuse two sequences of a viewer, and watch it."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._request: Request | None = None
-        self._problem = "the films are being looked at"
+        self._problem = "the sequences are being looked at"
         self._fresh = True
         """Whether the settings have changed since Live answered them: the end of a run is no such change."""
         self.data = DataBox(viewer, self)
@@ -74,7 +74,7 @@ class FusionPanel(Panel):
     # What is asked for.
 
     def _changed(self) -> None:
-        self._request, self._problem = None, "the films are being looked at"
+        self._request, self._problem = None, "the sequences are being looked at"
         self._fresh = True
         self._checks.forget()
         self.previews.forget()
@@ -99,17 +99,17 @@ class FusionPanel(Panel):
 
     def _ask(self) -> Request:
         """The request that the fields make; raises XFusionError where they make none."""
-        films, layers = self.data.films(), self.data.layers()
-        self.output.set_count(len(films[0]))
+        sequences, layers = self.data.sequences(), self.data.layers()
+        self.output.set_count(len(sequences[0]))
         output = self.output.target()
         plan = make_plan(
             **self.data.values(),
             **self.method.values(),
             frames=self.output.frames(),
-            region=self.output.region_of(layers[0], films[1].shape[1:]),
+            region=self.output.region_of(layers[0], sequences[1].shape[1:]),
         )
         replace = output is not None and self.output.replace.isChecked()
-        return Request(plan, layers, films, output, replace)
+        return Request(plan, layers, sequences, output, replace)
 
     def _on_examined(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -133,8 +133,8 @@ class FusionPanel(Panel):
                 self._ask_live()
 
     def _arrange(self, request: Request) -> None:
-        """Now that it is known how the films pair, they are shown so."""
-        if arrange(*request.layers, find_hr_times(*request.films, request.plan)):
+        """Now that it is known how the sequences pair, they are shown so."""
+        if arrange(*request.layers, find_hr_times(*request.sequences, request.plan)):
             self._viewer.reset_view()
 
     def _show_ready(self) -> None:
@@ -160,7 +160,7 @@ class FusionPanel(Panel):
             self.previews.forget()
             self.runner.start(self._request, self._frame())
             self.run_box.set_running()
-            self.run_box.say("reading the films")
+            self.run_box.say("reading the sequences")
 
     def _preview(self) -> None:
         if self._request is not None and not self._problem:
@@ -169,16 +169,16 @@ class FusionPanel(Panel):
             self.previews.ask(self._request, self._frame(), self._request.plan.region)
 
     def _show_hr(self) -> None:
-        """The HR film at the times that the run takes for its own."""
+        """The HR sequence at the times that the run takes for its own."""
         if self._request is not None:
-            self.data.show_hr_at(find_hr_times(*self._request.films, self._request.plan))
+            self.data.show_hr_at(find_hr_times(*self._request.sequences, self._request.plan))
 
     def _ask_live(self) -> None:
         """With Live on, the frame under the slider; during a run that is the run's own next frame."""
         request = self._request
         if not self.run_box.live.isChecked() or request is None or self._problem or self.runner.busy:
             return
-        seen = visible_region(request.layers[0], request.films[1].shape[1:])
+        seen = visible_region(request.layers[0], request.sequences[1].shape[1:])
         self.previews.ask(request, self._frame(), seen or request.plan.region)
 
     def _on_slider(self) -> None:
@@ -210,10 +210,10 @@ class FusionPanel(Panel):
         """Frame, time, and a word where the result is not there yet."""
         if self._request is None:
             return
-        frame, film = self._frame(), self._request.films[0]
+        frame, sequence = self._frame(), self._request.sequences[0]
         words = [f"frame {frame}"]
-        if film.time_unit == "s":
-            words.append(moment(float(film.times[frame])))
+        if sequence.time_unit == "s":
+            words.append(moment(float(sequence.times[frame])))
         note = self.runner.note(frame)
         self._viewer.canvas.overlays.text.text = " · ".join(words + ([note] if note else []))
 

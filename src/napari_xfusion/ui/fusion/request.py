@@ -38,7 +38,7 @@ class Request:
     plan: Plan
     layers: tuple[Image, Image]
     """Of LR and HR."""
-    films: tuple[Stack, Stack]
+    sequences: tuple[Stack, Stack]
     """LR and HR."""
     output: Path | None = None
     """A file, or None for memory."""
@@ -46,8 +46,8 @@ class Request:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal for requests that make the same film in the same place."""
-        return self.plan, *self.films, self.output, self.replace
+        """Equal for requests that make the same sequence in the same place."""
+        return self.plan, *self.sequences, self.output, self.replace
 
     @property
     def method(self) -> str:
@@ -58,12 +58,12 @@ class Request:
 
     @property
     def title(self) -> str:
-        """What the films are called."""
+        """What the sequences are called."""
         return title_of(self.layers[0])
 
     def in_words(self, text: str) -> str:
         """``text`` of the core as the panel says it: fields instead of options, names instead of paths."""
-        for path in (*(film.source for film in self.films), self.output, self.plan.model):
+        for path in (*(sequence.source for sequence in self.sequences), self.output, self.plan.model):
             if path is not None:
                 text = text.replace(str(path), Path(path).name)
         return in_window_words(text)
@@ -97,8 +97,8 @@ class Findings:
 
 
 def examine(request: Request) -> Findings:
-    """Look at films, pairing, weights and output as a run would; reads a few frames and fuses none."""
-    found = check(request.plan, *request.films)
+    """Look at sequences, pairing, weights and output as a run would; reads a few frames and fuses none."""
+    found = check(request.plan, *request.sequences)
     problem = found.problem or ""
     if not problem:
         try:
@@ -110,7 +110,7 @@ def examine(request: Request) -> Findings:
 
 
 def unfinished(output: Path) -> Path:
-    """Where the unfinished film of ``output`` stands."""
+    """Where the unfinished sequence of ``output`` stands."""
     return output.with_name(f"{output.name}.partial")
 
 
@@ -126,7 +126,7 @@ def _check_output(request: Request, size: float) -> None:
             )
         return
     open_sink(request.output)
-    check_outputs(request.films, [request.output])
+    check_outputs(request.sequences, [request.output])
     if request.output.exists() and not request.replace and not _is_of(request.plan, request.output):
         raise OutputError(
             request.output,
@@ -149,7 +149,7 @@ def _check_output(request: Request, size: float) -> None:
 
 
 def _is_of(plan: Plan, output: Path) -> bool:
-    """Whether what stands at ``output`` may be the result of ``plan``: the run itself compares films, too."""
+    """Whether what stands at ``output`` may be the result of ``plan``: the run itself compares sequences, too."""
     try:
         made = read_record(output)["plan"]
     except InputError:

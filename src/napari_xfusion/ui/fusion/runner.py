@@ -38,7 +38,7 @@ DRAWN = 30
 
 @dataclass(frozen=True)
 class Begun:
-    """The films are paired and the result is claimed."""
+    """The sequences are paired and the result is claimed."""
 
     spec: OutputSpec
     done: frozenset[int]
@@ -58,7 +58,7 @@ class Ended:
 
 @dataclass(eq=False)
 class Result:
-    """A film that is being made, or was."""
+    """A sequence that is being made, or was."""
 
     request: Request
     sink: Sink
@@ -104,8 +104,8 @@ class KeptFrames:
         time, *pixels = key if isinstance(key, tuple) else (key,)
         if isinstance(time, slice):
             chosen = [self._frame(j) for j in range(self.shape[0])[time]]
-            film = np.stack(chosen) if chosen else np.zeros((0, *self._spec.shape), self.dtype)
-            return np.asarray(film[(slice(None), *pixels)])
+            sequence = np.stack(chosen) if chosen else np.zeros((0, *self._spec.shape), self.dtype)
+            return np.asarray(sequence[(slice(None), *pixels)])
         return np.asarray(self._frame(range(self.shape[0])[int(time)])[tuple(pixels)])
 
     def __len__(self) -> int:
@@ -147,7 +147,7 @@ class Runner(QObject):
         return self._worker.busy
 
     def resumes(self, request: Request) -> bool:
-        """Whether an unfinished film of that request is there."""
+        """Whether an unfinished sequence of that request is there."""
         if request.output is not None:
             return unfinished(request.output).exists()
         result = self._begun(request)
@@ -280,8 +280,10 @@ class Runner(QObject):
         layer.refresh(extent=False)
         if ended.finished:
             output = result.request.output
-            film = open_stack(output) if output is not None else None
-            known = replace(layer.metadata[METADATA], film=film, shown=layer.data, record=ended.record)
+            sequence = open_stack(output) if output is not None else None
+            known = replace(
+                layer.metadata[METADATA], sequence=sequence, shown=layer.data, record=ended.record
+            )
             layer.metadata = {**layer.metadata, METADATA: known}
 
     def _on_removed(self) -> None:
@@ -297,7 +299,7 @@ def walk(result: Result) -> Body:
     request, sink, order = result.request, result.sink, result.order
 
     def body(stop: Token, tell: Tell) -> Ended:
-        run = Run(request.plan, *request.films)
+        run = Run(request.plan, *request.sequences)
         with sink:
             run.begin(sink)
             tell(Begun(run.spec, frozenset(run.done), run.pair.geometry.scale[0]))

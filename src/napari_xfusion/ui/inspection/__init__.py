@@ -1,4 +1,4 @@
-"""What can be looked at of a fused film, as layers beside it."""
+"""What can be looked at of a fused sequence, as layers beside it."""
 
 from napari_xfusion.ui.inspection.panel import InspectPanel
 

@@ -1,4 +1,4 @@
-"""Small answers beside the window: a thread that makes frames for layers, several films at a time.
+"""Small answers beside the window: a thread that makes frames for layers, several sequences at a time.
 
 For long work, of which only the newest request counts, there is ``job``. Here each answer is a future: it
 may be waited for a moment, and withdrawn when the slider has gone on.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
-from napari_xfusion.ui.shared.compare import Wipe, is_film, link_contrast, show_grid
+from napari_xfusion.ui.shared.compare import Wipe, is_sequence, link_contrast, show_grid
 from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, listen, tab_through
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ class ComparingBox(QGroupBox):
         self.grid.setChecked(viewer.canvas.grid.enabled)
         self.contrast = QCheckBox("One contrast for HR and results")
         self.contrast.setToolTip(
-            "HR, fused films, truth and baselines have the same grey values: changing one changes all"
+            "HR, fused sequences, truth and baselines have the same grey values: changing one changes all"
         )
-        self.left = LayerCombo(viewer, is_film, none="choose", parent=self)
-        self.right = LayerCombo(viewer, is_film, none="choose", parent=self)
+        self.left = LayerCombo(viewer, is_sequence, none="choose", parent=self)
+        self.right = LayerCombo(viewer, is_sequence, none="choose", parent=self)
         self.slider = QSlider(Qt.Orientation.Horizontal, maximum=1000, value=500)
         self.slider.setToolTip("Where one layer ends and the other begins")
         self.wipe = QPushButton("Wipe", checkable=True)

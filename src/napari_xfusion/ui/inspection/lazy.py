@@ -1,4 +1,4 @@
-"""Films whose frames take time to make, as data of a layer: the window asks, and never waits for long."""
+"""Sequences whose frames take time to make, as data of a layer: the window asks, and never waits for long."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Wanted = tuple[range, tuple[Any, ...]]
 """Frames, and the index of what is wanted of each."""
 
 
-class LazyFilm:
+class LazySequence:
     """A Stack as napari takes it, (T, y, x): frames are made in a background, when they are shown.
 
     In the window's thread a frame that is not there is blank (NaN), and ``arrived`` is called, in the same
@@ -33,7 +33,7 @@ class LazyFilm:
         self,
         stack: Stack,
         background: Background,
-        arrived: Callable[[LazyFilm], None],
+        arrived: Callable[[LazySequence], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self.stack = stack
@@ -71,11 +71,11 @@ class LazyFilm:
         return np.asarray(made[0]) if isinstance(frame, int) else made
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """All frames, waiting for each: whoever asks for the whole film is about to save it."""
+        """All frames, waiting for each: whoever asks for the whole sequence is about to save it."""
         return self._make(range(len(self)), ()).astype(dtype or self.dtype, copy=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself, which nobody can change: a duplicate of its layer shows the same film."""
+        """Itself, which nobody can change: a duplicate of its layer shows the same sequence."""
         return self
 
     def forget(self) -> None:

@@ -1,4 +1,4 @@
-"""The numbers of a fused film, frame by frame, for plots and tables: headless, in any thread."""
+"""The numbers of a fused sequence, frame by frame, for plots and tables: headless, in any thread."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.film import FusedFilm, lr_consistency
 from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.consistency import Residual, residual
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
 from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.rig import find_hr_times, pair_stacks
+from napari_xfusion.core.sequence import FusedSequence, lr_consistency
 from napari_xfusion.core.types import Role, Stack
 from napari_xfusion.errors import PairingError
-from napari_xfusion.ui.inspection.films import Films
+from napari_xfusion.ui.inspection.sequences import Sequences
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 
 
@@ -37,19 +37,19 @@ class FrameNumbers:
     """Raw attention scores by input."""
 
 
-def frame_numbers(films: Films, film_of: Callable[[], FusedFilm]) -> Iterator[FrameNumbers]:
-    """The numbers of the fused film, made as they are asked for; frames that are not fused yet are left out.
+def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]) -> Iterator[FrameNumbers]:
+    """The numbers of the fused sequence, made as they are asked for; frames that are not fused yet are left out.
 
-    Needs LR, HR and the fused film; with a truth, PSNR, AAD and SSIM too. ``film_of`` makes the fused film
+    Needs LR, HR and the fused sequence; with a truth, PSNR, AAD and SSIM too. ``sequence_of`` makes the fused sequence
     anew, where a network's scores were not recorded.
     """
-    lr, hr = films.stacks()
-    fused, first = stack_of(films.fused), films.first
-    times = find_hr_times(lr, hr, films.plan)
+    lr, hr = sequences.stacks()
+    fused, first = stack_of(sequences.fused), sequences.first
+    times = find_hr_times(lr, hr, sequences.plan)
     seen = {round(t) for t in times.tolist()}
-    remainder = lr_consistency(films.fused_stack(), pair_stacks(lr, hr, films.plan))
-    scores = _scores_of(films, film_of)
-    rows = None if films.truth is None else _rows(films, fused, times.tolist())
+    remainder = lr_consistency(sequences.fused_stack(), pair_stacks(lr, hr, sequences.plan))
+    scores = _scores_of(sequences, sequence_of)
+    rows = None if sequences.truth is None else _rows(sequences, fused, times.tolist())
     for i in range(len(fused)):
         row = None if rows is None else next(rows)
         frame = first + i
@@ -73,34 +73,34 @@ def attention_of(numbers: Sequence[FrameNumbers], hr_times: Sequence[float]) -> 
     return normalise([each.frame for each in known], backward, forward, hr_times)
 
 
-def hr_times_of(films: Films) -> NDArray[np.float64]:
+def hr_times_of(sequences: Sequences) -> NDArray[np.float64]:
     """Times of the HR frames in LR frame numbers; none where they are not known."""
     with suppress(PairingError, ValueError):
-        return find_hr_times(*films.stacks(), films.plan)
+        return find_hr_times(*sequences.stacks(), sequences.plan)
     return np.empty(0)
 
 
-def _rows(films: Films, fused: Stack, times: list[float]) -> Iterator[Row]:
-    truth, region = stack_of(films.truth), films.plan.region
+def _rows(sequences: Sequences, fused: Stack, times: list[float]) -> Iterator[Row]:
+    truth, region = stack_of(sequences.truth), sequences.plan.region
     if region is not None:
         whole = truth
         cut = slice(region.top, region.bottom), slice(region.left, region.right)
         shape = len(truth), *region.shape
         truth = whole.derive(lambda t: whole.frame(t)[cut], shape, whole.dtype)
-    return evaluate_frames(truth, fused, hr_times=times, first=films.first)
+    return evaluate_frames(truth, fused, hr_times=times, first=sequences.first)
 
 
 def _scores_of(
-    films: Films, film_of: Callable[[], FusedFilm]
+    sequences: Sequences, sequence_of: Callable[[], FusedSequence]
 ) -> Callable[[int], Mapping[Role, float] | None]:
     """Where scores come from: the run's record, else the network once more, else nowhere."""
-    if films.plan.method not in NETWORKS:
+    if sequences.plan.method not in NETWORKS:
         return lambda _frame: None
-    made = provenance_of(films.fused) if films.fused is not None else None
+    made = provenance_of(sequences.fused) if sequences.fused is not None else None
     recorded: dict[int, Any] = {}
     if made is not None and made.record is not None:
         recorded = {each["frame"]: each.get("scores") for each in made.record.get("frames", ())}
     if recorded and all(recorded.values()):
         return lambda frame: {role: score["raw"] for role, score in recorded[frame].items()}
-    film = film_of()
-    return lambda frame: {role: score.raw for role, score in film.frame(frame).scores.items()}
+    sequence = sequence_of()
+    return lambda frame: {role: score.raw for role, score in sequence.frame(frame).scores.items()}

@@ -1,4 +1,4 @@
-"""The Inspect panel: what the fused film is made of, where it may be wrong, and films beside each other."""
+"""The Inspect panel: what the fused sequence is made of, where it may be wrong, and sequences beside each other."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from qtpy.QtWidgets import (
 from napari_xfusion.core.plan import Method, Plan
 from napari_xfusion.ui.inspection.background import Background
 from napari_xfusion.ui.inspection.comparing import ComparingBox
-from napari_xfusion.ui.inspection.films import (
+from napari_xfusion.ui.inspection.lazy import LazySequence
+from napari_xfusion.ui.inspection.recipes import Kind, Recipes
+from napari_xfusion.ui.inspection.sequences import (
     BASELINES,
     TITLES,
-    Films,
+    Sequences,
     guess,
     method_problem,
     network_problem,
     problem,
 )
-from napari_xfusion.ui.inspection.lazy import LazyFilm
-from napari_xfusion.ui.inspection.recipes import Kind, Recipes
-from napari_xfusion.ui.shared.compare import is_film
+from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.layers import LayerData
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.provenance import METADATA, content_of, provenance_of
@@ -52,17 +52,17 @@ if TYPE_CHECKING:
 
     from napari_xfusion.ui.inspection.plots_dock import PlotsDock
 
-Recipe = Callable[[Films, int], list[LayerData]]
-FILM_TIPS = {
-    "fused": "The result to look into; films that it was fused from are chosen with it",
-    "lr": "The fast, coarse film",
-    "hr": "The slow, sharp film",
-    "truth": "The sharp fast film of a virtual experiment, if there is one: gives PSNR, AAD and SSIM",
+Recipe = Callable[[Sequences, int], list[LayerData]]
+SEQUENCE_TIPS = {
+    "fused": "The result to look into; sequences that it was fused from are chosen with it",
+    "lr": "The fast, coarse sequence",
+    "hr": "The slow, sharp sequence",
+    "truth": "The sharp fast sequence of a virtual experiment, if there is one: gives PSNR, AAD and SSIM",
 }
 
 
 class InspectPanel(Panel):
-    """Adds layers that show how far to trust a fused film, compares layers, and opens the plots.
+    """Adds layers that show how far to trust a fused sequence, compares layers, and opens the plots.
 
     Layers are computed one frame at a time, when the slider reaches it; nothing is loaded whole.
     """
@@ -73,11 +73,11 @@ class InspectPanel(Panel):
         self._recipes = recipes = Recipes()
         self._background = Background(self)
         self._making: list[Future[list[LayerData]]] = []
-        self._buttons: list[tuple[QPushButton, Callable[[Films], str]]] = []
+        self._buttons: list[tuple[QPushButton, Callable[[Sequences], str]]] = []
         self.destroyed.connect(partial(Recipes.close, recipes))
         self._plots: PlotsDock | None = None
         self.boxes = {
-            name: LayerCombo(viewer, is_film, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS
+            name: LayerCombo(viewer, is_sequence, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS
         }
         self.status = Sentence(self)
         self.scores = Sentence(self)
@@ -99,26 +99,26 @@ class InspectPanel(Panel):
         self._show_scores()
 
     @property
-    def films(self) -> Films:
+    def sequences(self) -> Sequences:
         """The layers that are chosen."""
-        return Films(**{name: box.layer() for name, box in self.boxes.items()})
+        return Sequences(**{name: box.layer() for name, box in self.boxes.items()})
 
     @property
     def frame(self) -> int:
         """The LR frame under the slider."""
-        layer = self.films.lr or self.films.fused
+        layer = self.sequences.lr or self.sequences.fused
         return 0 if layer is None else frame_on_screen(self._viewer, layer)
 
     def add(self, recipe: Recipe) -> None:
         """Make the layers of ``recipe`` in the background, and add them when they are ready."""
-        films, frame = self.films, self.frame
-        add = partial(self._add, films, self._cancelled)
-        future = self._background.ask(lambda: recipe(films, frame), add, self._tell)
+        sequences, frame = self.sequences, self.frame
+        add = partial(self._add, sequences, self._cancelled)
+        future = self._background.ask(lambda: recipe(sequences, frame), add, self._tell)
         self._making.append(future)
         self._show_status()
 
     def show_plots(self) -> PlotsDock:
-        """The dock with the plots, below the films; pyqtgraph is loaded when it is first wanted."""
+        """The dock with the plots, below the sequences; pyqtgraph is loaded when it is first wanted."""
         from napari_xfusion.ui.inspection.plots_dock import PlotsDock  # noqa: PLC0415
 
         window = self._viewer.window
@@ -127,7 +127,7 @@ class InspectPanel(Panel):
             for old in main.findChildren(PlotsDock) if main is not None else ():
                 if isinstance(old.parent(), QDockWidget):  # of a panel that was closed
                     window.remove_dock_widget(old)
-            self._plots = PlotsDock(self._viewer, lambda: self.films, self._recipes)
+            self._plots = PlotsDock(self._viewer, lambda: self.sequences, self._recipes)
             self._plots.destroyed.connect(self._forget_plots)
         if self._plots.parent() is None:  # new, or its dock was closed just now
             window.add_dock_widget(self._plots, name="Plots", area="bottom")
@@ -137,19 +137,22 @@ class InspectPanel(Panel):
     def _forget_plots(self) -> None:
         self._plots = None
 
-    def _add(self, films: Films, cancelled: int, made: list[LayerData]) -> None:
-        gone = any(film is not None and film not in self._viewer.layers for film in vars(films).values())
+    def _add(self, sequences: Sequences, cancelled: int, made: list[LayerData]) -> None:
+        gone = any(
+            sequence is not None and sequence not in self._viewer.layers
+            for sequence in vars(sequences).values()
+        )
         if gone or cancelled != self._cancelled:
-            made = []  # a closing viewer removes its films first
+            made = []  # a closing viewer removes its sequences first
         for _, options in made:
             known = options["metadata"][METADATA]
             origins = [x for x in known.origins_among(self._viewer.layers) if x is not None]
             made_as = options["name"], known.plan, *(id(content_of(x)) for x in origins)
             if not self._shown_already(made_as):
-                film = LazyFilm(known.film, self._background, self._arrived, self._tell)
-                options["metadata"][METADATA] = replace(known, shown=film)
-                layer = Image(film, **options)
-                film.awake, film.made_as = True, made_as
+                sequence = LazySequence(known.sequence, self._background, self._arrived, self._tell)
+                options["metadata"][METADATA] = replace(known, shown=sequence)
+                layer = Image(sequence, **options)
+                sequence.awake, sequence.made_as = True, made_as
                 self._viewer.add_layer(layer)
                 self._attended = known.plan if known.role == "attention" else self._attended
                 layer.name_overlay.visible = self._viewer.canvas.grid.enabled
@@ -165,10 +168,10 @@ class InspectPanel(Panel):
         self._viewer.layers.selection.active = layer
         return True
 
-    def _arrived(self, film: LazyFilm) -> None:
+    def _arrived(self, sequence: LazySequence) -> None:
         """Draw layers whose frame has come."""
         for layer in self._viewer.layers:
-            if film is layer.data or film is getattr(layer.data, "data", None):  # wiped
+            if sequence is layer.data or sequence is getattr(layer.data, "data", None):  # wiped
                 layer.refresh(extent=False)
         if self._plots is not None:
             self._plots.draw_profile()
@@ -176,9 +179,9 @@ class InspectPanel(Panel):
 
     def _show_scores(self) -> None:
         """The attention scores of the frame on screen, where they are known."""
-        plan, films = self._attended, self.films
-        ready = None not in (plan, films.lr, films.hr)
-        frame = self._recipes.known(plan, films, self.frame) if plan and ready else None
+        plan, sequences = self._attended, self.sequences
+        ready = None not in (plan, sequences.lr, sequences.hr)
+        frame = self._recipes.known(plan, sequences, self.frame) if plan and ready else None
         scores = {} if frame is None else frame.scores
         words = {"hr-": "backward", "hr+": "forward"}
         said = [f"{words[role]} {score.raw:.3f}" for role, score in scores.items() if role in words]
@@ -186,14 +189,18 @@ class InspectPanel(Panel):
         self.scores.setVisible(bool(said))
 
     def _follow_run(self) -> None:
-        """The fused film changed under the slider: what is made from it is made anew."""
-        fused, before, self._looked_at = self.films.fused, self._looked_at, (self.films.fused, self.frame)
+        """The fused sequence changed under the slider: what is made from it is made anew."""
+        fused, before, self._looked_at = (
+            self.sequences.fused,
+            self._looked_at,
+            (self.sequences.fused, self.frame),
+        )
         if fused is None or before != self._looked_at:
             return  # only the slider was moved
         for layer in self._viewer.layers:
             known = provenance_of(layer)
             made_of_it = known is not None and fused in known.origins_among([fused])
-            if made_of_it and isinstance(layer.data, LazyFilm):
+            if made_of_it and isinstance(layer.data, LazySequence):
                 layer.data.forget()
                 layer.refresh(extent=False, thumbnail=False)
 
@@ -211,19 +218,19 @@ class InspectPanel(Panel):
     def _show_status(self) -> None:
         self._making = [future for future in self._making if not future.done()]
         self.cancel.setVisible(bool(self._making))
-        reason = problem(self.films, ("lr", "hr"))
+        reason = problem(self.sequences, ("lr", "hr"))
         if self._making:
-            self.status.setText("Making layers: pairing the films, first frame …")
+            self.status.setText("Making layers: pairing the sequences, first frame …")
         else:
             self.status.setText(in_window_words(reason) or self._pairing())
 
     def _pairing(self) -> str:
-        lr, hr = self.films.stacks()
-        made = f", fused by {self.films.plan.method}" if self.films.fused is not None else ""
+        lr, hr = self.sequences.stacks()
+        made = f", fused by {self.sequences.plan.method}" if self.sequences.fused is not None else ""
         return f"{len(lr)} LR and {len(hr)} HR frames{made}. New layers lie exactly upon these."
 
     def _take_new(self) -> None:
-        """Films that have just come are chosen where nothing was."""
+        """Sequences that have just come are chosen where nothing was."""
         found = guess(self._viewer.layers)
         for name, box in self.boxes.items():
             if box.layer() is None:
@@ -231,7 +238,7 @@ class InspectPanel(Panel):
         self._look_again()
 
     def _take_origins(self) -> None:
-        """With a fused film, the films it was fused from."""
+        """With a fused sequence, the sequences it was fused from."""
         fused = self.boxes["fused"].layer()
         if fused is not None:
             self._hear(fused)
@@ -240,23 +247,23 @@ class InspectPanel(Panel):
                 self.boxes[name].choose(getattr(found, name) or self.boxes[name].layer())
 
     def _hear(self, fused: Layer) -> None:
-        """Hear when frames of a fused film come, once for each film."""
+        """Hear when frames of a fused sequence come, once for each sequence."""
         if fused not in self._heard:
             self._heard.add(fused)
             self._looked_at = fused, self.frame
             listen(self, fused.events.set_data, self._follow_run)
 
-    def _choose(self, films: Films) -> None:
+    def _choose(self, sequences: Sequences) -> None:
         for name, box in self.boxes.items():
-            box.choose(getattr(films, name))
+            box.choose(getattr(sequences, name))
         self._take_origins()
         self._look_again()
 
     def _look_again(self) -> None:
         """Turn buttons on and off by what is chosen, each with its reason."""
-        films = self.films
+        sequences = self.sequences
         for button, reason_of in self._buttons:
-            reason = reason_of(films)
+            reason = reason_of(sequences)
             button.setEnabled(not reason)
             button.setToolTip(f"{button.statusTip()}\n\nNot now: {reason}" if reason else button.statusTip())
         self._show_status()
@@ -267,7 +274,7 @@ class InspectPanel(Panel):
         inner = QWidget()
         column = QVBoxLayout(inner)
         for box in (
-            self._films_box(),
+            self._sequences_box(),
             self._division_box(),
             self._baselines_box(),
             self._trust_box(),
@@ -275,7 +282,7 @@ class InspectPanel(Panel):
         ):
             column.addWidget(box)
         plots = QPushButton("Plots …")
-        plots.setToolTip("Numbers per frame, attention histograms and a line profile, below the films")
+        plots.setToolTip("Numbers per frame, attention histograms and a line profile, below the sequences")
         plots.clicked.connect(self.show_plots)
         column.addWidget(plots)
         column.addStretch()
@@ -289,12 +296,12 @@ class InspectPanel(Panel):
         whole.addWidget(scroll, stretch=1)
         whole.addLayout(bottom)
 
-    def _films_box(self) -> QGroupBox:
-        group = QGroupBox("Films")
+    def _sequences_box(self) -> QGroupBox:
+        group = QGroupBox("Sequences")
         rows = form(group)
         for name, box in self.boxes.items():
             box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            add_row(rows, _WORDS[name], box, FILM_TIPS[name])
+            add_row(rows, _WORDS[name], box, SEQUENCE_TIPS[name])
         return group
 
     def _division_box(self) -> QGroupBox:
@@ -312,8 +319,8 @@ class InspectPanel(Panel):
             )
         return group
 
-    def _division(self, films: Films, _frame: int, kind: Kind) -> list[LayerData]:
-        return self._recipes.frame_division(films, kind)
+    def _division(self, sequences: Sequences, _frame: int, kind: Kind) -> list[LayerData]:
+        return self._recipes.frame_division(sequences, kind)
 
     def _baselines_box(self) -> QGroupBox:
         group = QGroupBox("Other methods")
@@ -321,27 +328,27 @@ class InspectPanel(Panel):
         grid.setColumnStretch(0, 1)
         for row, method in enumerate(BASELINES):
             grid.addWidget(QLabel(TITLES[method]), row, 0)
-            film = self._button(
-                "film",
-                f"Add a layer: what {TITLES[method]} makes of the same two films",
+            sequence = self._button(
+                "sequence",
+                f"Add a layer: what {TITLES[method]} makes of the same two sequences",
                 partial(self._baseline, method=method),
                 partial(method_problem, method=method, needed=("lr", "hr")),
             )
             minus = self._button(
                 "difference",
-                f"Add a layer: the fused film minus {TITLES[method]}; blue is darker, orange brighter",
+                f"Add a layer: the fused sequence minus {TITLES[method]}; blue is darker, orange brighter",
                 partial(self._difference, method=method),
                 partial(method_problem, method=method, needed=("lr", "hr", "fused")),
             )
-            grid.addWidget(film, row, 1)
+            grid.addWidget(sequence, row, 1)
             grid.addWidget(minus, row, 2)
         return group
 
-    def _baseline(self, films: Films, _frame: int, method: Method) -> list[LayerData]:
-        return self._recipes.baseline(films, method)
+    def _baseline(self, sequences: Sequences, _frame: int, method: Method) -> list[LayerData]:
+        return self._recipes.baseline(sequences, method)
 
-    def _difference(self, films: Films, frame: int, method: Method) -> list[LayerData]:
-        return self._recipes.difference(films, method, frame)
+    def _difference(self, sequences: Sequences, frame: int, method: Method) -> list[LayerData]:
+        return self._recipes.difference(sequences, method, frame)
 
     def _trust_box(self) -> QGroupBox:
         group = QGroupBox("How far to trust it")
@@ -349,7 +356,7 @@ class InspectPanel(Panel):
         for text, tip, recipe, reason in (
             (
                 "LR consistency",
-                "Add a layer: the fused film binned to LR, minus LR: what was invented or lost, and noise",
+                "Add a layer: the fused sequence binned to LR, minus LR: what was invented or lost, and noise",
                 self._recipes.consistency,
                 partial(problem, needed=("lr", "hr", "fused")),
             ),
@@ -374,7 +381,7 @@ class InspectPanel(Panel):
         column.addWidget(self.scores)
         return group
 
-    def _button(self, text: str, tip: str, recipe: Recipe, reason: Callable[[Films], str]) -> QPushButton:
+    def _button(self, text: str, tip: str, recipe: Recipe, reason: Callable[[Sequences], str]) -> QPushButton:
         button = QPushButton(text)
         button.setStatusTip(tip)
         button.clicked.connect(lambda: self.add(recipe))

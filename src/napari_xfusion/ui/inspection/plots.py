@@ -183,7 +183,7 @@ class ProfilePlot(Plots):
         plot = self.add_plot(
             "distance along the line",
             "grey value as shown",
-            "0 and 1 are the contrast limits of each layer, so that films of both cameras compare",
+            "0 and 1 are the contrast limits of each layer, so that sequences of both cameras compare",
         )
         plot.addLegend(offset=(-5, 5))
 

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import writing
-from napari_xfusion.ui.inspection.films import Films, problem
 from napari_xfusion.ui.inspection.numbers import (
     FrameNumbers,
     attention_of,
@@ -23,7 +22,8 @@ from napari_xfusion.ui.inspection.numbers import (
 )
 from napari_xfusion.ui.inspection.plots import FramePlots, HistogramPlots, ProfilePlot, profile
 from napari_xfusion.ui.inspection.recipes import Recipes
-from napari_xfusion.ui.shared.compare import is_film
+from napari_xfusion.ui.inspection.sequences import Sequences, problem
+from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
@@ -59,11 +59,11 @@ ATTENTION = (
 class PlotsDock(Docked):
     """Numbers per frame in tabs, with a button that computes them and one that stops."""
 
-    def __init__(self, viewer: Viewer, films: Callable[[], Films], recipes: Recipes) -> None:
+    def __init__(self, viewer: Viewer, sequences: Callable[[], Sequences], recipes: Recipes) -> None:
         super().__init__()
-        self._viewer, self._films, self._recipes = viewer, films, recipes
+        self._viewer, self._sequences, self._recipes = viewer, sequences, recipes
         self.numbers: list[FrameNumbers] = []
-        self._shown = films()
+        self._shown = sequences()
         self._heard: WeakSet[Layer] = WeakSet()
         self._worker = Worker(self, "inspection numbers", told=self._take, ended=self._end, every=150)
         self.quality = FramePlots(viewer, QUALITY)
@@ -74,9 +74,11 @@ class PlotsDock(Docked):
         self.compute = QPushButton("Compute")
         self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop; what is drawn stays")
         self.save = QPushButton("Save CSV …", toolTip="PSNR, AAD and SSIM of every frame as a table")
-        self.line = QPushButton("Draw a line", toolTip="Add a line to the films; drag its ends")
+        self.line = QPushButton("Draw a line", toolTip="Add a line to the sequences; drag its ends")
         self.status = Sentence(self)
-        self.tabs = QTabWidget(toolTip="Numbers of every frame of the fused film, and values along a line")
+        self.tabs = QTabWidget(
+            toolTip="Numbers of every frame of the fused sequence, and values along a line"
+        )
         self._lay_out()
         self._connect()
         self.look_again()
@@ -84,17 +86,17 @@ class PlotsDock(Docked):
         self._follow_layers()
 
     def look_again(self) -> None:
-        """Say what can be computed of the films that are chosen now."""
-        reason = in_window_words(problem(self._films(), ("lr", "hr", "fused")))
-        does = "Go through the fused film and draw its numbers, frame by frame"
+        """Say what can be computed of the sequences that are chosen now."""
+        reason = in_window_words(problem(self._sequences(), ("lr", "hr", "fused")))
+        does = "Go through the fused sequence and draw its numbers, frame by frame"
         self.compute.setEnabled(not reason and not self._worker.busy)
         self.compute.setToolTip(f"{does}\n\nNot now: {reason}" if reason else does)
         if not self._worker.busy:
             self.status.setText(reason or self._in_words())
 
     def start(self) -> None:
-        """Compute the numbers of the chosen films."""
-        films = self._shown = self._films()
+        """Compute the numbers of the chosen sequences."""
+        sequences = self._shown = self._sequences()
         self.numbers = []
         for plots in (self.quality, self.consistency, self.attention, self.histograms):
             plots.clear()
@@ -102,15 +104,15 @@ class PlotsDock(Docked):
         self.cancel.setEnabled(True)
 
         def body(stop: Token, tell: Tell) -> None:
-            plan = films.network()
-            made = (lambda: self._recipes.film(plan, films)) if plan is not None else _no_film
-            for each in frame_numbers(films, made):
+            plan = sequences.network()
+            made = (lambda: self._recipes.sequence(plan, sequences)) if plan is not None else _no_sequence
+            for each in frame_numbers(sequences, made):
                 if stop.is_set():
                     return
                 tell(each)
 
         self._worker.ask(body)
-        self.status.setText("pairing the films …")
+        self.status.setText("pairing the sequences …")
 
     def _take(self, news: list[FrameNumbers]) -> None:
         self.numbers += news
@@ -133,9 +135,9 @@ class PlotsDock(Docked):
         return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *lacking])
 
     def _of_others(self) -> str:
-        """Which film the numbers are of, where another one is chosen now."""
+        """Which sequence the numbers are of, where another one is chosen now."""
         fused = self._shown.fused
-        return f" of {fused.name}" if fused is not None and fused is not self._films().fused else ""
+        return f" of {fused.name}" if fused is not None and fused is not self._sequences().fused else ""
 
     def _draw(self) -> None:
         numbers = self.numbers
@@ -172,7 +174,7 @@ class PlotsDock(Docked):
 
     def _slide(self) -> None:
         """The slider was moved: the cursors and the profile follow."""
-        layer = self._films().lr or self._films().fused
+        layer = self._sequences().lr or self._sequences().fused
         if layer is not None:
             for plots in (self.quality, self.consistency, self.attention):
                 plots.show_frame(frame_on_screen(self._viewer, layer))
@@ -180,31 +182,31 @@ class PlotsDock(Docked):
 
     def _go_to(self, frame: int) -> None:
         """A cursor was moved: the slider follows."""
-        layer = self._films().lr or self._films().fused
+        layer = self._sequences().lr or self._sequences().fused
         if layer is not None:
             frame = min(max(frame, 0), layer.data.shape[0] - 1)
             self._viewer.dims.set_point(0, float(layer.data_to_world((frame, 0, 0))[0]))
 
     def draw_line(self) -> Shapes | None:
-        """A layer with one line across the films, that the profile is taken along; None without a film."""
+        """A layer with one line across the sequences, that the profile is taken along; None without a sequence."""
         layer = self._line()
         if layer is None or not layer.data:
-            film = self._films().lr or next(filter(is_film, self._viewer.layers), None)
-            if film is None:
-                self.status.setText("Open a film first; the line is drawn on it.")
+            sequence = self._sequences().lr or next(filter(is_sequence, self._viewer.layers), None)
+            if sequence is None:
+                self.status.setText("Open a sequence first; the line is drawn on it.")
                 return None
-            layer = self._add_line(film, layer)
+            layer = self._add_line(sequence, layer)
         layer.mode = "direct"
         self._viewer.layers.selection.active = layer
         self.draw_profile()
         return layer
 
-    def _add_line(self, film: Layer, layer: Shapes | None) -> Shapes:
-        """Put a line across the middle of ``film``, into ``layer`` or a new one."""
-        (top, left), (bottom, right) = film.extent.world[:, -2:]
+    def _add_line(self, sequence: Layer, layer: Shapes | None) -> Shapes:
+        """Put a line across the middle of ``sequence``, into ``layer`` or a new one."""
+        (top, left), (bottom, right) = sequence.extent.world[:, -2:]
         middle, quarter = (top + bottom) / 2, (right - left) / 4
         if layer is None:
-            look = {"units": film.units[-2:], "axis_labels": film.axis_labels[-2:]}
+            look = {"units": sequence.units[-2:], "axis_labels": sequence.axis_labels[-2:]}
             layer = self._viewer.add_shapes(ndim=2, name=LINE, **look)
             listen(self, layer.events.set_data, self.draw_profile)
         layer.add_lines(
@@ -215,17 +217,19 @@ class PlotsDock(Docked):
         return layer
 
     def draw_profile(self) -> None:
-        """Draw the values of the visible films along the line, from its first point to its last."""
+        """Draw the values of the visible sequences along the line, from its first point to its last."""
         line, dims = self._line(), self._viewer.dims
-        films = [layer for layer in self._viewer.layers if is_film(layer) and layer.visible]
+        sequences = [layer for layer in self._viewer.layers if is_sequence(layer) and layer.visible]
         flat = dims.ndisplay == 2 and dims.ndim - 3 in dims.not_displayed  # one frame is on screen
-        if line is None or not line.data or not films or not flat:
+        if line is None or not line.data or not sequences or not flat:
             self.profile.show_profiles([], "")
             return
         ends = np.array([line.data_to_world(end)[-2:] for end in (line.data[0][0], line.data[0][-1])])
         point = dims.point[-3:]
-        curves = [(layer.name, profile(layer, ends, point)) for layer in films[-len(self.profile.colours) :]]
-        self.profile.show_profiles(curves, f"{films[-1].units[-1]:~P}" or "pixels")
+        curves = [
+            (layer.name, profile(layer, ends, point)) for layer in sequences[-len(self.profile.colours) :]
+        ]
+        self.profile.show_profiles(curves, f"{sequences[-1].units[-1]:~P}" or "pixels")
 
     def _line(self) -> Shapes | None:
         shapes = (layer for layer in self._viewer.layers if type(layer).__name__ == "Shapes")
@@ -233,7 +237,7 @@ class PlotsDock(Docked):
 
     def _follow_layers(self) -> None:
         """Layers came or went: the profile is of those that are there and shown, as they are shown."""
-        for layer in filter(is_film, self._viewer.layers):
+        for layer in filter(is_sequence, self._viewer.layers):
             if layer not in self._heard:
                 self._heard.add(layer)
                 for emitter in (layer.events.visible, layer.events.contrast_limits):
@@ -275,7 +279,7 @@ class PlotsDock(Docked):
             ("LR consistency", self.consistency, "Against what the fast camera saw"),
             ("Attention", self.attention, "Which HR frame a network listened to"),
             ("Histograms", self.histograms, "Attention against the distance to the HR frame"),
-            ("Line profile", self.profile, "Grey values of the visible films along a line"),
+            ("Line profile", self.profile, "Grey values of the visible sequences along a line"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(plots, name), tip)
             plots.restyle()
@@ -290,5 +294,5 @@ class PlotsDock(Docked):
         self.setMinimumHeight(215)
 
 
-def _no_film() -> Any:
+def _no_sequence() -> Any:
     raise LookupError("only networks have attention")  # frame_numbers asks for networks only

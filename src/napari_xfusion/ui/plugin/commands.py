@@ -8,18 +8,18 @@ from napari.utils.notifications import show_error, show_warning
 
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.inspection.recipes import frame_division
-from napari_xfusion.ui.shared.compare import is_film, link_contrast, show_grid
+from napari_xfusion.ui.shared.compare import is_sequence, link_contrast, show_grid
 
 if TYPE_CHECKING:
     import napari
 
 
 def divide_frames(viewer: napari.Viewer) -> None:
-    """Beside every selected film, the film of its frames divided by their previous ones."""
-    films = [layer for layer in viewer.layers if layer in viewer.layers.selection and is_film(layer)]
-    if not films:
-        show_warning("Frame division: select one or more films in the layer list first.")
-    for layer in films:
+    """Beside every selected sequence, the sequence of its frames divided by their previous ones."""
+    sequences = [layer for layer in viewer.layers if layer in viewer.layers.selection and is_sequence(layer)]
+    if not sequences:
+        show_warning("Frame division: select one or more sequences in the layer list first.")
+    for layer in sequences:
         try:
             made = frame_division(layer)
         except XFusionError as error:
@@ -39,6 +39,6 @@ def compare(viewer: napari.Viewer) -> None:
 
 
 def fuse_selected(viewer: napari.Viewer) -> None:
-    """Open the Fusion panel on the two films that are selected."""
+    """Open the Fusion panel on the two sequences that are selected."""
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Fusion")
     panel.choose([layer for layer in viewer.layers if layer in viewer.layers.selection])

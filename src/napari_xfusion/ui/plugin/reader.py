@@ -1,8 +1,8 @@
-"""Opening films in napari, by drag and drop, File > Open or ``napari --plugin napari-xfusion``.
+"""Opening sequences in napari, by drag and drop, File > Open or ``napari --plugin napari-xfusion``.
 
-Lazily, with axes, units, frame time and contrast. A film that fits one that is open becomes LR or HR of the
-pair, and both take their places. What is no film of grey frames (a photo) is refused with the reason, and
-napari offers its other readers; a film that is damaged is told and not opened, for others would show what is
+Lazily, with axes, units, frame time and contrast. A sequence that fits one that is open becomes LR or HR of the
+pair, and both take their places. What is no sequence of grey frames (a photo) is refused with the reason, and
+napari offers its other readers; a sequence that is damaged is told and not opened, for others would show what is
 left of it as if it were whole.
 """
 
@@ -17,7 +17,7 @@ from napari_xfusion.core.recordings import open_frames, open_stack
 from napari_xfusion.core.recordings.source import COPY_AGAIN
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.shared.layers import LayerData, film_layer, film_pair, lr_and_hr, redraw
+from napari_xfusion.ui.shared.layers import LayerData, lr_and_hr, redraw, sequence_layer, sequence_pair
 from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
 
 LayerTuple = tuple[Any] | tuple[Any, dict[str, Any], str]
@@ -26,12 +26,12 @@ Reader = Callable[[object], list[LayerTuple]]
 
 
 def get_reader(path: str | PathLike[str] | list[str]) -> Reader:
-    """A reader of the film at ``path``, or of the frames in a list of files."""
+    """A reader of the sequence at ``path``, or of the frames in a list of files."""
     try:
-        film = open_frames(list(map(Path, path))) if isinstance(path, list) else open_stack(path)
+        sequence = open_frames(list(map(Path, path))) if isinstance(path, list) else open_stack(path)
     except InputError as error:
         return _telling(error) if error.do == COPY_AGAIN else _refusing(error)
-    return lambda _path: [(*_shown(film), "image")]
+    return lambda _path: [(*_shown(sequence), "image")]
 
 
 def _telling(error: InputError) -> Reader:
@@ -51,19 +51,19 @@ def _refusing(error: InputError) -> Reader:
     return refuse
 
 
-def _shown(film: Stack) -> LayerData:
-    """The film as a layer; where it makes a pair with an open one, that one is moved to its place."""
+def _shown(sequence: Stack) -> LayerData:
+    """The sequence as a layer; where it makes a pair with an open one, that one is moved to its place."""
     from napari import current_viewer  # noqa: PLC0415 - napari is there when it reads
 
     viewer = current_viewer()
-    for layer in reversed(layers_of(viewer, "film") if viewer else []):
+    for layer in reversed(layers_of(viewer, "sequence") if viewer else []):
         known = provenance_of(layer)
-        other = known.film if known else None
-        pair = None if other is None else lr_and_hr(other, film)
+        other = known.sequence if known else None
+        pair = None if other is None else lr_and_hr(other, sequence)
         if pair is not None:
-            shown = film_pair(*pair)
-            mine = pair.index(film)
+            shown = sequence_pair(*pair)
+            mine = pair.index(sequence)
             redraw(layer, shown[1 - mine])
             viewer.reset_view()
             return shown[mine]
-    return film_layer(film, role="film")
+    return sequence_layer(sequence, role="sequence")

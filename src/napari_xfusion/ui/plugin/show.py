@@ -1,4 +1,4 @@
-"""The sample film and its fused result in napari, each film exactly where and when it was."""
+"""The sample sequence and its fused result in napari, each sequence exactly where and when it was."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from napari_xfusion.core.doctor import examine_window
 from napari_xfusion.core.plan import DEFAULT_METHOD
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import DeviceError
-from napari_xfusion.lab.demo import sample_film
+from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.plugin.sample import TITLE
-from napari_xfusion.ui.shared.layers import LayerData, film_layer, film_pair, layer_name
+from napari_xfusion.ui.shared.layers import LayerData, layer_name, sequence_layer, sequence_pair
 
 
 def demo_layers(fused: Path) -> list[LayerData]:
-    """The sample's LR film, its truth and the fused film, lowest first, in micrometres and seconds."""
-    lr, hr, truth = (open_stack(sample_film(name)) for name in ("lr", "hr", "truth"))
+    """The sample's LR sequence, its truth and the fused sequence, lowest first, in micrometres and seconds."""
+    lr, hr, truth = (open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
     return [
-        film_pair(lr, hr, title=TITLE)[0],
-        film_layer(truth, role="truth", name=layer_name(TITLE, "truth")),
-        film_layer(open_stack(fused), role="fused", name=layer_name(TITLE, "fused", DEFAULT_METHOD)),
+        sequence_pair(lr, hr, title=TITLE)[0],
+        sequence_layer(truth, role="truth", name=layer_name(TITLE, "truth")),
+        sequence_layer(open_stack(fused), role="fused", name=layer_name(TITLE, "fused", DEFAULT_METHOD)),
     ]
 
 
 def show_demo(fused: Path) -> None:
-    """Open a window on the sample and the fused film, and return when it is closed.
+    """Open a window on the sample and the fused sequence, and return when it is closed.
 
     Raises DeviceError where napari, a Qt binding or a screen is missing.
     """
     _require_window()
     import napari  # noqa: PLC0415 - the window is optional, and takes seconds to import
 
-    viewer = napari.Viewer(title="napari-xfusion: sample film")
+    viewer = napari.Viewer(title="napari-xfusion: sample sequence")
     for layer in demo_layers(fused):
         viewer.add_image(layer.data, **layer.options)
     viewer.dims.set_current_step(0, len(layer.data) // 2)  # between two HR frames

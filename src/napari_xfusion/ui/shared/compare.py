@@ -1,4 +1,4 @@
-"""Films beside each other in a grid, or one revealed over the other by a wipe; and what a film is."""
+"""Sequences beside each other in a grid, or one revealed over the other by a wipe; and what a sequence is."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ IN_HR_UNITS: tuple[LayerRole, ...] = ("hr", "fused", "truth", "baseline")
 LINKED = ("contrast_limits", "gamma")
 
 
-def is_film(layer: Layer) -> bool:
-    """Whether a layer is a film of grey frames."""
+def is_sequence(layer: Layer) -> bool:
+    """Whether a layer is a sequence of grey frames."""
     grey = getattr(layer, "rgb", None) is False and layer.ndim == 3
     return grey and not isinstance(layer.data, WipedFrames)
 
@@ -93,7 +93,7 @@ class Wipe:
         self.layer = Image(
             self._frames,
             name=f"wipe: {over.name} | {under.name}",
-            metadata={METADATA: Provenance("film", origins=(Origin.of(over), Origin.of(under)))},
+            metadata={METADATA: Provenance("sequence", origins=(Origin.of(over), Origin.of(under)))},
             **{key: getattr(over, key) for key in _LOOK},
         )
         viewer.add_layer(self.layer)

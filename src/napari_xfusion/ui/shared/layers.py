@@ -1,7 +1,7 @@
-"""Films as napari layers: the one place that knows where, when and in what grey a film is shown.
+"""Sequences as napari layers: the one place that knows where, when and in what grey a sequence is shown.
 
 Every function returns what ``viewer.add_image`` takes and touches no viewer, except ``redraw``. The first
-HR pixel has its centre at 0; a coarser film begins at the same *edge*, so its centre is half the difference
+HR pixel has its centre at 0; a coarser sequence begins at the same *edge*, so its centre is half the difference
 of the pixel sides further. All layers of one experiment bear the same kinds of units, or napari drops them.
 """
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from napari_xfusion.core.plan import Plan
 
 CONTRAST_FRAMES = 4
-"""Frames looked at for the contrast limits: more make opening a long film slow."""
+"""Frames looked at for the contrast limits: more make opening a long sequence slow."""
 _SHOWN_AS: dict[LayerRole, str] = {"lr": "LR", "hr": "HR"}
 _CAMERAS = ("lr", "hr", "truth", "fused")
 
 
 class LayerData(NamedTuple):
-    """A film and how napari is to show it: ``viewer.add_image(layer.data, **layer.options)``."""
+    """A sequence and how napari is to show it: ``viewer.add_image(layer.data, **layer.options)``."""
 
     data: Any
     """(T, y, x), lazy or an array."""
     options: dict[str, Any]
 
 
-def film_layer(
+def sequence_layer(
     stack: Stack,
     *,
     role: LayerRole,
@@ -54,10 +54,10 @@ def film_layer(
     frame_interval: float | None = None,
     entries: tuple[int, ...] | None = None,
 ) -> LayerData:
-    """A film as a lazy layer (t, y, x), one chunk a frame: showing a frame reads that frame.
+    """A sequence as a lazy layer (t, y, x), one chunk a frame: showing a frame reads that frame.
 
     ``coarseness`` is the side of its pixel in HR pixels, ``pixel_size`` the side of an HR pixel in
-    micrometres and ``frame_interval`` the seconds from one entry to the next, where the film itself does
+    micrometres and ``frame_interval`` the seconds from one entry to the next, where the sequence itself does
     not know; without them the units are pixels and frames. ``entries`` are the frame numbers to show one
     after another (default: all).
     """
@@ -69,26 +69,26 @@ def film_layer(
     grey, _ = percentile_map(stack, CONTRAST_FRAMES)
     data = lazy_frames(stack, entries)
     options = {
-        "name": name or layer_name(film_title(stack) if role != "film" else _stem(stack), role),
+        "name": name or layer_name(sequence_title(stack) if role != "sequence" else _stem(stack), role),
         "axis_labels": ("t", "y", "x"),
         "units": ("s" if interval else "pixel", length, length),
         "scale": (interval or 1.0, side, side),
         "translate": (0.0, shift, shift),
         "contrast_limits": (grey.zero, grey.zero + grey.span),
         "rgb": False,
-        "metadata": {METADATA: Provenance(role, film=stack, shown=data, entries=entries)},
+        "metadata": {METADATA: Provenance(role, sequence=stack, shown=data, entries=entries)},
     }
     return LayerData(data, options)
 
 
-def film_pair(
+def sequence_pair(
     lr: Stack, hr: Stack, hr_times: Iterable[float] | None = None, *, title: str | None = None
 ) -> tuple[LayerData, LayerData]:
     """LR and HR of one event as layers that lie upon each other, called by ``title`` or their files.
 
     ``hr_times`` are the times of the HR frames in LR frame numbers (default: those the HR file knows). HR
-    gets one entry per LR frame, the last HR frame at or before it: napari would show a sparse film blank at
-    its end. Where the times are not known, HR is spread over the film and its name says so. Raises
+    gets one entry per LR frame, the last HR frame at or before it: napari would show a sparse sequence blank at
+    its end. Where the times are not known, HR is spread over the sequence and its name says so. Raises
     PairingError when the frame sizes do not fit.
     """
     scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
@@ -97,17 +97,17 @@ def film_pair(
     clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
     entries = tuple(min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr)))
     detail = "times not known" if times is None else ""
-    low = film_layer(
+    low = sequence_layer(
         lr,
         role="lr",
-        name=layer_name(title or film_title(lr), "lr"),
+        name=layer_name(title or sequence_title(lr), "lr"),
         coarseness=scale,
         pixel_size=pixel,
     )
-    high = film_layer(
+    high = sequence_layer(
         hr,
         role="hr",
-        name=layer_name(title or film_title(hr), "hr", detail),
+        name=layer_name(title or sequence_title(hr), "hr", detail),
         pixel_size=pixel,
         frame_interval=lr.frame_interval,
         entries=entries,
@@ -140,8 +140,8 @@ def beside(
     that made it. Contrast limits are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give
     others.
     """
-    film = data if isinstance(data, Stack) else None
-    data = data if film is None else lazy_frames(film)
+    sequence = data if isinstance(data, Stack) else None
+    data = data if sequence is None else lazy_frames(sequence)
     n = data.ndim
     before = np.array([first, *corner][-n:], dtype=float)
     factor = np.array([1, coarseness, coarseness][-n:], dtype=float)
@@ -155,7 +155,7 @@ def beside(
     if layer.ndim == n:
         place |= {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
     made_of = tuple(Origin.of(origin) for origin in origins or (layer,) if origin is not None)
-    provenance = Provenance(role, film, data, origins=made_of, plan=plan)
+    provenance = Provenance(role, sequence, data, origins=made_of, plan=plan)
     return LayerData(
         data,
         {
@@ -180,27 +180,34 @@ def redraw(layer: Layer, shown: LayerData) -> None:
 def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
     """Show LR and HR as the pair that a plan makes of them; whether something changed.
 
-    Only films that this package opened: the layers of others, and a truth or a result, stay as they are.
+    Only sequences that this package opened: the layers of others, and a truth or a result, stay as they are.
     """
     times, known = tuple(hr_times), [provenance_of(layer) for layer in (lr, hr)]
-    films = [k.film for k in known if k is not None and k.film is not None]
+    sequences = [k.sequence for k in known if k is not None and k.sequence is not None]
     low, high = known
-    if low is None or high is None or len(films) < 2 or not {low.role, high.role} <= {"film", "lr", "hr"}:
+    if (
+        low is None
+        or high is None
+        or len(sequences) < 2
+        or not {low.role, high.role} <= {"sequence", "lr", "hr"}
+    ):
         return False
     if (low.role, high.role, high.times) == ("lr", "hr", times):
         return False
     title = title_of(lr) if low.role == "lr" else None
-    for layer, shown in zip((lr, hr), film_pair(films[0], films[1], times, title=title), strict=True):
+    for layer, shown in zip(
+        (lr, hr), sequence_pair(sequences[0], sequences[1], times, title=title), strict=True
+    ):
         redraw(layer, shown)
     return True
 
 
 def lr_and_hr(a: Stack, b: Stack) -> tuple[Stack, Stack] | None:
-    """Which of two films is LR and which HR, or None where they are no such pair.
+    """Which of two sequences is LR and which HR, or None where they are no such pair.
 
     HR has the smaller pixels and fewer frames, of the same field of view.
     """
-    lr, hr = sorted((a, b), key=lambda film: film.shape[1] * film.shape[2])
+    lr, hr = sorted((a, b), key=lambda sequence: sequence.shape[1] * sequence.shape[2])
     if len(hr) >= len(lr) or len(hr) < 2 or lr.shape[1:] == hr.shape[1:]:
         return None
     try:
@@ -211,7 +218,7 @@ def lr_and_hr(a: Stack, b: Stack) -> tuple[Stack, Stack] | None:
 
 
 def lazy_frames(stack: Stack, entries: Sequence[int] | None = None) -> da.Array:
-    """The frames of a film (or those of the numbers ``entries``) as a dask array, one chunk a frame."""
+    """The frames of a sequence (or those of the numbers ``entries``) as a dask array, one chunk a frame."""
     numbers = range(len(stack)) if entries is None else entries
     H, W = stack.shape[1:]
 
@@ -223,13 +230,13 @@ def lazy_frames(stack: Stack, entries: Sequence[int] | None = None) -> da.Array:
         chunks=((1,) * len(numbers), (H,), (W,)),
         dtype=stack.dtype,
         meta=np.empty((0, 0, 0), stack.dtype),
-        name=f"frames-{uuid4().hex}",  # else dask would look into the film to tell it from others
+        name=f"frames-{uuid4().hex}",  # else dask would look into the sequence to tell it from others
     )
     return array
 
 
-def film_title(stack: Stack) -> str:
-    """What a film is called: its file without ending and camera, or its folder: ``melt01``."""
+def sequence_title(stack: Stack) -> str:
+    """What a sequence is called: its file without ending and camera, or its folder: ``melt01``."""
     path = Path(stack.source)
     stem = _stem(stack)
     if stem.lower() in _CAMERAS:
@@ -242,13 +249,13 @@ def _stem(stack: Stack) -> str:
 
 
 def title_of(layer: Layer) -> str:
-    """What the film of a layer is called, by the layer's name: the user may have changed it."""
+    """What the sequence of a layer is called, by the layer's name: the user may have changed it."""
     return str(layer.name).split(" · ")[0]
 
 
 def layer_name(title: str, role: LayerRole, detail: str = "") -> str:
     """The name of a layer: ``melt01 · LR``, ``melt01 · fused (edvr-stf)``."""
-    if role == "film":
+    if role == "sequence":
         return title
     return f"{title} · {_SHOWN_AS.get(role, role)}" + (f" ({detail})" if detail else "")
 

@@ -53,7 +53,7 @@ def region_of_shapes(shapes: Shapes, lr: Image, hr_shape: tuple[int, int]) -> Re
             return region
     raise InputError(
         f"layer {shapes.name}",
-        expected="a shape on the films",
+        expected="a shape on the sequences",
         found="shapes beside them" if corners else "no shape",
         do="draw a rectangle around what is to be fused",
     )

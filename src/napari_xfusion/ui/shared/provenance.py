@@ -1,4 +1,4 @@
-"""What a layer is and where it comes from; and the film, and its record, that stand behind it."""
+"""What a layer is and where it comes from; and the sequence, and its record, that stand behind it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dask.array as da
 
 from napari_xfusion._version import __version__
 from napari_xfusion.core.recordings import as_stack
-from napari_xfusion.core.recordings.describe import film_axis
+from napari_xfusion.core.recordings.describe import sequence_axis
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 METADATA = "napari-xfusion"
 """Where a layer's metadata keep its ``Provenance``."""
 LayerRole = Literal[
-    "film", "lr", "hr", "truth", "fused", "difference", "baseline", "attention", "consistency", "std"
+    "sequence", "lr", "hr", "truth", "fused", "difference", "baseline", "attention", "consistency", "std"
 ]
 
 
@@ -49,14 +49,14 @@ class Provenance:
     """What a layer is and where it comes from."""
 
     role: LayerRole
-    film: Stack | None = None
-    """The film behind a lazy layer, as it was recorded."""
+    sequence: Stack | None = None
+    """The sequence behind a lazy layer, as it was recorded."""
     shown: Any = None
-    """The layer's data when it was made: ``film`` stands for the layer as long as it shows them."""
+    """The layer's data when it was made: ``sequence`` stands for the layer as long as it shows them."""
     times: tuple[float, ...] | None = None
-    """Of an HR film that has a partner: the LR frame numbers of its frames, where they are known."""
+    """Of an HR sequence that has a partner: the LR frame numbers of its frames, where they are known."""
     entries: tuple[int, ...] | None = None
-    """The frame of ``film`` that each entry of the layer shows, where it is not simply the next one."""
+    """The frame of ``sequence`` that each entry of the layer shows, where it is not simply the next one."""
     origins: tuple[Origin, ...] = ()
     """The layers it was made from."""
     plan: Plan | None = None
@@ -70,8 +70,8 @@ class Provenance:
         return [there.get(origin.key) for origin in self.origins]
 
 
-_FILMS: WeakKeyDictionary[Layer, tuple[Any, object, Stack]] = WeakKeyDictionary()
-"""Of layers that others opened: data, place and the film that they make."""
+_SEQUENCES: WeakKeyDictionary[Layer, tuple[Any, object, Stack]] = WeakKeyDictionary()
+"""Of layers that others opened: data, place and the sequence that they make."""
 
 
 def provenance_of(layer: Layer) -> Provenance | None:
@@ -86,44 +86,44 @@ def layers_of(viewer: Viewer, *roles: LayerRole) -> list[Layer]:
 
 
 def stack_of(layer: Layer) -> Stack:
-    """The film behind a layer: as it was recorded, where it was opened by us, else the layer's data.
+    """The sequence behind a layer: as it was recorded, where it was opened by us, else the layer's data.
 
     Of other layers, times and pixel size are the scale's, where its units are those of time and length.
-    The same object until the layer's data or place change. Raises InputError where the layer holds no film
+    The same object until the layer's data or place change. Raises InputError where the layer holds no sequence
     of grey frames.
     """
     source = content_of(layer)
     if isinstance(source, Stack):
         return source
     place = tuple(layer.scale), tuple(layer.units)
-    kept = _FILMS.get(layer)
+    kept = _SEQUENCES.get(layer)
     if kept is None or kept[0] is not source or kept[1] != place:
-        kept = _FILMS[layer] = (source, place, _film_of(layer, source))
+        kept = _SEQUENCES[layer] = (source, place, _sequence_of(layer, source))
     return kept[2]
 
 
-def _film_of(layer: Layer, source: Any) -> Stack:
+def _sequence_of(layer: Layer, source: Any) -> Stack:
     if getattr(layer, "rgb", None) is not False:
         raise InputError(
             f"layer {layer.name}",
             expected="an image layer of grey frames",
             found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
-            do="choose a grey film, or split the colour with Layers > Utilities",
+            do="choose a grey sequence, or split the colour with Layers > Utilities",
         )
-    film = as_stack(source, name=layer.name)
-    axis = film_axis("?" * source.ndim, source.shape, layer.name)
+    sequence = as_stack(source, name=layer.name)
+    axis = sequence_axis("?" * source.ndim, source.shape, layer.name)
     down, across = (in_unit(layer, k, "um") for k in (-2, -1))
     square = down is not None and across is not None and isclose(down, across, rel_tol=1e-3)
     seconds = None if axis is None else in_unit(layer, axis, "s")
-    film = replace(film, pixel_size=down if square else None)
-    return film if seconds is None else replace(film, times=film.times * seconds, time_unit="s")
+    sequence = replace(sequence, pixel_size=down if square else None)
+    return sequence if seconds is None else replace(sequence, times=sequence.times * seconds, time_unit="s")
 
 
 def content_of(layer: Layer) -> Any:
-    """What the film of an image layer is read from: another object as soon as the layer shows other data."""
+    """What the sequence of an image layer is read from: another object as soon as the layer shows other data."""
     known = provenance_of(layer)
-    if known is not None and known.film is not None and _same(known.shown, layer.data):
-        return known.film
+    if known is not None and known.sequence is not None and _same(known.shown, layer.data):
+        return known.sequence
     return pixels_of(layer)
 
 
@@ -139,8 +139,8 @@ def in_unit(layer: Layer, axis: int, unit: str) -> float | None:
     return float((float(layer.scale[axis]) * layer.units[axis]).to(unit).magnitude)
 
 
-def film_record(layer: Layer) -> Mapping[str, Any]:
-    """What is written beside the film of a layer: the run record of a result, else where it comes from.
+def sequence_record(layer: Layer) -> Mapping[str, Any]:
+    """What is written beside the sequence of a layer: the run record of a result, else where it comes from.
 
     A result that the user changed is no longer that of its run.
     """
@@ -151,7 +151,7 @@ def film_record(layer: Layer) -> Mapping[str, Any]:
     origins = [origin.name for origin in known.origins] if known else []
     return {
         "napari_xfusion": __version__,
-        "layer": {"name": layer.name, "role": known.role if known else "film", "made_from": origins},
+        "layer": {"name": layer.name, "role": known.role if known else "sequence", "made_from": origins},
     }
 
 

@@ -33,7 +33,7 @@ TITLES: dict[Method, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Films:
+class Sequences:
     """The layers that are compared; those that are not there are None."""
 
     lr: Layer | None = None
@@ -43,13 +43,13 @@ class Films:
 
     @property
     def title(self) -> str:
-        """What the film is called in the names of new layers."""
+        """What the sequence is called in the names of new layers."""
         layer = self.fused or self.lr or self.hr or self.truth
-        return "film" if layer is None else layer.name.split(" · ")[0]
+        return "sequence" if layer is None else layer.name.split(" · ")[0]
 
     @property
     def plan(self) -> Plan:
-        """How the films pair: as the fused one was made, else at the times at which the HR layer shows HR."""
+        """How the sequences pair: as the fused one was made, else at the times at which the HR layer shows HR."""
         made, hr = (provenance_of(x) if x is not None else None for x in (self.fused, self.hr))
         if made is not None and made.plan is not None:
             return made.plan
@@ -57,18 +57,18 @@ class Films:
 
     @property
     def first(self) -> int:
-        """LR frame number of the fused film's first frame."""
+        """LR frame number of the fused sequence's first frame."""
         return self.plan.frames[0] if self.plan.frames else 0
 
     def by(self, method: Method) -> Plan:
-        """The same run by another method, of whole frames and the whole film."""
+        """The same run by another method, of whole frames and the whole sequence."""
         same = self.plan.method == method
         whole = {"frames": None, "region": None}
         model = self.plan.model if same else None
         return self.plan.model_copy(update={"method": method, "model": model, **whole})
 
     def network(self) -> Plan | None:
-        """The run whose attention can be shown: that of the fused film, else by a model at hand."""
+        """The run whose attention can be shown: that of the fused sequence, else by a model at hand."""
         if self.plan.method in NETWORKS:
             return self.by(self.plan.method)
         return next(filter(None, map(self.by_model, NETWORKS)), None)
@@ -83,33 +83,33 @@ class Films:
     def stacks(self) -> tuple[Stack, Stack]:
         """LR and HR as they were recorded."""
         if self.lr is None or self.hr is None:
-            raise ValueError("both films are needed")  # the buttons are off without them
+            raise ValueError("both sequences are needed")  # the buttons are off without them
         return stack_of(self.lr), stack_of(self.hr)
 
     def fused_stack(self) -> Stack:
-        """The fused film, one whole frame per LR frame, float32; NaN where it was not fused."""
+        """The fused sequence, one whole frame per LR frame, float32; NaN where it was not fused."""
         lr, hr = self.stacks()
-        film, plan = stack_of(self.fused), self.plan
+        sequence, plan = stack_of(self.fused), self.plan
         region = plan.region or Region(0, hr.shape[1], 0, hr.shape[2])
 
         def read(t: int) -> Image:
             whole = np.full(hr.shape[1:], np.nan, np.float32)
-            if 0 <= t - self.first < len(film):
-                frame = film.frame(t - self.first)
+            if 0 <= t - self.first < len(sequence):
+                frame = sequence.frame(t - self.first)
                 # A run in progress leaves frames it has not come to at 0, which no camera gives throughout.
                 whole[region.top : region.bottom, region.left : region.right] = (
                     frame if frame.any() else np.nan
                 )
             return whole
 
-        return film.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
+        return sequence.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
 
     def fused_near(self, frame: int) -> int:
         """The LR frame number nearest to ``frame`` that is fused already; ``frame`` where none is."""
-        film = stack_of(self.fused)
-        there = (self.first + i for i in range(len(film)))
+        sequence = stack_of(self.fused)
+        there = (self.first + i for i in range(len(sequence)))
         near = sorted(there, key=lambda t: abs(t - frame))
-        return next((t for t in near if film.frame(t - self.first).any()), frame)
+        return next((t for t in near if sequence.frame(t - self.first).any()), frame)
 
 
 def model_of(method: Method) -> str | None:
@@ -117,65 +117,70 @@ def model_of(method: Method) -> str | None:
     return next(iter(models_of(method)), None)
 
 
-def problem(films: Films, needed: Iterable[str]) -> str:
-    """Why something that needs these films cannot be done, as a sentence; empty when it can."""
-    words = {"lr": "an LR film", "hr": "an HR film", "fused": "a fused film", "truth": "the truth"}
-    missing = [words[name] for name in needed if getattr(films, name) is None]
+def problem(sequences: Sequences, needed: Iterable[str]) -> str:
+    """Why something that needs these sequences cannot be done, as a sentence; empty when it can."""
+    words = {
+        "lr": "an LR sequence",
+        "hr": "an HR sequence",
+        "fused": "a fused sequence",
+        "truth": "the truth",
+    }
+    missing = [words[name] for name in needed if getattr(sequences, name) is None]
     if missing:
         return f"Choose {' and '.join(missing)} first."
-    return pairing_problem(films) if {"lr", "hr"} <= set(needed) else ""
+    return pairing_problem(sequences) if {"lr", "hr"} <= set(needed) else ""
 
 
-def method_problem(films: Films, method: Method, needed: tuple[str, ...]) -> str:
-    """Why a baseline, or the fused film's difference to it, cannot be made; see ``problem``."""
-    reason = problem(films, needed)
+def method_problem(sequences: Sequences, method: Method, needed: tuple[str, ...]) -> str:
+    """Why a baseline, or the fused sequence's difference to it, cannot be made; see ``problem``."""
+    reason = problem(sequences, needed)
     if reason:
         return reason
-    if method in NETWORKS and films.by_model(method) is None:
+    if method in NETWORKS and sequences.by_model(method) is None:
         return f"No weights of {TITLES[method]} are at hand; import a model first."
-    if "fused" in needed and films.plan.method == method:
-        return "The fused film is by this method."
+    if "fused" in needed and sequences.plan.method == method:
+        return "The fused sequence is by this method."
     return ""
 
 
-def network_problem(films: Films) -> str:
+def network_problem(sequences: Sequences) -> str:
     """Why there is no attention to show; see ``problem``."""
-    reason = problem(films, ("lr", "hr"))
-    if not reason and films.network() is None:
+    reason = problem(sequences, ("lr", "hr"))
+    if not reason and sequences.network() is None:
         return "Only networks have attention, and no weights are at hand; import a model first."
     return reason
 
 
-def pairing_problem(films: Films) -> str:
+def pairing_problem(sequences: Sequences) -> str:
     """Why LR and HR do not pair; reads no frame."""
     try:
-        lr, hr = films.stacks()
+        lr, hr = sequences.stacks()
         fit_geometry(lr.shape[1:], hr.shape[1:])
-        find_hr_times(lr, hr, films.plan)
-        if films.fused is not None:
-            _check_fused(films, lr, hr)
+        find_hr_times(lr, hr, sequences.plan)
+        if sequences.fused is not None:
+            _check_fused(sequences, lr, hr)
     except XFusionError as error:
         needs_times = error.expected == "HR times"
         return f"{error}, in the Fusion panel, and run it" if needs_times else str(error)
     return ""
 
 
-def _check_fused(films: Films, lr: Stack, hr: Stack) -> None:
-    """Raise PairingError when the fused layer is not of these films."""
-    fused, expected = stack_of(films.fused), films.plan.frame_shape(hr.shape[1:])
-    most = len(lr) - films.first
+def _check_fused(sequences: Sequences, lr: Stack, hr: Stack) -> None:
+    """Raise PairingError when the fused layer is not of these sequences."""
+    fused, expected = stack_of(sequences.fused), sequences.plan.frame_shape(hr.shape[1:])
+    most = len(lr) - sequences.first
     if fused.shape[1:] != expected or len(fused) > most:
         raise PairingError(
             fused.source,
             expected=f"at most {most} frames of {expected} pixels, as fused from {lr.source} and {hr.source}",
             found=f"{len(fused)} of {fused.shape[1:]}",
-            do="choose the films it was fused from",
+            do="choose the sequences it was fused from",
         )
 
 
-def guess(layers: Iterable[Layer]) -> Films:
-    """The films by what is known of the layers: the last of each kind, and LR and HR as fused from."""
-    found = Films()
+def guess(layers: Iterable[Layer]) -> Sequences:
+    """The sequences by what is known of the layers: the last of each kind, and LR and HR as fused from."""
+    found = Sequences()
     layers = list(layers)
     for layer in layers:
         known = provenance_of(layer)

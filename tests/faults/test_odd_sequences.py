@@ -1,4 +1,4 @@
-"""Films of odd sizes, depths, formats and values through the whole command line: read, fuse, write, evaluate.
+"""Sequences of odd sizes, depths, formats and values through the whole command line: read, fuse, write, evaluate.
 
 Warnings are errors here, so no run may divide by zero or overflow on its way.
 """
@@ -13,49 +13,49 @@ from PIL import Image
 
 from napari_xfusion.cli import main
 from tests.faults.command import record_of
-from tests.films import binned, moving_discs
+from tests.sequences import binned, moving_discs
 
 METHODS = ["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper"]
 DTYPES = ["u1", ">u2", "<u2", "<i2", ">i2", "<f4", ">f4", "<f8", ">f8"]
 STEP, FRAMES = 4, 9
 
 
-def save(path, film, **options):
+def save(path, sequence, **options):
     """A TIFF page by page, because a side of 1 would else be taken for samples."""
     with tifffile.TiffWriter(path) as file:
-        for frame in film:
+        for frame in sequence:
             file.write(frame, photometric="minisblack", metadata=None, **options)
     return path
 
 
-def save_whole(path, film, **options):
-    tifffile.imwrite(path, film, photometric="minisblack", metadata={"axes": "TYX"}, **options)
+def save_whole(path, sequence, **options):
+    tifffile.imwrite(path, sequence, photometric="minisblack", metadata={"axes": "TYX"}, **options)
     return path
 
 
 def fuse(lr, hr, output, method, *options):
-    films = [str(lr), str(hr), "-o", str(output), "--hr-step", str(STEP)]
-    return main(["fuse", *films, "--method", method, *options])
+    sequences = [str(lr), str(hr), "-o", str(output), "--hr-step", str(STEP)]
+    return main(["fuse", *sequences, "--method", method, *options])
 
 
 def fused(folder, lr, hr, method, *options):
-    """The result (T, H, W) for two films given as arrays or paths."""
+    """The result (T, H, W) for two sequences given as arrays or paths."""
     folder.mkdir(exist_ok=True)
     paths = [
-        save(folder / f"{name}.tif", film) if isinstance(film, np.ndarray) else film
-        for name, film in (("lr", lr), ("hr", hr))
+        save(folder / f"{name}.tif", sequence) if isinstance(sequence, np.ndarray) else sequence
+        for name, sequence in (("lr", lr), ("hr", hr))
     ]
     assert fuse(*paths, folder / "fused.tif", method, *options) == 0
     return tifffile.memmap(folder / "fused.tif", mode="r").reshape(FRAMES, *np.shape(hr)[-2:])
 
 
 def cameras(shape=(48, 64), dtype="u2", low=1000.0, high=20000.0, scale=4):
-    """LR and HR of a film in ``dtype``, HR every 4th frame."""
-    film = moving_discs(FRAMES, shape) * (high - low) + low
+    """LR and HR of a sequence in ``dtype``, HR every 4th frame."""
+    sequence = moving_discs(FRAMES, shape) * (high - low) + low
     height, width = (-n % scale for n in shape)
-    whole = np.pad(film, ((0, 0), (0, height), (0, width)), mode="edge")
+    whole = np.pad(sequence, ((0, 0), (0, height), (0, width)), mode="edge")
     as_dtype = np.rint if np.dtype(dtype).kind in "iu" else np.asarray
-    return as_dtype(binned(whole, scale)).astype(dtype), as_dtype(film[::STEP]).astype(dtype)
+    return as_dtype(binned(whole, scale)).astype(dtype), as_dtype(sequence[::STEP]).astype(dtype)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -69,9 +69,9 @@ def test_odd_sizes(method, shape, tmp_path):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_depths_come_out_as_the_hr_camera_gave_them_and_are_evaluated(method, dtype, tmp_path, capsys):
     lr, hr = cameras(dtype=dtype, low=10, high=240)
-    film = fused(tmp_path, lr, hr, method)
-    assert film.dtype == np.dtype(dtype).newbyteorder("=")
-    assert abs(film.astype(float).mean() - hr.astype(float).mean()) < 5
+    sequence = fused(tmp_path, lr, hr, method)
+    assert sequence.dtype == np.dtype(dtype).newbyteorder("=")
+    assert abs(sequence.astype(float).mean() - hr.astype(float).mean()) < 5
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "fused.tif"), str(tmp_path / "fused.tif"), "--json"]) == 0
     numbers = json.loads(capsys.readouterr().out)
@@ -80,61 +80,61 @@ def test_depths_come_out_as_the_hr_camera_gave_them_and_are_evaluated(method, dt
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "i4", "u4", "f4", "f8"])
-def test_a_film_as_bright_as_its_dtype_can_hold_never_wraps_around(method, dtype, tmp_path):
+def test_a_sequence_as_bright_as_its_dtype_can_hold_never_wraps_around(method, dtype, tmp_path):
     """The discs overshoot at their edges: there the end of the range, not its other end."""
     ends = np.iinfo(dtype) if dtype[0] in "iu" else np.finfo("f4")
     high = float(ends.max) if dtype[0] in "iu" else 1e6
-    film = np.full((FRAMES, 48, 64), 0.8 * high)
+    sequence = np.full((FRAMES, 48, 64), 0.8 * high)
     for t in range(FRAMES):
-        film[t, 10:30, 10 + 2 * t : 30 + 2 * t] = high
-    lr = binned(film.astype("f8")).astype("f8")
-    hr, low = film[::STEP], 0.5 * high
+        sequence[t, 10:30, 10 + 2 * t : 30 + 2 * t] = high
+    lr = binned(sequence.astype("f8")).astype("f8")
+    hr, low = sequence[::STEP], 0.5 * high
     as_camera = [np.minimum(x, np.nextafter(high, 0) if dtype[1] == "4" else high) for x in (lr, hr)]
     result = fused(tmp_path, *(x.astype(dtype) for x in as_camera), method)
     assert result.dtype == np.dtype(dtype)
     assert (result.astype("f8") > low).all()
 
 
-def png_folder(folder, film):
+def png_folder(folder, sequence):
     folder.mkdir()
-    for i, frame in enumerate(film):
+    for i, frame in enumerate(sequence):
         Image.fromarray(frame).save(folder / f"frame_{i:04}.png")
     return folder
 
 
-def tiff_folder(folder, film):
+def tiff_folder(folder, sequence):
     folder.mkdir()
-    for i, frame in enumerate(film):
+    for i, frame in enumerate(sequence):
         tifffile.imwrite(folder / f"frame_{i:04}.tif", frame, photometric="minisblack")
     return folder
 
 
-def zarr_array(folder, film):
-    zarr.save_array(folder, film)
+def zarr_array(folder, sequence):
+    zarr.save_array(folder, sequence)
     return folder
 
 
 FORMATS = {
     "plain.tif": save,
-    "lzw.tif": lambda path, film: save(path, film, compression="lzw", predictor=True),
-    "deflate.tif": lambda path, film: save(path, film, compression="deflate", tile=(16, 16)),
-    "imagej.tif": lambda path, film: save_whole(path, film, imagej=True),
-    "film.ome.tif": lambda path, film: save_whole(path, film, ome=True),
-    "big.tif": lambda path, film: save_whole(path, film, bigtiff=True, byteorder=">"),
+    "lzw.tif": lambda path, sequence: save(path, sequence, compression="lzw", predictor=True),
+    "deflate.tif": lambda path, sequence: save(path, sequence, compression="deflate", tile=(16, 16)),
+    "imagej.tif": lambda path, sequence: save_whole(path, sequence, imagej=True),
+    "sequence.ome.tif": lambda path, sequence: save_whole(path, sequence, ome=True),
+    "big.tif": lambda path, sequence: save_whole(path, sequence, bigtiff=True, byteorder=">"),
     "PNGs": png_folder,
     "TIFFs": tiff_folder,
-    "film.zarr": zarr_array,
+    "sequence.zarr": zarr_array,
 }
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_format_of_the_films_does_not_change_the_result(name, tmp_path):
+def test_the_format_of_the_sequences_does_not_change_the_result(name, tmp_path):
     lr, hr = cameras()
     expected = fused(tmp_path / "expected", lr, hr, "backprojection")
     sides = tmp_path / "lr", tmp_path / "hr"
     for side in sides:
         side.mkdir()
-    paths = [FORMATS[name](side / name, film) for side, film in zip(sides, (lr, hr), strict=True)]
+    paths = [FORMATS[name](side / name, sequence) for side, sequence in zip(sides, (lr, hr), strict=True)]
     assert fuse(*paths, tmp_path / "fused.tif", "backprojection") == 0
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "fused.tif"), expected)
 
@@ -167,7 +167,7 @@ def far_from_middle(shape, what):
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """The same films without a bad pixel, fused by each method."""
+    """The same sequences without a bad pixel, fused by each method."""
     folder = tmp_path_factory.mktemp("clean")
     lr, hr = cameras((96, 128), "f4")
     return lr, hr, {m: np.array(fused(folder / m, lr, hr, m)) for m in METHODS}
@@ -219,6 +219,6 @@ def test_one_bad_frame_spoils_no_target_that_it_does_not_serve(method, where, wh
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [0, 7, 255])
-def test_a_constant_film_comes_back(method, value, tmp_path):
+def test_a_constant_sequence_comes_back(method, value, tmp_path):
     lr, hr = np.full((FRAMES, 12, 16), value, "u1"), np.full((3, 48, 64), value, "u1")
     assert (fused(tmp_path, lr, hr, method) == value).all()

@@ -1,4 +1,4 @@
-"""A fused film that is made when it is read: for looking and comparing, where no file is wanted."""
+"""A fused sequence that is made when it is read: for looking and comparing, where no file is wanted."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ ATTENTION_SCALE = SCALE
 """HR pixels per pixel of an attention map: networks work at a quarter of HR, whatever LR is."""
 
 
-class FusedFilm:
-    """What ``plan`` makes of two films, frame by frame, in any order and from any thread.
+class FusedSequence:
+    """What ``plan`` makes of two sequences, frame by frame, in any order and from any thread.
 
-    Raises XFusionError at once when the films do not pair, the weights are missing or the device is.
+    Raises XFusionError at once when the sequences do not pair, the weights are missing or the device is.
     ``close`` frees what the method keeps and ends a frame that is being made, at its next tile.
     """
 
@@ -49,7 +49,7 @@ class FusedFilm:
     def frame(self, target: int) -> FusedFrame:
         """The fused frame at LR frame ``target``, in the HR camera's units (float32, not clipped).
 
-        Raises DeviceError when the film is closed.
+        Raises DeviceError when the sequence is closed.
         """
         with self._lock:
             if target not in self._kept:
@@ -106,7 +106,10 @@ class FusedFilm:
         made = None if self._stop.is_set() else next(self._frames([target], self._stop), None)
         if made is None:
             raise DeviceError(
-                f"frame {target}", expected="a film that is open", found="a closed one", do="make it again"
+                f"frame {target}",
+                expected="a sequence that is open",
+                found="a closed one",
+                do="make it again",
             )
         return made
 
@@ -129,26 +132,28 @@ class FusedFilm:
         return lr.derive(read, (len(lr), *shape), np.dtype(np.float32), source=source, pixel_size=side)
 
 
-def lr_consistency(film: Stack, pair: Pair) -> Stack:
-    """The binned ``film`` (T, H, W) minus LR, (T, h, w) float32 in grey units; made when it is read.
+def lr_consistency(sequence: Stack, pair: Pair) -> Stack:
+    """The binned ``sequence`` (T, H, W) minus LR, (T, h, w) float32 in grey units; made when it is read.
 
-    ``film`` holds one frame per LR frame in the HR camera's units.
+    ``sequence`` holds one frame per LR frame in the HR camera's units.
     """
 
     def read(t: int) -> Image:
-        fused = pair.grey.hr.to_grey(film.frame(t))
+        fused = pair.grey.hr.to_grey(sequence.frame(t))
         return consistency(fused, pair.lr_frame(t), pair.geometry.down)
 
     return pair.lr.derive(
-        read, pair.lr.shape, np.dtype(np.float32), source=f"{film.source}, binned, minus LR"
+        read, pair.lr.shape, np.dtype(np.float32), source=f"{sequence.source}, binned, minus LR"
     )
 
 
-def difference(film: Stack, other: Stack) -> Stack:
-    """``film`` - ``other``, float32, frame by frame in camera units; made when it is read."""
+def difference(sequence: Stack, other: Stack) -> Stack:
+    """``sequence`` - ``other``, float32, frame by frame in camera units; made when it is read."""
 
     def read(t: int) -> Image:
-        image: Image = np.subtract(film.frame(t), other.frame(t), dtype=np.float32)
+        image: Image = np.subtract(sequence.frame(t), other.frame(t), dtype=np.float32)
         return image
 
-    return film.derive(read, film.shape, np.dtype(np.float32), source=f"{film.source} minus {other.source}")
+    return sequence.derive(
+        read, sequence.shape, np.dtype(np.float32), source=f"{sequence.source} minus {other.source}"
+    )

@@ -1,4 +1,4 @@
-"""Small films for tests: arrays as Stacks, and a film of known motion seen by two cameras."""
+"""Small sequences for tests: arrays as Stacks, and a sequence of known motion seen by two cameras."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.types import Stack
 
 
-def stack(frames: NDArray, source: str = "film", **fields: object) -> Stack:
+def stack(frames: NDArray, source: str = "sequence", **fields: object) -> Stack:
     """A Stack over an array (T, H, W)."""
     return Stack(
         shape=frames.shape,
@@ -24,30 +24,30 @@ def stack(frames: NDArray, source: str = "film", **fields: object) -> Stack:
 
 
 def moving_discs(frames: int = 12, shape: tuple[int, int] = (48, 64), seed: int = 0) -> NDArray:
-    """A film (T, H, W) float32 on [0, 1]: soft discs that drift over a gradient."""
+    """A sequence (T, H, W) float32 on [0, 1]: soft discs that drift over a gradient."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: shape[0], : shape[1]]
-    film = np.repeat((0.3 + 0.4 * x / shape[1])[None], frames, axis=0)
+    sequence = np.repeat((0.3 + 0.4 * x / shape[1])[None], frames, axis=0)
     for _ in range(8):
         centre, velocity = rng.uniform(0, 1, 2) * shape, rng.uniform(-1.5, 1.5, 2)
         radius, depth = rng.uniform(3, 8), rng.uniform(-0.25, 0.25)
         for t in range(frames):
             cy, cx = centre + velocity * t
             outside = np.hypot(y - cy, x - cx) - radius
-            film[t] += depth / (1 + np.exp(2 * np.minimum(outside, 50)))
-    return film.astype(np.float32)
+            sequence[t] += depth / (1 + np.exp(2 * np.minimum(outside, 50)))
+    return sequence.astype(np.float32)
 
 
-def binned(film: NDArray, scale: int = 4) -> NDArray:
+def binned(sequence: NDArray, scale: int = 4) -> NDArray:
     """Mean over scale x scale blocks, sides cropped to multiples: the LR camera, written out."""
-    t, h, w = len(film), film.shape[1] // scale, film.shape[2] // scale
-    blocks = film[:, : h * scale, : w * scale].reshape(t, h, scale, w, scale)
+    t, h, w = len(sequence), sequence.shape[1] // scale, sequence.shape[2] // scale
+    blocks = sequence[:, : h * scale, : w * scale].reshape(t, h, scale, w, scale)
     return blocks.mean(axis=(2, 4), dtype=np.float64).astype(np.float32)
 
 
 def two_cameras(
-    film: NDArray, step: int = 4, scale: int = 4, last: bool = True
+    sequence: NDArray, step: int = 4, scale: int = 4, last: bool = True
 ) -> tuple[NDArray, NDArray, tuple[float, ...]]:
-    """LR (T, h, w), HR (N, H, W) and the HR times of a virtual experiment on ``film``."""
-    times = sorted({*range(0, len(film), step), *([len(film) - 1] if last else [])})
-    return binned(film, scale), film[times], tuple(map(float, times))
+    """LR (T, h, w), HR (N, H, W) and the HR times of a virtual experiment on ``sequence``."""
+    times = sorted({*range(0, len(sequence), step), *([len(sequence) - 1] if last else [])})
+    return binned(sequence, scale), sequence[times], tuple(map(float, times))

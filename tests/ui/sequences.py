@@ -1,4 +1,4 @@
-"""Two films in a window with the Fusion panel, and waiting for it."""
+"""Two sequences in a window with the Fusion panel, and waiting for it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import tifffile
 
 from napari_xfusion.core.methods.flow import FlowStream
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.ui.shared.layers import film_pair
-from tests.films import binned, moving_discs
+from napari_xfusion.ui.shared.layers import sequence_pair
+from tests.sequences import binned, moving_discs
 from tests.ui.samples import wait
 
 STEP = 4
 
 
-def write_films(folder, frames=24, shape=(128, 192)):
+def write_sequences(folder, frames=24, shape=(128, 192)):
     """lr.tif and hr.tif in ``folder``, uint16, HR every 4th frame; the file knows it."""
-    film = moving_discs(frames, shape) * 20000 + 3000
+    sequence = moving_discs(frames, shape) * 20000 + 3000
     folder.mkdir(exist_ok=True)
     times = ",".join(str(float(t)) for t in range(0, frames, STEP))
-    for name, part, extra in (("lr.tif", binned(film), {}), ("hr.tif", film[::STEP], {"hr_times": times})):
+    for name, part, extra in (
+        ("lr.tif", binned(sequence), {}),
+        ("hr.tif", sequence[::STEP], {"hr_times": times}),
+    ):
         tifffile.imwrite(
             folder / name,
             part.astype(np.uint16)[:, None, None, :, :, None],
@@ -32,15 +35,15 @@ def write_films(folder, frames=24, shape=(128, 192)):
     return folder / "lr.tif", folder / "hr.tif"
 
 
-def open_films(viewer, paths):
-    """The two films as layers."""
-    for layer in film_pair(*map(open_stack, paths)):
+def open_sequences(viewer, paths):
+    """The two sequences as layers."""
+    for layer in sequence_pair(*map(open_stack, paths)):
         viewer.add_image(layer.data, **layer.options)
     viewer.dims.set_current_step(0, 0)
 
 
 def open_panel(viewer, qtbot):
-    """The panel in its dock as napari opens it, on a proxy of the viewer; when it has looked at the films."""
+    """The panel in its dock as napari opens it, on a proxy of the viewer; when it has looked at the sequences."""
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Fusion")
     settled(panel, qtbot)
     return panel
@@ -58,7 +61,7 @@ def ended(panel, qtbot):
 
 
 def fused_layer(viewer):
-    """The newest layer with a whole fused film."""
+    """The newest layer with a whole fused sequence."""
     return [layer for layer in viewer.layers if "fused" in layer.name and "preview" not in layer.name][-1]
 
 
