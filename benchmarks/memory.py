@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as short, tempfile.TemporaryDirectory() as long:
         write_sequences(Path(short), SHORT)
         write_sequences(Path(long), LONG)
-        for method in ("backprojection", "bayesian"):
+        for method in ("interpolation", "bayesian"):
             few, many = peak_of(Path(short), method), peak_of(Path(long), method)
             print(f"| {method} | {few:.0f} | {many:.0f} | {many / few:.3f} |", flush=True)
 

@@ -137,7 +137,7 @@ def make_fuser(precision: str) -> NetworkFuser:
     network = lively(edvr_stf(**FULL.model_dump())).to(PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)
     card = Card(variant="edvr-stf", sizes=FULL, inputs=INPUTS["edvr-stf"])
-    return NetworkFuser("edvr-stf", Loaded(network, card, "0" * 64), torch.device("cpu"), precision)
+    return NetworkFuser(Loaded(network, card, "0" * 64), torch.device("cpu"), precision)
 
 
 def compare(pair: Pair, precision: str) -> None:

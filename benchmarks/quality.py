@@ -26,7 +26,7 @@ from napari_xfusion import Plan, fuse, open_stack, simulate
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map
 from napari_xfusion.core.inspect.metrics import Metrics, measure
-from napari_xfusion.core.networks.cards import describe, list_models, method_of
+from napari_xfusion.core.networks.cards import describe, list_models
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.types import Stack
 from napari_xfusion.lab.scenes import KINDS, make_scene
@@ -36,7 +36,7 @@ SHAPE = (256, 256)
 SEED = 20_000
 """Of the scenes: a generator takes it first, and training never uses it."""
 PHOTONS, READ_NOISE = 6000.0, 0.0015
-TRAINING_FREE = ("bicubic", "backprojection", "flow", "bayesian")
+TRAINING_FREE = ("bicubic", "interpolation", "flow", "bayesian")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def methods() -> dict[str, Plan]:
     """Every method without weights, and every model at hand."""
     plans = {name: Plan(method=name) for name in TRAINING_FREE}
     for name, path in list_models().items():
-        plans[name] = Plan(method=method_of(describe(path).card.variant), model=name)
+        plans[name] = Plan(method=describe(path).card.variant, model=name)
     return plans
 
 

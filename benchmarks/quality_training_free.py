@@ -20,12 +20,14 @@ import tifffile
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from napari_xfusion.core.catalogue import training_free
 from napari_xfusion.core.grey import percentile_map
-from napari_xfusion.core.methods import TRAINING_FREE
-from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.methods import make_fuser
+from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import pair_stacks
 
+FUSERS = {method.name: make_fuser(Plan(method=method.name)) for method in training_free()}
 ImageSequence = NDArray[np.float32]
 FRAMES, SHAPE = 41, (192, 256)
 Y, X = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float32)
@@ -132,7 +134,7 @@ def measure(
         as_stack(lr, name="LR"), as_stack(sequence[times], name="HR"), make_plan(hr_times=tuple(times))
     )
     psnr, seconds = {}, 0.0
-    for name, fuser in TRAINING_FREE.items():
+    for name, fuser in FUSERS.items():
         values, spent = [], []
         with fuser.open(pair) as stream:
             for frame in stream.fuse(targets, threading.Event()):
@@ -154,7 +156,7 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=8)
     arguments = parser.parse_args()
     write = sys.stdout.write
-    columns = ["sequence", "n", *TRAINING_FREE, "s/frame"]
+    columns = ["sequence", "n", *FUSERS, "s/frame"]
     write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
     for name in arguments.movies or SCENES:
         sequence = make_sequence(name) if name in SCENES else tifffile.imread(name).astype(np.float32)

@@ -3,7 +3,7 @@
     python benchmarks/speed.py
 
 The sequence is 400x1024 (HR) and 100x256 (LR), uint16, one HR frame every 10 LR frames. First the methods
-alone, in memory: the median over 40 frames. Then the real command on TIFF files, by back-projection, for
+alone, in memory: the median over 40 frames. Then the real command on TIFF files, by interpolation, for
 100 and 300 frames: wall time less the method's own time (which the run record keeps) is the overhead, and
 the two lengths tell its part per frame from its part once (start of Python and imports, most of all). Last,
 the seconds from starting the command, as it is without options, to the first frame in the file.
@@ -28,8 +28,9 @@ import tifffile
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_xfusion.core.methods import TRAINING_FREE, make_fuser
-from napari_xfusion.core.networks.cards import describe, list_models, method_of
+from napari_xfusion.core.catalogue import training_free
+from napari_xfusion.core.methods import make_fuser
+from napari_xfusion.core.networks.cards import describe, list_models
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import pair_stacks
@@ -58,9 +59,9 @@ def of_the_methods() -> None:
     """Print the median time of each method without weights, and of each bundled network."""
     lr, hr = two_cameras(51)
     pair = pair_stacks(as_stack(lr), as_stack(hr), make_plan(hr_step=STEP))
-    plans = {name: Plan(method=name) for name in TRAINING_FREE}
+    plans = {method.name: Plan(method=method.name) for method in training_free()}
     for name, path in list_models().items():
-        plans[name] = Plan(method=method_of(describe(path).card.variant), model=name)
+        plans[name] = Plan(method=describe(path).card.variant, model=name)
     print("| method | ms a frame | frames/s |\n|---|---|---|")
     for name, plan in plans.items():
         fuser = make_fuser(plan)
@@ -91,7 +92,7 @@ def overhead_of_a_run(folder: Path, frames: int) -> float:
     output, times = folder / "fused.tif", []
     for _ in range(3):
         output.unlink(missing_ok=True)
-        wall = seconds_of_the_command(folder, "--method", "backprojection")
+        wall = seconds_of_the_command(folder, "--method", "interpolation")
         record = json.loads(Path(f"{output}.json").read_text())
         times.append(wall - sum(frame["seconds"] for frame in record["frames"]))
     return min(times)

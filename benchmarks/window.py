@@ -27,7 +27,7 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QEventLoop, QTimer
 
-from napari_xfusion.core.plan import DEFAULT_METHOD
+from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from speed import STEP, two_cameras
 
 SIZE, FRAMES = (256, 512), 300

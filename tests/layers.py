@@ -1,7 +1,7 @@
 """The order of imports, in one list: the test checks the package against it, CONTRIBUTING.md shows it."""
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "core.quantities"),
+    ("_version", "errors", "core.quantities", "core.catalogue"),
     ("core.types", "core.files", "core.doctor"),
     ("core.plan", "core.grey", "core.degrade", "core.optical_flow", "core.recordings"),
     ("core.rig", "core.inspect", "core.results"),

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.methods import make_fuser as load_method
 from napari_xfusion.core.networks import deform, engine
-from napari_xfusion.core.networks.cards import describe, list_models, method_of
+from napari_xfusion.core.networks.cards import describe, list_models
 from napari_xfusion.core.networks.engine import PRECISIONS, NetworkFuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import Pair
@@ -167,9 +167,7 @@ def bundled(pair: Pair, device: torch.device) -> Iterator[dict[str, Any]]:
     """The bundled networks on the device and on the CPU, median milliseconds of a frame."""
     for name, path in list_models().items():
         for where, precision in ((device.type, "float32"), (device.type, "bfloat16"), ("cpu", "float32")):
-            plan = Plan(
-                method=method_of(describe(path).card.variant), model=name, device=where, precision=precision
-            )
+            plan = Plan(method=describe(path).card.variant, model=name, device=where, precision=precision)
             fuser = load_method(plan)
             batch = getattr(fuser, "batch", 1)
             targets = range(1, 1 + min(len(pair) - 1, batch * (7 if where == "cuda" else 3)))

@@ -14,7 +14,7 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.lab import demo
 from tests.sequences import moving_discs
 
-METHODS = ["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper"]
+METHODS = ["bicubic", "interpolation", "flow", "bayesian", "bayesian-paper"]
 
 
 @pytest.fixture

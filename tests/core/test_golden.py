@@ -1,6 +1,6 @@
 """Results of every method do not change unless they are meant to: see tests/golden/record.py.
 
-Measured with the instruction sets of older processors: bicubic, backprojection, bayesian and bayesian-paper
+Measured with the instruction sets of older processors: bicubic, interpolation, bayesian and bayesian-paper
 give the same bytes on all of them, networks the same to 4e-7 of the range of grey values, and what follows
 OpenCV's optical flow to 5e-5. So values are compared everywhere, and bytes where a small computation
 with the same libraries gives the bytes that it gave where the pins were recorded.
@@ -18,7 +18,7 @@ TOLERANCE = 1e-6
 """Of the range of grey values."""
 FLOW_TOLERANCE = 1e-4
 """The same of methods that follow OpenCV's optical flow, on a platform other than that of the pins."""
-FOLLOW_FLOW = ("flow", "edvr-stf-lite")
+FOLLOW_FLOW = ("flow", "lite")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ TRUTH = (moving_discs(12) * 4000 + 200).astype(np.float32)
 LR, HR, TIMES = two_cameras(TRUTH)
 
 
-def open_sequence(method="backprojection", **settings) -> FusedSequence:
+def open_sequence(method="interpolation", **settings) -> FusedSequence:
     return FusedSequence(Plan(method=method, hr_times=TIMES, **settings), stack(LR, "lr"), stack(HR, "hr"))
 
 
@@ -92,7 +92,7 @@ def test_sequences_that_do_not_pair_are_told_at_once():
         FusedSequence(Plan(), stack(LR), stack(HR))
 
 
-def test_backprojection_agrees_better_with_lr_than_bicubic():
+def test_interpolation_agrees_better_with_lr_than_bicubic():
     back, cubic = open_sequence(), open_sequence("bicubic")
     rms = {
         sequence.plan.method: float(
@@ -100,7 +100,7 @@ def test_backprojection_agrees_better_with_lr_than_bicubic():
         )
         for sequence in (back, cubic)
     }
-    assert rms["backprojection"] < rms["bicubic"]
+    assert rms["interpolation"] < rms["bicubic"]
 
 
 def test_consistency_of_the_truth_is_nothing():

@@ -15,7 +15,7 @@ from napari_xfusion.cli import main
 from tests.faults.command import record_of
 from tests.sequences import binned, moving_discs
 
-METHODS = ["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper"]
+METHODS = ["bicubic", "interpolation", "flow", "bayesian", "bayesian-paper"]
 DTYPES = ["u1", ">u2", "<u2", "<i2", ">i2", "<f4", ">f4", "<f8", ">f8"]
 STEP, FRAMES = 4, 9
 
@@ -130,12 +130,12 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_format_of_the_sequences_does_not_change_the_result(name, tmp_path):
     lr, hr = cameras()
-    expected = fused(tmp_path / "expected", lr, hr, "backprojection")
+    expected = fused(tmp_path / "expected", lr, hr, "interpolation")
     sides = tmp_path / "lr", tmp_path / "hr"
     for side in sides:
         side.mkdir()
     paths = [FORMATS[name](side / name, sequence) for side, sequence in zip(sides, (lr, hr), strict=True)]
-    assert fuse(*paths, tmp_path / "fused.tif", "backprojection") == 0
+    assert fuse(*paths, tmp_path / "fused.tif", "interpolation") == 0
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "fused.tif"), expected)
 
 

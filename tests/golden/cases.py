@@ -28,11 +28,11 @@ from tests.sequences import binned, moving_discs
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 TRAINING_FREE: dict[str, dict[str, Any]] = {
-    name: {"method": name} for name in ("bicubic", "backprojection", "flow", "bayesian", "bayesian-paper")
+    name: {"method": name} for name in ("bicubic", "interpolation", "flow", "bayesian", "bayesian-paper")
 }
 """Name in the pins, and settings of the plan."""
 NETWORKS: dict[str, dict[str, Any]] = {
-    "edvr-stf-lite": {"method": "edvr-stf", "model": "edvr-stf-lite", "device": "cpu"},
+    "lite": {"method": "lite", "model": "lite", "device": "cpu"},
     "edvr-stf-small": {"method": "edvr-stf", "model": "edvr-stf-small", "device": "cpu"},
     "edvr-small": {"method": "edvr", "model": "edvr-small", "device": "cpu"},
 }

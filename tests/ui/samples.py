@@ -14,7 +14,7 @@ from napari_xfusion.core.run import fuse
 from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.shared.layers import beside, sequence_layer, sequence_pair
 
-PLAN = Plan(method="backprojection")
+PLAN = Plan(method="interpolation")
 
 
 def sample():
@@ -40,7 +40,7 @@ def add_sample(viewer, *, fused: bool = True):
     if fused:
         sequence = fused_sample().copy()
         of = {"origins": (layers["lr"], layers["hr"]), "plan": PLAN}
-        made = beside(layers["truth"], sequence, name="melt · fused (backprojection)", role="fused", **of)
+        made = beside(layers["truth"], sequence, name="melt · fused (interpolation)", role="fused", **of)
         layers["fused"] = viewer.add_image(made.data, **made.options)
     viewer.dims.set_current_step(0, 5)
     return layers

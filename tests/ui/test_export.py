@@ -29,7 +29,7 @@ from napari_xfusion.ui.shared.provenance import METADATA
 from tests.ui.samples import wait
 
 pytestmark = pytest.mark.drawn(False)
-PLAN = Plan(method="backprojection", frames=(3, 15))
+PLAN = Plan(method="interpolation", frames=(3, 15))
 
 
 def sequences():
@@ -104,7 +104,7 @@ def test_a_result_that_was_changed_is_no_longer_that_of_its_run(tmp_path):
         Plan(method="bicubic", frames=(2, 5)),
         Plan(method="flow", hr_times=(0.0, 10.0, 20.0, 30.0, 40.0, 49.5), frames=(0, 3), separation=2),
         Plan(method="bayesian", hr_step=10, grey="percentile", dtype="float32", frames=(4, 6)),
-        Plan(method="backprojection", region=Region(8, 40, 4, 36), frames=(0, 2)),
+        Plan(method="interpolation", region=Region(8, 40, 4, 36), frames=(0, 2)),
     ],
     ids=["frames", "times", "step and grey", "region"],
 )
@@ -178,7 +178,7 @@ def box(viewer, layers):
     box = ExportBox(viewer, parent)
     viewer.window.add_dock_widget(parent, name="export")
     parent.setMinimumSize(320, 120)
-    box.sequence.choose(viewer.layers["sample · fused (backprojection)"])
+    box.sequence.choose(viewer.layers["sample · fused (interpolation)"])
     return box
 
 
@@ -215,7 +215,7 @@ def test_the_command_is_on_the_clipboard(box):
     box.copy_command.click()
     words = shlex.split(QApplication.clipboard().text())
     assert words[:2] == ["napari-xfusion", "fuse"]
-    assert words[-4:] == ["--method", "backprojection", "--frames", "3:15"]
+    assert words[-4:] == ["--method", "interpolation", "--frames", "3:15"]
 
 
 def test_layers_may_be_called_otherwise(box, viewer):
@@ -223,7 +223,7 @@ def test_layers_may_be_called_otherwise(box, viewer):
         layer.name = f"my {layer.name}"
     assert box.copy_command.isEnabled()
     assert "lr.tif" in box.command()
-    assert export.sequence_record(viewer.layers[-1])["plan"]["method"] == "backprojection"
+    assert export.sequence_record(viewer.layers[-1])["plan"]["method"] == "interpolation"
 
 
 def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path):

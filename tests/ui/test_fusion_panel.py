@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xfusion.core.plan import DEFAULT_METHOD, make_plan
+from napari_xfusion.core.catalogue import DEFAULT_METHOD
+from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results.file_sink import FileSink
 from napari_xfusion.core.run import fuse_files

@@ -25,7 +25,7 @@ from tests.ui.test_menus import run
 
 EVERY_LAYER = (
     *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
-    *(f"Add a layer: what {name}" for name in ("bicubic", "back-projection", "flow", "Bayesian makes")),
+    *(f"Add a layer: what {name}" for name in ("bicubic", "interpolation", "flow", "Bayesian makes")),
     "Add a layer: the fused sequence minus bicubic",
     "Add a layer: the fused sequence binned to LR",
     "Add a layer: how sure the Bayesian",
@@ -73,7 +73,7 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     viewer.dims.set_current_step(0, 25)
     panel.run_box.preview.click()
     pace.allow(1)
-    name = "sample · fused (edvr-stf-lite, preview)"  # at first it may be flow's, while torch is loaded
+    name = "sample · fused (lite, preview)"  # at first it may be flow's, while torch is loaded
     wait(qtbot, lambda: name in viewer.layers)
     picture("preview")
 

@@ -13,7 +13,7 @@ from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.samples import wait
 from tests.ui.sequences import ended, open_panel, open_sequences, settled, write_sequences
 
-METHODS = ("bicubic", "backprojection", "flow")
+METHODS = ("bicubic", "interpolation", "flow")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def viewer(make_napari_viewer, plugin):
 def panel(viewer, sequences, qtbot):
     open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
-    panel.method.method.setCurrentText("backprojection")
+    panel.method.method.setCurrentText("interpolation")
     settled(panel, qtbot)
     return panel
 
@@ -59,7 +59,7 @@ def test_preview_shows_that_frame_at_its_time_and_nowhere_else(panel, viewer, se
     panel.run_box.preview.click()
     answered(panel, qtbot)
     layer, hr = live_layer(viewer), panel.data.hr.layer()
-    assert layer.name == "melt01 · fused (backprojection, preview)"
+    assert layer.name == "melt01 · fused (interpolation, preview)"
     assert is_truth(layer, sequences).frames == (6, 7)
     np.testing.assert_allclose(layer.data_to_world((0, 0, 0)), hr.data_to_world((6, 0, 0)), atol=1e-12)
     np.testing.assert_allclose(layer.extent.world[:, 1:], hr.extent.world[:, 1:])
@@ -102,7 +102,7 @@ def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, s
     viewer.window.resize(800, 500)
     open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
-    panel.method.method.setCurrentText("backprojection")
+    panel.method.method.setCurrentText("interpolation")
     settled(panel, qtbot)
     viewer.scene.camera.zoom *= 4
     whole = panel.data.hr.layer()
@@ -187,18 +187,18 @@ def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, sequence
     )
     panel.run_box.preview.click()
     answered(panel, qtbot)
-    names = [f"melt01 · fused ({method}, preview)" for method in ("flow", "edvr-stf-lite")]
+    names = [f"melt01 · fused ({method}, preview)" for method in ("flow", "lite")]
     assert shown == names
     is_truth(live_layer(viewer), sequences)
 
 
 def test_what_goes_wrong_in_a_preview_is_said(panel, sequences, monkeypatch, qtbot):
-    from napari_xfusion.core.methods.backprojection import BackprojectionStream
+    from napari_xfusion.core.methods.interpolation import InterpolationStream
 
     def fail(self, window):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(BackprojectionStream, "combine", fail)
+    monkeypatch.setattr(InterpolationStream, "combine", fail)
     panel.run_box.preview.click()
     answered(panel, qtbot)
     assert panel.run_box.status.text() == "MemoryError: no room"

@@ -251,7 +251,7 @@ def test_numbers_of_other_sequences_take_the_old_curves_away(dock, viewer, layer
     assert dock.status.text() == "51 frames; PSNR, AAD and SSIM need a truth; attention needs a network"
     assert [plot.listDataItems() for plot in dock.quality.plots] == [[], [], []]
     viewer.layers.remove(layers["fused"])
-    assert dock._in_words().startswith("51 frames of melt · fused (backprojection); ")
+    assert dock._in_words().startswith("51 frames of melt · fused (interpolation); ")
 
 
 @pytest.mark.drawn(True)

@@ -36,7 +36,8 @@ from napari_xfusion.cli.terminal import (
     tell,
 )
 from napari_xfusion.cli.train import train
-from napari_xfusion.core.plan import DEFAULT_METHOD, parse_times
+from napari_xfusion.core.catalogue import DEFAULT_METHOD
+from napari_xfusion.core.plan import parse_times
 from napari_xfusion.errors import InputError, writing
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from napari_xfusion.core.plan import GreyRule, Method, Plan, make_plan
+from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.plan import GreyRule, Plan, make_plan
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import PairingError
 
@@ -36,7 +37,11 @@ RegionOption = Annotated[
 Separation = Annotated[int, typer.Option(help="LR frames between the three of a window", metavar="S")]
 GreyOption = Annotated[GreyRule, typer.Option(help="how grey values of LR and HR are brought together")]
 ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
-MethodOption = Annotated[Method, typer.Option(help="how to fuse")]
+if TYPE_CHECKING:
+    MethodName = str
+else:  # the names are known when the program runs
+    MethodName = Literal[tuple(METHODS)]
+MethodOption = Annotated[MethodName, typer.Option(help="how to fuse")]
 
 
 def parse_plan(**settings: object) -> Plan:

@@ -8,31 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.networks.cards import LiteSizes, describe, model_of
-from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count, duration
 from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError
 
-SECONDS_PER_MEGAPIXEL: dict[Method, float] = {
-    "bicubic": 0.009,
-    "backprojection": 0.011,
-    "flow": 0.28,
-    "bayesian": 0.034,
-    "bayesian-paper": 0.034,
-}
-"""Per fused frame and million HR pixels on two cores, reading and writing included (benchmarks/speed.py)."""
-LITE_SECONDS, SECONDS_PER_MILLION = 0.65, 1.4
-"""The same for the lite network, and for each million parameters of the others (benchmarks/network.py)."""
-WORKING_IMAGES: dict[Method, int] = {
-    "flow": 32,
-    "bayesian": 32,
-    "bayesian-paper": 32,
-}
-"""HR images in float32 that a run holds at its peak, 18 if not said (benchmarks/memory.py)."""
-LITE_IMAGES, IMAGES_PER_CHANNEL = 80, 5
-"""The same for the lite network, and for each channel of the others (benchmarks/network.py)."""
 TORCH_MB = 350
 """What a network's library takes."""
 BASE_MB = 80
@@ -127,16 +110,17 @@ def _estimate(plan: Plan, pair: Pair) -> dict[str, Any]:
     }
 
 
-def _cost(plan: Plan) -> tuple[float, int, int]:
+def _cost(plan: Plan) -> tuple[float, float, int]:
     """Seconds per megapixel on two cores, images at the peak, and megabytes besides.
 
     Raises ModelError where the plan's weights are not to be had.
     """
-    if plan.method in SECONDS_PER_MEGAPIXEL:
-        return SECONDS_PER_MEGAPIXEL[plan.method], WORKING_IMAGES.get(plan.method, 18), BASE_MB
+    method = METHODS[plan.method]
+    if method.model is None:
+        return method.seconds, method.images, BASE_MB
     model = describe(model_of(plan))
-    if isinstance(model.card.sizes, LiteSizes):
-        return LITE_SECONDS, LITE_IMAGES, BASE_MB + TORCH_MB
     millions = model.parameters / 1e6
-    images = IMAGES_PER_CHANNEL * model.card.sizes.channels
-    return SECONDS_PER_MILLION * millions, images, round(BASE_MB + TORCH_MB + 4 * millions)
+    base = round(BASE_MB + TORCH_MB + 4 * millions)
+    if isinstance(model.card.sizes, LiteSizes):
+        return method.seconds, method.images, base
+    return method.seconds * millions, method.images * model.card.sizes.channels, base

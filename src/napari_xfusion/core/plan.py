@@ -11,16 +11,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError, PairingError, XFusionError
 
-Method = Literal["bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", "edvr-stf", "edvr"]
 GreyRule = Literal["match", "percentile", "none"]
-DEFAULT_METHOD: Method = "edvr-stf"
-NETWORKS: tuple[Method, ...] = ("edvr-stf", "edvr")
-"""The methods that take weights."""
+
+
+def _known(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"Input should be {', '.join(METHODS)}")
+    return name
+
+
+MethodName = Annotated[str, AfterValidator(_known)]
+"""The name of a method in the catalogue."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -33,7 +40,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Method = DEFAULT_METHOD
+    method: MethodName = DEFAULT_METHOD
     """How to fuse."""
     model: str | None = None
     """Name or file of a network's weights; the bundled ones of the method when None."""
@@ -62,7 +69,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.model is not None and self.method not in NETWORKS:
+        if self.model is not None and METHODS[self.method].model is None:
             raise ValueError(f"{self.method} takes no model")
         if self.hr_start and self.hr_step is None:
             raise ValueError("--hr-start says nothing without --hr-step")

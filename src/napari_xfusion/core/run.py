@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from napari_xfusion._version import __version__
+from napari_xfusion.core.catalogue import METHODS, Gives, Method, giving
 from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.methods import Fuser, Stream, make_fuser
 from napari_xfusion.core.plan import Plan
@@ -201,7 +202,7 @@ def fuse_files(
     began = perf_counter()
     run = Run(plan, lr, hr)
     check_outputs((run.pair.lr, run.pair.hr), [path for path in (output, std, attention) if path is not None])
-    _check_abilities(run.fuser, std, attention)
+    _check_abilities(METHODS[plan.method], std, attention)
     total = len(run.spec.frames)
     with ExitStack() as opened:
         sinks = [
@@ -241,18 +242,16 @@ def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> 
         taken |= {place: "an output", record_path(place): "the record"}
 
 
-def _check_abilities(fuser: Fuser, std: Path | str | None, attention: Path | str | None) -> None:
+def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:
     """Raise OutputError when the method cannot give what an output is to hold."""
-    for option, asked, able, other in (
-        ("--std", std, fuser.gives_std, "--method bayesian"),
-        ("--attention", attention, fuser.gives_attention, "--method edvr-stf"),
-    ):
-        if asked is not None and not able:
+    asked: dict[Gives, Path | str | None] = {"std": std, "attention": attention}
+    for what, output in asked.items():
+        if output is not None and what not in method.gives:
             raise OutputError(
-                option,
+                f"--{what}",
                 expected="a method that knows it",
-                found=fuser.name,
-                do=f"use {other}, or leave {option} out",
+                found=method.name,
+                do=f"use one of {giving(what)}, or leave --{what} out",
             )
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from napari_xfusion.core.catalogue import METHODS, Gives, giving
 from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.plan import Plan
@@ -67,7 +68,7 @@ class FusedSequence:
 
     def std(self) -> Stack:
         """Their standard deviation (T, H, W); raises ModelError where the method does not know it."""
-        self._need(self.fuser.gives_std, "a standard deviation", "bayesian")
+        self._need("std", "a standard deviation")
 
         def read(t: int) -> Image:
             std = self.frame(t).std
@@ -80,7 +81,7 @@ class FusedSequence:
 
         Raises ModelError where the method has none.
         """
-        self._need(self.fuser.gives_attention, "attention", "edvr-stf")
+        self._need("attention", "attention")
         shape = Grid.of(self.pair.geometry).area(self.plan.region).shape
 
         def read(t: int) -> Image:
@@ -96,10 +97,13 @@ class FusedSequence:
             self._kept.clear()
             self._open.close()
 
-    def _need(self, there: bool, what: str, method: str) -> None:
-        if not there:
+    def _need(self, what: Gives, words: str) -> None:
+        if what not in METHODS[self.plan.method].gives:
             raise ModelError(
-                self.plan.method, expected=f"a method that gives {what}", found="none", do=f"use {method}"
+                self.plan.method,
+                expected=f"a method that gives {words}",
+                found="none",
+                do=f"use one of {giving(what)}",
             )
 
     def _fuse(self, target: int) -> FusedFrame:

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS, training_free
 from napari_xfusion.core.files import make_folder
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.inspect.evaluate import evaluate
-from napari_xfusion.core.methods import TRAINING_FREE
-from napari_xfusion.core.networks.cards import BUNDLED, DEFAULT_MODELS, describe, list_models, method_of
-from napari_xfusion.core.plan import DEFAULT_METHOD, Plan, make_plan
+from napari_xfusion.core.networks.cards import BUNDLED, describe, list_models
+from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import as_stack, open_stack
 from napari_xfusion.core.run import fuse, fuse_files
 from napari_xfusion.core.types import Progress, Stack
@@ -62,10 +62,10 @@ def run_demo(folder: Path, progress: Progress = lambda _done, _total: None) -> D
 
 def demo_plans() -> dict[str, Plan]:
     """A plan for every method without weights and every bundled model, by name."""
-    plans: dict[str, Plan] = {method: make_plan(method=method) for method in TRAINING_FREE}
+    plans: dict[str, Plan] = {method.name: make_plan(method=method.name) for method in training_free()}
     for name, path in list_models().items():
         if path.parent == BUNDLED:
-            plans[name] = make_plan(method=method_of(describe(path).card.variant), model=name)
+            plans[name] = make_plan(method=describe(path).card.variant, model=name)
     return plans
 
 
@@ -90,7 +90,7 @@ def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
     panels = [
         (f"fast camera (LR), frame {moment}", percentile_map(lr)[0].to_8bit(coarse)),
         (f"sharp camera (HR), {gap} frames earlier", grey.to_8bit(hr.frame(middle - 1))),
-        (f"fused ({DEFAULT_MODELS[DEFAULT_METHOD]}), frame {moment}", grey.to_8bit(fused.frame(moment))),
+        (f"fused ({METHODS[DEFAULT_METHOD].title}), frame {moment}", grey.to_8bit(fused.frame(moment))),
         (f"truth, frame {moment}", grey.to_8bit(truth.frame(moment))),
     ]
     height, width = truth.shape[1:]

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy.cluster.vq import vq
 from scipy.ndimage import gaussian_filter
 
-from napari_xfusion.core.methods.backprojection import backprojection
 from napari_xfusion.core.methods.base import WindowFuser
 from napari_xfusion.core.methods.bayesian import (
     PRIOR_PIXELS,
@@ -25,13 +24,14 @@ from napari_xfusion.core.methods.bayesian import (
     to_blocks,
 )
 from napari_xfusion.core.methods.bayesian_paper import bayesian_paper, fit_conditional
+from napari_xfusion.core.methods.interpolation import interpolation
 from napari_xfusion.core.methods.kmeans import Clusters, cluster_count, cluster_pixels
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import Geometry, Pair, fit_geometry, pair_stacks
 from napari_xfusion.core.types import FusedFrame, Window
 from tests.sequences import binned, stack
 
-BOTH = pytest.mark.parametrize("fuser", [bayesian, bayesian_paper], ids=lambda f: f.name)
+BOTH = pytest.mark.parametrize("fuser", [bayesian, bayesian_paper], ids=["bayesian", "bayesian-paper"])
 
 
 def pair_of(lr: np.ndarray, hr: np.ndarray, hr_times: tuple[float, ...]) -> Pair:
@@ -278,24 +278,24 @@ def test_constant_sequence_stays_constant(fuser: WindowFuser, value: float) -> N
 
 
 def test_still_sequence_with_lr_noise_gives_the_hr_frame() -> None:
-    """Where nothing changes LR noise must not come through, back-projection lets all of it through."""
+    """Where nothing changes LR noise must not come through, interpolation lets all of it through."""
     rng = np.random.default_rng(8)
     still = blob(60.0)
     lr = np.clip(binned(np.repeat(still[None], 9, axis=0)) + rng.normal(0, 0.05, (9, 24, 32)), 0, 1)
     pair = pair_of(lr, np.stack([still, still]), (0, 8))
-    (ours,), (floor,) = fuse(bayesian, pair, 3), fuse(backprojection, pair, 3)
+    (ours,), (floor,) = fuse(bayesian, pair, 3), fuse(interpolation, pair, 3)
     assert psnr(ours.image, still) > psnr(floor.image, still) + 10
     assert psnr(ours.image, still) > 38
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
-def test_moving_blob_is_no_worse_than_backprojection(noise: float) -> None:
+def test_moving_blob_is_no_worse_than_interpolation(noise: float) -> None:
     """About equal without LR noise, better with it."""
     rng = np.random.default_rng(9)
     sequence = np.stack([blob(40.0 + 2 * t) for t in range(9)])
     lr = np.clip(binned(sequence) + noise * rng.standard_normal((9, 24, 32)), 0, 1)
     pair = pair_of(lr, sequence[[0, 8]], (0, 8))
-    for ours, floor in zip(fuse(bayesian, pair, 2, 4, 6), fuse(backprojection, pair, 2, 4, 6), strict=True):
+    for ours, floor in zip(fuse(bayesian, pair, 2, 4, 6), fuse(interpolation, pair, 2, 4, 6), strict=True):
         gained = psnr(ours.image, sequence[ours.index]) - psnr(floor.image, sequence[ours.index])
         assert gained > (-0.3 if noise == 0 else 0.5)
 

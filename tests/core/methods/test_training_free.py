@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_xfusion.core.methods import TRAINING_FREE
+from napari_xfusion.core.catalogue import training_free
+from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import pair_stacks
 from napari_xfusion.core.types import Region
 from tests.sequences import binned, moving_discs, stack, two_cameras
 
-METHODS = sorted(TRAINING_FREE)
+METHODS = sorted(method.name for method in training_free())
 
 
 def make_pair(sequence, step=4, scale=4):
@@ -22,7 +23,7 @@ def make_pair(sequence, step=4, scale=4):
 
 
 def fused(method, pair, targets=None, stop=None, region=None):
-    with TRAINING_FREE[method].open(pair) as stream:
+    with make_fuser(make_plan(method=method)).open(pair) as stream:
         return list(stream.fuse(targets or range(len(pair)), stop or threading.Event(), region))
 
 
@@ -54,7 +55,7 @@ def test_a_region_is_that_part_of_the_whole(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_request_to_stop_ends_the_stream_after_the_frame_at_work(method):
     stop = threading.Event()
-    with TRAINING_FREE[method].open(make_pair(moving_discs())) as stream:
+    with make_fuser(make_plan(method=method)).open(make_pair(moving_discs())) as stream:
         frames = stream.fuse(range(12), stop)
         next(frames)
         stop.set()
@@ -105,19 +106,19 @@ def test_any_size_and_scale(method, h, w, scale):
         assert np.isfinite(frame.image).all()
 
 
-def test_backprojection_binned_is_the_lr_frame():
+def test_interpolation_binned_is_the_lr_frame():
     """The definition: what is added makes the binned result agree with LR, up to the cubic kernel."""
     sequence = moving_discs(shape=(64, 64))
     pair = make_pair(sequence)
-    for frame in fused("backprojection", pair):
+    for frame in fused("interpolation", pair):
         residual = pair.geometry.down(frame.image) - pair.lr_frame(frame.index)
         assert np.abs(residual).mean() < 0.01
 
 
-def test_backprojection_is_its_formula():
+def test_interpolation_is_its_formula():
     sequence = moving_discs()
     pair = make_pair(sequence)
     window = pair.window(6)
     between = 0.5 * window.hr[0] + 0.5 * window.hr[1]
     expected = between + pair.geometry.up(window.lr[1] - pair.geometry.down(between))
-    np.testing.assert_allclose(fused("backprojection", pair, [6])[0].image, expected, atol=1e-5)
+    np.testing.assert_allclose(fused("interpolation", pair, [6])[0].image, expected, atol=1e-5)

@@ -92,7 +92,7 @@ def plain(network, pair, target):
 def test_the_stream_equals_the_plain_forward(variant, batch, separation):
     """20 frames, kept features and split convolutions, one target at a time and four."""
     weights, pair = loaded(variant), make_pair(separation=separation)
-    frames, _ = fused(NetworkFuser(variant, weights, CPU, batch=batch), pair)
+    frames, _ = fused(NetworkFuser(weights, CPU, batch=batch), pair)
     assert [frame.index for frame in frames] == list(range(20))
     for frame in frames:
         image, raw = plain(weights.network, pair, frame.index)
@@ -119,8 +119,8 @@ def test_tiles_equal_the_whole_at_the_default_halo():
     """On a frame that is wider than a tile with both halos."""
     sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
     weights, pair = loaded(), make_pair(sequence, step=3)
-    whole, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [1])
-    tiled, _ = fused(NetworkFuser("edvr-stf", weights, CPU, tile=40), pair, [1])
+    whole, _ = fused(NetworkFuser(weights, CPU), pair, [1])
+    tiled, _ = fused(NetworkFuser(weights, CPU, tile=40), pair, [1])
     np.testing.assert_allclose(tiled[0].image, whole[0].image, atol=1e-5)
     np.testing.assert_allclose(tiled[0].attention["hr-"], whole[0].attention["hr-"], atol=1e-5)
 
@@ -128,8 +128,8 @@ def test_tiles_equal_the_whole_at_the_default_halo():
 @in_regions
 def test_a_region_is_that_part_of_the_whole(region):
     weights, pair = loaded(), make_pair()
-    whole, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [6])
-    part, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [6], region)
+    whole, _ = fused(NetworkFuser(weights, CPU), pair, [6])
+    part, _ = fused(NetworkFuser(weights, CPU), pair, [6], region)
     expected = whole[0].image[region.top : region.bottom, region.left : region.right]
     np.testing.assert_allclose(part[0].image, expected, atol=1e-5)
 
@@ -137,7 +137,7 @@ def test_a_region_is_that_part_of_the_whole(region):
 @of_sizes
 def test_any_size_and_scale(shape, scale):
     pair = make_pair(moving_discs(7, shape), step=3, scale=scale)
-    frames, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair)
+    frames, _ = fused(NetworkFuser(loaded(), CPU), pair)
     assert all(f.image.shape == shape and np.isfinite(f.image).all() for f in frames)
 
 
@@ -149,7 +149,7 @@ def test_lr_of_another_scale_stays_in_place():
     with torch.no_grad():
         for tensor in weights.network.conv_last.parameters():
             tensor.zero_()
-    frames, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [1])
+    frames, _ = fused(NetworkFuser(weights, CPU), pair, [1])
     image, truth = frames[0].image, pair.hr_frame(0)
     shifted = [
         np.abs(np.roll(image, s, (0, 1))[8:-8, 8:-8] - truth[8:-8, 8:-8]).mean()
@@ -169,13 +169,13 @@ def test_each_frame_is_encoded_once():
             return encode(frames)
 
         object.__setattr__(weights.network, f"encode_{camera}", counted)
-    fused(NetworkFuser("edvr-stf", weights, CPU), pair)
+    fused(NetworkFuser(weights, CPU), pair)
     assert counts == {"lr": 20, "hr": len(pair.hr)}
 
 
 def test_what_is_kept_is_bounded_and_freed():
     pair = make_pair(np.concatenate([moving_discs(25, (16, 16))] * 4), step=10)
-    fuser = NetworkFuser("edvr-stf", loaded(), CPU)
+    fuser = NetworkFuser(loaded(), CPU)
     with fuser.open(pair) as stream:
         most = 0
         for _ in stream.fuse(range(len(pair)), threading.Event()):
@@ -195,7 +195,7 @@ def test_a_stop_is_heard_between_tiles():
         return combine(*arguments)
 
     object.__setattr__(weights.network, "combine", stopping)
-    frames, _ = fused(NetworkFuser("edvr-stf", weights, CPU, tile=16), pair, stop=stop)
+    frames, _ = fused(NetworkFuser(weights, CPU, tile=16), pair, stop=stop)
     assert frames == []
     assert len(calls) == 1
 
@@ -225,10 +225,10 @@ class Limited:
 def test_tiles_shrink_until_memory_is_enough_and_that_is_said(error):
     sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
     pair = make_pair(sequence, step=3)
-    whole, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair, [1])
+    whole, _ = fused(NetworkFuser(loaded(), CPU), pair, [1])
     weights = loaded()
     limited = weights._replace(network=Limited(weights.network, 8 * 280, error))
-    frames, stream = fused(NetworkFuser("edvr-stf", limited, CPU), pair, [1])
+    frames, stream = fused(NetworkFuser(limited, CPU), pair, [1])
     np.testing.assert_allclose(frames[0].image, whole[0].image, atol=1e-5)
     assert "memory ran out" in stream.notes[-1]
 
@@ -237,14 +237,14 @@ def test_memory_that_is_never_enough_is_told():
     weights = loaded()
     limited = weights._replace(network=Limited(weights.network, 0, torch.OutOfMemoryError("no")))
     with pytest.raises(DeviceError, match="smaller model"):
-        fused(NetworkFuser("edvr-stf", limited, CPU), make_pair(), [1])
+        fused(NetworkFuser(limited, CPU), make_pair(), [1])
 
 
 def test_another_runtime_error_is_not_taken_for_memory():
     weights = loaded()
     limited = weights._replace(network=Limited(weights.network, 0, RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
-        fused(NetworkFuser("edvr-stf", limited, CPU), make_pair(), [1])
+        fused(NetworkFuser(limited, CPU), make_pair(), [1])
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_load_fuser_takes_a_file_of_the_right_variant(tmp_path):
     assert len(fuser.settings["weights"]) == 64
     pair = make_pair()
     ours, _ = fused(fuser, pair, [3])
-    theirs, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [3])
+    theirs, _ = fused(NetworkFuser(weights, CPU), pair, [3])
     np.testing.assert_allclose(ours[0].image, theirs[0].image, atol=1e-5)
     with pytest.raises(ModelError, match="edvr-stf"):
         load_fuser(make_plan(method="edvr", model=str(path)))
@@ -286,7 +286,7 @@ def test_lower_precisions_are_near_float32(precision, tmp_path):
     path = tmp_path / "mine.safetensors"
     save_model(path, weights.network, weights.card)
     pair = make_pair()
-    exact, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair, [3])
+    exact, _ = fused(NetworkFuser(weights, CPU), pair, [3])
     low, _ = fused(load_fuser(make_plan(method="edvr-stf", model=str(path), precision=precision)), pair, [3])
     spread = exact[0].image.std()
     assert low[0].image.dtype == np.float32
@@ -318,9 +318,9 @@ def test_a_device_that_is_not_there_is_told():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
 def test_the_gpu_gives_what_the_cpu_gives():
     weights, pair = loaded(), make_pair()
-    on_cpu, _ = fused(NetworkFuser("edvr-stf", weights, CPU), pair)
+    on_cpu, _ = fused(NetworkFuser(weights, CPU), pair)
     cuda = torch.device("cuda")
-    on_gpu, _ = fused(NetworkFuser("edvr-stf", replace_network(weights, cuda), cuda, batch=4), pair)
+    on_gpu, _ = fused(NetworkFuser(replace_network(weights, cuda), cuda, batch=4), pair)
     for a, b in zip(on_cpu, on_gpu, strict=True):
         np.testing.assert_allclose(a.image, b.image, atol=1e-4)
 
@@ -334,8 +334,8 @@ def test_encoded_frames_are_kept_only_as_memory_allows(monkeypatch, free):
     """Small tiles of a large frame would hold many times the frame: each has its halo."""
     monkeypatch.setattr(encoded, "free_memory", lambda _: free)
     pair = make_pair(moving_discs(4, (48, 64)), step=3)
-    expected, _ = fused(NetworkFuser("edvr-stf", loaded(), CPU), pair)
-    with NetworkFuser("edvr-stf", loaded(), CPU, tile=8).open(pair) as stream:
+    expected, _ = fused(NetworkFuser(loaded(), CPU), pair)
+    with NetworkFuser(loaded(), CPU, tile=8).open(pair) as stream:
         images = [frame.image for frame in stream.fuse(range(4), threading.Event())]
         assert (len(stream._feed._encoded) > 5) == (free > 0)  # five serve one tile of one target
     for image, frame in zip(images, expected, strict=True):
@@ -348,7 +348,7 @@ def test_memory_does_not_grow_over_500_frames():
     psutil = pytest.importorskip("psutil")
     sequence = np.concatenate([moving_discs(25, (32, 32))] * 20)
     resident = {}
-    with NetworkFuser("edvr-stf", loaded(), CPU).open(make_pair(sequence, step=10)) as stream:
+    with NetworkFuser(loaded(), CPU).open(make_pair(sequence, step=10)) as stream:
         for frame in stream.fuse(range(500), threading.Event()):
             resident[frame.index] = psutil.Process().memory_info().rss
     assert resident[499] - resident[99] < 10e6

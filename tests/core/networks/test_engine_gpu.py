@@ -40,7 +40,7 @@ NETWORKS = {"full size": full_size} | {
 
 def on(device: torch.device, weights: Loaded, precision: str = "float32", batch: int = 1) -> NetworkFuser:
     network = weights.network.to(device, PRECISIONS[precision], memory_format=torch.channels_last)
-    return NetworkFuser("network", weights._replace(network=network), device, precision, batch=batch)
+    return NetworkFuser(weights._replace(network=network), device, precision, batch=batch)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

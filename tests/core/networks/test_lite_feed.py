@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_xfusion.core.methods import TRAINING_FREE, make_fuser
+from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.methods.flow import FlowStream
 from napari_xfusion.core.networks.build import initialise, lite
 from napari_xfusion.core.networks.cards import INPUTS, Card, LiteSizes
@@ -36,7 +36,7 @@ def loaded(seed: int = 0) -> Loaded:
 
 
 def fuser(weights: Loaded, **settings: object) -> NetworkFuser:
-    return NetworkFuser("edvr-stf", weights, CPU, **settings)
+    return NetworkFuser(weights, CPU, **settings)
 
 
 def plain(network, pair, target):
@@ -116,7 +116,7 @@ def test_a_network_that_has_learnt_nothing_gives_its_base(hr_times):
             layer.weight.zero_()
     weights = loaded()._replace(network=network)
     frames, _ = fused(fuser(weights), pair)
-    with TRAINING_FREE["flow"].open(pair) as stream:
+    with make_fuser(make_plan(method="flow")).open(pair) as stream:
         for frame, base in zip(frames, stream.fuse(range(10), threading.Event()), strict=True):
             np.testing.assert_allclose(frame.image, base.image, atol=1e-5)
 
@@ -129,13 +129,13 @@ def test_initial_weights_stay_near_the_base():
     assert np.abs(plain(network, pair, 7)[0] - base).max() < 0.05
 
 
-def test_load_fuser_takes_it_for_edvr_stf_only(tmp_path):
+def test_load_fuser_takes_it_for_lite_only(tmp_path):
     weights, path = loaded(), tmp_path / "small.safetensors"
     save_model(path, weights.network, weights.card)
-    ours, _ = fused(load_fuser(make_plan(method="edvr-stf", model=str(path), device="cpu")), make_pair(), [3])
+    ours, _ = fused(load_fuser(make_plan(method="lite", model=str(path), device="cpu")), make_pair(), [3])
     theirs, _ = fused(fuser(weights), make_pair(), [3])
     np.testing.assert_allclose(ours[0].image, theirs[0].image, atol=1e-5)
-    with pytest.raises(ModelError, match="edvr model"):
+    with pytest.raises(ModelError, match="weights of edvr"):
         load_fuser(make_plan(method="edvr", model=str(path)))
 
 
@@ -145,7 +145,10 @@ def test_the_default_is_the_bundled_network_and_is_better_than_flow():
     ).standard_normal((21, 64, 96), dtype=np.float32)
     clean, pair = moving_discs(21, (64, 96), seed=3), make_pair(sequence, step=20)
     errors = {}
-    for name, method in (("lite", make_fuser(make_plan(device="cpu"))), ("flow", TRAINING_FREE["flow"])):
+    for name, method in (
+        ("lite", make_fuser(make_plan(device="cpu"))),
+        ("flow", make_fuser(make_plan(method="flow"))),
+    ):
         frames, _ = fused(method, pair, [4, 10, 16])
         zero, span = pair.grey.hr.zero, pair.grey.hr.span
         errors[name] = np.mean([(frame.image - (clean[frame.index] - zero) / span) ** 2 for frame in frames])

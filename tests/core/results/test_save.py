@@ -56,7 +56,7 @@ def test_a_sequence_of_no_run_has_a_record_that_is_none_of_a_run(tmp_path):
 @pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif"])
 def test_a_result_is_saved_as_its_run_would_have(tmp_path, name):
     lr, hr, times = two_cameras((moving_discs(9) * 1000).astype(np.uint16))
-    plan = Plan(method="backprojection", hr_times=times, frames=(2, 7))
+    plan = Plan(method="interpolation", hr_times=times, frames=(2, 7))
     fuse_files(plan, lr, hr, tmp_path / name)
     record = json.loads((tmp_path / f"{name}.json").read_text())
     (tmp_path / "again").mkdir()

@@ -30,7 +30,7 @@ def write_sequence(path: Path, sequence: np.ndarray) -> Path:
 
 
 def small_plan(model: Path | None = None, **changes: object) -> StudyPlan:
-    series: list[dict] = [{"method": m} for m in ("bicubic", "backprojection", "bayesian-paper")]
+    series: list[dict] = [{"method": m} for m in ("bicubic", "interpolation", "bayesian-paper")]
     if model is not None:
         series.append({"method": "edvr-stf", "model": str(model)})
     settings = {

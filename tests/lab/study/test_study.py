@@ -18,7 +18,7 @@ from tests.lab.study.conftest import COMMAND, FRAMES, SIZE, small_plan, study, w
 from tests.sequences import moving_discs
 
 CONDITIONS = ["base", "noisy", "often", "ends", "apart"]
-SERIES = ["bicubic", "backprojection", "bayesian-paper", "tiny"]
+SERIES = ["bicubic", "interpolation", "bayesian-paper", "tiny"]
 
 
 def test_one_row_per_frame_condition_and_method(small):
@@ -49,9 +49,9 @@ def test_the_csv_holds_what_the_parquet_file_holds(small):
 @pytest.mark.parametrize(
     ("condition", "series", "simulate", "fuse"),
     [
-        pytest.param("base", "backprojection", ["4"], [], id="clean"),
+        pytest.param("base", "interpolation", ["4"], [], id="clean"),
         pytest.param("noisy", "bayesian-paper", ["4", "--lr-psnr", "30"], [], id="with noise"),
-        pytest.param("ends", "backprojection", ["12"], [], id="first and last HR frame"),
+        pytest.param("ends", "interpolation", ["12"], [], id="first and last HR frame"),
         pytest.param("apart", "tiny", ["4"], ["--separation", "2"], id="a network, two frames apart"),
     ],
 )
@@ -252,9 +252,9 @@ def test_a_range_of_frames(small, no_figures, tmp_path):
     plan = small_plan(conditions={"base": {"hr_step": 4}}, clusters={}, runs=0, frames=(3, 9))
     assert study([small.movie], tmp_path / "out", plan).finished
     with (tmp_path / "out" / "table.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["series"] == "backprojection"]
+        rows = [row for row in csv.DictReader(file) if row["series"] == "interpolation"]
     assert [int(row["frame"]) for row in rows] == list(range(3, 9))
-    whole = [r for r in small.rows if (r["condition"], r["series"]) == ("base", "backprojection")]
+    whole = [r for r in small.rows if (r["condition"], r["series"]) == ("base", "interpolation")]
     assert [float(row["psnr"]) for row in rows] == [r["psnr"] for r in whole[3:9]]
 
 

@@ -89,7 +89,7 @@ def test_what_is_left_behind(plan, trained, tmp_path):
         r["samples"]: float(r["psnr"]) for r in rows(tmp_path / log.VALIDATION) if r["method"] == "network"
     }
     assert last == pytest.approx(found.figures, abs=1e-4)
-    assert set(found.compared) == {"bicubic", "backprojection", "flow"}
+    assert set(found.compared) == {"bicubic", "interpolation", "flow"}
     assert set(last) == set(found.compared["flow"])
     with safe_open(found.model, framework="pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118 - not a dict

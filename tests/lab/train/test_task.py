@@ -5,7 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from napari_xfusion.core.methods import TRAINING_FREE
+from napari_xfusion.core.methods import make_fuser
+from napari_xfusion.core.plan import make_plan
 from napari_xfusion.lab.scenes import KINDS, draw_sample
 from napari_xfusion.lab.train.batches import Batches, ahead, collate
 from napari_xfusion.lab.train.pool import PoolPlan, fill_pool
@@ -37,9 +38,9 @@ def test_its_noise_is_that_of_lr_about_binned_hr():
         assert found == pytest.approx(residual.std(), rel=0.5, abs=2e-3)
 
 
-def test_back_projection_of_a_sample_is_what_its_formula_says(sample):
+def test_interpolation_of_a_sample_is_what_its_formula_says(sample):
     pair, target = as_pair(sample)
-    with TRAINING_FREE["backprojection"].open(pair) as stream:
+    with make_fuser(make_plan(method="interpolation")).open(pair) as stream:
         (frame,) = stream.fuse([target], threading.Event())
     a, b = -sample.times[3], sample.times[4]
     between = (b * sample.hr[0] + a * sample.hr[1]) / (a + b)

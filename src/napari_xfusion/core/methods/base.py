@@ -41,21 +41,6 @@ class Fuser(Protocol):
     """A method, ready to be opened on a pair."""
 
     @property
-    def name(self) -> str:
-        """The method's name on the command line."""
-        ...
-
-    @property
-    def gives_std(self) -> bool:
-        """Whether its frames carry a standard deviation."""
-        ...
-
-    @property
-    def gives_attention(self) -> bool:
-        """Whether its frames carry attention maps and scores."""
-        ...
-
-    @property
     def settings(self) -> Mapping[str, Any]:
         """What the fuser settled of the plan (device, precision, tile, weights); part of a run's identity."""
         ...
@@ -103,12 +88,9 @@ class WindowStream(ABC):
 
 @dataclass(frozen=True)
 class WindowFuser:
-    """A training-free method: a name and what it does with each window."""
+    """A training-free method: what it does with each window."""
 
-    name: str
     open: Callable[[Pair], WindowStream]
-    gives_std: bool = False
-    gives_attention: bool = False
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -156,4 +156,4 @@ def to_blocks(image: Image, geometry: Geometry) -> Image:
     return blocks
 
 
-bayesian = WindowFuser("bayesian", BayesianStream, gives_std=True)
+bayesian = WindowFuser(BayesianStream)

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_xfusion.core.methods.backprojection import BinnedFrames
 from napari_xfusion.core.methods.base import WindowFuser, WindowStream
 from napari_xfusion.core.methods.bayesian import ROUNDING, to_blocks
+from napari_xfusion.core.methods.binned import BinnedFrames
 from napari_xfusion.core.methods.kmeans import FRACTION, Clusters, Values, cluster_count, cluster_pixels
 from napari_xfusion.core.rig import Pair
 from napari_xfusion.core.types import Image, Window
@@ -93,4 +93,4 @@ class PaperStream(WindowStream):
         return image, to_blocks(clusters.spread(np.sqrt(posterior)), geometry)
 
 
-bayesian_paper = WindowFuser("bayesian-paper", PaperStream, gives_std=True)
+bayesian_paper = WindowFuser(PaperStream)

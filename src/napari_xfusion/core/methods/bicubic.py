@@ -14,4 +14,4 @@ class BicubicStream(WindowStream):
         return self.pair.geometry.up(window.lr[1]), None
 
 
-bicubic = WindowFuser("bicubic", BicubicStream)
+bicubic = WindowFuser(BicubicStream)

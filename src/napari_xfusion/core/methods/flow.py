@@ -23,8 +23,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from napari_xfusion.core.methods.backprojection import BinnedFrames
 from napari_xfusion.core.methods.base import WindowFuser, WindowStream
+from napari_xfusion.core.methods.binned import BinnedFrames
 from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
 from napari_xfusion.core.rig import Pair
 from napari_xfusion.core.types import Image, Window
@@ -206,4 +206,4 @@ def _part_left(signal: Image, ab: Image, share: Image) -> Image:
     return left
 
 
-flow = WindowFuser("flow", FlowStream)
+flow = WindowFuser(FlowStream)

@@ -16,16 +16,14 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from napari_xfusion.core.plan import GreyRule, Method, Plan
+from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.plan import GreyRule, Plan
 from napari_xfusion.core.types import ROLES, Role
 from napari_xfusion.errors import ModelError
 
 Variant = Literal["edvr-stf", "edvr", "lite"]
+"""A network's architecture, which has the name of the method that runs it."""
 INPUTS: dict[Variant, tuple[Role, ...]] = {"edvr-stf": ROLES, "edvr": ROLES[:3], "lite": ROLES}
-VARIANTS: dict[Method, tuple[Variant, ...]] = {"edvr-stf": ("edvr-stf", "lite"), "edvr": ("edvr",)}
-"""The networks that a method can run."""
-DEFAULT_MODELS: dict[Method, str] = {"edvr-stf": "edvr-stf-lite", "edvr": "edvr-small"}
-"""Names of the bundled weights that a method takes when none are named."""
 SUFFIX = ".safetensors"
 CARD = "card"
 """The metadata key of the card."""
@@ -143,22 +141,17 @@ def models_folder() -> Path:
     return Path(platformdirs.user_data_dir("napari-xfusion", appauthor=False)) / "models"
 
 
-def method_of(variant: Variant) -> Method:
-    """The method that runs networks of that variant."""
-    return next(method for method, variants in VARIANTS.items() if variant in variants)
-
-
 def model_of(plan: Plan) -> Path:
     """The file of the weights that a plan for a network takes: those it names, else the bundled ones.
 
     Raises ModelError where it is not to be had, no model, or one that the method cannot run.
     """
-    path = find_model(plan.model or DEFAULT_MODELS[plan.method])
+    path = find_model(plan.model or METHODS[plan.method].model or "")
     require_method(path, read_header(path)[0], plan.method)
     return path
 
 
-def models_of(method: Method) -> list[str]:
+def models_of(method: str) -> list[str]:
     """Names of the models at hand that ``method`` can run, its default first; damaged ones are left out."""
     names = []
     for name, path in list_models().items():
@@ -167,14 +160,17 @@ def models_of(method: Method) -> list[str]:
             names.append(name)
         except ModelError:
             continue
-    return sorted(names, key=lambda name: (name != DEFAULT_MODELS[method], name))
+    return sorted(names, key=lambda name: (name != METHODS[method].model, name))
 
 
-def require_method(path: Path, card: Card, method: Method) -> None:
+def require_method(path: Path, card: Card, method: str) -> None:
     """Raise ModelError when the weights are those of a network that ``method`` cannot run."""
-    if card.variant not in VARIANTS[method]:
+    if card.variant != method:
         raise ModelError(
-            path, expected=f"an {method} model", found=f"an {card.variant} model", do="choose another model"
+            path,
+            expected=f"weights of {method}",
+            found=f"weights of {card.variant}",
+            do="choose another model",
         )
 
 

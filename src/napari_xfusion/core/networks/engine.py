@@ -45,7 +45,6 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 class NetworkFuser:
     """A network with its weights, on its device. See ``Fuser``."""
 
-    name: str
     loaded: Loaded
     device: torch.device
     precision: str = "float32"
@@ -53,8 +52,6 @@ class NetworkFuser:
     """Side of the tiles in LR pixels; from the free memory when None."""
     batch: int = 1
     """Targets at once."""
-    gives_std: bool = False
-    gives_attention: bool = True
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -82,7 +79,7 @@ def load_fuser(plan: Plan) -> NetworkFuser:
     network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
     batch = GPU_BATCH if device.type == "cuda" else 1
-    return NetworkFuser(plan.method, loaded, device, precision, plan.tile, batch)
+    return NetworkFuser(loaded, device, precision, plan.tile, batch)
 
 
 def make_feed(loaded: Loaded, pair: Pair, grid: Grid, device: torch.device) -> Feed:

@@ -31,7 +31,6 @@ from napari_xfusion.core.networks.cards import (
 )
 from napari_xfusion.core.networks.lite import Lite
 from napari_xfusion.core.networks.network import Network
-from napari_xfusion.core.plan import Method
 from napari_xfusion.errors import ModelError, OutputError, writing
 
 AnyNetwork = Network | Lite
@@ -72,7 +71,7 @@ def save_model(path: Path, network: AnyNetwork, card: Card) -> None:
     _write(path, tensors, card)
 
 
-def load_model(path: Path, method: Method | None = None) -> Loaded:
+def load_model(path: Path, method: str | None = None) -> Loaded:
     """The network of a model file, whose tensors must be exactly those its card calls for.
 
     Raises ModelError for a file that is none, for missing, unexpected, misshapen or non-finite

@@ -13,8 +13,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_xfusion._version import __version__
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.evaluate import Row, evaluate
-from napari_xfusion.core.methods import TRAINING_FREE, Fuser, make_fuser
+from napari_xfusion.core.methods import Fuser, make_fuser
 from napari_xfusion.core.methods.base import WindowFuser
 from napari_xfusion.core.methods.bayesian_paper import PaperStream
 from napari_xfusion.core.networks.cards import describe, model_of
@@ -80,7 +81,7 @@ class StoppedError(Exception):
 
 def weights_of(series: Series) -> str | None:
     """sha256 of the model file of a series; None for methods without. Raises ModelError."""
-    if series.method in TRAINING_FREE:
+    if METHODS[series.method].model is None:
         return None
     return describe(model_of(Plan(method=series.method, model=series.model))).sha256
 
@@ -108,7 +109,7 @@ def _simulated(cell: Cell) -> tuple[Experiment, Plan]:
 def fuser_of(cell: Cell) -> Fuser:
     """The method of a cell, ready to be opened on its pair."""
     if cell.series.clusters is not None:
-        return WindowFuser("bayesian-paper", partial(PaperStream, fraction=cell.series.clusters))
+        return WindowFuser(partial(PaperStream, fraction=cell.series.clusters))
     return make_fuser(cell.plan.plan_for(cell.series, cell.condition, ()))
 
 

@@ -18,7 +18,7 @@ from napari_xfusion.core.inspect.attention import NormalisedAttention, histogram
 from napari_xfusion.lab.study.panels import draw_methods, draw_panels
 from napari_xfusion.lab.study.pictures import Pictures
 from napari_xfusion.lab.study.plan import Setting
-from napari_xfusion.lab.study.results import METRICS, SETTINGS, SequenceResults
+from napari_xfusion.lab.study.results import METRICS, SETTINGS, TWO_CAMERAS, SequenceResults
 from napari_xfusion.lab.study.style import LOOKS, WIDTH, Look, looks, save, styled
 from napari_xfusion.lab.study.table import Table
 
@@ -36,7 +36,7 @@ def draw_figures(results: SequenceResults, pictures: Pictures, place: Path) -> N
                 save(draw_boxes(results, setting), place / setting)
         if len(results.clusters):
             save(draw_clusters(results.clusters), place / "clusters")
-        attention = {name: results.attention(name) for name in results.networks("edvr-stf")}
+        attention = {name: results.attention(name) for name in results.networks(*TWO_CAMERAS)}
         known = {name: scores for name, scores in attention.items() if scores is not None}
         if known:
             save(draw_attention(known), place / "attention")

@@ -11,9 +11,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_xfusion.core.methods import TRAINING_FREE
-from napari_xfusion.core.networks.cards import describe, list_models, method_of
-from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.core.catalogue import METHODS, training_free
+from napari_xfusion.core.networks.cards import describe, list_models
+from napari_xfusion.core.plan import MethodName, Plan
 from napari_xfusion.errors import InputError, ModelError
 
 Preset = Literal["quick", "full"]
@@ -57,7 +57,7 @@ class Series(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Method
+    method: MethodName
     model: str | None = None
     """Name or file of a network's weights."""
     clusters: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -67,7 +67,7 @@ class Series(BaseModel):
     def _consistent(self) -> Self:
         if self.clusters is not None and self.method != "bayesian-paper":
             raise ValueError(f"{self.method} has no clusters to set")
-        if self.model is not None and self.method in TRAINING_FREE:
+        if self.model is not None and METHODS[self.method].model is None:
             raise ValueError(f"{self.method} has no model")
         return self
 
@@ -163,7 +163,7 @@ def preset(name: Preset, frames: int) -> StudyPlan:
     for separation in (2, 3) if full else (2,):
         conditions[f"separation {separation}"] = Condition(hr_step=step, separation=separation)
     return StudyPlan(
-        series=(*(Series(method=method) for method in TRAINING_FREE), *models_at_hand()),
+        series=(*(Series(method=method.name) for method in training_free()), *models_at_hand()),
         conditions=conditions,
         clusters=Clusters(
             fractions=(0.01, 0.02, 0.05, 0.1, 0.2) if full else (0.02, 0.05, 0.2),
@@ -182,7 +182,7 @@ def models_at_hand() -> list[Series]:
         except ModelError:
             continue
         if description.parameters <= LARGEST:
-            found.append(Series(method=method_of(description.card.variant), model=name))
+            found.append(Series(method=description.card.variant, model=name))
     return found
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row
 from napari_xfusion.core.inspect.metrics import Metrics
-from napari_xfusion.core.methods import TRAINING_FREE
 from napari_xfusion.lab.study.cells import Cell, ImageSequence
 from napari_xfusion.lab.study.plan import Condition, Setting, StudyPlan
 from napari_xfusion.lab.study.table import ATTENTION, Table
@@ -27,6 +27,9 @@ SETTINGS: dict[Setting, str] = {
     "separation": "separation (LR frames)",
 }
 """What is swept, and how its axis is called."""
+
+TWO_CAMERAS = ("lite", "edvr-stf")
+"""The networks that see HR frames: what the paper says of EDVR-STF is looked for in both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +91,13 @@ class SequenceResults:
         known = [number for number, median in enumerate(medians) if np.isfinite(median)]
         return names[max(known, key=lambda k: medians[k])] if known else next(iter(names), None)
 
-    def networks(self, method: str | None = None) -> list[str]:
-        """The series of networks, or of one kind of them."""
+    def networks(self, *methods: str) -> list[str]:
+        """The series of networks, or of some methods of them."""
         return [
             series
             for series in self.series
-            if self.method(series) not in TRAINING_FREE and method in (None, self.method(series))
+            if METHODS[self.method(series)].model is not None
+            and (not methods or self.method(series) in methods)
         ]
 
     def sweep(self, setting: Setting) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_xfusion.lab.study.plan import Setting
-from napari_xfusion.lab.study.results import SequenceResults
+from napari_xfusion.lab.study.results import TWO_CAMERAS, SequenceResults
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,11 @@ def _compare(
     test: Callable[[float, float], bool],
     condition: str | None = None,
 ) -> Finding:
-    """A comparison of the medians of the best series of two methods."""
+    """A comparison of the medians of the best series of two methods; `lite` counts as EDVR-STF."""
     best = {}
     for method in (one, other):
-        names = [name for name in results.series if results.method(name) == method]
+        group = TWO_CAMERAS if method == "edvr-stf" else (method,)
+        names = [name for name in results.series if results.method(name) in group]
         medians = {name: results.median(name, condition=condition) for name in names}
         finite = {name: value for name, value in medians.items() if np.isfinite(value)}
         if not finite:
@@ -128,7 +129,7 @@ def _goes_one_way(setting: Setting, *, rising: bool, networks: bool) -> Callable
 
 def _attention(results: SequenceResults) -> Finding:
     found: list[tuple[bool, str]] = []
-    for name in results.networks("edvr-stf"):
+    for name in results.networks(*TWO_CAMERAS):
         scores = results.attention(name)
         known = None if scores is None else np.isfinite(scores.backward) & np.isfinite(scores.forward)
         if scores is None or known is None or len(set(scores.relative[known].tolist())) < 3:

@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from napari_xfusion.core.inspect.metrics import psnr
-from napari_xfusion.core.methods import TRAINING_FREE
-from napari_xfusion.core.plan import Method
+from napari_xfusion.core.methods import make_fuser
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import Image
 from napari_xfusion.lab.scenes import Sample, expose
 from napari_xfusion.lab.train.batches import TRUTH, Batch, collate
 from napari_xfusion.lab.train.pool import Pool, sources_of
 from napari_xfusion.lab.train.task import Task, as_pair
 
-COMPARED: tuple[Method, ...] = ("bicubic", "backprojection", "flow")
+COMPARED = ("bicubic", "interpolation", "flow")
 """Methods without weights that a network should beat."""
 ALL, CLEAN = "all", "without LR noise"
 Figures = dict[str, float]
@@ -71,12 +71,12 @@ def _means(groups: Mapping[str, list[int]], values: list[float]) -> Figures:
     return {name: float(np.mean([values[i] for i in group])) for name, group in groups.items() if group}
 
 
-def _fuse(samples: list[Sample], method: Method) -> Iterator[float]:
+def _fuse(samples: list[Sample], method: str) -> Iterator[float]:
     """PSNR of each sample fused by a method without weights."""
-    stop = threading.Event()
+    stop, fuser = threading.Event(), make_fuser(Plan(method=method))
     for sample in samples:
         pair, target = as_pair(sample)
-        with TRAINING_FREE[method].open(pair) as stream:
+        with fuser.open(pair) as stream:
             for frame in stream.fuse([target], stop):
                 yield _psnr(sample.truth, frame.image)
 

@@ -14,7 +14,7 @@ import torch
 
 from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.networks.build import initialise
-from napari_xfusion.core.networks.cards import find_model, method_of
+from napari_xfusion.core.networks.cards import find_model
 from napari_xfusion.core.networks.weights import AnyNetwork, build, load_model
 from napari_xfusion.errors import InputError, ModelError
 from napari_xfusion.lab.train.plan import TrainPlan
@@ -84,7 +84,7 @@ def _begin(plan: TrainPlan) -> AnyNetwork:
         initialise(network, torch.Generator().manual_seed(plan.seed))
         return network
     path = find_model(plan.init)
-    loaded = load_model(path, method_of(plan.variant))
+    loaded = load_model(path, plan.variant)
     if loaded.card.sizes != plan.sizes:
         raise ModelError(
             path,

@@ -30,14 +30,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames, write_summaries
-from napari_xfusion.core.methods import TRAINING_FREE
-from napari_xfusion.core.plan import NETWORKS, Method, make_plan
+from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.sequence import FusedSequence
 from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.errors import XFusionError, writing
 from napari_xfusion.lab.virtual.experiment import Binning, Experiment, simulate
-from napari_xfusion.ui.inspection.sequences import BASELINES, TITLES, model_of
+from napari_xfusion.ui.inspection.sequences import model_of
 from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.layers import LayerData, layer_name, sequence_layer, sequence_pair
@@ -49,7 +49,6 @@ from napari_xfusion.ui.shared.words import in_window_words
 if TYPE_CHECKING:
     import napari.viewer
 
-DEFAULT_METHODS = ("bicubic", "backprojection", "flow", "bayesian")
 NUMBERS = (("psnr", "PSNR", ".2f"), ("aad", "AAD", ".3f"), ("ssim", "SSIM", ".4f"))
 """Columns of the table: the metric's name, its title, its format."""
 
@@ -63,7 +62,7 @@ class Settings:
     binning: Binning
     seed: int
     separation: int
-    methods: tuple[Method, ...]
+    methods: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Done:
 class Compared:
     """One frame of one method."""
 
-    method: Method
+    method: str
     row: Row
 
 
@@ -93,7 +92,7 @@ class ExperimentPanel(Panel):
         super().__init__(parent)
         self._viewer = viewer
         self._worker = Worker(self, "virtual experiment", told=self._take, ended=self._end, every=100)
-        self._rows: dict[Method, list[Row]] = {}
+        self._rows: dict[str, list[Row]] = {}
         self._total = 0
         self._reason = ""
         self.movie = LayerCombo(viewer, is_sequence, none="choose a sequence", parent=self)
@@ -103,7 +102,7 @@ class ExperimentPanel(Panel):
         self.lr_psnr = QDoubleSpinBox(self, minimum=5, maximum=90, value=40, suffix=" dB", decimals=1)
         self.binning = QComboBox(self)
         self.seed = QSpinBox(self, maximum=2**31 - 1)
-        self.methods = {method: QCheckBox(TITLES[method], self) for method in BASELINES}
+        self.methods = {method: QCheckBox(METHODS[method].title, self) for method in METHODS}
         self.make = QPushButton("Make sequences")
         self.run = QPushButton("Compare methods")
         self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop; numbers that are whole stay")
@@ -217,7 +216,7 @@ class ExperimentPanel(Panel):
         lines = [(method, kind) for method in self._rows for kind in ("all", "unseen")]
         self.table.setRowCount(len(lines))
         self.table.setVerticalHeaderLabels(
-            [TITLES[method] if kind == "all" else "    unseen" for method, kind in lines]
+            [METHODS[method].title if kind == "all" else "    unseen" for method, kind in lines]
         )
         for line, (method, kind) in enumerate(lines):
             means = whole[method].summary()[kind] if method in whole else None
@@ -303,12 +302,12 @@ class ExperimentPanel(Panel):
         group = QGroupBox("Methods", self)
         grid = QGridLayout(group)
         for k, (method, box) in enumerate(self.methods.items()):
-            box.setChecked(method in DEFAULT_METHODS)
-            ready = method in TRAINING_FREE or model_of(method) is not None
+            box.setChecked(METHODS[method].baseline)
+            ready = METHODS[method].model is None or model_of(method) is not None
             box.setEnabled(ready)
             box.setToolTip("" if ready else "No weights of it are at hand; import a model first.")
             if ready:
-                box.setToolTip(f"Fuse by {TITLES[method]} and compare with the truth")
+                box.setToolTip(f"Fuse by {METHODS[method].title} and compare with the truth")
             grid.addWidget(box, k // 2, k % 2)
         rows, buttons = QFormLayout(), QHBoxLayout()
         add_row(rows, "Separation", self.separation, "LR frames between the three that serve one result")
@@ -363,8 +362,8 @@ def _comparing(movie: Stack, settings: Settings) -> Body:
     def body(stop: Token, tell: Tell) -> Done | None:
         made = _experiment(movie, settings)
         for method in settings.methods:
-            tell(f"{TITLES[method]} …")
-            name = model_of(method) if method in NETWORKS else None
+            tell(f"{METHODS[method].title} …")
+            name = model_of(method) if METHODS[method].model is not None else None
             plan = make_plan(method=method, model=name, separation=settings.separation)
             sequence = FusedSequence(plan, made.lr, made.hr)
             for row in evaluate_frames(made.truth, sequence.images(), hr_times=made.hr_times):

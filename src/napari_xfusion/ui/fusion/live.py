@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_xfusion.core.methods import TRAINING_FREE
-from napari_xfusion.core.plan import Method
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.run import Opened
 from napari_xfusion.core.types import Image, Region, Token
 from napari_xfusion.ui.fusion.request import Request
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 EVERY = 20
 """Milliseconds between two looks for an answer."""
-MEANWHILE: Method = "flow"
+MEANWHILE = "flow"
 """Shown until a network is there, which goes on from it or is compared with it."""
 
 
@@ -137,7 +136,7 @@ def preview(sequences: OpenSequences, request: Request, frame: int, region: Regi
     """
 
     def body(stop: Token, tell: Tell) -> Answer | None:
-        if request.plan.method not in TRAINING_FREE and "torch" not in sys.modules:
+        if METHODS[request.plan.method].model is not None and "torch" not in sys.modules:
             plan = request.plan.model_copy(update={"method": MEANWHILE, "model": None})
             meanwhile = sequences.frame(replace(request, plan=plan), frame, region, stop)
             if meanwhile is not None:

@@ -8,21 +8,12 @@ from typing import Any, get_args
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QLabel, QPushButton, QWidget
 
+from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.doctor import devices_in_words
-from napari_xfusion.core.networks.cards import SUFFIX, VARIANTS, models_of
-from napari_xfusion.core.plan import DEFAULT_METHOD, Method, Plan
+from napari_xfusion.core.networks.cards import SUFFIX, models_of
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.ui.shared.preferences import computing_events, keep_computing, preferences
 from napari_xfusion.ui.shared.widgets import Sentence, add_row, form, listen
-
-ABOUT: dict[Method, str] = {
-    "bicubic": "LR alone, enlarged",
-    "backprojection": "HR neighbours interpolated in time, corrected by LR",
-    "flow": "HR neighbours carried by the motion seen in LR",
-    "bayesian": "temporal changes by clusters, with a standard deviation",
-    "bayesian-paper": "the Bayesian baseline as published",
-    "edvr-stf": "the network on both sequences",
-    "edvr": "the network on LR alone",
-}
 
 
 class MethodBox(QGroupBox):
@@ -56,7 +47,7 @@ class MethodBox(QGroupBox):
         """The settings of a plan."""
         return {
             "method": self.method.currentText(),
-            "model": self.model.currentData() if self.method.currentText() in VARIANTS else None,
+            "model": self.model.currentData() if self._takes_weights() else None,
             "device": self.device.currentText(),
             "precision": self.precision.currentText(),
         }
@@ -85,6 +76,9 @@ class MethodBox(QGroupBox):
         """Write the devices and their free memory."""
         self.there.setText(devices_in_words())
 
+    def _takes_weights(self) -> bool:
+        return METHODS[self.method.currentText()].model is not None
+
     def _take_computing(self) -> None:
         """What is chosen on the Preferences page is chosen here, too."""
         chosen = preferences()
@@ -105,7 +99,7 @@ class MethodBox(QGroupBox):
         before = self.model.currentData()
         self.model.blockSignals(True)
         self.model.clear()
-        if method in VARIANTS:
+        if self._takes_weights():
             for name in models_of(method):
                 self.model.addItem(name, name)
             self.model.setCurrentIndex(max(self.model.findData(before), 0))
@@ -113,18 +107,22 @@ class MethodBox(QGroupBox):
             self.model.addItem("needs none", None)
         self.model.blockSignals(False)
         for widget in (self.model, self.file, self.device, self.precision):
-            widget.setEnabled(method in VARIANTS)
+            widget.setEnabled(self._takes_weights())
 
     def _build(self) -> None:
         layout = form(self)
-        for method in get_args(Method):
-            self.method.addItem(method)
-            self.method.setItemData(self.method.count() - 1, ABOUT[method], 3)
+        for method in METHODS.values():
+            self.method.addItem(method.name)
+            self.method.setItemData(self.method.count() - 1, method.summary, 3)
         for combo, field in ((self.device, "device"), (self.precision, "precision")):
             combo.addItems(get_args(Plan.model_fields[field].annotation))
         self._take_computing()
         for label, combo, tip in (
-            ("Method", self.method, "\n".join(f"{name}: {what}" for name, what in ABOUT.items())),
+            (
+                "Method",
+                self.method,
+                "\n".join(f"{method.name}: {method.summary}" for method in METHODS.values()),
+            ),
             ("Model", self.model, "The weights of a network"),
             ("", self.file, "Take weights from a file"),
             ("Device", self.device, "Where a network runs; auto takes a GPU where there is one"),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.check import check
-from napari_xfusion.core.networks.cards import VARIANTS, model_of
+from napari_xfusion.core.networks.cards import model_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.results import open_sink
@@ -52,7 +53,7 @@ class Request:
     @property
     def method(self) -> str:
         """The method's name, or that of its weights."""
-        if self.plan.method not in VARIANTS:
+        if METHODS[self.plan.method].model is None:
             return self.plan.method
         return model_of(self.plan).stem
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.consistency import Residual, residual
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
-from napari_xfusion.core.plan import NETWORKS
 from napari_xfusion.core.rig import find_hr_times, pair_stacks
 from napari_xfusion.core.sequence import FusedSequence, lr_consistency
 from napari_xfusion.core.types import Role, Stack
@@ -94,7 +94,7 @@ def _scores_of(
     sequences: Sequences, sequence_of: Callable[[], FusedSequence]
 ) -> Callable[[int], Mapping[Role, float] | None]:
     """Where scores come from: the run's record, else the network once more, else nowhere."""
-    if sequences.plan.method not in NETWORKS:
+    if METHODS[sequences.plan.method].model is None:
         return lambda _frame: None
     made = provenance_of(sequences.fused) if sequences.fused is not None else None
     recorded: dict[int, Any] = {}

@@ -25,14 +25,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.core.plan import Method, Plan
+from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.ui.inspection.background import Background
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.lazy import LazySequence
 from napari_xfusion.ui.inspection.recipes import Kind, Recipes
 from napari_xfusion.ui.inspection.sequences import (
-    BASELINES,
-    TITLES,
     Sequences,
     guess,
     method_problem,
@@ -326,17 +325,17 @@ class InspectPanel(Panel):
         group = QGroupBox("Other methods")
         grid = QGridLayout(group)
         grid.setColumnStretch(0, 1)
-        for row, method in enumerate(BASELINES):
-            grid.addWidget(QLabel(TITLES[method]), row, 0)
+        for row, method in enumerate(METHODS):
+            grid.addWidget(QLabel(METHODS[method].title), row, 0)
             sequence = self._button(
                 "sequence",
-                f"Add a layer: what {TITLES[method]} makes of the same two sequences",
+                f"Add a layer: what {METHODS[method].title} makes of the same two sequences",
                 partial(self._baseline, method=method),
                 partial(method_problem, method=method, needed=("lr", "hr")),
             )
             minus = self._button(
                 "difference",
-                f"Add a layer: the fused sequence minus {TITLES[method]}; blue is darker, orange brighter",
+                f"Add a layer: the fused sequence minus {METHODS[method].title}; blue is darker, orange brighter",
                 partial(self._difference, method=method),
                 partial(method_problem, method=method, needed=("lr", "hr", "fused")),
             )
@@ -344,10 +343,10 @@ class InspectPanel(Panel):
             grid.addWidget(minus, row, 2)
         return group
 
-    def _baseline(self, sequences: Sequences, _frame: int, method: Method) -> list[LayerData]:
+    def _baseline(self, sequences: Sequences, _frame: int, method: str) -> list[LayerData]:
         return self._recipes.baseline(sequences, method)
 
-    def _difference(self, sequences: Sequences, frame: int, method: Method) -> list[LayerData]:
+    def _difference(self, sequences: Sequences, frame: int, method: str) -> list[LayerData]:
         return self._recipes.difference(sequences, method, frame)
 
     def _trust_box(self) -> QGroupBox:

@@ -10,7 +10,7 @@ from weakref import WeakSet
 import numpy as np
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 
-from napari_xfusion.core.plan import NETWORKS
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import writing
 from napari_xfusion.ui.inspection.numbers import (
@@ -130,7 +130,7 @@ class PlotsDock(Docked):
         if not self.numbers:
             return "Nothing computed yet."
         lacking = [] if self._shown.truth is not None else ["PSNR, AAD and SSIM need a truth"]
-        if self._shown.plan.method not in NETWORKS:
+        if METHODS[self._shown.plan.method].model is None:
             lacking.append("attention needs a network")
         return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *lacking])
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
-from napari_xfusion.core.plan import NETWORKS, Method, Plan
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import fit_geometry, pair_stacks
 from napari_xfusion.core.sequence import ATTENTION_SCALE, FusedSequence, difference, lr_consistency
 from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
@@ -65,7 +66,7 @@ class Recipes:
         """A sequence, each frame divided by its previous one; HR by its previous HR frame."""
         return [frame_division(getattr(sequences, kind))]
 
-    def baseline(self, sequences: Sequences, method: Method) -> list[LayerData]:
+    def baseline(self, sequences: Sequences, method: str) -> list[LayerData]:
         """What another method makes of the same two sequences."""
         plan = _by(sequences, method)
         sequence = self.sequence(plan, sequences).images()
@@ -74,7 +75,7 @@ class Recipes:
         limits = None if shown is None else tuple(shown.contrast_limits)
         return [_on_hr_grid(sequences, sequence, name, "baseline", plan=plan, contrast_limits=limits)]
 
-    def difference(self, sequences: Sequences, method: Method, frame: int) -> list[LayerData]:
+    def difference(self, sequences: Sequences, method: str, frame: int) -> list[LayerData]:
         """The fused sequence minus a baseline, limits from ``frame``, or the nearest that is fused."""
         plan = _by(sequences, method)
         sequence = difference(sequences.fused_stack(), self.sequence(plan, sequences).images())
@@ -142,8 +143,8 @@ def _key(plan: Plan, sequences: Sequences) -> Key:
     return plan.model_dump_json(), *(id(content_of(sequence)) for sequence in (sequences.lr, sequences.hr))
 
 
-def _by(sequences: Sequences, method: Method) -> Plan:
-    plan = sequences.by_model(method) if method in NETWORKS else sequences.by(method)
+def _by(sequences: Sequences, method: str) -> Plan:
+    plan = sequences.by_model(method) if METHODS[method].model is not None else sequences.by(method)
     if plan is None:
         raise ModelError(method, expected="its weights", found="none at hand", do="import a model")
     return plan

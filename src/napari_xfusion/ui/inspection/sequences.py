@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_xfusion.core.catalogue import METHODS, networks
 from napari_xfusion.core.networks.cards import models_of
-from napari_xfusion.core.plan import NETWORKS, Method, Plan
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import find_hr_times, fit_geometry
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, XFusionError
@@ -17,19 +18,6 @@ from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-BASELINES: tuple[Method, ...] = ("bicubic", "backprojection", "flow", "bayesian", "bayesian-paper", *NETWORKS)
-
-
-TITLES: dict[Method, str] = {
-    "bicubic": "bicubic",
-    "backprojection": "back-projection",
-    "flow": "flow",
-    "bayesian": "Bayesian",
-    "bayesian-paper": "Bayesian (paper)",
-    "edvr": "EDVR",
-    "edvr-stf": "EDVR-STF",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +48,7 @@ class Sequences:
         """LR frame number of the fused sequence's first frame."""
         return self.plan.frames[0] if self.plan.frames else 0
 
-    def by(self, method: Method) -> Plan:
+    def by(self, method: str) -> Plan:
         """The same run by another method, of whole frames and the whole sequence."""
         same = self.plan.method == method
         whole = {"frames": None, "region": None}
@@ -69,11 +57,11 @@ class Sequences:
 
     def network(self) -> Plan | None:
         """The run whose attention can be shown: that of the fused sequence, else by a model at hand."""
-        if self.plan.method in NETWORKS:
+        if METHODS[self.plan.method].model is not None:
             return self.by(self.plan.method)
-        return next(filter(None, map(self.by_model, NETWORKS)), None)
+        return next(filter(None, map(self.by_model, (method.name for method in networks()))), None)
 
-    def by_model(self, method: Method) -> Plan | None:
+    def by_model(self, method: str) -> Plan | None:
         """The same run by a network, with the first model at hand that is of its kind; None without one."""
         if self.plan.method == method:
             return self.by(method)
@@ -112,7 +100,7 @@ class Sequences:
         return next((t for t in near if sequence.frame(t - self.first).any()), frame)
 
 
-def model_of(method: Method) -> str | None:
+def model_of(method: str) -> str | None:
     """The name of the model that ``method`` takes, None where none is at hand."""
     return next(iter(models_of(method)), None)
 
@@ -131,13 +119,13 @@ def problem(sequences: Sequences, needed: Iterable[str]) -> str:
     return pairing_problem(sequences) if {"lr", "hr"} <= set(needed) else ""
 
 
-def method_problem(sequences: Sequences, method: Method, needed: tuple[str, ...]) -> str:
+def method_problem(sequences: Sequences, method: str, needed: tuple[str, ...]) -> str:
     """Why a baseline, or the fused sequence's difference to it, cannot be made; see ``problem``."""
     reason = problem(sequences, needed)
     if reason:
         return reason
-    if method in NETWORKS and sequences.by_model(method) is None:
-        return f"No weights of {TITLES[method]} are at hand; import a model first."
+    if METHODS[method].model is not None and sequences.by_model(method) is None:
+        return f"No weights of {METHODS[method].title} are at hand; import a model first."
     if "fused" in needed and sequences.plan.method == method:
         return "The fused sequence is by this method."
     return ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from napari_xfusion.core.doctor import examine_window
-from napari_xfusion.core.plan import DEFAULT_METHOD
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import DeviceError
 from napari_xfusion.lab.demo import sample_sequence
