@@ -35,8 +35,8 @@ projections of a tensile bar, 14 frames of [SerialTrackXR](https://github.com/us
 are easier for them than the real one. Compare trends with the paper, not absolute values. Statements of the paper about
 EDVR-STF are tested here with the best network that uses HR, which is `edvr-stf-lite`, not the paper's network.
 
-PSNR is in dB. AAD is the mean absolute difference in 8-bit levels. SSIM uses the 7x7 uniform filter. *Unseen* frames are those at
-whose time no HR frame was given.
+PSNR is in dB. AAD is the mean absolute difference in 8-bit levels. SSIM uses the 7x7 uniform filter. *Unseen* frames
+are those at whose time no HR frame was given.
 """
 WIDTH = 1200
 """Pixels of a picture in the page."""
