@@ -20,23 +20,23 @@ from napari_xfusion.lab.study.facts import CAPTIONS
 from napari_xfusion.lab.study.report import IMAGES
 
 INTRODUCTION = """\
-# The paper's experiments on our sequences
+# The paper's experiments on our recordings
 
-Made by `benchmarks/study_page.py` from the results of this study; every number comes from its table.
+`benchmarks/study_page.py` generates this page from the results of the study below; every number comes from its table.
 
 ```bash title="not tested: takes hours"
 {commands}
 ```
 
-**These are not the paper's data, nor its weights.** *additive* and *stirring* are synthetic radiographs of
-the processes that the paper recorded (laser melting; friction stir welding); *tensile* is real: x-ray
+**This study uses neither the paper's data nor its weights.** *additive* and *stirring* are simulated radiographs of
+the processes that the paper recorded (laser melting and friction stir welding). *tensile* is a real recording: x-ray
 projections of a tensile bar, 14 frames of [SerialTrackXR](https://github.com/usnistgov/SerialTrackXR)
-(NIST licence). Bundled networks are trained on random draws of such synthetic scenes, so the synthetic sequences
-are the easier case for them, and the real ones the harder. What can be compared with the paper is what
-happens, not how much.
+(NIST licence). The bundled networks were trained on random draws of such simulated scenes, so the simulated recordings
+are easier for them than the real one. Compare trends with the paper, not absolute values. Statements of the paper about
+EDVR-STF are tested here with the best network that uses HR, which is `lite`, not the paper's network.
 
-PSNR is in dB, AAD in grey levels of 255, SSIM has the 7x7 uniform window; *unseen* frames are those at whose
-time no HR frame was given.
+PSNR is in dB. AAD is the mean absolute difference in 8-bit levels. SSIM uses the 7x7 uniform filter. *Unseen* frames
+are those at whose time no HR frame was given.
 """
 WIDTH = 1200
 """Pixels of a picture in the page."""
@@ -72,7 +72,7 @@ def page(facts: dict[str, Any]) -> Iterator[str]:
             rows = [[name, *(number(m, 2) for m in medians)] for name, medians in sweep["medians"].items()]
             yield table(["method", *sweep["labels"]], rows)
         yield table(
-            ["what the paper says", "here", "numbers here", "in the paper"],
+            ["statement of the paper", "here", "numbers here", "in the paper"],
             [[s["text"], verdict(s["holds"]), s["found"], s["paper"]] for s in sequence["statements"]],
         )
         for name, caption in CAPTIONS.items():
@@ -81,7 +81,7 @@ def page(facts: dict[str, Any]) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     yield f"napari-xfusion {facts['napari_xfusion']}, {facts['made'][:10]}, {facts['machine']}; {versions}.\n"
     sums = {sequence["source"]: sequence["sha256"] for sequence in facts["sequences"]} | facts["weights"]
-    yield table(["sequence or weights", "sha256"], [[name, f"`{value}`"] for name, value in sums.items()])
+    yield table(["recording or weights", "sha256"], [[name, f"`{value}`"] for name, value in sums.items()])
     yield "\n".join(f"- {note}" for note in facts["notes"])
 
 
