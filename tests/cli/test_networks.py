@@ -124,4 +124,4 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
 def test_attention_of_a_method_that_has_none_is_told(sequences, tmp_path, capsys):
     out = ["-o", str(tmp_path / "f.tif"), "--attention", str(tmp_path / "a.csv")]
     assert main(["fuse", *sequences, "--method", "flow", *out]) == 1
-    assert "--method edvr-stf" in capsys.readouterr().err
+    assert "edvr-stf" in capsys.readouterr().err

@@ -135,7 +135,7 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     save_model(tmp_path / "other.safetensors", other.network, other.card)
     panel.method.choose_model(str(tmp_path / "other.safetensors"))
     settled(panel, qtbot)
-    assert "expected an edvr-stf model, found an edvr model" in refused(panel)
+    assert "expected weights of edvr-stf, found weights of edvr" in refused(panel)
 
 
 @pytest.mark.parametrize(

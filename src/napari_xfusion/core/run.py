@@ -1,4 +1,4 @@
-"""From two stacks to one fused stack: the only room that joins pairing, fusers and sinks."""
+"""From two stacks to one fused stack: a session whose frames go into sinks, with a record."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from napari_xfusion._version import __version__
 from napari_xfusion.core.catalogue import METHODS, Gives, Method, giving
 from napari_xfusion.core.inspect.attention import write_attention
-from napari_xfusion.core.methods import Fuser, Stream, make_fuser
+from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.record import read_frames, record_path
-from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
+from napari_xfusion.core.rig import Pair, seen_targets
+from napari_xfusion.core.session import Session, pair_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import OutputError, writing
 
@@ -73,73 +72,32 @@ def fuse(
     the plan's by default. Setting ``stop`` ends the iteration early. Raises XFusionError at the call when
     the stacks do not fit.
     """
-    opened = Opened(plan, lr, hr)
-    wanted = plan.targets(len(opened.pair)) if targets is None else targets
+    session = Session(plan, pair_of(plan, lr, hr))
+    wanted = plan.targets(len(session.pair)) if targets is None else targets
 
     def frames() -> Iterator[FusedFrame]:
-        with opened:
-            yield from opened.frames(wanted, stop or threading.Event(), region)
+        with session:
+            yield from session.frames(wanted, stop or threading.Event(), region)
 
     return frames()
-
-
-class Opened:
-    """A plan's fuser on its two stacks, for frames in any order; within ``with`` it keeps what they share.
-
-    Raises XFusionError at once when the stacks do not fit, or weights or device are not to be had.
-    """
-
-    def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        self.pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
-        self.fuser = make_fuser(plan)
-        self._region = plan.region
-        self._stream: Stream | None = None
-
-    @property
-    def notes(self) -> list[str]:
-        """What was odd about the sequences so far."""
-        said = self._stream.notes if self._stream is not None else ()
-        return [*self.pair.notes, *_filled(self.pair), *said]
-
-    def frames(
-        self, targets: Iterable[int], stop: Token, region: Region | None = None
-    ) -> Iterator[FusedFrame]:
-        """Fuse ``targets``, in the HR camera's units; see ``Stream.fuse``. The plan's region by default."""
-        if self._stream is None:
-            raise RuntimeError("frames of a fuser that is not open")
-        units = self.pair.grey.hr
-        for frame in self._stream.fuse(targets, stop, region or self._region):
-            std = None if frame.std is None else frame.std * np.float32(units.span)
-            yield replace(frame, image=units.from_grey(frame.image), std=std)
-
-    def __enter__(self) -> Self:
-        self._stream = self.fuser.open(self.pair).__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.__exit__(kind, error, trace)
 
 
 class Run:
     """A plan on its two stacks, with its way into sinks: ``begin``, ``frames``, ``commit``.
 
     The same walk serves files and windows, and gives the same bytes in whatever order frames are made.
-    Raises XFusionError as ``Opened`` does.
+    Raises XFusionError as ``Session`` does.
     """
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        self._opened = Opened(plan, lr, hr)
-        self.pair, self.fuser = self._opened.pair, self._opened.fuser
+        self._session = Session(plan, pair_of(plan, lr, hr))
+        self.pair, self.fuser = self._session.pair, self._session.fuser
         self.spec, self.settled = _describe(plan, self.pair, self.fuser)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
         """Targets that all sinks keep."""
-        self.notes: list[str] = self._opened.notes
+        self.notes: list[str] = self._session.notes
         """What was odd about the sequences; complete when ``frames`` has ended."""
         self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
 
@@ -164,15 +122,15 @@ class Run:
         """
         missing = [t for t in self.spec.frames if t not in self.done]
         seen = seen_targets(self.pair.hr_times, len(self.pair))
-        with self._opened as opened:
-            for frame in opened.frames(order(missing), stop):
+        with self._session as session:
+            for frame in session.frames(order(missing), stop):
                 notes = _notes_of(frame, bool(seen[frame.index]))
                 for (sink, kept), image in zip(self._sinks, (frame.image, frame.std), strict=False):
                     if frame.index not in kept and image is not None:
                         sink.put(frame.index, image, notes)
                 self.done.add(frame.index)
                 yield frame
-            self.notes = opened.notes
+            self.notes = session.notes
 
     def commit(self) -> None:
         """Turn the frames into results with their record; see ``Sink.commit``."""
@@ -318,12 +276,3 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             known[name] = "unknown"
     return known
-
-
-def _filled(pair: Pair) -> list[str]:
-    """A sentence on the pixels that were filled in, naming the first few frames."""
-    if not pair.invalid:
-        return []
-    named = ", ".join(f"{frame} ({count})" for frame, count in list(pair.invalid.items())[:5])
-    more = ", ..." if len(pair.invalid) > 5 else ""
-    return [f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}"]
