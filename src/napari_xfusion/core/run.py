@@ -27,7 +27,7 @@ from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.record import read_frames, record_path
 from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
-from napari_xfusion.errors import OutputError, writing
+from napari_xfusion.errors import OutputError, XFusionWarning, writing
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
@@ -47,7 +47,7 @@ class Outcome:
     resumed: int
     """Of the done ones, those that an earlier run had made."""
     seconds: float
-    notes: tuple[str, ...]
+    notes: tuple[XFusionWarning, ...]
     """What was odd about the sequences."""
 
     @property
@@ -95,7 +95,7 @@ class Opened:
         self._stream: Stream | None = None
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[XFusionWarning]:
         """What was odd about the sequences so far."""
         said = self._stream.notes if self._stream is not None else ()
         return [*self.pair.notes, *_filled(self.pair), *said]
@@ -138,7 +138,7 @@ class Run:
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
         """Targets that all sinks keep."""
-        self.notes: list[str] = self._opened.notes
+        self.notes: list[XFusionWarning] = self._opened.notes
         """What was odd about the sequences; complete when ``frames`` has ended."""
         self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
 
@@ -221,7 +221,7 @@ def fuse_files(
 
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
-    with writing(path, do="run the same again with another --attention: the sequence is done and stays"):
+    with writing(path, hint="the sequence is complete; run the same again with another {attention}"):
         write_attention(path, read_frames(output), pair.hr_times.tolist())
 
 
@@ -231,28 +231,28 @@ def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> 
     for path in outputs:
         place = Path(path).resolve()
         if not place.parent.is_dir():
-            raise OutputError(
-                path, expected="a folder to write into", found="none of that name", do="make it first"
-            )
+            raise OutputError(path, problem="its folder does not exist", hint="create the folder first")
         if place in taken:
             raise OutputError(
-                path, expected="a name of its own", found=f"{taken[place]} of this run", do="choose another"
+                path,
+                setting="output",
+                problem=f"the output would overwrite {taken[place]} of this run",
+                hint="choose another name",
             )
         taken |= {place: "an output", record_path(place): "the record"}
 
 
 def _check_abilities(fuser: Fuser, std: Path | str | None, attention: Path | str | None) -> None:
     """Raise OutputError when the method cannot give what an output is to hold."""
-    for option, asked, able, other in (
-        ("--std", std, fuser.gives_std, "--method bayesian"),
-        ("--attention", attention, fuser.gives_attention, "--method edvr-stf"),
+    for setting, what, asked, able, other in (
+        ("std", "a standard deviation", std, fuser.gives_std, "bayesian"),
+        ("attention", "attention", attention, fuser.gives_attention, "edvr-stf"),
     ):
         if asked is not None and not able:
             raise OutputError(
-                option,
-                expected="a method that knows it",
-                found=fuser.name,
-                do=f"use {other}, or leave {option} out",
+                setting=setting,
+                problem=f"method '{fuser.name}' does not provide {what}",
+                hint=f"use {{method}} {other}, or omit {{{setting}}}",
             )
 
 
@@ -285,7 +285,9 @@ def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:
     return {"seen": seen, "seconds": round(frame.seconds, 6)} | ({"scores": scores} if scores else {})
 
 
-def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]) -> dict[str, Any]:
+def _record(
+    resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[XFusionWarning]
+) -> dict[str, Any]:
     return {
         "napari_xfusion": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -306,7 +308,7 @@ def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]
         "pixel_size": pair.hr.pixel_size,
         "frame_interval": pair.lr.frame_interval,
         "frames_resumed": resumed,
-        "notes": notes,
+        "notes": list(map(str, notes)),
     }
 
 
@@ -321,10 +323,11 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     return known
 
 
-def _filled(pair: Pair) -> list[str]:
-    """A sentence on the pixels that were filled in, naming the first few frames."""
+def _filled(pair: Pair) -> list[XFusionWarning]:
+    """A warning of the pixels that were filled in, naming the first few frames."""
     if not pair.invalid:
         return []
     named = ", ".join(f"{frame} ({count})" for frame, count in list(pair.invalid.items())[:5])
     more = ", ..." if len(pair.invalid) > 5 else ""
-    return [f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}"]
+    text = f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}."
+    return [XFusionWarning("filled-in", text)]

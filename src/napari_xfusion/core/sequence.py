@@ -99,7 +99,7 @@ class FusedSequence:
     def _need(self, there: bool, what: str, method: str) -> None:
         if not there:
             raise ModelError(
-                self.plan.method, expected=f"a method that gives {what}", found="none", do=f"use {method}"
+                self.plan.method, expected=f"a method that gives {what}", found="none", hint=f"use {method}"
             )
 
     def _fuse(self, target: int) -> FusedFrame:
@@ -109,7 +109,7 @@ class FusedSequence:
                 f"frame {target}",
                 expected="a sequence that is open",
                 found="a closed one",
-                do="make it again",
+                hint="make it again",
             )
         return made
 

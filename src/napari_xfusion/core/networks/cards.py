@@ -174,7 +174,7 @@ def require_method(path: Path, card: Card, method: Method) -> None:
     """Raise ModelError when the weights are those of a network that ``method`` cannot run."""
     if card.variant not in VARIANTS[method]:
         raise ModelError(
-            path, expected=f"an {method} model", found=f"an {card.variant} model", do="choose another model"
+            path, expected=f"an {method} model", found=f"an {card.variant} model", hint="choose another model"
         )
 
 
@@ -189,7 +189,7 @@ def find_model(name: str | Path) -> Path:
         name,
         expected=f"a model file, or a model at hand ({', '.join(sorted(models)) or 'there are none'})",
         found="neither",
-        do=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
+        hint=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
     )
 
 
@@ -206,7 +206,7 @@ def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
     """The card of a model file and the shape of every tensor; raises ModelError when it is none."""
     if not path.is_file():
         raise ModelError(
-            path, expected="a model file", found="no file", do="check the path, or see `models list`"
+            path, expected="a model file", found="no file", hint="check the path, or see `models list`"
         )
     try:
         with safe_open(path, framework="numpy") as file:
@@ -217,7 +217,7 @@ def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
             path,
             expected="a complete safetensors file",
             found=str(error) or type(error).__name__,
-            do="copy or download it again; an upstream .pth file goes through `models import`",
+            hint="copy or download it again; an upstream .pth file goes through `models import`",
         ) from None
     return read_card(path, metadata), shapes
 
@@ -229,7 +229,7 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
             path,
             expected="weights with a model card",
             found="a safetensors file without one",
-            do="use a file written by napari-xfusion; an upstream .pth file goes through `models import`",
+            hint="use a file written by napari-xfusion; an upstream .pth file goes through `models import`",
         )
     try:
         return Card.model_validate_json(metadata[CARD])
@@ -239,5 +239,5 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
             path,
             expected="a model card this version can read",
             found=f"{'.'.join(map(str, first['loc'])) or 'card'}: {first['msg']}",
-            do="use a file for this version, or update napari-xfusion",
+            hint="use a file for this version, or update napari-xfusion",
         ) from None
