@@ -315,7 +315,7 @@ def test_a_region_follows_what_is_drawn_and_selected(panel, viewer, qtbot):
     shapes = viewer.add_shapes(name="here", ndim=2, units=hr.units[-2:])
     panel.output.region.choose(shapes)
     settled(panel, qtbot)
-    assert "draw a rectangle" in panel.run_box.run.toolTip()
+    assert "Draw a rectangle" in panel.run_box.run.toolTip()
 
     def region() -> Region:
         settled(panel, qtbot)

@@ -60,9 +60,7 @@ def refused(panel):
         pytest.param(LR, None, None, "LR twice", id="one sequence"),
         pytest.param(LR, HR[:, :20], TIMES, "one scale for both axes", id="another field of view"),
         pytest.param(HR, LR, None, "swapped", id="swapped"),
-        pytest.param(
-            LR, HR, None, "HR times, found none in the file; give HR step (and HR start)", id="no times"
-        ),
+        pytest.param(LR, HR, None, "Give HR step (and HR start), or HR times.", id="no times"),
         pytest.param(LR, HR, TIMES[:-1], "HR times: expected 4 times", id="a time too few"),
         pytest.param(LR, HR, (0, 4, 8, 40), "inside the LR sequence", id="a time behind the sequence"),
         pytest.param(LR, HR[:1], (0,), "at least 2 HR frames", id="one HR frame"),
@@ -81,9 +79,13 @@ def test_sequences_that_cannot_be_fused(panel_on, lr, hr, times, said):
     ("lr", "hr", "said"),
     [
         pytest.param(LR, HR[:, :20], "one scale for both axes", id="another field of view"),
-        pytest.param(LR, HR[:1], "found none in the file", id="one HR frame"),
-        pytest.param(LR, LR[:5].repeat(4, 1).repeat(4, 2), "found none in the file", id="no times"),
-        pytest.param(LR[:3], HR, "found none in the file", id="more HR frames than LR frames"),
+        pytest.param(LR, HR[:1], "does not hold the times of the HR frames", id="one HR frame"),
+        pytest.param(
+            LR, LR[:5].repeat(4, 1).repeat(4, 2), "does not hold the times of the HR frames", id="no times"
+        ),
+        pytest.param(
+            LR[:3], HR, "does not hold the times of the HR frames", id="more HR frames than LR frames"
+        ),
     ],
 )
 def test_two_sequences_that_do_not_pair_are_chosen_and_it_is_said_why(
@@ -143,7 +145,7 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     [
         pytest.param("", "the name of a file", id="no name"),
         pytest.param("fused.png", "a name that ends in .tif", id="another ending"),
-        pytest.param("nowhere/fused.tif", "a folder to write into", id="no folder"),
+        pytest.param("nowhere/fused.tif", "folder does not exist", id="no folder"),
     ],
 )
 def test_outputs_that_cannot_be(panel_on, tmp_path, name, said, qtbot):
@@ -162,7 +164,7 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
     panel.output.output.setCurrentText("a file")
     panel.output.path.setText(str(output))
     settled(panel, qtbot)
-    assert "replace it with the Replace box" in refused(panel)
+    assert "use the Replace box to replace it" in refused(panel)
     panel.method.method.setCurrentText("bicubic")  # the same run's own
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()
@@ -181,7 +183,7 @@ def test_a_result_larger_than_memory_asks_for_a_file(panel_on, tmp_path, qtbot):
     endless = np.broadcast_to(sharp[0, ::4, ::4], (2_000_000, 64, 96))
     panel = panel_on(endless, sharp, (0, 4, 8))
     assert "room for 393 GB in memory" in refused(panel)
-    assert "keep it in a file" in refused(panel)
+    assert "Keep it in a file" in refused(panel)
 
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
@@ -202,7 +204,7 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     said = panel.run_box.status.text()
     assert "room and permission to write, found 'File too large'" in said
-    assert ("frames are kept" in said) == (name == "fused.zarr")
+    assert ("frames are saved" in said) == (name == "fused.zarr")
     ended(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)

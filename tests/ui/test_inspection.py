@@ -18,8 +18,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.core.sequence import FusedSequence
-from napari_xfusion.ui import lazy
-from napari_xfusion.ui.inspection import InspectPanel, recipes
+from napari_xfusion.ui.inspection import InspectPanel, lazy, recipes
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.lazy import LazySequence
 from napari_xfusion.ui.inspection.plots_dock import PlotsDock

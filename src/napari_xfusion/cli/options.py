@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.plan import GreyRule, Plan, make_plan
 from napari_xfusion.core.types import Region
@@ -49,7 +50,7 @@ def parse_plan(**settings: object) -> Plan:
     try:
         return make_plan(**settings)
     except PairingError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(in_options(error)) from None
 
 
 def parse_frames(text: str | None) -> tuple[int, int] | None:

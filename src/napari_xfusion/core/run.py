@@ -27,7 +27,7 @@ from napari_xfusion.core.results.record import read_frames, record_path
 from napari_xfusion.core.rig import Pair, seen_targets
 from napari_xfusion.core.session import Session, pair_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
-from napari_xfusion.errors import OutputError, writing
+from napari_xfusion.errors import OutputError, XFusionWarning, writing
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
@@ -47,7 +47,7 @@ class Outcome:
     resumed: int
     """Of the done ones, those that an earlier run had made."""
     seconds: float
-    notes: tuple[str, ...]
+    notes: tuple[XFusionWarning, ...]
     """What was odd about the sequences."""
 
     @property
@@ -97,7 +97,7 @@ class Run:
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
         """Targets that all sinks keep."""
-        self.notes: list[str] = self._session.notes
+        self.notes: list[XFusionWarning] = self._session.notes
         """What was odd about the sequences; complete when ``frames`` has ended."""
         self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
 
@@ -180,7 +180,7 @@ def fuse_files(
 
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
-    with writing(path, do="run the same again with another --attention: the sequence is done and stays"):
+    with writing(path, hint="the sequence is complete; run the same again with another {attention}"):
         write_attention(path, read_frames(output), pair.hr_times.tolist())
 
 
@@ -190,12 +190,13 @@ def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> 
     for path in outputs:
         place = Path(path).resolve()
         if not place.parent.is_dir():
-            raise OutputError(
-                path, expected="a folder to write into", found="none of that name", do="make it first"
-            )
+            raise OutputError(path, problem="its folder does not exist", hint="create the folder first")
         if place in taken:
             raise OutputError(
-                path, expected="a name of its own", found=f"{taken[place]} of this run", do="choose another"
+                path,
+                setting="output",
+                problem=f"the output would overwrite {taken[place]} of this run",
+                hint="choose another name",
             )
         taken |= {place: "an output", record_path(place): "the record"}
 
@@ -203,13 +204,13 @@ def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> 
 def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:
     """Raise OutputError when the method cannot give what an output is to hold."""
     asked: dict[Gives, Path | str | None] = {"std": std, "attention": attention}
+    words = {"std": "a standard deviation", "attention": "attention"}
     for what, output in asked.items():
         if output is not None and what not in method.gives:
             raise OutputError(
-                f"--{what}",
-                expected="a method that knows it",
-                found=method.name,
-                do=f"use one of {giving(what)}, or leave --{what} out",
+                setting=what,
+                problem=f"method '{method.name}' does not provide {words[what]}",
+                hint=f"use {{method}} {giving(what)}, or omit {{{what}}}",
             )
 
 
@@ -242,7 +243,9 @@ def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:
     return {"seen": seen, "seconds": round(frame.seconds, 6)} | ({"scores": scores} if scores else {})
 
 
-def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]) -> dict[str, Any]:
+def _record(
+    resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[XFusionWarning]
+) -> dict[str, Any]:
     return {
         "napari_xfusion": __version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -263,7 +266,7 @@ def _record(resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[str]
         "pixel_size": pair.hr.pixel_size,
         "frame_interval": pair.lr.frame_interval,
         "frames_resumed": resumed,
-        "notes": notes,
+        "notes": list(map(str, notes)),
     }
 
 

@@ -100,7 +100,7 @@ class FusedSequence:
                 self.plan.method,
                 expected=f"a method that gives {words}",
                 found="none",
-                do=f"use one of {giving(what)}",
+                hint=f"use {giving(what)}",
             )
 
     def _fuse(self, target: int) -> FusedFrame:
@@ -110,7 +110,7 @@ class FusedSequence:
                 f"frame {target}",
                 expected="a sequence that is open",
                 found="a closed one",
-                do="make it again",
+                hint="make it again",
             )
         return made
 

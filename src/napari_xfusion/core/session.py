@@ -14,6 +14,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import Pair, pair_stacks
 from napari_xfusion.core.types import FusedFrame, Region, Token
+from napari_xfusion.errors import XFusionWarning
 
 
 def pair_of(plan: Plan, lr: object, hr: object) -> Pair:
@@ -34,10 +35,10 @@ class Session:
         self.fuser = make_fuser(plan) if fuser is None else fuser
         self._region = plan.region
         self._stream: Stream | None = None
-        self._said: tuple[str, ...] = ()
+        self._said: tuple[XFusionWarning, ...] = ()
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[XFusionWarning]:
         """Warnings about the recordings and the run so far."""
         said = self._said if self._stream is None else self._stream.notes
         return [*self.pair.notes, *_filled(self.pair), *said]
@@ -72,10 +73,11 @@ class Session:
         self.close()
 
 
-def _filled(pair: Pair) -> list[str]:
+def _filled(pair: Pair) -> list[XFusionWarning]:
     """A warning about the pixels that were filled in, naming the first few frames."""
     if not pair.invalid:
         return []
     named = ", ".join(f"{frame} ({count})" for frame, count in list(pair.invalid.items())[:5])
     more = ", ..." if len(pair.invalid) > 5 else ""
-    return [f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}"]
+    text = f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}."
+    return [XFusionWarning("filled-in", text)]

@@ -170,7 +170,7 @@ def require_method(path: Path, card: Card, method: str) -> None:
             path,
             expected=f"weights of {method}",
             found=f"weights of {card.variant}",
-            do="choose another model",
+            hint="choose another model",
         )
 
 
@@ -185,7 +185,7 @@ def find_model(name: str | Path) -> Path:
         name,
         expected=f"a model file, or a model at hand ({', '.join(sorted(models)) or 'there are none'})",
         found="neither",
-        do=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
+        hint=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
     )
 
 
@@ -202,7 +202,7 @@ def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
     """The card of a model file and the shape of every tensor; raises ModelError when it is none."""
     if not path.is_file():
         raise ModelError(
-            path, expected="a model file", found="no file", do="check the path, or see `models list`"
+            path, expected="a model file", found="no file", hint="check the path, or see `models list`"
         )
     try:
         with safe_open(path, framework="numpy") as file:
@@ -213,7 +213,7 @@ def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
             path,
             expected="a complete safetensors file",
             found=str(error) or type(error).__name__,
-            do="copy or download it again; an upstream .pth file goes through `models import`",
+            hint="copy or download it again; an upstream .pth file goes through `models import`",
         ) from None
     return read_card(path, metadata), shapes
 
@@ -225,7 +225,7 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
             path,
             expected="weights with a model card",
             found="a safetensors file without one",
-            do="use a file written by napari-xfusion; an upstream .pth file goes through `models import`",
+            hint="use a file written by napari-xfusion; an upstream .pth file goes through `models import`",
         )
     try:
         return Card.model_validate_json(metadata[CARD])
@@ -235,5 +235,5 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
             path,
             expected="a model card this version can read",
             found=f"{'.'.join(map(str, first['loc'])) or 'card'}: {first['msg']}",
-            do="use a file for this version, or update napari-xfusion",
+            hint="use a file for this version, or update napari-xfusion",
         ) from None

@@ -66,7 +66,7 @@ def _sequence(files: list[Path], source: str, *, luma: bool = False) -> Stack:
                 file,
                 expected=f"{sequence.shape} of {sequence.dtype} as {first.name}",
                 found=f"{frame.shape} of {frame.dtype}",
-                do="keep one sequence per folder",
+                hint="keep one sequence per folder",
             )
 
     def read(i: int) -> NDArray[Any]:
@@ -101,7 +101,7 @@ def _open_png(path: Path, luma: bool) -> _Frame:
                 path,
                 expected="a grey PNG of 8 or 16 bits",
                 found=f"{bits} bits of colour type {colour}",
-                do="convert it to grey",
+                hint="convert it to grey",
             )
         pixels = _png_bytes(file)
         claimed = shape[0] * shape[1] * channels * bits // 8
@@ -139,7 +139,7 @@ def _open_frame(file: Path, luma: bool) -> _Frame:
             file,
             expected="one frame per file of the folder",
             found=f"{len(stack)} frames",
-            do="give this file itself",
+            hint="give this file itself",
         )
     return _Frame(stack.shape[1:], stack.dtype, partial(stack.frame, 0), stack.pixel_size)
 
@@ -152,7 +152,7 @@ def _in_order(folder: Path) -> list[Path]:
             folder,
             expected="a folder of TIFF or PNG frames, or an OME-Zarr",
             found="no such file in it",
-            do="give the folder that holds the frames",
+            hint="give the folder that holds the frames",
         )
     files.sort(key=lambda x: (_key(x), x.name))
     _check_one_kind(files)
@@ -174,7 +174,7 @@ def _check_one_kind(files: list[Path]) -> None:
                 files[0].parent,
                 expected="frames of one kind with names that differ only in their number",
                 found=f"{groups[0].name} and {groups[1].name}",
-                do="keep one sequence per folder",
+                hint="keep one sequence per folder",
             )
 
 
@@ -192,7 +192,7 @@ def _check_numbers(folder: Path, files: list[Path]) -> None:
             folder,
             expected="one file per number",
             found=f"{twice[0].name} and {twice[1].name}",
-            do="remove one of them",
+            hint="remove one of them",
         )
     if 2 * often <= len(files) - 1 or len(steps) == 1 or any(s % step for s in steps):
         return
@@ -205,5 +205,5 @@ def _check_numbers(folder: Path, files: list[Path]) -> None:
         folder,
         expected=f"numbers in steps of {step}",
         found=f"{missing} missing: {names}",
-        do="copy the missing frames, or rename the files if none is missing",
+        hint="copy the missing frames, or rename the files if none is missing",
     )

@@ -57,7 +57,7 @@ def _pyav(path: Path) -> Any:
             path,
             expected="PyAV, which reads movies",
             found="it is not installed",
-            do="pip install 'napari-xfusion[movie]', or export the sequence as TIFF",
+            hint="pip install 'napari-xfusion[movie]', or export the sequence as TIFF",
         ) from None
     return av
 

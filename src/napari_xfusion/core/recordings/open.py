@@ -71,7 +71,7 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
             name,
             expected="a sequence of shape (T, H, W)",
             found=type(source).__name__,
-            do="give an array or a path",
+            hint="give an array or a path",
         )
     array: Any = source
     with told(name, "a sequence of shape (T, H, W)"):
@@ -82,7 +82,7 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
                 name,
                 expected="a sequence of shape (T, H, W)",
                 found=f"shape {shape}",
-                do="give a stack of frames",
+                hint="give a stack of frames",
             )
         return array_sequence(array, sequence_axis("?" * len(shape), shape, name), Said(), name)
 
@@ -91,11 +91,11 @@ def _missing(path: Path) -> InputError:
     beside = [x.name for x in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=2)
     do = f"did you mean {' or '.join(near)}?" if near else "check the path"
-    return InputError(path, expected=_WHAT, found="nothing there", do=do)
+    return InputError(path, expected=_WHAT, found="nothing there", hint=do)
 
 
 def _other(path: Path, magic: bytes) -> InputError:
     kind = next((what for start, what in _OTHERS.items() if magic.startswith(start)), "another kind of file")
     kind = kind if magic else "an empty file"
     do = "give the folder of the frames" if magic == PNG_MAGIC else "export the sequence as TIFF"
-    return InputError(path, expected=_WHAT, found=kind, do=do)
+    return InputError(path, expected=_WHAT, found=kind, hint=do)

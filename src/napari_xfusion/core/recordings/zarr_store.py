@@ -33,7 +33,7 @@ def open_zarr(path: Path) -> Stack:
         array, attributes = _level_0(path)
         if array.ndim < 2:
             raise InputError(
-                path, expected="frames", found=f"shape {array.shape}", do="give the sequence's array"
+                path, expected="frames", found=f"shape {array.shape}", hint="give the sequence's array"
             )
         shape = tuple(int(n) for n in array.shape)
         axis, said = describe_ome_zarr(attributes, shape, path)
@@ -61,6 +61,6 @@ def _level_0(path: Path) -> tuple[Any, dict[str, Any]]:
                 path,
                 expected="a Zarr array or an OME-Zarr group",
                 found=f"a group of {', '.join(sorted(node.keys())) or 'nothing'}"[:200],
-                do="give the path of one array in it",
+                hint="give the path of one array in it",
             )
         return node[scales[0]["datasets"][0]["path"]], attributes

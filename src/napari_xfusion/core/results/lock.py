@@ -47,7 +47,7 @@ class OutputLock:
                 output,
                 expected="an output that no other run is writing",
                 found=f"{who} at work on it",
-                do="wait for that run, stop it, or choose another name",
+                hint="wait for that run, stop it, or choose another name",
             )
         self._sign()
 

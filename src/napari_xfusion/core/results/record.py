@@ -67,5 +67,5 @@ def record_path(result: str | PathLike[str]) -> Path:
 
 def _damaged(path: Path, found: str) -> InputError:
     return InputError(
-        path, expected="the record of a run", found=found, do="remove it and give --hr-step or --hr-times"
+        path, expected="the record of a run", found=found, hint="remove it and give {hr_step} or {hr_times}"
     )

@@ -73,5 +73,5 @@ def _check_place(sequence: Stack, path: Path) -> None:
             path,
             expected="a file other than the sequence's own",
             found="the sequence itself",
-            do="choose another name",
+            hint="choose another name",
         )

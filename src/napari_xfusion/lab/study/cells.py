@@ -152,7 +152,7 @@ def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone)
             first=cell.targets.start,
             progress=lambda _done, _total: done(),
         )
-        notes = (*experiment.notes, *session.notes)
+        notes = map(str, (*experiment.notes, *session.notes))
     same = _settings(cell, experiment)
     rows = [
         same | _frame_of(row, pair) | {ATTENTION[role]: score.raw for role, score in found.items()}

@@ -62,7 +62,7 @@ def run_tasks(
             "a worker process",
             expected="to end by itself",
             found="it was killed, perhaps for want of memory",
-            do="run the same again with fewer --jobs: what is done is kept",
+            hint="run the same again with fewer {jobs}; what is complete is kept",
         ) from error
     finally:
         halt.set()

@@ -87,7 +87,7 @@ def _kind(word: str) -> str:
     kind = word.removeprefix(f"{SCENES}:")
     if kind not in KINDS:
         raise InputError(
-            word, expected=f"a kind of scene: {', '.join(KINDS)}", found=kind, do="choose one of them"
+            word, expected=f"a kind of scene: {', '.join(KINDS)}", found=kind, hint="choose one of them"
         )
     return kind
 
@@ -124,7 +124,7 @@ class Sequences:
                     clip,
                     expected=f"a sequence of at least {FEWEST} frames to train on",
                     found=f"{len(stack)}",
-                    do="leave it out, or give the whole sequence",
+                    hint="leave it out, or give the whole sequence",
                 )
             if min(stack.shape[1:]) < crop:
                 size = f"{stack.shape[1]} x {stack.shape[2]}"
@@ -132,7 +132,7 @@ class Sequences:
                     clip,
                     expected=f"frames of at least the crop, {crop} x {crop} pixels",
                     found=size + " after halving" * self.halve,
-                    do="use a smaller --crop, or leave the sequence out",
+                    hint="use a smaller {crop}, or leave the sequence out",
                 )
 
     def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:

@@ -235,7 +235,7 @@ class Loop:
                 f"iteration {self.state.iteration}",
                 expected="a loss that is a number",
                 found=f"{loss} with a gradient of {gradient}",
-                do=f"start anew with a lower --rate than {self.plan.rate:g}, with --init from the last good "
+                hint=f"start again with a lower {{rate}} than {self.plan.rate:g}, with {{init}} from the last good "
                 f"weights ({MODEL}) if there are any",
             )
         if self.keeper:

@@ -40,7 +40,7 @@ def write_experiment(
     _may_write(folder, sequences, experiment.movie.source)
     count = _Count(sum(map(len, sequences.values())), progress)
     expected, do = "a folder to write in, with enough room", "choose another folder"
-    with writing(folder, expected=expected, do=do), ExitStack() as stack:
+    with writing(folder, expected=expected, hint=do), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         # The first one entered is the last one to appear: the record.
         parts = {
@@ -103,7 +103,7 @@ def _record(experiment: Experiment) -> dict[str, Any]:
         "lr_psnr": experiment.lr_psnr,
         "b0": experiment.b0,
         "seed": experiment.seed,
-        "notes": list(experiment.notes),
+        "notes": list(map(str, experiment.notes)),
     }
 
 
@@ -116,14 +116,14 @@ def _may_write(folder: Path, names: Iterable[str], movie: str) -> None:
                 path,
                 expected="a folder other than the sequence's",
                 found="the sequence itself",
-                do="choose another folder",
+                hint="choose another folder",
             )
     if there and not (folder / RECORD).exists():
         raise OutputError(
             there[0],
             expected="no such file, or one of an earlier simulation",
             found="a sequence that was not simulated",
-            do="choose another folder",
+            hint="choose another folder",
         )
 
 

@@ -100,14 +100,14 @@ class DataBox(QGroupBox):
         lr, hr = self.lr.layer(), self.hr.layer()
         if lr is None or hr is None:
             raise InputError(
-                "Data", expected="an LR and an HR layer", found="no image layer", do="open both sequences"
+                "Data", expected="an LR and an HR layer", found="no image layer", hint="open both sequences"
             )
         if lr is hr:
             raise InputError(
                 "Data",
                 expected="two sequences",
                 found=f"{lr.name} twice",
-                do="choose another layer for LR or HR",
+                hint="choose another layer for LR or HR",
             )
         return lr, hr
 

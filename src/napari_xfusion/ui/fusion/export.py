@@ -117,7 +117,7 @@ def side_by_side(
             "movie",
             expected="sequences whose times have one unit",
             found=" and ".join(sorted(units)),
-            do="select sequences of one experiment, or set the units of the layers",
+            hint="select sequences of one experiment, or set the units of the layers",
         )
     clock = max(panes, key=lambda p: len(p.data) if p.data.ndim == 3 else 1)
     count = len(clock.data) if clock.data.ndim == 3 else 1
@@ -147,7 +147,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
             f"layer {layer.name}",
             expected="a finished result, or the truth beside it",
             found="neither",
-            do="run the fusion to its end first",
+            hint="run the fusion to its end first",
         )
     rows: dict[int, dict[str, Any]] = {entry["frame"]: _flat(entry) for entry in recorded}
     for row in evaluation.rows if evaluation else ():
@@ -203,7 +203,7 @@ def _file_of(layer: Image) -> str:
             f"layer {layer.name}",
             expected="a sequence from a file",
             found="data that are in memory only",
-            do="save the layer and open it again",
+            hint="save the layer and open it again",
         )
     return str(Path(sequence.source).resolve())
 

@@ -14,7 +14,6 @@ from napari_xfusion.core.types import Image, Region, Token
 from napari_xfusion.ui.fusion.request import Request
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.layers import redraw
-from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
@@ -113,7 +112,7 @@ class Previews(QObject):
 
     def _on_end(self, outcome: Outcome) -> None:
         if outcome.error is not None:
-            self.shown.emit(in_window_words(outcome.in_words()))
+            self.shown.emit(outcome.in_words())
         elif outcome.value is not None:
             self._show(outcome.value)
             self.shown.emit(f"frame {outcome.value.frame}: {outcome.value.seconds:.2f} s")

@@ -90,7 +90,7 @@ class OutputBox(QGroupBox):
         name = self.path.text().strip()
         if not name:
             raise OutputError(
-                "Result", expected="the name of a file", found="none", do="give one, or keep it in memory"
+                "Result", expected="the name of a file", found="none", hint="give one, or keep it in memory"
             )
         return Path(name).expanduser()
 

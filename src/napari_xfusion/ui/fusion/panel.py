@@ -93,7 +93,7 @@ class FusionPanel(Panel):
         try:
             request = self._ask()
         except XFusionError as error:
-            self._found(None, Findings((), in_window_words(str(error))))
+            self._found(None, Findings((), in_window_words(error)))
             return
         self._checks.ask(lambda *_: (request, examine(request)))
 

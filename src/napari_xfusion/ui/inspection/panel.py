@@ -204,7 +204,7 @@ class InspectPanel(Panel):
                 layer.refresh(extent=False, thumbnail=False)
 
     def _tell(self, error: Exception) -> None:
-        show_error(in_window_words(str(error)))
+        show_error(in_window_words(error))
         self._show_status()
 
     def _cancel(self) -> None:
@@ -221,7 +221,7 @@ class InspectPanel(Panel):
         if self._making:
             self.status.setText("Making layers: pairing the sequences, first frame …")
         else:
-            self.status.setText(in_window_words(reason) or self._pairing())
+            self.status.setText(reason or self._pairing())
 
     def _pairing(self) -> str:
         lr, hr = self.sequences.stacks()

@@ -9,6 +9,7 @@ from napari.utils.notifications import show_error, show_warning
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.inspection.recipes import frame_division
 from napari_xfusion.ui.shared.compare import is_sequence, link_contrast, show_grid
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
@@ -23,7 +24,7 @@ def divide_frames(viewer: napari.Viewer) -> None:
         try:
             made = frame_division(layer)
         except XFusionError as error:
-            show_error(str(error))
+            show_error(in_window_words(error))
         else:
             viewer.add_image(made.data, **made.options)
 
