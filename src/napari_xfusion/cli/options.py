@@ -11,12 +11,11 @@ import typer
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.plan import GreyRule, Plan, make_plan
+from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import PairingError
 
-ImageSequence = Annotated[
-    Path, typer.Argument(help="TIFF stack, folder of frames, or OME-Zarr", show_default=False)
-]
+ImageSequence = Annotated[Path, typer.Argument(help=readable(), show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 HrStep = Annotated[
     float | None, typer.Option(help="one HR frame every N LR frames", metavar="N", show_default=False)

@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.recordings.readers import Options, readable
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -27,7 +28,6 @@ from napari_xfusion.core.recordings.tiff import open_tiff
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
 _DEFLATE_RATIO = 1100
 _CHANNELS = {0: 1, 2: 3, 6: 4}
@@ -41,26 +41,26 @@ class _Frame(NamedTuple):
     pixel_size: float | None
 
 
-def open_folder(path: Path, *, luma: bool = False) -> Stack:
+def open_folder(path: Path, options: Options) -> Stack:
     """Open a folder as a Stack; raises InputError naming the file where one is damaged, unlike or missing.
 
-    Colour PNG is refused, or becomes its luma.
+    Colour PNG is refused, or becomes its luma where the options say so.
     """
     with told(path, "a folder of frames"):
         files = _in_order(path)
-    return _sequence(files, str(path), luma=luma)
+    return _sequence(files, str(path), options)
 
 
-def open_frames(files: Sequence[Path]) -> Stack:
+def open_files(files: Sequence[Path]) -> Stack:
     """Open files of one frame each as a Stack, in natural order of their names; raises as ``open_folder``."""
-    return _sequence(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent))
+    return _sequence(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent), Options())
 
 
-def _sequence(files: list[Path], source: str, *, luma: bool = False) -> Stack:
+def _sequence(files: list[Path], source: str, options: Options) -> Stack:
     first, *others = files
-    sequence = _open_frame(first, luma)
+    sequence = _open_frame(first, options)
     for file in others:
-        frame = _open_frame(file, luma)
+        frame = _open_frame(file, options)
         if (frame.shape, frame.dtype) != (sequence.shape, sequence.dtype):
             raise InputError(
                 file,
@@ -72,7 +72,7 @@ def _sequence(files: list[Path], source: str, *, luma: bool = False) -> Stack:
     def read(i: int) -> NDArray[Any]:
         where = f"{files[i]} frame {i}"
         with told(where, f"a frame {sequence.shape} of {sequence.dtype}"):
-            return checked(_open_frame(files[i], luma).read(), sequence.shape, sequence.dtype, where)
+            return checked(_open_frame(files[i], options).read(), sequence.shape, sequence.dtype, where)
 
     return Stack(
         shape=(len(files), *sequence.shape),
@@ -130,10 +130,10 @@ def _png_bytes(file: FileBytes) -> int:
     return pixels
 
 
-def _open_frame(file: Path, luma: bool) -> _Frame:
+def _open_frame(file: Path, options: Options) -> _Frame:
     if file.suffix.lower() == ".png":
-        return _open_png(file, luma)
-    stack = open_tiff(file)
+        return _open_png(file, options.luma)
+    stack = open_tiff(file, options)
     if len(stack) != 1:
         raise InputError(
             file,
@@ -150,7 +150,7 @@ def _in_order(folder: Path) -> list[Path]:
     if not files:
         raise InputError(
             folder,
-            expected="a folder of TIFF or PNG frames, or an OME-Zarr",
+            expected=readable(),
             found="no such file in it",
             hint="give the folder that holds the frames",
         )

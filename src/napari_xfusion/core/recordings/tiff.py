@@ -23,6 +23,7 @@ from napari_xfusion.core.recordings.describe import (
     stack_fields,
 )
 from napari_xfusion.core.recordings.ifd import pages
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import DamagedFileError, InputError
@@ -40,7 +41,7 @@ _IMAGES = {*_JPEG, 22610, 34887, 34933, 34934, 50002, 52546}
 """JPEG, JPEG XR, LERC, PNG, JPEG XL: the stream itself states a size, which can be any."""
 
 
-def open_tiff(path: Path) -> Stack:
+def open_tiff(path: Path, _options: Options) -> Stack:
     """Open a TIFF as a Stack; raises InputError where it is damaged, cut or no sequence of grey frames."""
     with told(path, "a complete TIFF"):
         file = FileBytes(path)

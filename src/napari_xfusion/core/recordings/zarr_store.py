@@ -11,19 +11,13 @@ import numpy as np
 
 from napari_xfusion.core.recordings.array import array_sequence
 from napari_xfusion.core.recordings.describe import describe_ome_zarr
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import MOST_DECODED, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
-_MARKS = (".zarray", ".zgroup", "zarr.json")
 
-
-def is_zarr(folder: Path) -> bool:
-    """Whether a folder is a Zarr array or group, or is called one."""
-    return folder.suffix == ".zarr" or any((folder / mark).exists() for mark in _MARKS)
-
-
-def open_zarr(path: Path) -> Stack:
+def open_zarr(path: Path, _options: Options) -> Stack:
     """Open a Zarr folder as a Stack; raises InputError where it holds no sequence of grey frames.
 
     Zarr does not store empty chunks, so a lost chunk reads as a black frame: ``metadata["absent_chunks"]``

@@ -16,7 +16,7 @@ import numpy as np
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.core.recordings.zarr_store import is_zarr
+from napari_xfusion.core.recordings.readers import READERS, file_endings, find_reader
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.lab.scenes import KINDS, Clean, Kind, draw_clean
@@ -30,8 +30,6 @@ HELD_OUT = 0.2
 """Share of a sequence's frames, its last ones, that are kept for validation."""
 FEWEST = 15
 """Frames of a sequence: the held-out part then has three, which is one window."""
-SEQUENCES = (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi")
-"""Endings of files that may hold a whole sequence."""
 
 
 class Source(Protocol):
@@ -73,13 +71,13 @@ def open_sources(data: Sequence[str], *, halve: bool = False) -> tuple[Source, .
 
 def find_clips(path: Path) -> list[Path]:
     """``path`` itself, or the sequences in it where it is a folder of sequences."""
-    if not path.is_dir() or is_zarr(path):
+    if not path.is_dir() or find_reader(path, b"") != READERS["folder"]:
         return [path]
     inside = sorted(x for x in path.iterdir() if not x.name.startswith("."))
     folders = [x for x in inside if x.is_dir()]
     if folders:
         return folders
-    sequences = [x for x in inside if x.suffix.lower() in SEQUENCES]
+    sequences = [x for x in inside if x.suffix.lower() in file_endings()]
     return sequences if sequences and len(open_stack(sequences[0])) > 1 else [path]
 
 
