@@ -23,6 +23,7 @@ from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.lazy import LazySequence
 from napari_xfusion.ui.inspection.plots_dock import PlotsDock
 from napari_xfusion.ui.plugin.commands import compare, divide_frames
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.layers import sequence_pair
 from napari_xfusion.ui.shared.provenance import METADATA, provenance_of
 from tests.ui.leaks import wait_for_thread
@@ -405,10 +406,10 @@ def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, monkeypatch
 def test_grid_shows_visible_layers_with_their_names(viewer, layers):
     box = open_panel(viewer).findChild(ComparingBox)
     box.grid.click()
-    assert viewer.canvas.grid.enabled
+    assert compat.grid(viewer).enabled
     assert all(layer.name_overlay.visible for layer in viewer.layers)
     box.grid.click()
-    assert not viewer.canvas.grid.enabled
+    assert not compat.grid(viewer).enabled
     assert not any(layer.name_overlay.visible for layer in viewer.layers)
 
 
@@ -416,7 +417,7 @@ def test_the_box_follows_the_grid_of_the_window(viewer, layers):
     box = open_panel(viewer).findChild(ComparingBox)
     compare(viewer)
     assert box.grid.isChecked()
-    viewer.canvas.grid.enabled = False
+    compat.grid(viewer).enabled = False
     assert not box.grid.isChecked()
 
 
@@ -508,6 +509,6 @@ def test_the_commands_of_the_menu(viewer, layers):
     assert hr.data.shape == layers["hr"].data.shape
     np.testing.assert_array_equal(hr.data[25], divided(sample()[1]).frame(2))
     compare(viewer)
-    assert viewer.canvas.grid.enabled
+    assert compat.grid(viewer).enabled
     compare(viewer)
-    assert not viewer.canvas.grid.enabled
+    assert not compat.grid(viewer).enabled

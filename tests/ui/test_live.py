@@ -9,6 +9,7 @@ import pytest
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.fusion import live
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.samples import wait
 from tests.ui.sequences import ended, open_panel, open_sequences, settled, write_sequences
@@ -104,7 +105,7 @@ def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, s
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText("interpolation")
     settled(panel, qtbot)
-    viewer.scene.camera.zoom *= 4
+    compat.camera(viewer).zoom *= 4
     whole = panel.data.hr.layer()
     wait(qtbot, lambda: np.ptp(whole.corner_pixels[:, 2]) < 50)
     panel.run_box.live.setChecked(True)

@@ -136,7 +136,7 @@ def describe_tiff(text: str, page: tuple[int, int], resolution: Resolution, wher
     if "<OME" in text[:4096]:
         return _ome(text, page, where)
     size = resolution.pixel_size("cm") if resolution.unit == 3 else None
-    if text.startswith('{"shape"'):
+    if text.startswith("{") and '"shape": [' in text:  # tifffile before 2026.3 puts other keys first
         return _shaped(text, page, size, where)
     return Said(pixel_size=size, hr_times=_hr_times_line(text, where))
 
@@ -185,7 +185,7 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
 
 def shaped_frames(text: str) -> int | None:
     """Return how many frames tifffile's JSON declares from its page on, None where it is none."""
-    match = re.match(r'\{"shape": \[([\d, ]{1,200})\]', text)
+    match = re.search(r'"shape": \[([\d, ]{1,200})\]', text) if text.startswith("{") else None
     return prod(int(n) for n in match[1].split(",")[:-2]) if match else None
 
 

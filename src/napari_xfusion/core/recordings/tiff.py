@@ -77,7 +77,7 @@ def _sequence(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
             if first is not None and storage != same:
                 raise _unequal(where, first, page)
             frames.append(_segments(file, page, where))
-            declared.append(shaped_frames(page.description[:256]))
+            declared.append(shaped_frames(page.description))
             pyramid = pyramid or page.subifds is not None
             if first is None:
                 first, same, said = page, storage, _describe(page, file.path)

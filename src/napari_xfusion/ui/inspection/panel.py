@@ -38,6 +38,7 @@ from napari_xfusion.ui.inspection.sequences import (
     network_problem,
     problem,
 )
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.layers import LayerData
 from napari_xfusion.ui.shared.place import frame_on_screen
@@ -154,7 +155,7 @@ class InspectPanel(Panel):
                 sequence.awake, sequence.made_as = True, made_as
                 self._viewer.add_layer(layer)
                 self._attended = known.plan if known.role == "attention" else self._attended
-                layer.name_overlay.visible = self._viewer.canvas.grid.enabled
+                layer.name_overlay.visible = compat.grid(self._viewer).enabled
         self._show_scores()
         self._show_status()
 
