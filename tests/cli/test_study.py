@@ -131,5 +131,5 @@ def test_a_missing_extra_is_told(tmp_path):
     command = [sys.executable, "-c", program, "study", str(sequence), "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pip install 'napari-xfusion[study]'" in done.stderr
+    assert "ip install 'napari-xfusion[study]'" in done.stderr
     assert "no matplotlib" in done.stderr

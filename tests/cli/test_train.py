@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_is_told(command, tmp_path, capsys, name, conten
     assert main([*map(str, command(tmp_path / "out"))]) == 1
     told = capsys.readouterr().err
     assert f"expected {said}" in told
-    assert "choose another" in told
+    assert "hoose another" in told
     assert (tmp_path / name).read_text() == content
 
 

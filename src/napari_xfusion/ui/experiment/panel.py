@@ -281,7 +281,7 @@ class ExperimentPanel(Panel):
         self.binning.addItem("bicubic reduction", "bicubic")
         for label, field, tip in (
             (
-                "ImageSequence",
+                "Sequence",
                 self.movie,
                 "A sharp, fast sequence: the truth, from which both cameras are made",
             ),

@@ -34,7 +34,7 @@ class ExportBox(QGroupBox):
         super().__init__("Export", parent)
         self._viewer = viewer
         self.sequence = LayerCombo(viewer, is_sequence, parent=self)
-        self.save_sequence = QPushButton("ImageSequence...", self)
+        self.save_sequence = QPushButton("Sequence...", self)
         self.save_movie = QPushButton("Movie...", self)
         self.save_view = QPushButton("View...", self)
         self.save_numbers = QPushButton("Numbers...", self)
