@@ -99,7 +99,7 @@ class FusedSequence:
     def _need(self, there: bool, what: str, method: str) -> None:
         if not there:
             raise ModelError(
-                self.plan.method, expected=f"a method that gives {what}", found="none", hint=f"use {method}"
+                self.plan.method, problem=f"this method does not provide {what}", hint=f"use {method}"
             )
 
     def _fuse(self, target: int) -> FusedFrame:
@@ -107,9 +107,8 @@ class FusedSequence:
         if made is None:
             raise DeviceError(
                 f"frame {target}",
-                expected="a sequence that is open",
-                found="a closed one",
-                hint="make it again",
+                problem="the sequence is closed",
+                hint="open it again",
             )
         return made
 
