@@ -84,7 +84,7 @@ def test_models_in_the_users_folder_have_names(model, capsys):
     [
         pytest.param("edvr", "mine.safetensors", "edvr-stf", id="another variant"),
         pytest.param("edvr-stf", "published.pth", "models import", id="not imported"),
-        pytest.param("edvr-stf", "nowhere.safetensors", "at hand", id="no such file"),
+        pytest.param("edvr-stf", "nowhere.safetensors", "does not exist", id="no such file"),
         pytest.param("edvr-stf", "lr.tif", "safetensors", id="not a model"),
     ],
 )

@@ -84,7 +84,7 @@ def test_ctrl_c_ends_it_and_its_workers_and_it_goes_on(command, uninterrupted, t
     (tmp_path / "release").touch()
     code, _, told = finish(process)
     assert code == 130
-    assert "run the same command again" in told
+    assert "rerun the same command" in told
     assert "Traceback" not in told
     assert not psutil.wait_procs(children, timeout=120)[1]
     assert finish(start(*command, folder))[0] == 0

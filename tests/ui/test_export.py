@@ -251,8 +251,8 @@ def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
 
     box.export_sequence(tmp_path / "gone" / "sequence.tif")
     ended(qtbot, box)
-    assert "make it first" in box.said.text()
-    assert "make it first" in notification_manager.records[-1].message
+    assert "folder" in box.said.text()
+    assert "folder" in notification_manager.records[-1].message
     assert box.save_sequence.isEnabled()
 
 

@@ -124,7 +124,7 @@ def test_the_default_method_is_that_of_every_door(viewer, sequences, qtbot):
 def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, viewer, expected, pace, qtbot):
     run_for(panel, qtbot, pace, 11)
     assert cancel(panel, qtbot, pace) == 12
-    assert "stopped: 12 of 24 frames are kept" in panel.run_box.status.text()
+    assert "stopped: 12 of 24 frames are saved" in panel.run_box.status.text()
     assert panel.run_box.run.text() == "Resume"
     layer, data = fused_layer(viewer), fused_layer(viewer).data
     assert layer.name == "melt01 · fused (flow)"

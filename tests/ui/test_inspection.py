@@ -208,7 +208,7 @@ def test_an_error_of_a_sequence_is_told_once_and_the_layer_stays_blank(viewer, l
         viewer.dims.set_current_step(0, t)
         wait(qtbot, lambda t=t: t in asked)
         drained(panel, qtbot)
-    assert told == ["no frame 11"]
+    assert told == ["RuntimeError: no frame 11"]
     assert np.isnan(np.asarray(layer.data[13])).all()
 
 
@@ -324,7 +324,7 @@ def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
     [
         pytest.param({"hr": "lr"}, "in the Fusion panel, and run it", id="HR times are not known"),
         pytest.param({"lr": "truth", "hr": "lr"}, "swapped", id="swapped"),
-        pytest.param({"fused": "lr"}, "choose the sequences it was fused from", id="fused from others"),
+        pytest.param({"fused": "lr"}, "Choose the sequences it was fused from", id="fused from others"),
     ],
 )
 def test_sequences_that_do_not_fit_are_told_in_words(viewer, layers, chosen, said):

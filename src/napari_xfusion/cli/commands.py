@@ -186,8 +186,8 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
     }
     say_notes(outcome.notes)
     if not outcome.finished:
-        text = f"stopped: {outcome.frames} of {outcome.total} frames are kept"
-        tell(f"{text}; run the same command again to go on")
+        text = f"stopped: {outcome.frames} of {outcome.total} frames are saved"
+        tell(f"{text}; rerun the same command to resume")
     elif outcome.frames == outcome.resumed:
         text = (
             f"nothing to do: {outcome.output} is there, made with the same settings from the same sequences"
@@ -338,9 +338,8 @@ def study(
     except ModuleNotFoundError as error:
         raise InputError(
             "napari-xfusion study",
-            expected="the packages of the extra study",
-            found=f"no {error.name}",
-            hint="pip install 'napari-xfusion[study]'",
+            problem=f"the package {error.name} of the extra study is missing",
+            hint="run pip install 'napari-xfusion[study]'",
         ) from None
 
     if preset is not None and plan is not None:
@@ -361,8 +360,8 @@ def study(
     }
     text = f"{done.folder / 'report.html'}: {done.cells} of {done.total} cells, tables and figures beside it"
     if not done.finished:
-        text = f"{done.folder}: {done.cells} of {done.total} cells are kept"
-        tell("stopped; run the same command again to go on")
+        text = f"{done.folder}: {done.cells} of {done.total} cells are saved"
+        tell("stopped; rerun the same command to resume")
     report(as_json, facts, text)
     if not done.finished:
         raise typer.Exit(130)

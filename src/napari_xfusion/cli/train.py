@@ -98,7 +98,7 @@ def train(
         "psnr": {"network": found.figures, **found.compared} if found.figures else None,
     }
     text = f"{found.model}: {found.iterations} of {found.total} iterations"
-    report(as_json, facts, text if found.finished else f"{text}; run the same command again to go on")
+    report(as_json, facts, text if found.finished else f"{text}; rerun the same command to resume")
     if not found.finished and stop.is_set():
         raise typer.Exit(130)
 

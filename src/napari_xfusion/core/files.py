@@ -39,8 +39,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises OutputError when it cannot; then ``path`` is what it was.
     """
-    do = "make room or choose another folder; what is done is kept"
-    with writing(path, expected="a place to write, with enough room", hint=do):
+    do = "free disk space, or choose another folder; what is complete is saved"
+    with writing(path, expected="a place to write with enough space", hint=do):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             write(part)

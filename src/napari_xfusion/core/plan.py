@@ -120,7 +120,7 @@ def validated(kind: type[M], settings: Mapping[str, object], raises: type[XFusio
             expected=rule,
             found=repr(first["input"]),
             problem="" if broken else wrong,
-            hint="change it and run again",
+            hint="correct the setting",
         ) from None
 
 

@@ -98,8 +98,7 @@ class FusedSequence:
         if what not in METHODS[self.plan.method].gives:
             raise ModelError(
                 self.plan.method,
-                expected=f"a method that gives {words}",
-                found="none",
+                problem=f"this method does not provide {words}",
                 hint=f"use {giving(what)}",
             )
 
@@ -108,9 +107,8 @@ class FusedSequence:
         if made is None:
             raise DeviceError(
                 f"frame {target}",
-                expected="a sequence that is open",
-                found="a closed one",
-                hint="make it again",
+                problem="the sequence is closed",
+                hint="open it again",
             )
         return made
 

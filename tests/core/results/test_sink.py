@@ -221,7 +221,7 @@ def test_another_result_is_replaced_only_when_asked_and_only_at_the_end(path):
     write(path)
     old = read(path)
     other = replace(SPEC, identity="cd" * 32, frames=(4, 5))
-    with pytest.raises(OutputExistsError, match="other settings"):
+    with pytest.raises(OutputExistsError, match="different settings"):
         write(path, other)
     with open_sink(path, overwrite=True) as sink:
         sink.begin(other)
@@ -251,7 +251,7 @@ def test_an_unfinished_other_run_is_refused_with_its_count(path, change):
     with open_sink(path) as sink:
         sink.begin(SPEC)
         fill(sink, [4, 7])
-    with pytest.raises(OutputError, match=r"unfinished run with other settings \(2 frames done\)"):
+    with pytest.raises(OutputError, match=r"unfinished run with different settings \(2 frames done\)"):
         write(path, replace(SPEC, **change))
     assert write(path, replace(SPEC, **change), overwrite=True) == {}
 
@@ -269,7 +269,7 @@ def test_missing_frames_are_named(path):
         with sink:
             sink.begin(SPEC)
             fill(sink, [5])
-            with pytest.raises(OutputError, match="2 missing: 4, 7"):
+            with pytest.raises(OutputError, match="2 of 3 frames are missing: 4, 7"):
                 sink.commit({})
             fill(sink, [4, 7])
             sink.commit({})

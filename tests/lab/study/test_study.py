@@ -260,7 +260,7 @@ def test_a_range_of_frames(small, no_figures, tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(small, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(OutputError, match="a folder of its own"):
+    with pytest.raises(OutputError, match="holds other files"):
         study([small.movie], tmp_path, small_plan())
     with pytest.raises(OutputError, match="--plan"):
         study([small.movie], small.folder, small_plan(seed=3))

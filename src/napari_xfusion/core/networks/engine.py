@@ -246,8 +246,7 @@ class NetworkStream:
         if side <= 16:
             raise DeviceError(
                 self.fuser.device.type,
-                expected="memory for tiles of 16 LR pixels",
-                found="too little",
+                problem="there is too little memory even for tiles of 16 LR pixels",
                 hint="free memory, or use a smaller model, {device} cpu or {precision} bfloat16",
             )
         self._side = max(16, side // 8 * 4)

@@ -85,7 +85,9 @@ def load_model(path: Path, method: str | None = None) -> Loaded:
         content = path.read_bytes()
         tensors = safetensors.torch.load(content)
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(path, expected="a model file", found=str(error), hint="copy it again") from None
+        raise ModelError(
+            path, expected="a model file", found=str(error), hint="copy the file again"
+        ) from None
     network = _fill(path, tensors, card)
     return Loaded(network, card, hashlib.sha256(content).hexdigest())
 
@@ -246,7 +248,7 @@ def _kind(content: object) -> str:
 
 def _unpickle(pth: Path) -> object:
     if not pth.is_file():
-        raise ModelError(pth, expected="a checkpoint", found="no file", hint="check the path")
+        raise ModelError(pth, problem="this checkpoint does not exist", hint="check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old formats; what matters is said below
@@ -256,5 +258,5 @@ def _unpickle(pth: Path) -> object:
     except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
         found = f"what cannot be read ({type(error).__name__})"
     raise ModelError(
-        pth, expected="a torch checkpoint of tensors", found=found, hint="get the file from its source again"
+        pth, expected="a torch checkpoint of tensors", found=found, hint="download the file again"
     )

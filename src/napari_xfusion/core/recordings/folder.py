@@ -101,7 +101,7 @@ def _open_png(path: Path, luma: bool) -> _Frame:
                 path,
                 expected="a grey PNG of 8 or 16 bits",
                 found=f"{bits} bits of colour type {colour}",
-                hint="convert it to grey",
+                hint="convert it to greyscale",
             )
         pixels = _png_bytes(file)
         claimed = shape[0] * shape[1] * channels * bits // 8
@@ -137,9 +137,8 @@ def _open_frame(file: Path, options: Options) -> _Frame:
     if len(stack) != 1:
         raise InputError(
             file,
-            expected="one frame per file of the folder",
-            found=f"{len(stack)} frames",
-            hint="give this file itself",
+            problem=f"a folder of frames holds one frame per file, this file has {len(stack)}",
+            hint="open this file itself",
         )
     return _Frame(stack.shape[1:], stack.dtype, partial(stack.frame, 0), stack.pixel_size)
 
@@ -150,9 +149,8 @@ def _in_order(folder: Path) -> list[Path]:
     if not files:
         raise InputError(
             folder,
-            expected=readable(),
-            found="no such file in it",
-            hint="give the folder that holds the frames",
+            problem=f"the folder holds none of these: {readable()}",
+            hint="choose the folder that holds the frames",
         )
     files.sort(key=lambda x: (_key(x), x.name))
     _check_one_kind(files)

@@ -50,9 +50,8 @@ def _pyav(path: Path) -> Any:
     except ImportError:
         raise InputError(
             path,
-            expected="PyAV, which reads movies",
-            found="it is not installed",
-            hint="pip install 'napari-xfusion[movie]', or export the sequence as TIFF",
+            problem="PyAV, which reads movies, is not installed",
+            hint="run pip install 'napari-xfusion[movie]', or export the sequence as TIFF",
         ) from None
     return av
 

@@ -94,7 +94,7 @@ def _missing(path: Path) -> InputError:
     beside = [x.name for x in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=2)
     do = f"did you mean {' or '.join(near)}?" if near else "check the path"
-    return InputError(path, expected=readable(), found="nothing there", hint=do)
+    return InputError(path, expected=readable(), found="no such file", hint=do)
 
 
 def _other(path: Path, magic: bytes) -> InputError:

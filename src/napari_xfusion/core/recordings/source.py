@@ -79,9 +79,7 @@ def told(where: object, expected: str) -> Iterator[None]:
     except XFusionError:
         raise
     except PermissionError as error:
-        raise InputError(
-            where, expected=expected, found="no permission to read it", hint="change its permissions"
-        ) from error
+        raise InputError(where, problem="no permission to read it", hint="change its permissions") from error
     except Exception as error:  # decoders raise a dozen types on damaged bytes
         raise damaged(where, expected, f"{type(error).__name__}: {str(error)[:200]}") from error
 

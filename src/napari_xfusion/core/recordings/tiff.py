@@ -101,7 +101,7 @@ def _check_page(page: TiffPage, where: str) -> None:
     """Raise InputError where a page is no grey frame that can be decoded."""
     if 33629 in page.tags and page.tags[33629].count > 1:
         raise InputError(
-            where, expected="a TIFF stack", found="a MetaMorph stack", hint="save it with ImageJ"
+            where, problem="MetaMorph stacks are not supported", hint="save it as TIFF with ImageJ"
         )
     samples = page.samplesperpixel
     if samples != 1 or page.photometric not in (0, 1):
@@ -115,7 +115,7 @@ def _check_page(page: TiffPage, where: str) -> None:
             "metadata={'axes': 'TYX'}",
         )
     if (page.imagedepth, page.tiledepth) != (1, 1):
-        raise InputError(where, expected="flat pages", found="volumes", hint="save one page per frame")
+        raise InputError(where, problem="its pages are volumes", hint="save one page per frame")
     kind = check_grey(page.dtype or np.dtype(np.void), where).kind
     if not all(n >= 1 and 1 <= side <= n + 4096 for n, side in zip(page.shape, page.chunks, strict=True)):
         raise damaged(where, f"tiles for {page.shape} pixels", f"tiles of {page.chunks}")

@@ -194,14 +194,11 @@ class FileSink(ABC):
 
     def _check_place(self) -> None:
         if not self.path.parent.is_dir():
-            raise OutputError(
-                self.path, expected="a folder to write into", found="none of that name", hint="make it first"
-            )
+            raise OutputError(self.path, problem="its folder does not exist", hint="create the folder first")
         if os.path.lexists(self.path) and not self._is_own_kind():
             raise OutputError(
                 self.path,
-                expected="a free name, or an earlier result",
-                found="a folder" if self.path.is_dir() else "something else",
+                problem=f"{'a folder' if self.path.is_dir() else 'something else'} has this name",
                 hint="choose another name",
             )
 
@@ -216,11 +213,11 @@ class FileSink(ABC):
             if header is None:
                 self._discard()
         elif there and not self._overwrite:
-            self._refuse("a result of other settings")
+            self._refuse("holds a result computed with different settings")
         elif ours and header is not None:
             self._resume(spec, header, entries)
         elif header is not None and not self._overwrite:
-            self._refuse(f"an unfinished run with other settings ({len(entries)} frames done)")
+            self._refuse(f"holds an unfinished run with different settings ({len(entries)} frames done)")
         else:
             self._start(spec)
 
@@ -259,9 +256,8 @@ class FileSink(ABC):
         if needed > free:
             raise OutputError(
                 self.path,
-                expected=f"{byte_count(needed)} of free disk",
-                found=byte_count(free),
-                hint="make room, or choose another disk",
+                problem=f"the result needs {byte_count(needed)}, the disk has {byte_count(free)} free",
+                hint="free disk space, or choose another disk",
             )
 
     def _finished_notes(self, spec: OutputSpec) -> dict[int, Notes] | None:
@@ -276,12 +272,11 @@ class FileSink(ABC):
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _refuse(self, found: str) -> NoReturn:
+    def _refuse(self, problem: str) -> NoReturn:
         raise OutputExistsError(
             self.path,
             setting="output",
-            expected="a free name, or the same run's own output",
-            found=found,
+            problem=f"this file {problem}",
             hint="choose another name, or use {overwrite} to replace it",
         )
 
@@ -321,9 +316,9 @@ class FileSink(ABC):
             kept = f"; {saved} of {total} frames are saved" if saved else ""
             failed = WriteError(
                 self.path,
-                expected="room and permission to write",
+                expected="space and permission to write",
                 found=f"'{reason_of(error)}'{kept}",
-                hint="fix the problem and run the same again to resume",
+                hint="fix the problem and rerun the same command to resume",
             )
             failed.saved = saved
             raise failed from error

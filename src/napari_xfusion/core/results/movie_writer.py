@@ -65,8 +65,7 @@ def _require_av(path: object) -> Any:
     except ImportError:
         raise OutputError(
             path,
-            expected="PyAV, which writes movies",
-            found="it is not installed",
-            hint='pip install "napari-xfusion[movie]"',
+            problem="PyAV, which writes movies, is not installed",
+            hint='run pip install "napari-xfusion[movie]"',
         ) from None
     return av

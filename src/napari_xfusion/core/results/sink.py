@@ -73,8 +73,7 @@ class MemorySink:
             except MemoryError:
                 raise OutputError(
                     "the result in memory",
-                    expected=f"{byte_count(spec.nbytes)} of free memory",
-                    found="less",
+                    problem=f"it needs {byte_count(spec.nbytes)}, more than the free memory",
                     hint="write to a file, or fuse fewer frames",
                 ) from None
             self._spec, self._notes, self.record = spec, {}, None

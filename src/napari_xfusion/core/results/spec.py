@@ -133,9 +133,7 @@ def stored(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def not_kept(where: object, index: int) -> OutputError:
     """The error for a target that a sink is asked for and does not have."""
-    return OutputError(
-        where, expected=f"frame {index}", found="not fused yet", hint="run again: what is done is kept"
-    )
+    return OutputError(where, problem=f"frame {index} is not fused yet", hint="resume the run")
 
 
 def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> None:
@@ -145,9 +143,8 @@ def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> 
         named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
         raise OutputError(
             where,
-            expected=f"all {len(spec.frames)} frames",
-            found=f"{len(missing)} missing: {named}",
-            hint="run the same again: what is done is kept",
+            problem=f"{len(missing)} of {len(spec.frames)} frames are missing: {named}",
+            hint="rerun the same command to resume",
         )
 
 

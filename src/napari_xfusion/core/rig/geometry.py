@@ -47,7 +47,7 @@ def fit_geometry(lr_shape: Shape, hr_shape: Shape) -> Geometry:
             "frame sizes",
             expected="HR frames at least as large as LR frames",
             found=sizes,
-            hint="check that the two stacks are not swapped",
+            hint="check that LR and HR are not swapped",
         )
     longer = width / w if w >= h else height / h
     if abs(height / longer - h) > 1 or abs(width / longer - w) > 1:

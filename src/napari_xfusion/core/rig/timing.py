@@ -67,8 +67,7 @@ def _check(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
     if len(hr) < 2:
         raise PairingError(
             hr.source,
-            expected="at least 2 HR frames",
-            found=str(len(hr)),
+            problem=f"at least 2 HR frames are needed, the sequence has {len(hr)}",
             hint="give the complete HR sequence",
         )
     if len(times) != len(hr):
@@ -85,7 +84,7 @@ def _check(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
             setting=said_by.setting,
             expected="finite HR times that increase",
             found=_listing(times),
-            hint="put them in order, each once",
+            hint="list them in increasing order, each once",
         )
     outside = np.flatnonzero((times < 0) | (times > len(lr) - 1))
     if len(outside):

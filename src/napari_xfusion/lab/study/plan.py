@@ -150,7 +150,9 @@ def preset(name: Preset, frames: int) -> StudyPlan:
     fitting = [step for step in BASE_STEPS if frames > step]
     if not fitting:
         raise InputError(
-            "the sequence", expected="3 frames or more", found=str(frames), hint="choose another sequence"
+            "the sequence",
+            problem=f"a study needs 3 frames or more, found {frames}",
+            hint="choose another sequence",
         )
     full, step = name == "full", fitting[0]
     conditions = {"base": Condition(hr_step=step)}
@@ -201,7 +203,7 @@ def read_plan(path: Path) -> StudyPlan:
             path,
             expected="a study plan",
             found=f"{place}: {first['msg'].removeprefix('Value error, ')}",
-            hint="change it and run again, or start from {preset}",
+            hint="correct the plan, or start from {preset}",
         ) from None
 
 

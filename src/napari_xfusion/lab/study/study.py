@@ -137,7 +137,7 @@ class _Study:
         if not done:
             raise InputError(
                 self.folder,
-                expected="one condition at least that the sequences allow",
+                expected="at least one condition that the sequences allow",
                 found=str(self.notes[0]) if self.notes else "no condition",
                 hint="choose a longer sequence, or edit the plan",
             )
@@ -225,8 +225,7 @@ def claim(folder: Path, plan: StudyPlan) -> None:
             if there is None and any(not path.name.startswith(".") for path in folder.iterdir()):
                 raise OutputError(
                     folder,
-                    expected="a folder of its own",
-                    found="one that holds other files",
+                    problem="the folder holds other files",
                     hint="choose another {output}",
                 )
             if there is None:
@@ -234,8 +233,7 @@ def claim(folder: Path, plan: StudyPlan) -> None:
             elif StudyPlan.model_validate_json(there) != plan:
                 raise OutputError(
                     path,
-                    expected="the plan of this study",
-                    found="another",
+                    problem="the folder holds the study of another plan",
                     hint=f"resume with {{plan}} {path}, or choose another folder",
                 )
     except ValueError as error:

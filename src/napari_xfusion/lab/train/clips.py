@@ -122,7 +122,7 @@ class Sequences:
                     clip,
                     expected=f"a sequence of at least {FEWEST} frames to train on",
                     found=f"{len(stack)}",
-                    hint="leave it out, or give the whole sequence",
+                    hint="omit it, or use the complete sequence",
                 )
             if min(stack.shape[1:]) < crop:
                 size = f"{stack.shape[1]} x {stack.shape[2]}"
@@ -130,7 +130,7 @@ class Sequences:
                     clip,
                     expected=f"frames of at least the crop, {crop} x {crop} pixels",
                     found=size + " after halving" * self.halve,
-                    hint="use a smaller {crop}, or leave the sequence out",
+                    hint="use a smaller {crop}, or omit the sequence",
                 )
 
     def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:

@@ -233,8 +233,7 @@ class Loop:
         if not math.isfinite(loss + gradient):
             raise TrainingError(
                 f"iteration {self.state.iteration}",
-                expected="a loss that is a number",
-                found=f"{loss} with a gradient of {gradient}",
+                problem=f"the loss is {loss} and the gradient {gradient}",
                 hint=f"start again with a lower {{rate}} than {self.plan.rate:g}, with {{init}} from the last good "
                 f"weights ({MODEL}) if there are any",
             )

@@ -100,7 +100,7 @@ def settle(plan: TrainPlan, folder: Path) -> None:
             folder,
             expected="; ".join(f"{name} {getattr(before, name)}" for name in changed) + ", as it began",
             found="; ".join(f"{name} {getattr(plan, name)}" for name in changed),
-            hint="go on with the same settings, or choose another folder",
+            hint="resume with the same settings, or choose another folder",
         )
 
 

@@ -191,8 +191,7 @@ def _need_light(movie: Stack, sample: dict[int, Image]) -> None:
     if not any(image.any() for image in sample.values()):
         raise InputError(
             movie.source,
-            expected="a sequence with contrast, for noise to have a scale",
-            found="one grey value throughout",
+            problem="the sequence has one grey value throughout, so noise has no scale",
             hint="simulate without noise or choose another sequence",
         )
 

@@ -145,9 +145,8 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
     if not recorded and evaluation is None:
         raise InputError(
             f"layer {layer.name}",
-            expected="a finished result, or the truth beside it",
-            found="neither",
-            hint="run the fusion to its end first",
+            problem="it is neither a finished result nor has a truth beside it",
+            hint="complete the run first",
         )
     rows: dict[int, dict[str, Any]] = {entry["frame"]: _flat(entry) for entry in recorded}
     for row in evaluation.rows if evaluation else ():
@@ -201,8 +200,7 @@ def _file_of(layer: Image) -> str:
     if not Path(sequence.source).exists():
         raise InputError(
             f"layer {layer.name}",
-            expected="a sequence from a file",
-            found="data that are in memory only",
+            problem="the data are in memory only",
             hint="save the layer and open it again",
         )
     return str(Path(sequence.source).resolve())

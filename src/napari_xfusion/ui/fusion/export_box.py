@@ -82,8 +82,7 @@ class ExportBox(QGroupBox):
         if not panes:
             raise OutputError(
                 path,
-                expected="sequences to show",
-                found="none",
+                problem="no sequence to show",
                 hint="select or show one or more sequences first",
             )
 

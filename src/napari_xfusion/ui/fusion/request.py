@@ -123,9 +123,9 @@ def _check_output(request: Request, size: float) -> None:
         if size > min(MEMORY_SHARE * free, allowed):
             raise OutputError(
                 "Result",
-                expected=f"room for {byte_count(size)} in memory",
+                expected=f"{byte_count(size)} of free memory",
                 found=f"{byte_count(free)} free, and {byte_count(allowed)} allowed by the preferences",
-                hint="keep it in a file, or fuse fewer frames or a region",
+                hint="write to a file, or fuse fewer frames or a region",
             )
         return
     open_sink(request.output)
@@ -134,21 +134,19 @@ def _check_output(request: Request, size: float) -> None:
         raise OutputExistsError(
             request.output,
             setting="output",
-            expected="a free name, or the same run's own output",
-            found="something else, or a result of other settings",
+            problem="this file holds something else, or a result computed with different settings",
             hint="choose another name, or use {overwrite} to replace it",
         )
     free = shutil.disk_usage(request.output.parent).free
     if size > free and not unfinished(request.output).exists() and not request.output.exists():
         raise OutputError(
             request.output,
-            expected=f"room for {byte_count(size)}",
-            found=f"{byte_count(free)} free",
+            problem=f"the result needs {byte_count(size)}, the disk has {byte_count(free)} free",
             hint="choose another disk",
         )
     if not os.access(request.output.parent, os.W_OK):
         raise OutputError(
-            request.output, expected="a folder to write into", found="no permission", hint="choose another"
+            request.output, problem="no permission to write into its folder", hint="choose another folder"
         )
 
 

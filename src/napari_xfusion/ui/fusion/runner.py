@@ -327,9 +327,9 @@ def _end_in_words(result: Result, outcome: Outcome) -> str:
         output = result.request.output
         there = done and (output is None or unfinished(output).exists())
         said = isinstance(outcome.error, WriteError) and outcome.error.saved
-        return outcome.in_words() + (f" ({done} of {total} frames are kept)" if there and not said else "")
+        return outcome.in_words() + (f" {done} of {total} frames are saved." if there and not said else "")
     if not outcome.value.finished:
-        return f"stopped: {done} of {total} frames are kept; Resume goes on"
+        return f"stopped: {done} of {total} frames are saved; continue with Resume"
     where = f" in {result.request.output.name}" if result.request.output is not None else ""
     notes = [f"note: {in_window_words(note)}" for note in outcome.value.notes]
     return "\n".join([f"done: {total} frames{where}", *notes])
