@@ -54,7 +54,7 @@ def test_from_a_published_checkpoint_to_a_fused_sequence_with_attention(model, s
     assert rows[0]["backward"] == rows[4]["backward"] == "1"
     assert all(np.isfinite(float(row["hr+ raw"])) for row in rows)
     record = json.loads((tmp_path / "fused.tif.json").read_text())
-    assert len(record["plan"]["weights"]) == 64
+    assert len(record["weights"]) == 64
     assert set(record["frames"][3]["scores"]) == {"lr-", "lr", "lr+", "hr-", "hr+"}
 
 

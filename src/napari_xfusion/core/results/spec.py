@@ -149,9 +149,3 @@ def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> 
             found=f"{len(missing)} missing: {named}",
             do="run the same again: what is done is kept",
         )
-
-
-def with_frames(record: Mapping[str, Any], spec: OutputSpec, notes: Mapping[int, Notes]) -> dict[str, Any]:
-    """The record with what a sink adds: the identity, and each frame's notes in the order of the file."""
-    frames = [{"frame": t, **notes[t]} for t in spec.frames]
-    return {**record, "identity": spec.identity, "frames": frames}
