@@ -18,14 +18,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_xfusion._version import __version__
 from napari_xfusion.core.catalogue import METHODS, Gives, Method, giving
 from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.methods import Fuser, Stream, make_fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
-from napari_xfusion.core.results.record import InputRecord, Inputs, RunRecord, record_path
+from napari_xfusion.core.results.record import FORMAT, InputRecord, Inputs, RunRecord, record_path
 from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import OutputError, writing
@@ -190,6 +189,7 @@ class Run:
     def _record(self) -> RunRecord:
         pair = self.pair
         return RunRecord(
+            format=FORMAT,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             plan=self.settled,
             weights=self.fuser.settings.get("weights"),
@@ -290,7 +290,10 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser, inputs: Inputs) -> tuple[Out
         "frames": [targets.start, targets.stop],
         **fuser.settings,
     }
-    identity = json.dumps([__version__, resolved, [inputs.lr.sha256, inputs.hr.sha256]], sort_keys=True)
+    weights = resolved.pop("weights", None)
+    # Neither where the weights lie nor how frames are cut into tiles makes another result.
+    same = {name: value for name, value in resolved.items() if name not in ("model", "tile")}
+    identity = json.dumps([FORMAT, same, weights, inputs.lr.sha256, inputs.hr.sha256], sort_keys=True)
     spec = OutputSpec(
         frames=tuple(targets),
         shape=plan.frame_shape(pair.hr.shape[1:]),
@@ -300,7 +303,6 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser, inputs: Inputs) -> tuple[Out
         frame_interval=pair.lr.frame_interval,
         hr_times=tuple(pair.hr_times.tolist()),
     )
-    resolved.pop("weights", None)
     return spec, Plan.model_validate(resolved)
 
 

@@ -22,6 +22,8 @@ from napari_xfusion.errors import InputError
 
 SCHEMA = 1
 """Of the record's fields; raised when they change."""
+FORMAT = 1
+"""Part of a run's identity; raised by hand when a method or a file format gives other bytes than before."""
 
 
 class _Value(BaseModel):
@@ -86,7 +88,7 @@ class _Record(_Value):
     """What both kinds of records contain."""
 
     schema_number: Annotated[int, Field(alias="schema")] = SCHEMA
-    napari_xfusion: str = __version__
+    napari_xfusion: str = Field(default_factory=lambda: __version__)
     """Version of this package."""
     identity: str = ""
     """See ``OutputSpec.identity``; added by the sink, as are ``frames``."""
@@ -112,6 +114,8 @@ class SequenceRecord(_Record):
 class RunRecord(_Record):
     """What made a result: the settled plan, inputs, weights and versions, and a table of its frames."""
 
+    format: int
+    """``FORMAT`` of the version that made the result."""
     finished: str
     """Date and time, ISO 8601 in UTC."""
     plan: Plan

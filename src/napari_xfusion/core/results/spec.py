@@ -27,7 +27,7 @@ class OutputSpec:
     dtype: np.dtype[Any]
     """float32, or the HR camera's: (u)int8, 16, 32, float16, 32 or 64."""
     identity: str
-    """sha256 (hex) of the resolved plan and the inputs: equal identity, equal result."""
+    """sha256 (hex) of settled plan, inputs, weights and format number: equal identity, equal result."""
     pixel_size: float | None
     """Micrometres."""
     frame_interval: float | None
