@@ -9,6 +9,7 @@ import tifffile
 import torch
 
 from napari_xfusion.cli import main
+from napari_xfusion.core.networks import engine
 from napari_xfusion.core.networks.build import edvr_stf
 from tests.core.networks.test_engine import SIZES, lively
 from tests.sequences import moving_discs, two_cameras
@@ -54,8 +55,23 @@ def test_from_a_published_checkpoint_to_a_fused_sequence_with_attention(model, s
     assert rows[0]["backward"] == rows[4]["backward"] == "1"
     assert all(np.isfinite(float(row["hr+ raw"])) for row in rows)
     record = json.loads((tmp_path / "fused.tif.json").read_text())
-    assert len(record["plan"]["weights"]) == 64
+    assert len(record["weights"]) == 64
+    assert (record["plan"]["precision"], record["plan"]["tile"]) == ("float32", None)
     assert set(record["frames"][3]["scores"]) == {"lr-", "lr", "lr+", "hr-", "hr+"}
+
+
+def test_the_record_has_the_tiles_that_were_used_and_they_make_no_other_result(
+    model, sequences, tmp_path, monkeypatch, capsys
+):
+    output = tmp_path / "fused.tif"
+    command = ["fuse", *sequences, "-o", str(output), "--method", "edvr-stf", "--frames", "0:1"]
+    command += ["--device", "cpu", "--model"]
+    monkeypatch.setattr(engine, "free_memory", lambda _device: 0)
+    assert main([*command, str(model)]) == 0
+    assert json.loads((tmp_path / "fused.tif.json").read_text())["plan"]["tile"] == 16
+    capsys.readouterr()
+    assert main([*command, str(model.rename(tmp_path / "moved.safetensors"))]) == 0
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_info_shows_what_a_model_is(model, capsys):

@@ -9,7 +9,8 @@ import tifffile
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.core.results import MemorySink, open_sink
+from napari_xfusion.core.results import MemorySink, open_sink, record
+from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.run import Run, fuse, fuse_files, versions
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import OutputError, PairingError
@@ -105,6 +106,24 @@ def test_memory_resumes_in_the_same_array(sequences):
     assert run.resumed == 3
     assert sink.record["frames_resumed"] == 3
     np.testing.assert_array_equal(sink.read(4), data[4])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_version_of_the_package_resumes(sequences, tmp_path, monkeypatch, name):
+    walk(Run(*sequences), open_sink(tmp_path / name), count=3)
+    monkeypatch.setattr(record, "__version__", "99.0")
+    assert fuse_files(*sequences, tmp_path / name).resumed == 3
+    assert RunRecord.load(tmp_path / name).napari_xfusion == "99.0"
+    assert fuse_files(*sequences, tmp_path / name).resumed == 10
+
+
+@pytest.mark.parametrize("count", [3, None])
+def test_another_format_number_does_not(sequences, tmp_path, monkeypatch, count):
+    walk(Run(*sequences), open_sink(tmp_path / "fused.tif"), count=count)
+    monkeypatch.setattr("napari_xfusion.core.run.FORMAT", record.FORMAT + 1)
+    with pytest.raises(OutputError, match="other settings"):
+        fuse_files(*sequences, tmp_path / "fused.tif")
+    assert fuse_files(*sequences, tmp_path / "fused.tif", overwrite=True).resumed == 0
 
 
 def test_a_region_of_the_plan_is_that_part_of_the_sequence(sequences, tmp_path):

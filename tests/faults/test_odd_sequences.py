@@ -194,7 +194,7 @@ def test_bad_pixels_are_said_and_stay_where_they_are(method, where, what, clean,
     said = f"frames {frame} ({count})"
     if where == "LR" or method != "bicubic":
         assert said in capsys.readouterr().err
-        assert any(said in note for note in record_of(tmp_path / "fused.tif")["notes"])
+        assert any(said in note for note in record_of(tmp_path / "fused.tif")["warnings"])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -214,7 +214,7 @@ def test_one_bad_frame_spoils_no_target_that_it_does_not_serve(method, where, wh
     if where == "HR":
         said = "1 of 3 HR frames compared with LR show something else"
         assert said in capsys.readouterr().err
-        assert any(said in note for note in record_of(tmp_path / "fused.tif")["notes"])
+        assert any(said in note for note in record_of(tmp_path / "fused.tif")["warnings"])
 
 
 @pytest.mark.parametrize("method", METHODS)

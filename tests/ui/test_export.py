@@ -17,6 +17,7 @@ from napari_xfusion.cli.commands import app
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results import MemorySink
+from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.run import Run, fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError, OutputError
@@ -55,7 +56,7 @@ def fused_layers(plan: Plan = PLAN) -> dict[str, Image]:
     request = Request(plan, (made["lr"], made["hr"]), (lr, hr))
     shown = request.layer(sink.data, plan, run.pair.geometry.scale[0])
     known = shown.options["metadata"][METADATA]
-    shown.options["metadata"][METADATA] = replace(known, record=sink.record)
+    shown.options["metadata"][METADATA] = replace(known, record=RunRecord.of(sink.record))
     return made | {"fused": Image(shown.data, **shown.options)}
 
 
@@ -223,7 +224,7 @@ def test_layers_may_be_called_otherwise(box, viewer):
         layer.name = f"my {layer.name}"
     assert box.copy_command.isEnabled()
     assert "lr.tif" in box.command()
-    assert export.sequence_record(viewer.layers[-1])["plan"]["method"] == "interpolation"
+    assert export.sequence_record(viewer.layers[-1]).plan.method == "interpolation"
 
 
 def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path):

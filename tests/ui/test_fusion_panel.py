@@ -136,8 +136,8 @@ def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, vi
     assert layer.data is data
     np.testing.assert_array_equal(layer.data, tifffile.imread(expected))
     record = provenance_of(layer).record
-    assert record["frames_resumed"] == 12
-    assert [frame["frame"] for frame in record["frames"]] == [*range(24)]
+    assert record.frames_resumed == 12
+    assert [frame.frame for frame in record.frames] == [*range(24)]
 
 
 @pytest.mark.parametrize("opened_by", ["this package", "others"])
@@ -184,7 +184,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     panel.run_box.run.click()
     ended(panel, qtbot)
     np.testing.assert_array_equal(layer.data, tifffile.imread(expected))
-    assert provenance_of(layer).record["frames_resumed"] == 7
+    assert provenance_of(layer).record.frames_resumed == 7
 
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])

@@ -17,6 +17,7 @@ from skimage.measure import profile_line
 from napari_xfusion.core.inspect.attention import normalise
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.results.record import FrameRecord, RunRecord, ScoreRecord
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.inspection.plots import profile
 from napari_xfusion.ui.shared.layers import sequence_layer
@@ -139,13 +140,18 @@ def test_a_line_needs_a_sequence(dock, viewer):
 
 
 def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot):
-    frames = [
-        {"frame": t, "scores": {r: {"raw": 1 + t / 100 + k} for k, r in enumerate(("hr-", "hr+"))}}
+    frames = tuple(
+        FrameRecord(
+            frame=t,
+            scores={
+                role: ScoreRecord(raw=1 + t / 100 + k, sigmoid=0.5) for k, role in enumerate(("hr-", "hr+"))
+            },
+        )
         for t in range(51)
-    ]
+    )
     plan = PLAN.model_copy(update={"method": "edvr-stf", "model": "not at hand"})
     metadata = layers["fused"].metadata
-    known = replace(metadata[METADATA], plan=plan, record={"frames": frames})
+    known = replace(metadata[METADATA], plan=plan, record=RunRecord.model_construct(frames=frames))
     layers["fused"].metadata = {**metadata, METADATA: known}
     compute(dock, qtbot)
     backward, forward = dock.attention.plots[0].listDataItems()

@@ -7,7 +7,7 @@ import json
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_xfusion._version import __version__
 from napari_xfusion.core.catalogue import METHODS, Gives, Method, giving
 from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
-from napari_xfusion.core.results.record import read_frames, record_path
+from napari_xfusion.core.results.record import FORMAT, InputRecord, Inputs, RunRecord, record_path
 from napari_xfusion.core.rig import Pair, seen_targets
 from napari_xfusion.core.session import Session, pair_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
@@ -92,7 +91,8 @@ class Run:
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
         self._session = Session(plan, pair_of(plan, lr, hr))
         self.pair, self.fuser = self._session.pair, self._session.fuser
-        self.spec, self.settled = _describe(plan, self.pair, self.fuser)
+        self.inputs = Inputs(lr=_input(self.pair.lr), hr=_input(self.pair.hr))
+        self.spec, self.settled = _describe(plan, self.pair, self.fuser, self.inputs)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
@@ -131,12 +131,31 @@ class Run:
                 self.done.add(frame.index)
                 yield frame
             self.notes = session.notes
+            self.settled = self.settled.model_copy(update=dict(session.used))
 
     def commit(self) -> None:
         """Turn the frames into results with their record; see ``Sink.commit``."""
-        record = _record(self.settled, self.pair, self.resumed, self.notes)
+        facts = self._record().facts()
         for sink, _ in reversed(self._sinks):  # the fused sequence last: where it stands, all stands
-            sink.commit(record)
+            sink.commit(facts)
+
+    def _record(self) -> RunRecord:
+        pair = self.pair
+        return RunRecord(
+            format=FORMAT,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            plan=self.settled,
+            weights=self.fuser.settings.get("weights"),
+            inputs=self.inputs,
+            versions=versions(PACKAGES),
+            scale=pair.geometry.scale,
+            grey=asdict(pair.grey),
+            hr_times=tuple(pair.hr_times.tolist()),
+            pixel_size=pair.hr.pixel_size,
+            frame_interval=pair.lr.frame_interval,
+            frames_resumed=self.resumed,
+            warnings=tuple(map(str, self.notes)),
+        )
 
 
 def fuse_files(
@@ -181,7 +200,8 @@ def fuse_files(
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
     with writing(path, hint="the sequence is complete; run the same again with another {attention}"):
-        write_attention(path, read_frames(output), pair.hr_times.tolist())
+        frames = [each.model_dump() for each in RunRecord.load(record_path(output)).frames]
+        write_attention(path, frames, pair.hr_times.tolist())
 
 
 def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> None:
@@ -214,7 +234,7 @@ def _check_abilities(method: Method, std: Path | str | None, attention: Path | s
             )
 
 
-def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[str, Any]]:
+def _describe(plan: Plan, pair: Pair, fuser: Fuser, inputs: Inputs) -> tuple[OutputSpec, Plan]:
     """What will be written, and the plan with everything settled that it left open."""
     targets = plan.targets(len(pair))
     resolved = plan.model_dump(mode="json") | {
@@ -224,8 +244,10 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[st
         "frames": [targets.start, targets.stop],
         **fuser.settings,
     }
-    sequences = [sequence.digest() for sequence in (pair.lr, pair.hr)]
-    identity = json.dumps([__version__, resolved, sequences], sort_keys=True)
+    weights = resolved.pop("weights", None)
+    # Neither where the weights lie nor how frames are cut into tiles makes another result.
+    same = {name: value for name, value in resolved.items() if name not in ("model", "tile")}
+    identity = json.dumps([FORMAT, same, weights, inputs.lr.sha256, inputs.hr.sha256], sort_keys=True)
     spec = OutputSpec(
         frames=tuple(targets),
         shape=plan.frame_shape(pair.hr.shape[1:]),
@@ -235,39 +257,21 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser) -> tuple[OutputSpec, dict[st
         frame_interval=pair.lr.frame_interval,
         hr_times=tuple(pair.hr_times.tolist()),
     )
-    return spec, resolved
+    return spec, Plan.model_validate(resolved)
+
+
+def _input(sequence: Stack) -> InputRecord:
+    place = Path(sequence.source)
+    with suppress(OSError):  # a name may be too long to look for
+        place = place.resolve() if place.exists() else place
+    return InputRecord(
+        source=str(place), sha256=sequence.digest(), shape=sequence.shape, dtype=str(sequence.dtype)
+    )
 
 
 def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:
     scores = {role: score._asdict() for role, score in frame.scores.items()}
     return {"seen": seen, "seconds": round(frame.seconds, 6)} | ({"scores": scores} if scores else {})
-
-
-def _record(
-    resolved: dict[str, Any], pair: Pair, resumed: int, notes: list[XFusionWarning]
-) -> dict[str, Any]:
-    return {
-        "napari_xfusion": __version__,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "plan": resolved,
-        "versions": versions(PACKAGES),
-        "inputs": {
-            name: {
-                "source": sequence.source,
-                "sha256": sequence.digest(),
-                "shape": sequence.shape,
-                "dtype": str(sequence.dtype),
-            }
-            for name, sequence in (("lr", pair.lr), ("hr", pair.hr))
-        },
-        "scale": pair.geometry.scale,
-        "grey": asdict(pair.grey),
-        "hr_times": pair.hr_times.tolist(),
-        "pixel_size": pair.hr.pixel_size,
-        "frame_interval": pair.lr.frame_interval,
-        "frames_resumed": resumed,
-        "notes": list(map(str, notes)),
-    }
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -36,12 +36,18 @@ class Session:
         self._region = plan.region
         self._stream: Stream | None = None
         self._said: tuple[XFusionWarning, ...] = ()
+        self._used: Mapping[str, Any] = {}
 
     @property
     def notes(self) -> list[XFusionWarning]:
         """Warnings about the recordings and the run so far."""
         said = self._said if self._stream is None else self._stream.notes
         return [*self.pair.notes, *_filled(self.pair), *said]
+
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """What the run itself settled of the plan so far; see ``Stream.used``."""
+        return self._used if self._stream is None else self._stream.used
 
     def frames(
         self, targets: Iterable[int], stop: Token, region: Region | None = None
@@ -61,7 +67,7 @@ class Session:
         """Free what the method caches; the next frame opens it again."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            self._said = stream.notes
+            self._said, self._used = stream.notes, stream.used
             stream.__exit__(None, None, None)
 
     def __enter__(self) -> Self:

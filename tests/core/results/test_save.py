@@ -8,14 +8,14 @@ import pytest
 
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.core.results.record import read_times
+from napari_xfusion.core.results.record import LayerRecord, RunRecord, SequenceRecord, read_times
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.errors import OutputError
 from tests.sequences import moving_discs, stack, two_cameras
 
 ENDINGS = ("sequence.tif", "sequence.ome.tif", "sequence.zarr")
-RECORD = {"layer": {"name": "sequence"}}
+RECORD = SequenceRecord(layer=LayerRecord(name="sequence", role="sequence"))
 
 
 def sequence(dtype: str = "uint16", **fields):
@@ -48,7 +48,7 @@ def test_time_length_and_hr_times_go_with_it(tmp_path, name):
 def test_a_sequence_of_no_run_has_a_record_that_is_none_of_a_run(tmp_path):
     save_stack(sequence()[0], tmp_path / "sequence.tif", RECORD)
     record = json.loads((tmp_path / "sequence.tif.json").read_text())
-    assert record["layer"] == {"name": "sequence"}
+    assert record["layer"] == {"name": "sequence", "role": "sequence", "made_from": []}
     assert len(record["frames"]) == 5
     assert read_times(tmp_path / "sequence.tif") is None
 
@@ -60,7 +60,7 @@ def test_a_result_is_saved_as_its_run_would_have(tmp_path, name):
     fuse_files(plan, lr, hr, tmp_path / name)
     record = json.loads((tmp_path / f"{name}.json").read_text())
     (tmp_path / "again").mkdir()
-    save_stack(open_stack(tmp_path / name), tmp_path / "again" / name, record)
+    save_stack(open_stack(tmp_path / name), tmp_path / "again" / name, RunRecord.load(tmp_path / name))
     assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
     assert json.loads((tmp_path / "again" / f"{name}.json").read_text()) == record
 

@@ -67,7 +67,7 @@ def test_only_result_and_record_are_left(path):
 def test_the_record_holds_identity_and_notes_in_file_order(path):
     write(path)
     record = json.loads(path.with_name(path.name + ".json").read_text())
-    frames = [{"frame": t, "seconds": t / 8} for t in SPEC.frames]
+    frames = [{"frame": t, "done": True, "seconds": t / 8} for t in SPEC.frames]
     assert record == {"plan": "p", "identity": SPEC.identity, "frames": frames}
 
 
@@ -375,7 +375,7 @@ def test_memory_resumes_in_the_same_array():
     fill(sink, [4, 7])
     sink.commit({"plan": "p"})
     assert sink.finished
-    assert sink.record["frames"][1] == {"frame": 5, "seconds": 5 / 8}
+    assert sink.record["frames"][1] == {"frame": 5, "done": True, "seconds": 5 / 8}
     assert np.array_equal(array, np.stack(list(IMAGES.values())))
     assert sink.begin(replace(SPEC, identity="other")) == {}
     assert not sink.finished

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
 from napari_xfusion.core.rig import Pair
@@ -20,6 +20,11 @@ class Stream(Protocol):
     @property
     def notes(self) -> tuple[XFusionWarning, ...]:
         """Sentences on what the user should know of this run, complete when it has ended."""
+        ...
+
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """Settings of the plan that only the work itself settles (tile), as they are by now."""
         ...
 
     def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
@@ -58,6 +63,7 @@ class WindowStream(ABC):
     """
 
     notes: tuple[XFusionWarning, ...] = ()
+    used: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair

@@ -140,6 +140,11 @@ class NetworkStream:
         if self._side is None:
             self._side = side_that_fits(self.grid.padded, self._affordable_pixels(), self._feed.halo)
 
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """See ``Stream.used``: the side of the tiles, None where frames go through whole."""
+        return {"tile": self._side}
+
     def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
         """See ``Stream.fuse``; ``stop`` is looked at before every tile.
 

@@ -30,6 +30,7 @@ from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.recordings.open import open_stack
 from napari_xfusion.core.results.journal import Entry, Journal, read_journal
 from napari_xfusion.core.results.lock import OutputLock
+from napari_xfusion.core.results.record import recorded_notes, with_frames
 from napari_xfusion.core.results.spec import (
     Notes,
     OutputSpec,
@@ -37,7 +38,6 @@ from napari_xfusion.core.results.spec import (
     not_kept,
     position_of,
     stored,
-    with_frames,
 )
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import OutputError, OutputExistsError, WriteError, reason_of
@@ -161,7 +161,7 @@ class FileSink(ABC):
         with self._told():
             # The only place that waits for the disk: once the journal is gone nothing else would tell.
             self._seal()
-            content = json.dumps(with_frames(record, spec, self._notes), indent=1)
+            content = json.dumps(with_frames(record, spec.identity, spec.frames, self._notes), indent=1)
             with replacing(self._beside("json")) as part:
                 part.write_text(content, encoding="utf-8")
             self._publish()
@@ -264,13 +264,8 @@ class FileSink(ABC):
         """Notes of the finished result if it has this identity, from its record."""
         if not self.path.exists():
             return None
-        try:
-            record = json.loads(self._beside("json").read_text(encoding="utf-8"))
-            if record["identity"] != spec.identity:
-                return None
-            return {f["frame"]: {k: v for k, v in f.items() if k != "frame"} for f in record["frames"]}
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        notes = recorded_notes(self._beside("json"), spec.identity)
+        return None if notes is None else dict(notes)
 
     def _refuse(self, problem: str) -> NoReturn:
         raise OutputExistsError(

@@ -1,15 +1,173 @@
-"""The run record that stands beside every result: ``fused.tif.json`` for ``fused.tif``."""
+"""The record that stands beside every result: ``fused.tif.json`` for ``fused.tif``.
+
+The only place that knows its fields. A run writes a ``RunRecord``; a sequence that no run made, such as a saved
+layer, has a ``SequenceRecord``.
+"""
 
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
+
+from napari_xfusion._version import __version__
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.errors import InputError
+
+SCHEMA = 1
+"""Of the record's fields; raised when they change."""
+FORMAT = 1
+"""Part of a run's identity; raised by hand when a method or a file format gives other bytes than before."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ScoreRecord(_Value):
+    """Attention of one input frame; see ``Score``."""
+
+    raw: float
+    sigmoid: float
+
+
+class FrameRecord(_Value):
+    """What is known of one frame beside its pixels."""
+
+    frame: int
+    """LR frame number of the target."""
+    done: bool = True
+    """Whether the file holds the frame; its pixels say nothing of that."""
+    seen: bool | None = None
+    """Whether an HR frame was given at its time; None of a sequence that no run made."""
+    seconds: float | None = None
+    """Time it took to fuse."""
+    scores: dict[str, ScoreRecord] = {}
+    """By input, of networks."""
+
+    def notes(self) -> dict[str, Any]:
+        """What a sink remembers of the frame; see ``Sink.put``."""
+        return self.model_dump(mode="json", exclude={"frame", "done"}, exclude_unset=True)
+
+
+class InputRecord(_Value):
+    """One of the two recordings."""
+
+    source: str
+    """Absolute path, or a name for an array."""
+    sha256: str
+    """Of its content."""
+    shape: tuple[int, int, int]
+    """(T, H, W)."""
+    dtype: str
+
+
+class Inputs(_Value):
+    """Both recordings."""
+
+    lr: InputRecord
+    hr: InputRecord
+
+
+class LayerRecord(_Value):
+    """The layer that a sequence was saved from."""
+
+    name: str
+    role: str
+    made_from: tuple[str, ...] = ()
+    """Names of the layers it was made from."""
+
+
+class _Record(_Value):
+    """What both kinds of records contain."""
+
+    schema_number: Annotated[int, Field(alias="schema")] = SCHEMA
+    napari_xfusion: str = Field(default_factory=lambda: __version__)
+    """Version of this package."""
+    identity: str = ""
+    """See ``OutputSpec.identity``; added by the sink, as are ``frames``."""
+    frames: tuple[FrameRecord, ...] = ()
+    """In the order of the file."""
+
+    @cached_property
+    def done(self) -> frozenset[int]:
+        """Targets that the file holds."""
+        return frozenset(each.frame for each in self.frames if each.done)
+
+    def facts(self) -> dict[str, Any]:
+        """The record as JSON without what a sink adds; for ``Sink.commit``."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"identity", "frames"})
+
+
+class SequenceRecord(_Record):
+    """The record of a sequence that no run made, or that was changed since."""
+
+    layer: LayerRecord
+
+
+class RunRecord(_Record):
+    """What made a result: the settled plan, inputs, weights and versions, and a table of its frames."""
+
+    format: int
+    """``FORMAT`` of the version that made the result."""
+    finished: str
+    """Date and time, ISO 8601 in UTC."""
+    plan: Plan
+    """With everything settled that was left open: HR times, frames, and the device, precision and tile used."""
+    weights: str | None = None
+    """sha256 of the network's weights; None of methods without."""
+    inputs: Inputs
+    versions: dict[str, str]
+    """Of Python and of the packages that can change a result."""
+    scale: tuple[float, float]
+    """HR pixels per LR pixel, (y, x)."""
+    grey: dict[str, Any]
+    """The grey scale of the pair; see ``Grey``."""
+    hr_times: tuple[FiniteFloat, ...]
+    """Times of the HR frames in LR frame numbers."""
+    pixel_size: float | None
+    """Micrometres."""
+    frame_interval: float | None
+    """Seconds."""
+    frames_resumed: NonNegativeInt = 0
+    """Frames that an earlier, interrupted run had made."""
+    warnings: tuple[str, ...] = ()
+    """What was odd about the recordings and the run."""
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """The record at ``path``, the result's path or the record's own.
+
+        Raises InputError where there is none, where it is damaged, of another schema, or of no run.
+        """
+        place = Path(path) if Path(path).suffix == ".json" else record_path(path)
+        return cls.of(_read(place), place)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], where: object = "the record") -> Self:
+        """The record from JSON ``values``; raises InputError that names ``where``."""
+        schema = values.get("schema")
+        if "plan" in values and schema != SCHEMA:
+            raise InputError(
+                where,
+                expected=f"a run record of schema {SCHEMA}",
+                found=f"schema {schema}" if schema is not None else "no schema number",
+                hint="read it with the version of napari-xfusion that wrote it, or fuse again",
+            )
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise _damaged(where, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+AnyRecord = RunRecord | SequenceRecord
 
 
 @dataclass(frozen=True)
@@ -31,33 +189,14 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
     if not path.is_file():
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if "plan" not in record:
+        values = _read(path)
+        if "plan" not in values:
             return None
-        first = int(record["plan"]["frames"][0])
-        times = tuple(float(t) for t in record["hr_times"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    if first < 0 or not all(map(math.isfinite, times)):
-        raise _damaged(path, "frame numbers or times that cannot be")
-    return RecordedTimes(first, times)
-
-
-def read_frames(result: str | PathLike[str]) -> list[dict[str, Any]]:
-    """What the record beside ``result`` says of each frame, in the order of the sequence."""
-    frames: list[dict[str, Any]] = read_record(result)["frames"]
-    return frames
-
-
-def read_record(result: str | PathLike[str]) -> dict[str, Any]:
-    """The record beside ``result``; raises InputError where there is none."""
-    path = record_path(result)
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = record["frames"], record["plan"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    return record
+        record = RunRecord.of(values, path)
+    except InputError as error:
+        hint = "remove it and give {hr_step} or {hr_times}"
+        raise InputError(path, expected=error.expected, found=error.found, hint=hint) from error
+    return RecordedTimes(record.plan.frames[0] if record.plan.frames else 0, record.hr_times)
 
 
 def record_path(result: str | PathLike[str]) -> Path:
@@ -65,7 +204,36 @@ def record_path(result: str | PathLike[str]) -> Path:
     return Path(f"{result}.json")
 
 
-def _damaged(path: Path, found: str) -> InputError:
-    return InputError(
-        path, expected="the record of a run", found=found, hint="remove it and give {hr_step} or {hr_times}"
-    )
+def with_frames(
+    facts: Mapping[str, Any], identity: str, frames: Iterable[int], notes: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The record with what a sink adds: the identity, and each frame's notes in the order of the file."""
+    table = [{"frame": t, "done": True, **notes[t]} for t in frames]
+    return {**facts, "identity": identity, "frames": table}
+
+
+def recorded_notes(path: Path, identity: str) -> dict[int, dict[str, Any]] | None:
+    """Notes of the frames done, from the record at ``path``; None where it is of another identity, or damaged."""
+    try:
+        values = _read(path)
+        if values["identity"] != identity:
+            return None
+        frames = [FrameRecord.model_validate(each) for each in values["frames"]]
+    except (InputError, ValidationError, KeyError, TypeError):
+        return None
+    return {each.frame: each.notes() for each in frames if each.done}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    if not isinstance(values, dict):
+        raise _damaged(path, type(values).__name__)
+    return values
+
+
+def _damaged(where: object, found: str) -> InputError:
+    hint = "give a result that has its record next to it, or the record"
+    return InputError(where, expected="the record of a run", found=found, hint=hint)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
+from napari_xfusion.core.results.record import AnyRecord, RunRecord
 from napari_xfusion.core.results.sink import open_sink
 from napari_xfusion.core.results.spec import OutputSpec
 from napari_xfusion.core.types import Progress, Stack, Token
@@ -19,7 +18,7 @@ from napari_xfusion.errors import OutputError, writing
 def save_stack(
     sequence: Stack,
     path: str | PathLike[str],
-    record: Mapping[str, Any],
+    record: AnyRecord,
     *,
     overwrite: bool = False,
     stop: Token | None = None,
@@ -33,30 +32,30 @@ def save_stack(
     """
     _check_place(sequence, Path(path))
     spec = _spec(sequence, record)
-    notes = {entry["frame"]: entry for entry in record.get("frames", ())}
+    notes = {each.frame: each.notes() for each in record.frames}
     with open_sink(path, overwrite) as sink:
         done = sink.begin(spec)
         for number, target in enumerate(spec.frames):
             if stop is not None and stop.is_set():
                 return False
             if target not in done:
-                kept = {key: value for key, value in notes.get(target, {}).items() if key != "frame"}
-                sink.put(target, sequence.frame(number), kept)
+                sink.put(target, sequence.frame(number), notes.get(target))
             progress(number + 1, len(sequence))
-        sink.commit({key: value for key, value in record.items() if key not in ("identity", "frames")})
+        sink.commit(record.facts())
     return True
 
 
-def _spec(sequence: Stack, record: Mapping[str, Any]) -> OutputSpec:
+def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
     """What is about to be written; a sequence that no run made is known by its content."""
-    times = record.get("hr_times", sequence.metadata.get("hr_times", ()))
+    made = record if isinstance(record, RunRecord) else None
+    times = sequence.metadata.get("hr_times", ()) if made is None else made.hr_times
     spec = OutputSpec(
-        frames=tuple(entry["frame"] for entry in record.get("frames", ())) or tuple(range(len(sequence))),
+        frames=tuple(each.frame for each in record.frames) or tuple(range(len(sequence))),
         shape=sequence.shape[1:],
         dtype=sequence.dtype,
-        identity=record.get("identity", ""),
-        pixel_size=record.get("pixel_size", sequence.pixel_size),
-        frame_interval=record.get("frame_interval", sequence.frame_interval),
+        identity=record.identity,
+        pixel_size=(made or sequence).pixel_size,
+        frame_interval=(made or sequence).frame_interval,
         hr_times=tuple(float(time) for time in times),
     )
     if spec.identity:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.quantities import byte_count
+from napari_xfusion.core.results.record import with_frames
 from napari_xfusion.core.results.spec import (
     Notes,
     OutputSpec,
@@ -20,7 +21,6 @@ from napari_xfusion.core.results.spec import (
     not_kept,
     position_of,
     stored,
-    with_frames,
 )
 from napari_xfusion.core.results.tiff_sink import TiffSink
 from napari_xfusion.core.results.zarr_sink import ZarrSink
@@ -98,7 +98,7 @@ class MemorySink:
         spec = self._claimed()
         missing_frames(spec, self._notes, "the result in memory")
         if not self.finished:
-            self.record = with_frames(record, spec, self._notes)
+            self.record = with_frames(record, spec.identity, spec.frames, self._notes)
 
     def close(self) -> None:
         """See ``Sink.close``; frames and array stay."""

@@ -27,7 +27,7 @@ class OutputSpec:
     dtype: np.dtype[Any]
     """float32, or the HR camera's: (u)int8, 16, 32, float16, 32 or 64."""
     identity: str
-    """sha256 (hex) of the resolved plan and the inputs: equal identity, equal result."""
+    """sha256 (hex) of settled plan, inputs, weights and format number: equal identity, equal result."""
     pixel_size: float | None
     """Micrometres."""
     frame_interval: float | None
@@ -146,9 +146,3 @@ def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> 
             problem=f"{len(missing)} of {len(spec.frames)} frames are missing: {named}",
             hint="rerun the same command to resume",
         )
-
-
-def with_frames(record: Mapping[str, Any], spec: OutputSpec, notes: Mapping[int, Notes]) -> dict[str, Any]:
-    """The record with what a sink adds: the identity, and each frame's notes in the order of the file."""
-    frames = [{"frame": t, **notes[t]} for t in spec.frames]
-    return {**record, "identity": spec.identity, "frames": frames}

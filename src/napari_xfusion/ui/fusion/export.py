@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from PIL import ImageDraw, ImageFont
 from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
+from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, writing
@@ -140,7 +141,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
     sigmoid. Those that are not known are left out. Raises InputError where nothing is known.
     """
     record = sequence_record(layer)
-    recorded = record.get("frames", ())
+    recorded = record.frames
     evaluation = None if truth is None else _against(truth, layer, record)
     if not recorded and evaluation is None:
         raise InputError(
@@ -148,7 +149,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
             problem="it is neither a finished result nor has a truth beside it",
             hint="complete the run first",
         )
-    rows: dict[int, dict[str, Any]] = {entry["frame"]: _flat(entry) for entry in recorded}
+    rows: dict[int, dict[str, Any]] = {entry.frame: _flat(entry) for entry in recorded}
     for row in evaluation.rows if evaluation else ():
         metrics = {name: f"{value:.6g}" for name, value in row.metrics._asdict().items()}
         rows[row.frame] = rows.get(row.frame, {"frame": row.frame}) | metrics
@@ -161,7 +162,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
 
 def has_numbers(layer: Image) -> bool:
     """Whether a finished run has recorded something of each frame."""
-    return bool(sequence_record(layer).get("frames"))
+    return bool(sequence_record(layer).frames)
 
 
 def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image, Image]] | None:
@@ -206,16 +207,17 @@ def _file_of(layer: Image) -> str:
     return str(Path(sequence.source).resolve())
 
 
-def _against(truth: Image, layer: Image, record: Mapping[str, Any]) -> Evaluation:
+def _against(truth: Image, layer: Image, record: AnyRecord) -> Evaluation:
     """The result compared with the truth, from the frame of the truth that its first frame belongs to."""
-    first = next((entry["frame"] for entry in record.get("frames", ())), 0)
-    return evaluate(stack_of(truth), stack_of(layer), hr_times=record.get("hr_times"), first=first)
+    first = next((entry.frame for entry in record.frames), 0)
+    times = record.hr_times if isinstance(record, RunRecord) else None
+    return evaluate(stack_of(truth), stack_of(layer), hr_times=times, first=first)
 
 
-def _flat(entry: dict[str, Any]) -> dict[str, Any]:
+def _flat(entry: FrameRecord) -> dict[str, Any]:
     """A frame's notes as one row: scores by input."""
-    flat = {key: value for key, value in entry.items() if key != "scores"}
-    for role, score in entry.get("scores", {}).items():
+    flat = {"frame": entry.frame} | entry.notes()
+    for role, score in flat.pop("scores", {}).items():
         flat |= {f"{role} {kind}": value for kind, value in score.items()}
     return flat
 

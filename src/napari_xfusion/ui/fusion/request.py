@@ -17,7 +17,7 @@ from napari_xfusion.core.networks.cards import model_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.results import open_sink
-from napari_xfusion.core.results.record import read_record
+from napari_xfusion.core.results.record import RunRecord, record_path
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, OutputError, OutputExistsError, XFusionError
@@ -153,8 +153,8 @@ def _check_output(request: Request, size: float) -> None:
 def _is_of(plan: Plan, output: Path) -> bool:
     """Whether what stands at ``output`` may be the result of ``plan``: the run itself compares sequences, too."""
     try:
-        made = read_record(output)["plan"]
+        made = RunRecord.load(record_path(output)).plan
     except InputError:
         return False
-    asked = plan.model_dump(mode="json")
-    return all(made.get(name) == asked[name] for name in ("method", "separation", "region", "grey", "dtype"))
+    compared = ("method", "separation", "region", "grey", "dtype")
+    return all(getattr(made, name) == getattr(plan, name) for name in compared)

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results import MemorySink, OutputSpec, Sink, open_sink
-from napari_xfusion.core.results.record import read_record
+from napari_xfusion.core.results.record import RunRecord, record_path
 from napari_xfusion.core.run import Run
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import WriteError, XFusionWarning
@@ -55,7 +55,7 @@ class Ended:
 
     finished: bool
     notes: tuple[XFusionWarning, ...]
-    record: dict[str, Any] | None
+    record: RunRecord | None
 
 
 @dataclass(eq=False)
@@ -314,7 +314,9 @@ def walk(result: Result) -> Body:
         record = None
         if run.finished:
             record = (
-                dict(sink.record or {}) if isinstance(sink, MemorySink) else read_record(str(request.output))
+                RunRecord.of(sink.record or {})
+                if isinstance(sink, MemorySink)
+                else RunRecord.load(record_path(str(request.output)))
             )
         return Ended(run.finished, tuple(run.notes), record)
 

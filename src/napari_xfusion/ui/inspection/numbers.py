@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.consistency import Residual, residual
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
+from napari_xfusion.core.results.record import ScoreRecord
 from napari_xfusion.core.rig import find_hr_times, pair_stacks
 from napari_xfusion.core.sequence import FusedSequence, lr_consistency
 from napari_xfusion.core.types import Role, Stack
@@ -97,10 +98,10 @@ def _scores_of(
     if METHODS[sequences.plan.method].model is None:
         return lambda _frame: None
     made = provenance_of(sequences.fused) if sequences.fused is not None else None
-    recorded: dict[int, Any] = {}
+    recorded: dict[int, Mapping[str, ScoreRecord]] = {}
     if made is not None and made.record is not None:
-        recorded = {each["frame"]: each.get("scores") for each in made.record.get("frames", ())}
+        recorded = {each.frame: each.scores for each in made.record.frames}
     if recorded and all(recorded.values()):
-        return lambda frame: {role: score["raw"] for role, score in recorded[frame].items()}
+        return lambda frame: {cast("Role", role): score.raw for role, score in recorded[frame].items()}
     sequence = sequence_of()
     return lambda frame: {role: score.raw for role, score in sequence.frame(frame).scores.items()}

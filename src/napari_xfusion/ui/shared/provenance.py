@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 
 import dask.array as da
 
-from napari_xfusion._version import __version__
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.recordings.describe import sequence_axis
+from napari_xfusion.core.results.record import AnyRecord, LayerRecord, RunRecord, SequenceRecord
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
@@ -61,7 +61,7 @@ class Provenance:
     """The layers it was made from."""
     plan: Plan | None = None
     """Of a result."""
-    record: Mapping[str, Any] | None = None
+    record: RunRecord | None = None
     """The run record of a finished result."""
 
     def origins_among(self, layers: Iterable[Layer]) -> list[Layer | None]:
@@ -139,7 +139,7 @@ def in_unit(layer: Layer, axis: int, unit: str) -> float | None:
     return float((float(layer.scale[axis]) * layer.units[axis]).to(unit).magnitude)
 
 
-def sequence_record(layer: Layer) -> Mapping[str, Any]:
+def sequence_record(layer: Layer) -> AnyRecord:
     """What is written beside the sequence of a layer: the run record of a result, else where it comes from.
 
     A result that the user changed is no longer that of its run.
@@ -148,11 +148,9 @@ def sequence_record(layer: Layer) -> Mapping[str, Any]:
     made = known is not None and _same(known.shown, layer.data)
     if known is not None and made and known.record is not None:
         return known.record
-    origins = [origin.name for origin in known.origins] if known else []
-    return {
-        "napari_xfusion": __version__,
-        "layer": {"name": layer.name, "role": known.role if known else "sequence", "made_from": origins},
-    }
+    origins = tuple(origin.name for origin in known.origins) if known else ()
+    role = known.role if known else "sequence"
+    return SequenceRecord(layer=LayerRecord(name=layer.name, role=role, made_from=origins))
 
 
 def _same(a: Any, b: Any) -> bool:
