@@ -149,7 +149,7 @@ def _in_order(folder: Path) -> list[Path]:
     if not files:
         raise InputError(
             folder,
-            problem=f"the folder holds none of these: {readable()}",
+            problem="the folder holds no TIFF or PNG frame, and is no OME-Zarr",
             hint="choose the folder that holds the frames",
         )
     files.sort(key=lambda x: (_key(x), x.name))
