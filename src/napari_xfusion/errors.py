@@ -1,39 +1,101 @@
-"""What the person at the beamline is told when something does not fit.
+"""Errors and warnings as data; the command line, the window and Python each put them into their own words.
 
-Every error says where, what was expected, what was found and what to do about it.
+A text mentions a setting as ``{hr_times}``; ``render`` fills in what a front end calls it. Code reacts to the class
+of an error and to its fields, never to wording.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+SETTINGS = frozenset(
+    {
+        *(
+            "method",
+            "model",
+            "hr_times",
+            "hr_step",
+            "hr_start",
+            "separation",
+            "frames",
+            "region",
+            "grey",
+            "dtype",
+        ),
+        *("device", "precision", "tile", "output", "overwrite", "std", "attention"),
+        *("crop", "rate", "init", "batch", "jobs", "plan", "preset"),
+    }
+)
+"""What a text may mention in braces: fields of a plan, and arguments of a run, a training or a study."""
+_SETTING = re.compile(r"\{([a-z_]+)\}")
+_END = re.compile(r"[.!?][\"')]*$")
+
+Names = Callable[[str], str]
+"""What a front end calls a setting."""
 
 
 class XFusionError(Exception):
-    """An error with a remedy; the command line prints it as one line and exits with 1.
+    """An error with a remedy.
 
-    ``where`` is a file, a stack or a setting, and may name the frame; ``do`` is the remedy.
+    ``subject`` is what it is about (a file, a stack, a frame), or None where that is ``setting``, the name of a
+    field of a plan or argument such as ``hr_times``. What is wrong is ``problem`` where that is given, else
+    that ``found`` is not what was ``expected``; ``hint`` is the remedy.
     """
 
-    def __init__(self, where: object, *, expected: str, found: str, do: str) -> None:
-        super().__init__(where, expected, found, do)
-        self.where, self.expected, self.found, self.do = str(where), expected, found, do
+    def __init__(
+        self,
+        subject: object = None,
+        *,
+        hint: str,
+        expected: str = "",
+        found: str = "",
+        problem: str = "",
+        setting: str | None = None,
+    ) -> None:
+        self.subject = "" if subject is None else str(subject)
+        self.setting, self.hint, self.expected, self.found = setting, hint, expected, found
+        self.problem = problem or f"expected {expected}, found {found}"
+        super().__init__(self.subject, setting, self.problem, hint)
+
+    def __reduce__(self) -> tuple[Callable[..., XFusionError], tuple[object, ...], dict[str, object]]:
+        return _bare, (type(self), self.args), vars(self)
 
     def __str__(self) -> str:
-        text = f"{self.where}: expected {self.expected}, found {self.found}; {self.do}"
-        return " ".join(text.split())
+        return render(self)
 
 
 class InputError(XFusionError):
     """A file, folder or array is not the stack it should be."""
 
 
+class DamagedFileError(InputError):
+    """A file is truncated or does not hold what it declares."""
+
+
 class PairingError(XFusionError):
     """The two stacks do not fit together in size, time or grey scale."""
 
 
+class UnknownTimesError(PairingError):
+    """Neither the plan nor the HR file gives the times of the HR frames."""
+
+
 class OutputError(XFusionError):
     """The result cannot be written, or something else stands in its place."""
+
+
+class OutputExistsError(OutputError):
+    """A file that is not this run's result has the name of the output."""
+
+
+class WriteError(OutputError):
+    """The system refused to write the output."""
+
+    saved = 0
+    """Frames that are saved; ``found`` names them where there are any."""
 
 
 class ModelError(XFusionError):
@@ -48,22 +110,70 @@ class TrainingError(XFusionError):
     """A training cannot go on."""
 
 
+@dataclass(frozen=True)
+class XFusionWarning:
+    """Something odd that does not stop a run; a value, never raised."""
+
+    code: str
+    """Which warning it is, such as ``constant``; code and tests tell warnings apart by it."""
+    text: str
+    """A sentence, with settings as ``{hr_times}``."""
+    subject: str = ""
+    """The file or stack it is about; '' where it is about the whole run."""
+
+    def __str__(self) -> str:
+        return render(self)
+
+
+def render(said: XFusionError | XFusionWarning, name: Names = str) -> str:
+    """The sentences of an error or a warning in one line, where a setting is called ``name(setting)``."""
+    if isinstance(said, XFusionWarning):
+        subject, sentences = said.subject, [said.text]
+    else:
+        subject = said.subject or (f"{{{said.setting}}}" if said.setting else "")
+        sentences = [said.problem, said.hint]
+    if not subject:
+        sentences[0] = _capital(sentences[0])
+    text = " ".join(
+        [sentences[0] if _END.search(sentences[0]) else f"{sentences[0]}.", *map(_sentence, sentences[1:])]
+    )
+    return with_names(" ".join((f"{subject}: {text}" if subject else text).split()), name)
+
+
+def with_names(text: str, name: Names) -> str:
+    """``text`` with every setting in braces as ``name`` calls it; other braces stay."""
+    return _SETTING.sub(lambda found: name(found[1]) if found[1] in SETTINGS else found[0], text)
+
+
+def _sentence(text: str) -> str:
+    return _capital(text) if _END.search(text) else f"{_capital(text)}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _bare(kind: type[XFusionError], args: tuple[object, ...]) -> XFusionError:
+    """An error without its fields, which unpickling adds."""
+    return kind.__new__(kind, *args)
+
+
 @contextmanager
 def writing(
-    where: object,
+    subject: object,
     *,
     expected: str = "a place to write",
-    do: str = "choose another",
+    hint: str = "choose another",
     also: tuple[type[Exception], ...] = (),
-    found: Callable[[str], str] = str,
 ) -> Iterator[None]:
-    """Turn what the system, and a library in ``also``, says against writing to ``where`` into an OutputError.
-
-    ``found`` makes of its words what the error says.
-    """
+    """Turn what the system, and a library in ``also``, says against writing to ``subject`` into a WriteError."""
     kinds: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
     except kinds as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(where, expected=expected, found=found(reason), do=do) from error
+        raise WriteError(subject, expected=expected, found=reason_of(error), hint=hint) from error
+
+
+def reason_of(error: Exception) -> str:
+    """What the system, or a library, says."""
+    return getattr(error, "strerror", None) or str(error)

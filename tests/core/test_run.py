@@ -73,7 +73,7 @@ def test_what_is_kept_is_read_back_while_it_is_written_after_a_stop_and_when_fin
         run.begin(sink)
         for frame in islice(run.frames(STOP, lambda missing: missing[::-1]), 4):
             same(frame.index)
-            with pytest.raises(OutputError, match="frame 0, found not fused yet"):
+            with pytest.raises(OutputError, match="frame 0 is not fused yet"):
                 sink.read(0)
     same(9)  # closed
     again = open_sink(tmp_path / name)

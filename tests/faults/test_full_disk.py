@@ -13,7 +13,9 @@ from napari_xfusion.errors import OutputError
 
 FRAME = 16 * 32 * 2
 MB = 2**20
-TOLD = r"permission to write, found '(No space left on device|File too large)'(; \d+ of 200 frames are kept)?"
+TOLD = (
+    r"permission to write, found '(No space left on device|File too large)'(; \d+ of 200 frames are saved)?"
+)
 
 
 def sequence(count):

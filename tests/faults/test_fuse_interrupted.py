@@ -97,7 +97,7 @@ def test_a_stopped_run_says_what_it_kept_and_goes_on(
     kept = frames_kept(output)
     assert kept == after
     assert told == (
-        f"napari-xfusion: stopped: {kept} of {FRAMES} frames are kept; run the same command again to go on"
+        f"napari-xfusion: stopped: {kept} of {FRAMES} frames are saved; rerun the same command to resume"
     )
     assert left_beside(output) == [".journal", ".partial"]
     code, said, told = finish(start(*command))

@@ -96,7 +96,7 @@ def test_a_quota_that_is_used_up_half_way(sequences, tmp_path, uninterrupted):
     assert code == 1
     kept = frames_kept(output)
     assert re.search(
-        rf"'File too large'; {kept} of {FRAMES} frames are kept; .* run the same", one_line(told)
+        rf"'File too large'; {kept} of {FRAMES} frames are saved\. .* rerun the same", one_line(told)
     )
     assert 0 < kept < FRAMES
     goes_on(sequences, output, kept, uninterrupted)

@@ -5,10 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import platform
+from importlib.metadata import version
 
 import pytest
+from packaging.version import Version
 
 from tests.ui.leaks import left_behind, threads
+
+PREFERENCES = Version(version("napari")).release >= (0, 9)
+"""Whether this napari has a page of Preferences for a plugin."""
+
+if not PREFERENCES:
+
+    @pytest.fixture
+    def plugin_settings(npe2pm):
+        """As napari's own fixture of this name, which came with the Preferences page."""
+        from napari_xfusion.ui.shared import compat
+
+        compat._defaults.cache_clear()
+        yield
+        compat._defaults.cache_clear()
 
 
 def pytest_collection_modifyitems(items):

@@ -122,7 +122,7 @@ def test_the_copied_command_makes_the_same_sequence(layers, tmp_path, plan):
 
 def test_a_sequence_that_is_no_file_has_no_command():
     layer = Image(np.zeros((3, 8, 8), np.uint16), name="mine")
-    with pytest.raises(InputError, match=r"mine.*save the layer"):
+    with pytest.raises(InputError, match=r"mine.*Save the layer"):
         export.command_line(PLAN, (layer, layer), "fused.tif")
 
 
@@ -151,7 +151,7 @@ def test_without_a_truth_the_record_is_what_is_known(layers, tmp_path):
     export.save_numbers(layers["fused"], tmp_path / "numbers.csv")
     header = (tmp_path / "numbers.csv").read_text().splitlines()[0]
     assert header == "frame,seen,seconds"
-    with pytest.raises(InputError, match="run the fusion"):
+    with pytest.raises(InputError, match="finished result"):
         export.save_numbers(layers["lr"], tmp_path / "none.csv")
 
 
@@ -269,8 +269,8 @@ def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
 
     box.export_sequence(tmp_path / "gone" / "sequence.tif")
     ended(qtbot, box)
-    assert "make it first" in box.said.text()
-    assert "make it first" in notification_manager.records[-1].message
+    assert "folder" in box.said.text()
+    assert "folder" in notification_manager.records[-1].message
     assert box.save_sequence.isEnabled()
 
 
@@ -300,7 +300,7 @@ def test_a_movie_pairs_sequences_by_their_times(layers):
     shown = [bool(frame[2 * export.BAR :, :8].any()) for frame in frames]
     assert shown == [3 <= t < 6 for t in range(51)]  # black where the sequence has no frame
     counted = Image(sequence, **look)
-    with pytest.raises(InputError, match="pixel and s; select sequences of one experiment"):
+    with pytest.raises(InputError, match=r"pixel and s\. Select sequences of one experiment"):
         next(export.side_by_side([export.pane(counted), export.pane(lr)]))
 
 

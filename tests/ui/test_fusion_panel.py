@@ -17,6 +17,7 @@ from napari_xfusion.core.results.file_sink import FileSink
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.ui.fusion import FusionPanel
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from tests.ui.samples import wait
 from tests.ui.sequences import Pace, ended, fused_layer, open_panel, open_sequences, settled, write_sequences
@@ -123,7 +124,7 @@ def test_the_default_method_is_that_of_every_door(viewer, sequences, qtbot):
 def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, viewer, expected, pace, qtbot):
     run_for(panel, qtbot, pace, 11)
     assert cancel(panel, qtbot, pace) == 12
-    assert "stopped: 12 of 24 frames are kept" in panel.run_box.status.text()
+    assert "stopped: 12 of 24 frames are saved" in panel.run_box.status.text()
     assert panel.run_box.run.text() == "Resume"
     layer, data = fused_layer(viewer), fused_layer(viewer).data
     assert layer.name == "melt01 · fused (flow)"
@@ -168,7 +169,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     panel = opened()
     assert panel.run_box.run.text() == "Resume"
     viewer.dims.set_current_step(0, 23)
-    text = viewer.canvas.overlays.text
+    text = compat.text_overlay(viewer)
     wait(qtbot, lambda: text.text.endswith("not fused yet"))
     panel.method.method.setCurrentText("bicubic")
     settled(panel, qtbot)
@@ -240,7 +241,7 @@ def test_the_layer_lies_on_hr_and_is_shown_in_its_contrast_at_once(panel, viewer
     np.testing.assert_allclose(layer.extent.world, hr.extent.world, atol=1e-9)
     assert tuple(layer.units) == tuple(hr.units)
     assert tuple(layer.contrast_limits) == tuple(hr.contrast_limits)
-    assert viewer.canvas.overlays.scale_bar.visible
+    assert compat.scale_bar(viewer).visible
     pace.allow()
     ended(panel, qtbot)
 
@@ -261,7 +262,7 @@ def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel
     run_for(panel, qtbot, pace, 3)
     assert panel.runner._result.done == {16, 17, 18}
     viewer.dims.set_current_step(0, 0)
-    text = viewer.canvas.overlays.text
+    text = compat.text_overlay(viewer)
     assert text.visible
     wait(qtbot, lambda: text.text == "frame 0 · 0 ns · not fused yet")
     assert not fused_layer(viewer).data[0].any()
@@ -315,7 +316,7 @@ def test_a_region_follows_what_is_drawn_and_selected(panel, viewer, qtbot):
     shapes = viewer.add_shapes(name="here", ndim=2, units=hr.units[-2:])
     panel.output.region.choose(shapes)
     settled(panel, qtbot)
-    assert "draw a rectangle" in panel.run_box.run.toolTip()
+    assert "Draw a rectangle" in panel.run_box.run.toolTip()
 
     def region() -> Region:
         settled(panel, qtbot)

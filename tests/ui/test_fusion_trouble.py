@@ -57,12 +57,10 @@ def refused(panel):
     ("lr", "hr", "times", "said"),
     [
         pytest.param(None, None, None, "an LR and an HR layer", id="nothing open"),
-        pytest.param(LR, None, None, "LR twice", id="one sequence"),
+        pytest.param(LR, None, None, "both LR", id="one sequence"),
         pytest.param(LR, HR[:, :20], TIMES, "one scale for both axes", id="another field of view"),
         pytest.param(HR, LR, None, "swapped", id="swapped"),
-        pytest.param(
-            LR, HR, None, "HR times, found none in the file; give HR step (and HR start)", id="no times"
-        ),
+        pytest.param(LR, HR, None, "Give HR step (and HR start), or HR times.", id="no times"),
         pytest.param(LR, HR, TIMES[:-1], "HR times: expected 4 times", id="a time too few"),
         pytest.param(LR, HR, (0, 4, 8, 40), "inside the LR sequence", id="a time behind the sequence"),
         pytest.param(LR, HR[:1], (0,), "at least 2 HR frames", id="one HR frame"),
@@ -81,9 +79,13 @@ def test_sequences_that_cannot_be_fused(panel_on, lr, hr, times, said):
     ("lr", "hr", "said"),
     [
         pytest.param(LR, HR[:, :20], "one scale for both axes", id="another field of view"),
-        pytest.param(LR, HR[:1], "found none in the file", id="one HR frame"),
-        pytest.param(LR, LR[:5].repeat(4, 1).repeat(4, 2), "found none in the file", id="no times"),
-        pytest.param(LR[:3], HR, "found none in the file", id="more HR frames than LR frames"),
+        pytest.param(LR, HR[:1], "does not hold the times of the HR frames", id="one HR frame"),
+        pytest.param(
+            LR, LR[:5].repeat(4, 1).repeat(4, 2), "does not hold the times of the HR frames", id="no times"
+        ),
+        pytest.param(
+            LR[:3], HR, "does not hold the times of the HR frames", id="more HR frames than LR frames"
+        ),
     ],
 )
 def test_two_sequences_that_do_not_pair_are_chosen_and_it_is_said_why(
@@ -130,20 +132,20 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     panel.method.method.setCurrentText("edvr-stf")
     panel.method.choose_model(str(tmp_path / "gone.safetensors"))
     settled(panel, qtbot)
-    assert "gone.safetensors: expected a model file" in refused(panel)
+    assert "gone.safetensors: this model file does not exist" in refused(panel)
     other = loaded("edvr")
     save_model(tmp_path / "other.safetensors", other.network, other.card)
     panel.method.choose_model(str(tmp_path / "other.safetensors"))
     settled(panel, qtbot)
-    assert "expected an edvr-stf model, found an edvr model" in refused(panel)
+    assert "this is a model of edvr, not of edvr-stf" in refused(panel)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        pytest.param("", "the name of a file", id="no name"),
+        pytest.param("", "no file name", id="no name"),
         pytest.param("fused.png", "a name that ends in .tif", id="another ending"),
-        pytest.param("nowhere/fused.tif", "a folder to write into", id="no folder"),
+        pytest.param("nowhere/fused.tif", "folder does not exist", id="no folder"),
     ],
 )
 def test_outputs_that_cannot_be(panel_on, tmp_path, name, said, qtbot):
@@ -162,7 +164,7 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
     panel.output.output.setCurrentText("a file")
     panel.output.path.setText(str(output))
     settled(panel, qtbot)
-    assert "replace it with the Replace box" in refused(panel)
+    assert "use the Replace box to replace it" in refused(panel)
     panel.method.method.setCurrentText("bicubic")  # the same run's own
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()
@@ -180,8 +182,8 @@ def test_a_result_larger_than_memory_asks_for_a_file(panel_on, tmp_path, qtbot):
     sharp = chance.integers(0, 20000, (3, 256, 384), np.uint16)
     endless = np.broadcast_to(sharp[0, ::4, ::4], (2_000_000, 64, 96))
     panel = panel_on(endless, sharp, (0, 4, 8))
-    assert "room for 393 GB in memory" in refused(panel)
-    assert "keep it in a file" in refused(panel)
+    assert "393 GB of free memory" in refused(panel)
+    assert "Write to a file" in refused(panel)
 
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
@@ -201,8 +203,8 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     said = panel.run_box.status.text()
-    assert "room and permission to write, found 'File too large'" in said
-    assert ("frames are kept" in said) == (name == "fused.zarr")
+    assert "permission to write, found 'File too large'" in said
+    assert ("frames are saved" in said) == (name == "fused.zarr")
     ended(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)
@@ -229,7 +231,7 @@ def test_an_output_taken_away_is_not_said_to_be_kept(panel_on, tmp_path, monkeyp
     pace.allow()
     ended(panel, qtbot)
     said = panel.run_box.status.text()
-    assert said.startswith("fused.tif: expected room and permission to write")
+    assert said.startswith("fused.tif: expected space and permission to write")
     assert "kept" not in said
 
 
@@ -258,7 +260,7 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     ended(panel, qtbot)
     said = panel.run_box.status.text()
     assert "done: 4 frames" in said
-    assert "memory ran out" in said
+    assert "Memory ran out" in said
     assert fused_layer(panel._viewer).name == "LR · fused (mine)"
     limit[0] = 0  # and where no tile is small enough
     panel.data.separation.setValue(2)

@@ -59,7 +59,7 @@ def test_news_come_in_order_and_the_outcome_is_last(bench):
     [
         pytest.param(ValueError("wrong"), "ValueError: wrong", id="a bug"),
         pytest.param(
-            PairingError("LR", expected="a", found="b", do="c"), "LR: expected a, found b; c", id="told"
+            PairingError("LR", expected="a", found="b", hint="c"), "LR: expected a, found b. C.", id="told"
         ),
         pytest.param(MemoryError("no room"), "MemoryError: no room", id="memory"),
         pytest.param(SystemExit(3), "SystemExit: 3", id="an exit"),

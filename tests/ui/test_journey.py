@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QApplication
 from napari_xfusion.cli import main
 from napari_xfusion.core.networks.engine import NetworkStream
 from napari_xfusion.lab.demo import sample_sequence
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.samples import press, wait
 from tests.ui.sequences import Pace, ended, fused_layer, settled
@@ -138,10 +139,10 @@ def add_every_layer(viewer, qtbot, fused, picture):
         wait(qtbot, lambda layer=layer: np.isfinite(np.asarray(layer.data[15])).any())
     for layer in viewer.layers:
         layer.visible = layer in (fused, *made[-5:])
-    viewer.canvas.grid.enabled = True
+    compat.grid(viewer).enabled = True
     viewer.reset_view()
     picture("attention")
-    viewer.canvas.grid.enabled = False
+    compat.grid(viewer).enabled = False
     for layer in viewer.layers:
         layer.visible = layer is fused
     viewer.reset_view()
@@ -149,5 +150,5 @@ def add_every_layer(viewer, qtbot, fused, picture):
     plots.compute.click()
     wait(qtbot, lambda: not plots.cancel.isEnabled())
     viewer.dims.set_current_step(0, 16)  # the cursor in the plots goes with the slider
-    wait(qtbot, lambda: viewer.canvas.overlays.text.text.startswith("frame 16"))
+    wait(qtbot, lambda: compat.text_overlay(viewer).text.startswith("frame 16"))
     picture("plots")

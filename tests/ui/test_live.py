@@ -9,6 +9,7 @@ import pytest
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.fusion import live
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.samples import wait
 from tests.ui.sequences import ended, open_panel, open_sequences, settled, write_sequences
@@ -104,7 +105,7 @@ def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, s
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText("interpolation")
     settled(panel, qtbot)
-    viewer.scene.camera.zoom *= 4
+    compat.camera(viewer).zoom *= 4
     whole = panel.data.hr.layer()
     wait(qtbot, lambda: np.ptp(whole.corner_pixels[:, 2]) < 50)
     panel.run_box.live.setChecked(True)
@@ -123,11 +124,11 @@ def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, s
     wait(qtbot, lambda: provenance_of(live_layer(viewer)).plan.region is None)
 
 
-def test_neighbouring_frames_are_asked_of_one_open_fuser(panel, viewer, monkeypatch, qtbot):
-    from napari_xfusion.core.run import Opened
+def test_neighbouring_frames_are_asked_of_one_session(panel, viewer, monkeypatch, qtbot):
+    from napari_xfusion.core.session import Session
 
-    opened, enter = [], Opened.__enter__
-    monkeypatch.setattr(Opened, "__enter__", lambda self: opened.append(self) or enter(self))
+    opened, init = [], Session.__init__
+    monkeypatch.setattr(Session, "__init__", lambda self, *a: opened.append(self) or init(self, *a))
     panel.run_box.live.setChecked(True)
     for step in range(5):
         viewer.dims.set_current_step(0, step)
@@ -178,7 +179,7 @@ def test_stale_answers_never_win(panel, viewer, sequences, qtbot, changes):
 
 
 def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, sequences, monkeypatch, qtbot):
-    panel.method.method.setCurrentText("edvr-stf")
+    panel.method.method.setCurrentText("lite")
     settled(panel, qtbot)
     shown, show = [], panel.previews._show
     monkeypatch.setattr(live, "sys", SimpleNamespace(modules={}))  # as in a session without torch

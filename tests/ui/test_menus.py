@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
 from napari_xfusion.ui.shared.widgets import Panel
 from tests.ui.samples import wait
@@ -89,9 +90,9 @@ def test_frame_division_adds_a_layer_beside_the_selected_sequence(viewer):
 def test_compare_shows_layers_side_by_side_and_back(viewer):
     viewer.open_sample(PLUGIN, "two-cameras")
     run("compare")
-    assert viewer.canvas.grid.enabled
+    assert compat.grid(viewer).enabled
     run("compare")
-    assert not viewer.canvas.grid.enabled
+    assert not compat.grid(viewer).enabled
 
 
 def test_fuse_opens_the_panel_on_the_selected_sequences(viewer):

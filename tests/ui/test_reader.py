@@ -156,7 +156,7 @@ def test_a_sequence_that_was_cut_is_told_and_nothing_opens(viewer, sequences, tm
     told = notification_manager.records[-1]
     assert told.severity == "error"
     assert "cut.tif" in told.message
-    assert "copy" in told.message
+    assert "Copy" in told.message
 
 
 def test_a_photo_dropped_opens_as_a_photo(viewer, tmp_path):

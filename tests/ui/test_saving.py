@@ -59,8 +59,8 @@ def test_what_the_dialog_did_not_ask_to_replace_is_asked_for(saved, tmp_path, mo
 
 def test_an_error_is_told(monkeypatch, qtbot, tmp_path):
     def fail(path):
-        raise OutputError(path.name, expected="a disk", found="none", do="find one")
+        raise OutputError(path.name, expected="a disk", found="none", hint="find one")
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "x.tif"), KINDS))
     ask_and_save(None, "Save sequence", "x.tif", KINDS, fail)
-    assert notification_manager.records[-1].message == "x.tif: expected a disk, found none; find one"
+    assert notification_manager.records[-1].message == "x.tif: expected a disk, found none. Find one."

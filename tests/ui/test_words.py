@@ -1,23 +1,6 @@
 """Sentences as the window says them."""
 
-import pytest
-
 from napari_xfusion.ui.fusion.run_box import Pace
-from napari_xfusion.ui.shared.words import in_window_words
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("give --hr-step N (and --hr-start K)", "give HR step (and HR start)"),
-        ("--hr-times LIST or FILE", "HR times"),
-        ("--frames: expected", "Frames: expected"),
-        ("a --strange option", "a --strange option"),
-        ("no options -- here", "no options -- here"),
-    ],
-)
-def test_options_go_by_the_names_of_their_fields(text, expected):
-    assert in_window_words(text) == expected
 
 
 def test_the_pace_counts_only_what_this_run_has_made():

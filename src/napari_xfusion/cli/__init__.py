@@ -1,6 +1,6 @@
 """The command line: arguments become a plan, the plan is run. No logic of its own.
 
-Exit codes: 0 done, 1 a told error, 2 wrong usage, 130 cancelled.
+Exit codes: 0 done, 1 an error, in one line, 2 wrong usage, 130 cancelled.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def _run(arguments: list[str]) -> int:
     from napari_xfusion._version import __version__  # noqa: PLC0415 - see above
     from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
     from napari_xfusion.cli.terminal import log, start_log, tell  # noqa: PLC0415 - see above
+    from napari_xfusion.cli.words import in_options  # noqa: PLC0415 - see above
     from napari_xfusion.core.doctor import log_file  # noqa: PLC0415 - see above
-    from napari_xfusion.errors import XFusionError  # noqa: PLC0415 - see above
 
     debug = "--debug" in arguments  # anywhere on the line, so that it can be added to what failed
     start_log()
@@ -66,9 +66,6 @@ def _run(arguments: list[str]) -> int:
         log.exception("failed")
         if debug:
             traceback.print_exc()
-        told = (
-            str(error) if isinstance(error, XFusionError) else f"unexpected {type(error).__name__}: {error}"
-        )
-        tell(f"error: {' '.join(told.split())} (log: {log_file()})")
+        tell(f"error: {in_options(error)} (log: {log_file()})")
         return 1
     return 0

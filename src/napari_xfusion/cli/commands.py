@@ -36,6 +36,7 @@ from napari_xfusion.cli.terminal import (
     tell,
 )
 from napari_xfusion.cli.train import train
+from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.errors import InputError, writing
@@ -181,12 +182,12 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
         "resumed": outcome.resumed,
         "finished": outcome.finished,
         "seconds": round(outcome.seconds, 3),
-        "notes": list(outcome.notes),
+        "notes": list(map(in_options, outcome.notes)),
     }
     say_notes(outcome.notes)
     if not outcome.finished:
-        text = f"stopped: {outcome.frames} of {outcome.total} frames are kept"
-        tell(f"{text}; run the same command again to go on")
+        text = f"stopped: {outcome.frames} of {outcome.total} frames are saved"
+        tell(f"{text}; rerun the same command to resume")
     elif outcome.frames == outcome.resumed:
         text = (
             f"nothing to do: {outcome.output} is there, made with the same settings from the same sequences"
@@ -226,9 +227,14 @@ def check(
         grey=grey,
     )
     found = check_sequences(plan, open_stack(lr), open_stack(hr))
-    report(as_json, vars(found) | {"ok": found.problem is None}, "\n".join(found.lines()))
-    if found.problem is not None:
-        tell(found.problem)
+    notes = [in_options(note) for note in found.notes]
+    problem = None if found.problem is None else in_options(found.problem)
+    lines = [*found.facts(), *(f"note     {note}" for note in notes)]
+    lines.append(f"wrong    {problem}" if problem else "OK       ready to run")
+    facts = vars(found) | {"notes": notes, "problem": problem, "ok": problem is None}
+    report(as_json, facts, "\n".join(lines))
+    if problem is not None:
+        tell(problem)
         raise typer.Exit(1)
 
 
@@ -302,7 +308,7 @@ def evaluate(
         )
     report(as_json, summary, metrics_table(summary))
     if csv is not None:
-        with writing(csv, do="choose another file name"):
+        with writing(csv, hint="choose another file name"):
             numbers.write_csv(csv)
 
 
@@ -332,9 +338,8 @@ def study(
     except ModuleNotFoundError as error:
         raise InputError(
             "napari-xfusion study",
-            expected="the packages of the extra study",
-            found=f"no {error.name}",
-            do="pip install 'napari-xfusion[study]'",
+            problem=f"the package {error.name} of the extra study is missing",
+            hint="run pip install 'napari-xfusion[study]'",
         ) from None
 
     if preset is not None and plan is not None:
@@ -344,19 +349,19 @@ def study(
         done = run_study(
             movies, output, settled, stop=stop, jobs=jobs, progress=progress, command=command_line()
         )
-    say_notes(done.notes)
+    say_notes(map(str, done.notes))
     facts = {
         "output": str(done.folder),
         "finished": done.finished,
         "cells": done.cells,
         "total": done.total,
         "files": [str(path) for path in done.files],
-        "notes": list(done.notes),
+        "notes": list(map(str, done.notes)),
     }
     text = f"{done.folder / 'report.html'}: {done.cells} of {done.total} cells, tables and figures beside it"
     if not done.finished:
-        text = f"{done.folder}: {done.cells} of {done.total} cells are kept"
-        tell("stopped; run the same command again to go on")
+        text = f"{done.folder}: {done.cells} of {done.total} cells are saved"
+        tell("stopped; rerun the same command to resume")
     report(as_json, facts, text)
     if not done.finished:
         raise typer.Exit(130)

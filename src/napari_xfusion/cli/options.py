@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.plan import GreyRule, Plan, make_plan
+from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import PairingError
 
-ImageSequence = Annotated[
-    Path, typer.Argument(help="TIFF stack, folder of frames, or OME-Zarr", show_default=False)
-]
+ImageSequence = Annotated[Path, typer.Argument(help=readable(), show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 HrStep = Annotated[
     float | None, typer.Option(help="one HR frame every N LR frames", metavar="N", show_default=False)
@@ -49,7 +49,7 @@ def parse_plan(**settings: object) -> Plan:
     try:
         return make_plan(**settings)
     except PairingError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(in_options(error)) from None
 
 
 def parse_frames(text: str | None) -> tuple[int, int] | None:

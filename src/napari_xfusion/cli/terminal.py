@@ -9,14 +9,16 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import typer
 from tqdm import tqdm
 
+from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.doctor import log_file
+from napari_xfusion.errors import XFusionWarning
 
 log = logging.getLogger("napari_xfusion")
 
@@ -106,10 +108,10 @@ def tell(line: str) -> None:
     typer.echo(f"napari-xfusion: {line}", err=True)
 
 
-def say_notes(notes: tuple[str, ...]) -> None:
+def say_notes(notes: Iterable[object]) -> None:
     """What was odd about the sequences, on stderr."""
     for note in notes:
-        tell(f"note: {note}")
+        tell(f"note: {in_options(note) if isinstance(note, XFusionWarning) else note}")
 
 
 def command_line() -> str:

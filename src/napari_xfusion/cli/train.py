@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from napari_xfusion.cli.options import Json
 from napari_xfusion.cli.terminal import Progress, report, stop_on_signal
+from napari_xfusion.cli.words import in_options
 from napari_xfusion.errors import InputError
 
 if TYPE_CHECKING:  # costs seconds, and --help needs none of it
@@ -97,7 +98,7 @@ def train(
         "psnr": {"network": found.figures, **found.compared} if found.figures else None,
     }
     text = f"{found.model}: {found.iterations} of {found.total} iterations"
-    report(as_json, facts, text if found.finished else f"{text}; run the same command again to go on")
+    report(as_json, facts, text if found.finished else f"{text}; rerun the same command to resume")
     if not found.finished and stop.is_set():
         raise typer.Exit(130)
 
@@ -109,7 +110,7 @@ def parse_train_plan(**settings: object) -> TrainPlan:
     try:
         return make_train_plan(**settings)
     except InputError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(in_options(error)) from None
 
 
 class Bars:

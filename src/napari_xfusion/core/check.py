@@ -14,7 +14,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count, duration
 from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import XFusionError
+from napari_xfusion.errors import XFusionError, XFusionWarning
 
 TORCH_MB = 350
 """What a network's library takes."""
@@ -30,11 +30,11 @@ class Check:
     """For ``lr`` and ``hr``: source, frames, size, dtype, frame_interval_s, pixel_size_um."""
     pairing: dict[str, Any] = field(default_factory=dict)
     estimate: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    problem: str | None = None
+    notes: tuple[XFusionWarning, ...] = ()
+    problem: XFusionError | None = None
 
-    def lines(self) -> Iterator[str]:
-        """The findings in words, a line each."""
+    def facts(self) -> Iterator[str]:
+        """The findings in words, a line each, without warnings and problem."""
         for name, sequence in self.found.items():
             interval, pixel = sequence["frame_interval_s"], sequence["pixel_size_um"]
             frames = f"{sequence['frames']} frame{'s' if sequence['frames'] != 1 else ''}"
@@ -55,9 +55,6 @@ class Check:
             memory, output = byte_count(1e6 * e["memory_mb"]), byte_count(1e6 * e["output_mb"])
             took = f"about {duration(e['seconds'])} on two cores"
             yield f"expect   {e['method']}: {took}, {memory} of memory, {output} of output"
-        for note in self.notes:
-            yield f"note     {note}"
-        yield f"wrong    {self.problem}" if self.problem else "ready    nothing stands in the way of a run"
 
 
 def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
@@ -67,7 +64,7 @@ def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
         pair = pair_stacks(lr, hr, plan)
         return Check(found, _pairing(plan, pair), _estimate(plan, pair), pair.notes)
     except XFusionError as error:
-        return Check(found, problem=str(error))
+        return Check(found, problem=error)
 
 
 def _sequence(sequence: Stack) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from napari_xfusion.errors import writing
 
 def make_folder(path: Path) -> None:
     """Make the folder ``path``, and those above it, unless it is there; raises OutputError when it cannot."""
-    with writing(path, expected="a folder to write into", do="choose another with -o"):
+    with writing(path, expected="a folder to write into", hint="choose another {output}"):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -39,8 +39,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises OutputError when it cannot; then ``path`` is what it was.
     """
-    do = "make room or choose another folder; what is done is kept"
-    with writing(path, expected="a place to write, with enough room", do=do):
+    do = "free disk space, or choose another folder; what is complete is saved"
+    with writing(path, expected="a place to write with enough space", hint=do):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             write(part)

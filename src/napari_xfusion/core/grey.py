@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.errors import XFusionWarning
 
 PERCENTILES = (0.35, 99.65)
 """What becomes 0 and 1 (paper, D4)."""
@@ -48,25 +49,30 @@ def sample_frames(count: int, at_most: int = SAMPLE) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, at_most))})
 
 
-def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[str, ...]]:
-    """The map that takes a sequence's 0.35 and 99.65 percentiles to 0 and 1, and notes on odd values.
+def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[XFusionWarning, ...]]:
+    """The map that takes a sequence's 0.35 and 99.65 percentiles to 0 and 1, and warnings of odd values.
 
     A constant sequence gets span 1, so that the map stays invertible.
     """
     values, counts, invalid = _distribution(stack, sample_frames(len(stack), at_most))
     if not values.size:
-        return Affine(0.0, 1.0), (f"{stack.source}: no finite value in the sampled frames",)
+        return Affine(0.0, 1.0), (
+            XFusionWarning("no-finite-value", "the sampled frames hold no finite value.", stack.source),
+        )
     low, high = _percentiles(values, counts)
     notes = []
     if invalid:
         share = invalid / (invalid + counts.sum())
-        notes.append(f"{stack.source}: {share:.2%} of the sampled pixels are NaN or infinite; filled in")
+        text = f"{share:.2%} of the sampled pixels are NaN or infinite; they are filled in."
+        notes.append(XFusionWarning("invalid-pixels", text, stack.source))
     if not high > low:
-        notes.append(f"{stack.source}: constant at {low:g} in the sampled frames")
+        text = f"the sampled frames are constant at {low:g}."
+        notes.append(XFusionWarning("constant", text, stack.source))
         return Affine(low, 1.0), tuple(notes)
     share = counts[values == values[-1]].sum() / counts.sum()
     if share > 0.01:
-        notes.append(f"{stack.source}: {share:.1%} of the pixels share the highest value, {values[-1]:g}")
+        text = f"{share:.1%} of the pixels share the highest value, {values[-1]:g}: they may be saturated."
+        notes.append(XFusionWarning("saturated", text, stack.source))
     return Affine(low, high - low), tuple(notes)
 
 

@@ -72,10 +72,10 @@ class Plan(BaseModel):
         if self.model is not None and METHODS[self.method].model is None:
             raise ValueError(f"{self.method} takes no model")
         if self.hr_start and self.hr_step is None:
-            raise ValueError("--hr-start says nothing without --hr-step")
+            raise ValueError("{hr_start} has no effect without {hr_step}")
         if self.hr_times is not None:
             if self.hr_step is not None:
-                raise ValueError("both --hr-times and --hr-step; one of them is enough")
+                raise ValueError("{hr_times} and {hr_step} exclude each other")
             if not all(map(math.isfinite, self.hr_times)):
                 raise ValueError("HR times must be finite numbers")
             if any(b <= a for a, b in zip(self.hr_times, self.hr_times[1:], strict=False)):
@@ -116,10 +116,11 @@ def validated(kind: type[M], settings: Mapping[str, object], raises: type[XFusio
         rule = wrong.removeprefix("Input should be ")
         broken = rule != wrong  # of one setting; else settings do not go together, and that is said
         raise raises(
-            ".".join(map(str, first["loc"])) or "settings",
-            expected=rule if broken else "settings that go together",
-            found=repr(first["input"]) if broken else wrong,
-            do="change it and run again",
+            setting=".".join(map(str, first["loc"])) or None,
+            expected=rule,
+            found=repr(first["input"]),
+            problem="" if broken else wrong,
+            hint="correct the setting",
         ) from None
 
 
@@ -133,8 +134,8 @@ def parse_times(text: str | None) -> tuple[float, ...] | None:
         return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
     except (OSError, ValueError) as error:
         raise InputError(
-            "--hr-times",
+            setting="hr_times",
             expected="numbers such as 0,10,20, or a file with one number per line",
             found=str(error),
-            do="give LR frame numbers",
+            hint="give LR frame numbers",
         ) from error

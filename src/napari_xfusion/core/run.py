@@ -1,4 +1,4 @@
-"""From two stacks to one fused stack: the only room that joins pairing, fusers and sinks."""
+"""From two stacks to one fused stack: a session whose frames go into sinks, with a record."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, Gives, Method, giving
 from napari_xfusion.core.inspect.attention import write_attention
-from napari_xfusion.core.methods import Fuser, Stream, make_fuser
+from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.record import FORMAT, InputRecord, Inputs, RunRecord, record_path
-from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
+from napari_xfusion.core.rig import Pair, seen_targets
+from napari_xfusion.core.session import Session, pair_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
-from napari_xfusion.errors import OutputError, writing
+from napari_xfusion.errors import OutputError, XFusionWarning, writing
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
@@ -47,7 +46,7 @@ class Outcome:
     resumed: int
     """Of the done ones, those that an earlier run had made."""
     seconds: float
-    notes: tuple[str, ...]
+    notes: tuple[XFusionWarning, ...]
     """What was odd about the sequences."""
 
     @property
@@ -72,79 +71,33 @@ def fuse(
     the plan's by default. Setting ``stop`` ends the iteration early. Raises XFusionError at the call when
     the stacks do not fit.
     """
-    opened = Opened(plan, lr, hr)
-    wanted = plan.targets(len(opened.pair)) if targets is None else targets
+    session = Session(plan, pair_of(plan, lr, hr))
+    wanted = plan.targets(len(session.pair)) if targets is None else targets
 
     def frames() -> Iterator[FusedFrame]:
-        with opened:
-            yield from opened.frames(wanted, stop or threading.Event(), region)
+        with session:
+            yield from session.frames(wanted, stop or threading.Event(), region)
 
     return frames()
-
-
-class Opened:
-    """A plan's fuser on its two stacks, for frames in any order; within ``with`` it keeps what they share.
-
-    Raises XFusionError at once when the stacks do not fit, or weights or device are not to be had.
-    """
-
-    def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        self.pair = pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
-        self.fuser = make_fuser(plan)
-        self._region = plan.region
-        self._stream: Stream | None = None
-
-    @property
-    def notes(self) -> list[str]:
-        """What was odd about the sequences so far."""
-        said = self._stream.notes if self._stream is not None else ()
-        return [*self.pair.notes, *_filled(self.pair), *said]
-
-    @property
-    def used(self) -> Mapping[str, Any]:
-        """What the work itself settled of the plan so far; see ``Stream.used``."""
-        return self._stream.used if self._stream is not None else {}
-
-    def frames(
-        self, targets: Iterable[int], stop: Token, region: Region | None = None
-    ) -> Iterator[FusedFrame]:
-        """Fuse ``targets``, in the HR camera's units; see ``Stream.fuse``. The plan's region by default."""
-        if self._stream is None:
-            raise RuntimeError("frames of a fuser that is not open")
-        units = self.pair.grey.hr
-        for frame in self._stream.fuse(targets, stop, region or self._region):
-            std = None if frame.std is None else frame.std * np.float32(units.span)
-            yield replace(frame, image=units.from_grey(frame.image), std=std)
-
-    def __enter__(self) -> Self:
-        self._stream = self.fuser.open(self.pair).__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.__exit__(kind, error, trace)
 
 
 class Run:
     """A plan on its two stacks, with its way into sinks: ``begin``, ``frames``, ``commit``.
 
     The same walk serves files and windows, and gives the same bytes in whatever order frames are made.
-    Raises XFusionError as ``Opened`` does.
+    Raises XFusionError as ``Session`` does.
     """
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        self._opened = Opened(plan, lr, hr)
-        self.pair, self.fuser = self._opened.pair, self._opened.fuser
+        self._session = Session(plan, pair_of(plan, lr, hr))
+        self.pair, self.fuser = self._session.pair, self._session.fuser
         self.inputs = Inputs(lr=_input(self.pair.lr), hr=_input(self.pair.hr))
         self.spec, self.settled = _describe(plan, self.pair, self.fuser, self.inputs)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
         """Targets that all sinks keep."""
-        self.notes: list[str] = self._opened.notes
+        self.notes: list[XFusionWarning] = self._session.notes
         """What was odd about the sequences; complete when ``frames`` has ended."""
         self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
 
@@ -169,16 +122,16 @@ class Run:
         """
         missing = [t for t in self.spec.frames if t not in self.done]
         seen = seen_targets(self.pair.hr_times, len(self.pair))
-        with self._opened as opened:
-            for frame in opened.frames(order(missing), stop):
+        with self._session as session:
+            for frame in session.frames(order(missing), stop):
                 notes = _notes_of(frame, bool(seen[frame.index]))
                 for (sink, kept), image in zip(self._sinks, (frame.image, frame.std), strict=False):
                     if frame.index not in kept and image is not None:
                         sink.put(frame.index, image, notes)
                 self.done.add(frame.index)
                 yield frame
-            self.notes = opened.notes
-            self.settled = self.settled.model_copy(update=dict(opened.used))
+            self.notes = session.notes
+            self.settled = self.settled.model_copy(update=dict(session.used))
 
     def commit(self) -> None:
         """Turn the frames into results with their record; see ``Sink.commit``."""
@@ -201,7 +154,7 @@ class Run:
             pixel_size=pair.hr.pixel_size,
             frame_interval=pair.lr.frame_interval,
             frames_resumed=self.resumed,
-            warnings=tuple(self.notes),
+            warnings=tuple(map(str, self.notes)),
         )
 
 
@@ -246,7 +199,7 @@ def fuse_files(
 
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
-    with writing(path, do="run the same again with another --attention: the sequence is done and stays"):
+    with writing(path, hint="the sequence is complete; run the same again with another {attention}"):
         frames = [each.model_dump() for each in RunRecord.load(record_path(output)).frames]
         write_attention(path, frames, pair.hr_times.tolist())
 
@@ -257,12 +210,13 @@ def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> 
     for path in outputs:
         place = Path(path).resolve()
         if not place.parent.is_dir():
-            raise OutputError(
-                path, expected="a folder to write into", found="none of that name", do="make it first"
-            )
+            raise OutputError(path, problem="its folder does not exist", hint="create the folder first")
         if place in taken:
             raise OutputError(
-                path, expected="a name of its own", found=f"{taken[place]} of this run", do="choose another"
+                path,
+                setting="output",
+                problem=f"the output would overwrite {taken[place]} of this run",
+                hint="choose another name",
             )
         taken |= {place: "an output", record_path(place): "the record"}
 
@@ -270,13 +224,13 @@ def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> 
 def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:
     """Raise OutputError when the method cannot give what an output is to hold."""
     asked: dict[Gives, Path | str | None] = {"std": std, "attention": attention}
+    words = {"std": "a standard deviation", "attention": "attention"}
     for what, output in asked.items():
         if output is not None and what not in method.gives:
             raise OutputError(
-                f"--{what}",
-                expected="a method that knows it",
-                found=method.name,
-                do=f"use one of {giving(what)}, or leave --{what} out",
+                setting=what,
+                problem=f"method '{method.name}' does not provide {words[what]}",
+                hint=f"use {{method}} {giving(what)}, or omit {{{what}}}",
             )
 
 
@@ -329,12 +283,3 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             known[name] = "unknown"
     return known
-
-
-def _filled(pair: Pair) -> list[str]:
-    """A sentence on the pixels that were filled in, naming the first few frames."""
-    if not pair.invalid:
-        return []
-    named = ", ".join(f"{frame} ({count})" for frame, count in list(pair.invalid.items())[:5])
-    more = ", ..." if len(pair.invalid) > 5 else ""
-    return [f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}"]

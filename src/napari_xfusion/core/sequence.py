@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from functools import cached_property
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,8 +14,8 @@ from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.run import Opened
-from napari_xfusion.core.types import SCALE, FusedFrame, Image, Role, Stack, Token
+from napari_xfusion.core.session import Session, pair_of
+from napari_xfusion.core.types import SCALE, FusedFrame, Image, Role, Stack
 from napari_xfusion.errors import DeviceError, ModelError
 
 KEPT_BYTES = 2**27
@@ -35,14 +33,13 @@ class FusedSequence:
 
     def __init__(self, plan: Plan, lr: Stack, hr: Stack) -> None:
         self.plan = plan
-        self._opened = Opened(plan, lr, hr)
-        self.pair, self.fuser = self._opened.pair, self._opened.fuser
+        self._session = Session(plan, pair_of(plan, lr, hr))
+        self.pair, self.fuser = self._session.pair, self._session.fuser
         self._shape = plan.frame_shape(hr.shape[1:])
-        self._open = ExitStack()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, FusedFrame] = OrderedDict()
-        weakref.finalize(self, self._open.close)
+        weakref.finalize(self, self._session.close)
 
     def __len__(self) -> int:
         return len(self.pair)
@@ -95,31 +92,25 @@ class FusedSequence:
         self._stop.set()
         with self._lock:
             self._kept.clear()
-            self._open.close()
+            self._session.close()
 
     def _need(self, what: Gives, words: str) -> None:
         if what not in METHODS[self.plan.method].gives:
             raise ModelError(
                 self.plan.method,
-                expected=f"a method that gives {words}",
-                found="none",
-                do=f"use one of {giving(what)}",
+                problem=f"this method does not provide {words}",
+                hint=f"use {giving(what)}",
             )
 
     def _fuse(self, target: int) -> FusedFrame:
-        made = None if self._stop.is_set() else next(self._frames([target], self._stop), None)
+        made = None if self._stop.is_set() else next(self._session.frames([target], self._stop), None)
         if made is None:
             raise DeviceError(
                 f"frame {target}",
-                expected="a sequence that is open",
-                found="a closed one",
-                do="make it again",
+                problem="the sequence is closed",
+                hint="open it again",
             )
         return made
-
-    @cached_property
-    def _frames(self) -> Callable[[Iterable[int], Token], Iterator[FusedFrame]]:
-        return self._open.enter_context(self._opened).frames
 
     def _keep(self, made: FusedFrame) -> None:
         size = made.image.nbytes * (1 if made.std is None else 2)

@@ -70,7 +70,7 @@ class Stack:
                 self.source,
                 expected=f"a frame number from 0 to {len(self) - 1}",
                 found=str(i),
-                do="ask for a frame of the sequence",
+                hint="choose a frame of the sequence",
             )
         return self.read(i)
 

@@ -40,7 +40,7 @@ def sample_sequence(name: str) -> Path:
         if path.is_file():
             return path
     raise InputError(
-        SAMPLE_PLACES[0], expected="the sample sequences", found="none", do="install napari-xfusion again"
+        SAMPLE_PLACES[0], problem="the sample sequences are missing", hint="reinstall napari-xfusion"
     )
 
 

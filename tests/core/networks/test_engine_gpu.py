@@ -83,7 +83,7 @@ def test_tiles_shrink_until_they_fit_into_a_small_device():
         got, stream = fused(on(CUDA, weights), pair, targets=[1])
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert any("memory ran out" in note for note in stream.notes)
+    assert any("memory ran out" in note.text for note in stream.notes)
     np.testing.assert_allclose(got[0].image, expected[0].image, atol=1e-4)
 
 

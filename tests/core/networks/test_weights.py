@@ -139,7 +139,7 @@ def spoil(value, precision=torch.float32):
         ),
         pytest.param(
             lambda tensors: [tensors.pop(n) for n in list(tensors) if "_hi." in n],
-            "6 missing .* it looks like edvr;",
+            "6 missing .* it looks like edvr",
             id="tensors of the other variant",
         ),
     ],
@@ -151,7 +151,7 @@ def test_tensors_that_do_not_fit_are_told(saved, change, says):
 
 
 def test_another_variant_is_refused_with_both_names(saved):
-    with pytest.raises(ModelError, match="expected an edvr model, found an edvr-stf model"):
+    with pytest.raises(ModelError, match="a model of edvr-stf, not of edvr"):
         load_model(saved, "edvr")
 
 
@@ -221,13 +221,13 @@ def test_a_damaged_file_is_told(saved, damage):
 
 @pytest.mark.parametrize("name", ["missing.safetensors", "."])
 def test_a_missing_file_is_told(tmp_path, name):
-    with pytest.raises(ModelError, match="no file"):
+    with pytest.raises(ModelError, match="does not exist"):
         load_model(tmp_path / name)
 
 
 def test_a_safetensors_file_without_a_card_is_told(tmp_path):
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(ModelError, match="without one"):
+    with pytest.raises(ModelError, match="no model card"):
         load_model(tmp_path / "a.safetensors")
 
 
@@ -271,10 +271,10 @@ def test_the_user_s_own_model_goes_before_a_bundled_one(folders):
 
 
 def test_an_unknown_model_is_told_with_those_there_are(folders):
-    with pytest.raises(ModelError, match="there are none"):
+    with pytest.raises(ModelError, match="none is available"):
         find_model("edvr-stf")
     (folders / "bundled/lite.safetensors").touch()
-    with pytest.raises(ModelError, match=r"at hand \(lite\)"):
+    with pytest.raises(ModelError, match=r"this name \(lite\)"):
         find_model("edvr-stf")
 
 
@@ -487,7 +487,7 @@ def test_the_hostile_files_are_hostile(tmp_path, kind):
 
 
 def test_a_missing_checkpoint_is_told(tmp_path):
-    with pytest.raises(ModelError, match="no file"):
+    with pytest.raises(ModelError, match="does not exist"):
         import_upstream(tmp_path / "none.pth", tmp_path / "out.safetensors")
 
 

@@ -121,7 +121,7 @@ def test_other_content_under_the_name_of_a_tiff(tmp_path: Path, content: bytes, 
 
 def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "sequence_lr.tif").write_bytes(b"II*\0")
-    with pytest.raises(InputError, match=r"did you mean sequence_lr\.tif"):
+    with pytest.raises(InputError, match=r"Did you mean sequence_lr\.tif"):
         open_stack(tmp_path / "sequence_1r.tif")
     for path in (tmp_path / "no" / "where.tif", "", "a\0b", tmp_path / "sequence_lr.tif" / "x", tmp_path):
         with pytest.raises(InputError):

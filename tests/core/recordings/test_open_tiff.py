@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import json
 import os
 import struct
 import threading
@@ -357,6 +358,17 @@ def test_hr_times(tmp_path: Path, options: dict, key: str) -> None:
     text = "0.0,2.5,5" if key == "hr_times" else "A sequence\nhr_times=0.0,2.5,5"
     path = write(tmp_path / "sequence.tif", sequence(), metadata={"axes": "TYX", key: text}, **options)
     assert open_stack(path).metadata["hr_times"] == (0.0, 2.5, 5.0)
+
+
+def test_hr_times_in_json_whose_shape_comes_last(tmp_path: Path) -> None:
+    # tifffile before 2026.3 writes it so
+    said = json.dumps(
+        {"note": "a" * 300, "axes": "TYX", "hr_times": "0.0,2.5,5", "shape": [*sequence().shape]}
+    )
+    path = write(tmp_path / "sequence.tif", sequence(), metadata=None, description=said)
+    stack = open_stack(path)
+    assert stack.metadata["hr_times"] == (0.0, 2.5, 5.0)
+    assert len(stack) == len(sequence())
 
 
 @pytest.mark.parametrize("text", ["a,b", "", "0,nan", "0,inf", "0,2,1", "1,1", "[0, 1]", "1;2"])

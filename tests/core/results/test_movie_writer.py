@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_xfusion.core.results.movie_writer import write_movie
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import OutputError, WriteError
 
 
 def gradient(frames: int, shape: tuple[int, int]):
@@ -49,7 +49,7 @@ def test_a_movie_that_is_stopped_leaves_nothing_behind(tmp_path):
 
 
 def test_a_place_that_is_none_is_told(tmp_path):
-    with pytest.raises(OutputError, match="choose another"):
+    with pytest.raises(WriteError, match="Choose another"):
         write_movie(gradient(2, (32, 48)), tmp_path / "gone" / "sequence.mp4")
 
 

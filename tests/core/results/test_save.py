@@ -84,5 +84,5 @@ def test_a_sequence_that_was_stopped_goes_on(tmp_path):
 
 def test_a_sequence_is_not_written_over_itself(tmp_path):
     save_stack(sequence()[0], tmp_path / "sequence.tif", RECORD)
-    with pytest.raises(OutputError, match="the sequence itself"):
+    with pytest.raises(OutputError, match="read from this file"):
         save_stack(open_stack(tmp_path / "sequence.tif"), tmp_path / "sequence.tif", RECORD, overwrite=True)

@@ -80,8 +80,9 @@ def test_the_grey_scale_does_not_depend_on_the_frames_asked_for():
 
 
 def test_grey_none_refuses_values_outside_0_1():
-    with pytest.raises(PairingError, match="--grey match"):
+    with pytest.raises(PairingError) as caught:
         make_pair(moving_discs() * 100, grey="none")
+    assert caught.value.setting == "grey"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_grey_none_refuses_values_outside_0_1():
 )
 def test_odd_sequences_pair_without_warning_or_nan(sequence, said):
     pair = make_pair(sequence)
-    assert any(said in note for note in pair.notes) or not said
+    assert any(said in str(note) for note in pair.notes) or not said
     for target in range(12):
         window = pair.window(target)
         assert all(np.isfinite(image).all() for image in (*window.lr, *window.hr, *window.lr_at_hr))
@@ -105,7 +106,7 @@ def test_sequences_that_do_not_belong_together_are_told():
     _lr, hr, times = two_cameras(moving_discs(seed=0, shape=(64, 64)), 4)
     other = two_cameras(np.random.default_rng(3).random((12, 64, 64)).astype(np.float32), 4)[0]
     pair = pair_stacks(stack(other), stack(hr), make_plan(hr_times=times))
-    assert any("agree poorly" in note for note in pair.notes)
+    assert any("agree poorly" in str(note) for note in pair.notes)
 
 
 def test_nan_pixels_are_counted_and_stay_local():
@@ -147,7 +148,7 @@ def test_an_hr_frame_that_shows_nothing_is_left_out_of_the_match(value):
     hr = hr.copy()
     hr[1] = value
     grey = pair_stacks(stack(lr), stack(hr), plan).grey
-    assert any("1 of 4 HR frames" in note for note in grey.notes)
+    assert any("1 of 4 HR frames" in str(note) for note in grey.notes)
     assert grey.correlation == pytest.approx(expected.correlation, abs=0.01)
     # The same camera value of LR stands for the same camera value of HR as before.
     for camera in (0.3, 0.7):
@@ -159,7 +160,7 @@ def test_an_lr_sequence_that_shows_nothing_does_not_agree_with_hr():
     lr, hr, times = two_cameras(moving_discs(), 4)
     grey = pair_stacks(stack(np.full_like(lr, 7)), stack(hr), make_plan(hr_times=times)).grey
     assert grey.correlation == 0
-    assert any("agree poorly" in note for note in grey.notes)
+    assert any("agree poorly" in str(note) for note in grey.notes)
 
 
 def test_grey_none_takes_single_infinite_pixels_as_bad_and_not_as_out_of_range():

@@ -5,7 +5,7 @@ import pytest
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import find_hr_times, neighbours, seen_targets
-from napari_xfusion.errors import PairingError
+from napari_xfusion.errors import PairingError, UnknownTimesError
 from tests.sequences import stack
 
 
@@ -33,7 +33,6 @@ def test_times(settings, fields, times):
 @pytest.mark.parametrize(
     ("settings", "counts", "said"),
     [
-        pytest.param({}, {}, "--hr-step", id="nothing said"),
         pytest.param({"hr_step": 11}, {}, "HR frame 2 at LR frame 22", id="behind the end"),
         pytest.param({"hr_step": 5, "hr_start": -1}, {}, "HR frame 0 at LR frame -1", id="before the start"),
         pytest.param({"hr_times": (0, 10)}, {}, "3 times", id="one time too few"),
@@ -43,6 +42,13 @@ def test_times(settings, fields, times):
 def test_times_that_cannot_be(settings, counts, said):
     with pytest.raises(PairingError, match=said):
         find_hr_times(*sequences(**counts), make_plan(**settings))
+
+
+def test_times_that_nobody_gives_are_their_own_error():
+    with pytest.raises(UnknownTimesError) as caught:
+        find_hr_times(*sequences(), make_plan())
+    assert (caught.value.setting, caught.value.subject) == ("hr_times", "hr.tif")
+    assert "{hr_step}" in caught.value.hint
 
 
 def test_frame_intervals_are_offered_as_a_hint_and_not_taken():

@@ -54,7 +54,7 @@ def test_models_at_hand_are_in_a_preset_and_large_ones_by_request_only(small, mo
 
 
 def test_a_network_without_a_named_model_takes_the_bundled_one():
-    assert weights_of(Series(method="edvr-stf")) == describe(find_model("lite")).sha256
+    assert weights_of(Series(method="lite")) == describe(find_model("lite")).sha256
     assert weights_of(Series(method="flow")) is None
 
 

@@ -144,9 +144,9 @@ def test_a_folder_of_stacks_is_a_folder_of_sequences(tmp_path):
         pytest.param(
             lambda p: p.write_bytes(b"no sequence at all"), "another kind of file", id="no sequence"
         ),
-        pytest.param(lambda _: None, "nothing there", id="not there"),
-        pytest.param(lambda p: p.mkdir(), "no such file in it", id="empty folder"),
-        pytest.param(lambda p: (p / "notes").mkdir(parents=True), "no such file in it", id="wrong folder"),
+        pytest.param(lambda _: None, "no such file", id="not there"),
+        pytest.param(lambda p: p.mkdir(), "no TIFF or PNG frame", id="empty folder"),
+        pytest.param(lambda p: (p / "notes").mkdir(parents=True), "no TIFF or PNG frame", id="wrong folder"),
     ],
 )
 def test_sequences_that_will_not_do_are_told(tmp_path, make, said):

@@ -61,7 +61,7 @@ def test_lr_is_the_mean_of_4x4_pixels_in_hr_units(dtype, lr_dtype, factor, round
     lr = frames_of(experiment.lr)
     assert (lr.dtype, experiment.lr.dtype, experiment.hr.dtype) == (lr_dtype, lr_dtype, sequence.dtype)
     assert experiment.lr_factor == factor
-    assert any("257" in note for note in experiment.notes) == (factor == 257)
+    assert any("257" in str(note) for note in experiment.notes) == (factor == 257)
     np.testing.assert_allclose(lr / factor, binned(sequence.astype(np.float64)), atol=rounding, rtol=0)
     assert experiment.lr.pixel_size == 8.0
     assert experiment.hr.pixel_size == experiment.truth.pixel_size == 2.0
@@ -127,7 +127,7 @@ def test_sides_are_cropped_and_it_is_said(shape):
     assert experiment.truth.shape == (3, h, w)
     assert experiment.lr.shape == (3, h // 4, w // 4)
     np.testing.assert_array_equal(frames_of(experiment.truth), sequence[:, :h, :w])
-    assert any(f"{shape[0]} x {shape[1]} to {h} x {w}" in note for note in experiment.notes) == (
+    assert any(f"{shape[0]} x {shape[1]} to {h} x {w}" in str(note) for note in experiment.notes) == (
         shape != (h, w)
     )
 
@@ -137,7 +137,7 @@ def test_pixels_that_are_no_numbers_are_kept_filled_and_counted():
     sequence[3, 10, 10] = np.nan
     sequence[4, :8, :8] = np.inf
     experiment = simulate(stack(sequence), 4, lr_psnr=30)
-    assert any("65 pixels in the 12 frames" in note for note in experiment.notes)
+    assert any("65 pixels in the 12 frames" in str(note) for note in experiment.notes)
     assert np.isnan(experiment.truth.frame(3)[10, 10])
     assert np.isfinite(frames_of(experiment.lr)).all()
 

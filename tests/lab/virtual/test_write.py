@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import OutputError, WriteError
 from napari_xfusion.lab.virtual.experiment import simulate
 from napari_xfusion.lab.virtual.write import write_experiment, write_tiff
 from tests.sequences import moving_discs, stack
@@ -134,13 +134,13 @@ def test_sequences_of_other_origin_are_not_overwritten(tmp_path):
 def test_the_sequence_itself_is_not_overwritten(tmp_path):
     write_experiment(simulate(movie(), 4), tmp_path)
     sequence = tifffile.imread(tmp_path / "truth.tif")
-    with pytest.raises(OutputError, match="the sequence itself"):
+    with pytest.raises(OutputError, match="overwrite the sequence"):
         write_experiment(simulate(stack(sequence, str(tmp_path / "truth.tif")), 4), tmp_path)
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="choose another folder"):
+    with pytest.raises(WriteError, match="Choose another folder"):
         write_experiment(simulate(movie(), 4), tmp_path / "file" / "folder")
 
 

@@ -107,7 +107,7 @@ def evaluate_frames(
             expected=f"frames of {truth.shape[1:]} pixels, at most {len(truth) - first} of them, as in "
             f"{truth.source} from frame {first}",
             found=f"{len(result)} frames of {result.shape[1:]}",
-            do="compare sequences of the same size and length",
+            hint="compare sequences of the same size and length",
         )
 
     def rows() -> Iterator[Row]:

@@ -11,13 +11,14 @@ from typing import Any, Protocol, Self
 
 from napari_xfusion.core.rig import Pair
 from napari_xfusion.core.types import FusedFrame, Image, Region, Token, Window
+from napari_xfusion.errors import XFusionWarning
 
 
 class Stream(Protocol):
     """A method at work on one pair; keeps what neighbouring targets share, within bounds."""
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[XFusionWarning, ...]:
         """Sentences on what the user should know of this run, complete when it has ended."""
         ...
 
@@ -61,7 +62,7 @@ class WindowStream(ABC):
     These methods take milliseconds, so a region is cut from the whole frame.
     """
 
-    notes: tuple[str, ...] = ()
+    notes: tuple[XFusionWarning, ...] = ()
     used: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, pair: Pair) -> None:

@@ -167,10 +167,7 @@ def require_method(path: Path, card: Card, method: str) -> None:
     """Raise ModelError when the weights are those of a network that ``method`` cannot run."""
     if card.variant != method:
         raise ModelError(
-            path,
-            expected=f"weights of {method}",
-            found=f"weights of {card.variant}",
-            do="choose another model",
+            path, problem=f"this is a model of {card.variant}, not of {method}", hint="choose another model"
         )
 
 
@@ -183,9 +180,8 @@ def find_model(name: str | Path) -> Path:
         return Path(name)
     raise ModelError(
         name,
-        expected=f"a model file, or a model at hand ({', '.join(sorted(models)) or 'there are none'})",
-        found="neither",
-        do=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
+        problem=f"no model file or available model has this name ({', '.join(sorted(models)) or 'none is available'})",
+        hint=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
     )
 
 
@@ -202,7 +198,9 @@ def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
     """The card of a model file and the shape of every tensor; raises ModelError when it is none."""
     if not path.is_file():
         raise ModelError(
-            path, expected="a model file", found="no file", do="check the path, or see `models list`"
+            path,
+            problem="this model file does not exist",
+            hint="check the path, or choose an available model",
         )
     try:
         with safe_open(path, framework="numpy") as file:
@@ -213,7 +211,7 @@ def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
             path,
             expected="a complete safetensors file",
             found=str(error) or type(error).__name__,
-            do="copy or download it again; an upstream .pth file goes through `models import`",
+            hint="copy or download it again; import an upstream .pth file first",
         ) from None
     return read_card(path, metadata), shapes
 
@@ -223,9 +221,8 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
     if CARD not in metadata:
         raise ModelError(
             path,
-            expected="weights with a model card",
-            found="a safetensors file without one",
-            do="use a file written by napari-xfusion; an upstream .pth file goes through `models import`",
+            problem="this safetensors file has no model card",
+            hint="use a file written by napari-xfusion; import an upstream .pth file first",
         )
     try:
         return Card.model_validate_json(metadata[CARD])
@@ -235,5 +232,5 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
             path,
             expected="a model card this version can read",
             found=f"{'.'.join(map(str, first['loc'])) or 'card'}: {first['msg']}",
-            do="use a file for this version, or update napari-xfusion",
+            hint="use a file for this version, or update napari-xfusion",
         ) from None

@@ -30,7 +30,7 @@ from napari_xfusion.core.networks.weights import Loaded, load_model
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import Pair
 from napari_xfusion.core.types import SCALE, FusedFrame, Image, Region, Score, Token
-from napari_xfusion.errors import DeviceError
+from napari_xfusion.errors import DeviceError, XFusionWarning
 
 GPU_BATCH = 4
 """Targets at once on a GPU; a CPU is busy with one."""
@@ -96,10 +96,10 @@ def find_device(name: str) -> torch.device:
         return torch.device(next(kind for kind, found in there.items() if found))
     if not there[name]:
         raise DeviceError(
-            f"--device {name}",
+            setting="device",
             expected=f"a {name} device that torch {torch.__version__} can use",
             found=f"only {', '.join(kind for kind, found in there.items() if found)}",
-            do="use --device auto, or install a torch build for it",
+            hint="use {device} auto, or install a torch build for it",
         )
     return torch.device(name)
 
@@ -251,12 +251,12 @@ class NetworkStream:
         if side <= 16:
             raise DeviceError(
                 self.fuser.device.type,
-                expected="memory for tiles of 16 LR pixels",
-                found="too little",
-                do="free memory, or use a smaller model, --device cpu or --precision bfloat16",
+                problem="there is too little memory even for tiles of 16 LR pixels",
+                hint="free memory, or use a smaller model, {device} cpu or {precision} bfloat16",
             )
         self._side = max(16, side // 8 * 4)
-        self.notes += (f"memory ran out; frames go on in tiles of {self._side} LR pixels",)
+        text = f"memory ran out; the run continues in tiles of {self._side} LR pixels."
+        self.notes += (XFusionWarning("memory", text),)
 
 
 def exact_float32() -> AbstractContextManager[None]:
@@ -265,8 +265,8 @@ def exact_float32() -> AbstractContextManager[None]:
     return flags
 
 
-def card_notes(card: Card, pair: Pair) -> tuple[str, ...]:
-    """Sentences on how a pair lies outside what a model was trained for."""
+def card_notes(card: Card, pair: Pair) -> tuple[XFusionWarning, ...]:
+    """Warnings of how a pair lies outside what a model was trained for."""
     found = {
         "a separation": (card.trained.separations, float(pair.separation)),
         "LR noise": (card.trained.noise, pair.grey.lr_noise),
@@ -274,20 +274,24 @@ def card_notes(card: Card, pair: Pair) -> tuple[str, ...]:
     if "hr-" in card.inputs:
         found["HR frames as far"] = (card.trained.hr_distances, float(np.diff(pair.hr_times).max()))
     notes = [
-        f"the model was trained for {what} from {span[0]:g} to {span[1]:g}, not {value:.3g}"
+        XFusionWarning(
+            "outside-training",
+            f"the model was trained for {what} from {span[0]:g} to {span[1]:g}, not {value:.3g}.",
+        )
         for what, (span, value) in found.items()
         if span is not None and not span[0] <= value <= span[1]
     ]
     if card.grey != pair.grey.rule:
-        notes.append(f"the model was trained on grey values by {card.grey}, this run has {pair.grey.rule}")
+        text = f"the model was trained with {{grey}} {card.grey}, this run has {pair.grey.rule}."
+        notes.append(XFusionWarning("grey-rule", text))
     return tuple(notes)
 
 
-def precision_notes(device: torch.device, precision: str) -> tuple[str, ...]:
-    """A sentence where a lower precision makes a run slower instead of faster."""
+def precision_notes(device: torch.device, precision: str) -> tuple[XFusionWarning, ...]:
+    """A warning where a lower precision makes a run slower instead of faster."""
     without_bfloat16 = torch.backends.cpu.get_cpu_capability() == "AVX2"
     if device.type == "cpu" and (precision == "float16" or (precision == "bfloat16" and without_bfloat16)):
-        return (f"this processor emulates {precision}: float32 is faster",)
+        return (XFusionWarning("precision", f"this processor emulates {precision}; float32 is faster."),)
     return ()
 
 

@@ -108,7 +108,7 @@ class Network(nn.Module):
                 "a network's window",
                 expected=f"{len(self.inputs)} frames of {tuple(base.shape[2:])} HR pixels, four times LR",
                 found=", ".join(map(str, sizes)) or "none",
-                do="crop HR to four times the size of LR",
+                hint="crop HR to four times the size of LR",
             )
 
     def _enlarge(self, x: Tensor) -> Tensor:
@@ -137,5 +137,5 @@ def check_sides(frames: Tensor, multiple: int, what: str) -> None:
             what,
             expected=f"shape (batch, 1, height, width), both sides multiples of {multiple}",
             found=str(tuple(frames.shape)),
-            do="pad the frames by reflection and crop the result",
+            hint="pad the frames by reflection and crop the result",
         )

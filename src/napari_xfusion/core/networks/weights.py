@@ -85,7 +85,9 @@ def load_model(path: Path, method: str | None = None) -> Loaded:
         content = path.read_bytes()
         tensors = safetensors.torch.load(content)
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(path, expected="a model file", found=str(error), do="copy it again") from None
+        raise ModelError(
+            path, expected="a model file", found=str(error), hint="copy the file again"
+        ) from None
     network = _fill(path, tensors, card)
     return Loaded(network, card, hashlib.sha256(content).hexdigest())
 
@@ -98,7 +100,7 @@ def import_upstream(pth: Path, out: Path) -> Card:
     """
     if out.suffix != SUFFIX:
         raise OutputError(
-            out, expected=f"a name that ends in {SUFFIX}", found=out.suffix, do="choose another name"
+            out, expected=f"a name that ends in {SUFFIX}", found=out.suffix, hint="choose another name"
         )
     tensors, key = _upstream_tensors(pth)
     shapes = _shapes(tensors)
@@ -130,7 +132,7 @@ def detect(where: Path, shapes: Shapes) -> tuple[Variant, Sizes]:
             where,
             expected="the tensors of edvr-stf or edvr",
             found=f"{len(shapes)} others ({_some(shapes)})",
-            do="check that it is a checkpoint of one of these networks",
+            hint="check that it is a checkpoint of one of these networks",
         ) from None
     return variant, sizes
 
@@ -162,7 +164,7 @@ def _check_shapes(where: Path, found: Shapes, variant: Variant, sizes: Sizes | L
             where,
             expected=f"the {len(expected)} tensors of {variant} with {sizes.channels} channels",
             found="; ".join(faults) + _resembles(where, found, variant),
-            do="use a file of that network",
+            hint="use a file of that network",
         )
 
 
@@ -188,7 +190,7 @@ def _check_numbers(where: Path, tensors: Mapping[str, Tensor]) -> None:
             where,
             expected="finite floating-point weights",
             found=f"{len(bad)} tensors with {'other numbers' if kind else 'NaN or infinity'} ({_some(bad)})",
-            do="use another checkpoint; a training that diverged leaves such files",
+            hint="use another checkpoint; a training that diverged leaves such files",
         )
 
 
@@ -208,7 +210,7 @@ def _fill(where: Path, tensors: Mapping[str, Tensor], card: Card) -> AnyNetwork:
 
 def _write(path: Path, tensors: dict[str, Tensor], card: Card) -> None:
     expected, do = "a place to write the model", "choose another folder"
-    with writing(path, expected=expected, do=do, also=(SafetensorError,)):
+    with writing(path, expected=expected, hint=do, also=(SafetensorError,)):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             safetensors.torch.save_file(tensors, part, metadata={CARD: card.model_dump_json()})
@@ -225,7 +227,7 @@ def _upstream_tensors(pth: Path) -> tuple[dict[str, Tensor], str]:
             pth,
             expected=f"a dictionary of tensors, by name or under {' or '.join(KEYS)}",
             found=_kind(tensors),
-            do="check that it is a checkpoint of edvr-stf or edvr",
+            hint="check that it is a checkpoint of edvr-stf or edvr",
         )
     return tensors, "" if key is None else f", {key}"
 
@@ -246,7 +248,7 @@ def _kind(content: object) -> str:
 
 def _unpickle(pth: Path) -> object:
     if not pth.is_file():
-        raise ModelError(pth, expected="a checkpoint", found="no file", do="check the path")
+        raise ModelError(pth, problem="this checkpoint does not exist", hint="check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old formats; what matters is said below
@@ -256,5 +258,5 @@ def _unpickle(pth: Path) -> object:
     except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
         found = f"what cannot be read ({type(error).__name__})"
     raise ModelError(
-        pth, expected="a torch checkpoint of tensors", found=found, do="get the file from its source again"
+        pth, expected="a torch checkpoint of tensors", found=found, hint="download the file again"
     )

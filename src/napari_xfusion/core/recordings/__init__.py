@@ -1,6 +1,5 @@
 """Readers: recordings as stacks, read a frame at a time; what is incomplete is refused."""
 
-from napari_xfusion.core.recordings.folder import open_frames
-from napari_xfusion.core.recordings.open import as_stack, open_stack
+from napari_xfusion.core.recordings.open import as_stack, open_frames, open_stack
 
 __all__ = ["as_stack", "open_frames", "open_stack"]

@@ -92,7 +92,7 @@ def sequence_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
         where,
         expected="one axis besides Y and X",
         found=", ".join(f"{axes[i]} = {sizes[i]}" for i in long),
-        do="save one channel and one slice as a sequence of its own",
+        hint="save one channel and one slice as a sequence of its own",
     )
 
 
@@ -124,7 +124,7 @@ def parse_hr_times(value: object, where: object) -> tuple[float, ...]:
             where,
             expected="hr_times as increasing numbers, 0.0,20.0,40.0 for instance",
             found=repr(value)[:60],
-            do="correct them in the file's metadata",
+            hint="correct them in the file's metadata",
         )
     return times
 
@@ -136,7 +136,7 @@ def describe_tiff(text: str, page: tuple[int, int], resolution: Resolution, wher
     if "<OME" in text[:4096]:
         return _ome(text, page, where)
     size = resolution.pixel_size("cm") if resolution.unit == 3 else None
-    if text.startswith('{"shape"'):
+    if text.startswith("{") and '"shape": [' in text:  # tifffile before 2026.3 puts other keys first
         return _shaped(text, page, size, where)
     return Said(pixel_size=size, hr_times=_hr_times_line(text, where))
 
@@ -185,7 +185,7 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
 
 def shaped_frames(text: str) -> int | None:
     """Return how many frames tifffile's JSON declares from its page on, None where it is none."""
-    match = re.match(r'\{"shape": \[([\d, ]{1,200})\]', text)
+    match = re.search(r'"shape": \[([\d, ]{1,200})\]', text) if text.startswith("{") else None
     return prod(int(n) for n in match[1].split(",")[:-2]) if match else None
 
 
@@ -201,7 +201,7 @@ def _ome(text: str, page: tuple[int, int], where: object) -> Said:
             where,
             expected="OME-XML with one sequence in one file",
             found=f"{len(images)} images, {len(others)} files",
-            do="save the sequence as one OME-TIFF",
+            hint="save the sequence as one OME-TIFF",
         )
     keys = pixels.attrib
     sizes = [_count(keys, key, where) for key in ("SizeT", "SizeZ", "SizeC")]
@@ -231,7 +231,7 @@ def _check_order(pixels: ET.Element, where: object) -> None:
                     where,
                     expected="OME frames in the order of their pages",
                     found=f"frame {first} on page {block.attrib['IFD']}",
-                    do="save the sequence again in order of time",
+                    hint="save the sequence again in order of time",
                 )
 
 

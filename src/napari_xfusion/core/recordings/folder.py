@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.recordings.readers import Options, readable
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -27,7 +28,6 @@ from napari_xfusion.core.recordings.tiff import open_tiff
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
 _DEFLATE_RATIO = 1100
 _CHANNELS = {0: 1, 2: 3, 6: 4}
@@ -41,38 +41,38 @@ class _Frame(NamedTuple):
     pixel_size: float | None
 
 
-def open_folder(path: Path, *, luma: bool = False) -> Stack:
+def open_folder(path: Path, options: Options) -> Stack:
     """Open a folder as a Stack; raises InputError naming the file where one is damaged, unlike or missing.
 
-    Colour PNG is refused, or becomes its luma.
+    Colour PNG is refused, or becomes its luma where the options say so.
     """
     with told(path, "a folder of frames"):
         files = _in_order(path)
-    return _sequence(files, str(path), luma=luma)
+    return _sequence(files, str(path), options)
 
 
-def open_frames(files: Sequence[Path]) -> Stack:
+def open_files(files: Sequence[Path]) -> Stack:
     """Open files of one frame each as a Stack, in natural order of their names; raises as ``open_folder``."""
-    return _sequence(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent))
+    return _sequence(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent), Options())
 
 
-def _sequence(files: list[Path], source: str, *, luma: bool = False) -> Stack:
+def _sequence(files: list[Path], source: str, options: Options) -> Stack:
     first, *others = files
-    sequence = _open_frame(first, luma)
+    sequence = _open_frame(first, options)
     for file in others:
-        frame = _open_frame(file, luma)
+        frame = _open_frame(file, options)
         if (frame.shape, frame.dtype) != (sequence.shape, sequence.dtype):
             raise InputError(
                 file,
                 expected=f"{sequence.shape} of {sequence.dtype} as {first.name}",
                 found=f"{frame.shape} of {frame.dtype}",
-                do="keep one sequence per folder",
+                hint="keep one sequence per folder",
             )
 
     def read(i: int) -> NDArray[Any]:
         where = f"{files[i]} frame {i}"
         with told(where, f"a frame {sequence.shape} of {sequence.dtype}"):
-            return checked(_open_frame(files[i], luma).read(), sequence.shape, sequence.dtype, where)
+            return checked(_open_frame(files[i], options).read(), sequence.shape, sequence.dtype, where)
 
     return Stack(
         shape=(len(files), *sequence.shape),
@@ -101,7 +101,7 @@ def _open_png(path: Path, luma: bool) -> _Frame:
                 path,
                 expected="a grey PNG of 8 or 16 bits",
                 found=f"{bits} bits of colour type {colour}",
-                do="convert it to grey",
+                hint="convert it to greyscale",
             )
         pixels = _png_bytes(file)
         claimed = shape[0] * shape[1] * channels * bits // 8
@@ -130,16 +130,15 @@ def _png_bytes(file: FileBytes) -> int:
     return pixels
 
 
-def _open_frame(file: Path, luma: bool) -> _Frame:
+def _open_frame(file: Path, options: Options) -> _Frame:
     if file.suffix.lower() == ".png":
-        return _open_png(file, luma)
-    stack = open_tiff(file)
+        return _open_png(file, options.luma)
+    stack = open_tiff(file, options)
     if len(stack) != 1:
         raise InputError(
             file,
-            expected="one frame per file of the folder",
-            found=f"{len(stack)} frames",
-            do="give this file itself",
+            problem=f"a folder of frames holds one frame per file, this file has {len(stack)}",
+            hint="open this file itself",
         )
     return _Frame(stack.shape[1:], stack.dtype, partial(stack.frame, 0), stack.pixel_size)
 
@@ -150,9 +149,8 @@ def _in_order(folder: Path) -> list[Path]:
     if not files:
         raise InputError(
             folder,
-            expected="a folder of TIFF or PNG frames, or an OME-Zarr",
-            found="no such file in it",
-            do="give the folder that holds the frames",
+            problem=f"the folder holds none of these: {readable()}",
+            hint="choose the folder that holds the frames",
         )
     files.sort(key=lambda x: (_key(x), x.name))
     _check_one_kind(files)
@@ -174,7 +172,7 @@ def _check_one_kind(files: list[Path]) -> None:
                 files[0].parent,
                 expected="frames of one kind with names that differ only in their number",
                 found=f"{groups[0].name} and {groups[1].name}",
-                do="keep one sequence per folder",
+                hint="keep one sequence per folder",
             )
 
 
@@ -192,7 +190,7 @@ def _check_numbers(folder: Path, files: list[Path]) -> None:
             folder,
             expected="one file per number",
             found=f"{twice[0].name} and {twice[1].name}",
-            do="remove one of them",
+            hint="remove one of them",
         )
     if 2 * often <= len(files) - 1 or len(steps) == 1 or any(s % step for s in steps):
         return
@@ -205,5 +203,5 @@ def _check_numbers(folder: Path, files: list[Path]) -> None:
         folder,
         expected=f"numbers in steps of {step}",
         found=f"{missing} missing: {names}",
-        do="copy the missing frames, or rename the files if none is missing",
+        hint="copy the missing frames, or rename the files if none is missing",
     )

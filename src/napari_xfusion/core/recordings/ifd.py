@@ -34,6 +34,7 @@ def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
     if tiff is None or file.size < 2 * tiff.offsetsize:
         raise damaged(file.path, "a TIFF header", f"another start, or only {file.size} bytes")
     head, link = tiff.tagnosize, tiff.offsetsize
+    header = tiff.byteorder + ("HHI4s" if link == 4 else "HHQ8s")  # code, kind, number, value
     (offset,) = struct.unpack(tiff.offsetformat, file.read(link, link))
     with ExitStack() as stack:
         while offset:
@@ -45,7 +46,7 @@ def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
                 raise damaged(where, f"a directory of 1 to {_MOST_TAGS} tags", f"{count} tags")
             data = file.read(offset + head, count * tiff.tagsize + link)
             named.append((offset, head + len(data)))
-            for code, kind, number, value in struct.iter_unpack(tiff.tagheaderformat, data[:-link]):
+            for code, kind, number, value in struct.iter_unpack(header, data[:-link]):
                 if kind not in _SIZES and code in _NEEDED:
                     raise damaged(where, f"a known type in tag {code}", f"{kind}")
                 size = _SIZES.get(kind, 0) * number

@@ -11,18 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import checked, damaged, digest_files, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
 
-def is_movie(magic: bytes) -> bool:
-    """Whether a file that begins with these 8 bytes is a movie: MP4 and QuickTime, Matroska, AVI."""
-    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free")
-    return magic[4:8] in boxes or magic.startswith((b"\x1aE\xdf\xa3", b"RIFF"))
-
-
-def open_movie(path: Path) -> Stack:
+def open_movie(path: Path, _options: Options) -> Stack:
     """Open the first video track as a Stack of uint8, or uint16 where it holds more bits.
 
     Times are frame numbers: a movie's seconds are those of watching, not of recording. Raises InputError
@@ -55,9 +50,8 @@ def _pyav(path: Path) -> Any:
     except ImportError:
         raise InputError(
             path,
-            expected="PyAV, which reads movies",
-            found="it is not installed",
-            do="pip install 'napari-xfusion[movie]', or export the sequence as TIFF",
+            problem="PyAV, which reads movies, is not installed",
+            hint="run pip install 'napari-xfusion[movie]', or export the sequence as TIFF",
         ) from None
     return av
 

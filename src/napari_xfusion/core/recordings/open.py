@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -12,16 +13,11 @@ import numpy as np
 
 from napari_xfusion.core.recordings.array import array_sequence
 from napari_xfusion.core.recordings.describe import Said, sequence_axis
-from napari_xfusion.core.recordings.folder import PNG_MAGIC, open_folder
-from napari_xfusion.core.recordings.ifd import FORMATS
-from napari_xfusion.core.recordings.movie import is_movie, open_movie
+from napari_xfusion.core.recordings.readers import MAGIC, PNG_MAGIC, Options, find_reader, readable
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, told
-from napari_xfusion.core.recordings.tiff import open_tiff
-from napari_xfusion.core.recordings.zarr_store import is_zarr, open_zarr
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
-_WHAT = "a TIFF stack, a folder of TIFF or PNG frames, or an OME-Zarr"
 _OTHERS = {
     b"\xff\xd8\xff": "a JPEG image",
     PNG_MAGIC: "a single PNG image",
@@ -41,19 +37,22 @@ def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
     says them, ``hr_times``. Raises InputError where the sequence is not there, not grey, damaged or not complete.
     Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
     """
-    with told(path, _WHAT):
+    with told(path, readable()):
         place = Path(path)
         if not place.exists():
             raise _missing(place)
-        if place.is_dir():
-            return open_zarr(place) if is_zarr(place) else open_folder(place, luma=luma)
-        file = FileBytes(place)
-        magic = file.read(0, min(8, file.size))
-        if magic[:4] in FORMATS:
-            return open_tiff(place)
-        if is_movie(magic):
-            return open_movie(place)
-        raise _other(place, magic)
+        magic = b"" if place.is_dir() else _magic(FileBytes(place))
+        reader = find_reader(place, magic)
+        if reader is None:
+            raise _other(place, magic)
+        return reader.open(place, Options(luma=luma))
+
+
+def open_frames(files: Sequence[Path]) -> Stack:
+    """Open files of one frame each lazily, in natural order of their names; raises as ``open_stack``."""
+    from napari_xfusion.core.recordings.folder import open_files  # noqa: PLC0415 - loads decoders
+
+    return open_files(files)
 
 
 def as_stack(source: object, *, name: str = "array") -> Stack:
@@ -71,7 +70,7 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
             name,
             expected="a sequence of shape (T, H, W)",
             found=type(source).__name__,
-            do="give an array or a path",
+            hint="give an array or a path",
         )
     array: Any = source
     with told(name, "a sequence of shape (T, H, W)"):
@@ -82,20 +81,24 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
                 name,
                 expected="a sequence of shape (T, H, W)",
                 found=f"shape {shape}",
-                do="give a stack of frames",
+                hint="give a stack of frames",
             )
         return array_sequence(array, sequence_axis("?" * len(shape), shape, name), Said(), name)
+
+
+def _magic(file: FileBytes) -> bytes:
+    return file.read(0, min(MAGIC, file.size))
 
 
 def _missing(path: Path) -> InputError:
     beside = [x.name for x in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=2)
     do = f"did you mean {' or '.join(near)}?" if near else "check the path"
-    return InputError(path, expected=_WHAT, found="nothing there", do=do)
+    return InputError(path, expected=readable(), found="no such file", hint=do)
 
 
 def _other(path: Path, magic: bytes) -> InputError:
     kind = next((what for start, what in _OTHERS.items() if magic.startswith(start)), "another kind of file")
     kind = kind if magic else "an empty file"
     do = "give the folder of the frames" if magic == PNG_MAGIC else "export the sequence as TIFF"
-    return InputError(path, expected=_WHAT, found=kind, do=do)
+    return InputError(path, expected=readable(), found=kind, hint=do)

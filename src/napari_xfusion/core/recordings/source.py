@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.errors import InputError, XFusionError
+from napari_xfusion.errors import DamagedFileError, InputError, XFusionError
 
-COPY_AGAIN = "copy or export it again from the original"
 GREY_DTYPES = frozenset(("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"))
 """uint8/16/32, int8/16/32, float16/32/64, as kind and bytes."""
 MOST_DECODED = 1 << 30
@@ -31,7 +30,7 @@ class FileBytes:
 
     def __init__(self, path: Path) -> None:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
-            raise InputError(path, expected="a file", found="something else", do="give a file or a folder")
+            raise InputError(path, expected="a file", found="something else", hint="give a file or a folder")
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._fd)
@@ -65,9 +64,11 @@ class FileBytes:
         return len(data)
 
 
-def damaged(where: object, expected: str, found: str) -> InputError:
+def damaged(where: object, expected: str, found: str) -> DamagedFileError:
     """Return the error for a file that is cut or does not hold what it declares."""
-    return InputError(where, expected=expected, found=found, do=COPY_AGAIN)
+    return DamagedFileError(
+        where, expected=expected, found=found, hint="copy or export it again from the original"
+    )
 
 
 @contextmanager
@@ -78,9 +79,7 @@ def told(where: object, expected: str) -> Iterator[None]:
     except XFusionError:
         raise
     except PermissionError as error:
-        raise InputError(
-            where, expected=expected, found="no permission to read it", do="change its permissions"
-        ) from error
+        raise InputError(where, problem="no permission to read it", hint="change its permissions") from error
     except Exception as error:  # decoders raise a dozen types on damaged bytes
         raise damaged(where, expected, f"{type(error).__name__}: {str(error)[:200]}") from error
 
@@ -97,7 +96,7 @@ def check_grey(dtype: np.dtype[Any], where: object) -> np.dtype[Any]:
         where,
         expected="grey values as 8 to 32-bit integers or 16 to 64-bit floats",
         found=str(dtype),
-        do=hints.get(dtype.kind, "convert it, to float32 for instance"),
+        hint=hints.get(dtype.kind, "convert it, to float32 for instance"),
     )
 
 

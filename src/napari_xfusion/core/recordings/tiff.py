@@ -23,9 +23,10 @@ from napari_xfusion.core.recordings.describe import (
     stack_fields,
 )
 from napari_xfusion.core.recordings.ifd import pages
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import DamagedFileError, InputError
 
 Segments = NDArray[np.int64]
 """(n, 2): offset and byte count of each strip or tile of one page."""
@@ -40,7 +41,7 @@ _IMAGES = {*_JPEG, 22610, 34887, 34933, 34934, 50002, 52546}
 """JPEG, JPEG XR, LERC, PNG, JPEG XL: the stream itself states a size, which can be any."""
 
 
-def open_tiff(path: Path) -> Stack:
+def open_tiff(path: Path, _options: Options) -> Stack:
     """Open a TIFF as a Stack; raises InputError where it is damaged, cut or no sequence of grey frames."""
     with told(path, "a complete TIFF"):
         file = FileBytes(path)
@@ -76,15 +77,15 @@ def _sequence(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
             if first is not None and storage != same:
                 raise _unequal(where, first, page)
             frames.append(_segments(file, page, where))
-            declared.append(shaped_frames(page.description[:256]))
+            declared.append(shaped_frames(page.description))
             pyramid = pyramid or page.subifds is not None
             if first is None:
                 first, same, said = page, storage, _describe(page, file.path)
-    except InputError as error:
-        if not said.frames or error.do != source.COPY_AGAIN:
+    except DamagedFileError as error:
+        if not said.frames:
             raise
         text = f"{len(frames)}, then {error.found} for {error.expected}"
-        raise damaged(error.where, f"{said.frames} frames as it declares", text) from error
+        raise damaged(error.subject, f"{said.frames} frames as it declares", text) from error
     if first is None:
         raise damaged(file.path, "at least one page", "none")
     wanted = said.frames or len(frames)
@@ -99,7 +100,9 @@ def _sequence(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
 def _check_page(page: TiffPage, where: str) -> None:
     """Raise InputError where a page is no grey frame that can be decoded."""
     if 33629 in page.tags and page.tags[33629].count > 1:
-        raise InputError(where, expected="a TIFF stack", found="a MetaMorph stack", do="save it with ImageJ")
+        raise InputError(
+            where, problem="MetaMorph stacks are not supported", hint="save it as TIFF with ImageJ"
+        )
     samples = page.samplesperpixel
     if samples != 1 or page.photometric not in (0, 1):
         colours = {2: "RGB", 3: "palette colours"}.get(page.photometric, f"photometric {page.photometric}")
@@ -107,12 +110,12 @@ def _check_page(page: TiffPage, where: str) -> None:
             where,
             expected="one grey value per pixel",
             found=f"{colours}, {samples} values per pixel",
-            do="save it as grey values (in ImageJ: Image > Type > 16-bit, or Lookup Tables > Grays); "
+            hint="save it as grey values (in ImageJ: Image > Type > 16-bit, or Lookup Tables > Grays); "
             "if it is a sequence that tifffile took for RGB, write it with photometric='minisblack' and "
             "metadata={'axes': 'TYX'}",
         )
     if (page.imagedepth, page.tiledepth) != (1, 1):
-        raise InputError(where, expected="flat pages", found="volumes", do="save one page per frame")
+        raise InputError(where, problem="its pages are volumes", hint="save one page per frame")
     kind = check_grey(page.dtype or np.dtype(np.void), where).kind
     if not all(n >= 1 and 1 <= side <= n + 4096 for n, side in zip(page.shape, page.chunks, strict=True)):
         raise damaged(where, f"tiles for {page.shape} pixels", f"tiles of {page.chunks}")
@@ -123,7 +126,7 @@ def _check_page(page: TiffPage, where: str) -> None:
             where,
             expected="a TIFF without compression, or with one such as LZW, deflate, zstd, PNG or JPEG XL",
             found=f"compression {page.compression} with predictor {page.predictor}",
-            do="save it again with one of these",
+            hint="save it again with one of these",
         )
 
 
@@ -136,7 +139,7 @@ def _storage(page: TiffPage) -> tuple[object, ...]:
 def _unequal(where: str, first: TiffPage, found: TiffPage) -> InputError:
     pair = ["{} of {}, {} bits in strips of {}, compression {}".format(*_storage(x)) for x in (first, found)]
     remedy = "keep one sequence per file, without previews"
-    return InputError(where, expected=f"{pair[0]} as in frame 0", found=pair[1], do=remedy)
+    return InputError(where, expected=f"{pair[0]} as in frame 0", found=pair[1], hint=remedy)
 
 
 def _describe(page: TiffPage, where: Path) -> Said:

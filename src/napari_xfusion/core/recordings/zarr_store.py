@@ -11,19 +11,13 @@ import numpy as np
 
 from napari_xfusion.core.recordings.array import array_sequence
 from napari_xfusion.core.recordings.describe import describe_ome_zarr
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import MOST_DECODED, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
-_MARKS = (".zarray", ".zgroup", "zarr.json")
 
-
-def is_zarr(folder: Path) -> bool:
-    """Whether a folder is a Zarr array or group, or is called one."""
-    return folder.suffix == ".zarr" or any((folder / mark).exists() for mark in _MARKS)
-
-
-def open_zarr(path: Path) -> Stack:
+def open_zarr(path: Path, _options: Options) -> Stack:
     """Open a Zarr folder as a Stack; raises InputError where it holds no sequence of grey frames.
 
     Zarr does not store empty chunks, so a lost chunk reads as a black frame: ``metadata["absent_chunks"]``
@@ -33,7 +27,7 @@ def open_zarr(path: Path) -> Stack:
         array, attributes = _level_0(path)
         if array.ndim < 2:
             raise InputError(
-                path, expected="frames", found=f"shape {array.shape}", do="give the sequence's array"
+                path, expected="frames", found=f"shape {array.shape}", hint="give the sequence's array"
             )
         shape = tuple(int(n) for n in array.shape)
         axis, said = describe_ome_zarr(attributes, shape, path)
@@ -61,6 +55,6 @@ def _level_0(path: Path) -> tuple[Any, dict[str, Any]]:
                 path,
                 expected="a Zarr array or an OME-Zarr group",
                 found=f"a group of {', '.join(sorted(node.keys())) or 'nothing'}"[:200],
-                do="give the path of one array in it",
+                hint="give the path of one array in it",
             )
         return node[scales[0]["datasets"][0]["path"]], attributes

@@ -16,8 +16,8 @@ import os
 import shutil
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -40,7 +40,7 @@ from napari_xfusion.core.results.spec import (
     stored,
 )
 from napari_xfusion.core.types import Image, Stack
-from napari_xfusion.errors import OutputError, writing
+from napari_xfusion.errors import OutputError, OutputExistsError, WriteError, reason_of
 
 OVERHEAD = 1024
 """Bytes per frame beside its pixels: tags, journal, record."""
@@ -194,15 +194,12 @@ class FileSink(ABC):
 
     def _check_place(self) -> None:
         if not self.path.parent.is_dir():
-            raise OutputError(
-                self.path, expected="a folder to write into", found="none of that name", do="make it first"
-            )
+            raise OutputError(self.path, problem="its folder does not exist", hint="create the folder first")
         if os.path.lexists(self.path) and not self._is_own_kind():
             raise OutputError(
                 self.path,
-                expected="a free name, or an earlier result",
-                found="a folder" if self.path.is_dir() else "something else",
-                do="choose another name",
+                problem=f"{'a folder' if self.path.is_dir() else 'something else'} has this name",
+                hint="choose another name",
             )
 
     def _claim(self, spec: OutputSpec) -> None:
@@ -216,11 +213,11 @@ class FileSink(ABC):
             if header is None:
                 self._discard()
         elif there and not self._overwrite:
-            self._refuse("a result of other settings")
+            self._refuse("holds a result computed with different settings")
         elif ours and header is not None:
             self._resume(spec, header, entries)
         elif header is not None and not self._overwrite:
-            self._refuse(f"an unfinished run with other settings ({len(entries)} frames done)")
+            self._refuse(f"holds an unfinished run with different settings ({len(entries)} frames done)")
         else:
             self._start(spec)
 
@@ -259,9 +256,8 @@ class FileSink(ABC):
         if needed > free:
             raise OutputError(
                 self.path,
-                expected=f"{byte_count(needed)} of free disk",
-                found=byte_count(free),
-                do="make room, or choose another disk",
+                problem=f"the result needs {byte_count(needed)}, the disk has {byte_count(free)} free",
+                hint="free disk space, or choose another disk",
             )
 
     def _finished_notes(self, spec: OutputSpec) -> dict[int, Notes] | None:
@@ -271,12 +267,12 @@ class FileSink(ABC):
         notes = recorded_notes(self._beside("json"), spec.identity)
         return None if notes is None else dict(notes)
 
-    def _refuse(self, found: str) -> NoReturn:
-        raise OutputError(
+    def _refuse(self, problem: str) -> NoReturn:
+        raise OutputExistsError(
             self.path,
-            expected="a free name, or the same run's own output",
-            found=found,
-            do="choose another name, or replace it with --overwrite",
+            setting="output",
+            problem=f"this file {problem}",
+            hint="choose another name, or use {overwrite} to replace it",
         )
 
     # Small things.
@@ -293,7 +289,7 @@ class FileSink(ABC):
                 self.path,
                 expected="an output that is begun and not finished",
                 found="a finished one" if self.finished else "one not begun",
-                do="call begin() first",
+                hint="call begin() first",
             )
         return self._spec, self._journal
 
@@ -305,16 +301,22 @@ class FileSink(ABC):
         self._beside("journal").unlink(missing_ok=True)
         self._remove_partial()
 
-    def _told(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         """Report what the system refused, and what is saved."""
-
-        def found(reason: str) -> str:
-            there = self._notes and self._partial.exists()
-            kept = f"; {len(self._notes)} of {len(self._positions)} frames are kept" if there else ""
-            return f"'{reason}'{kept}"
-
-        do = "put that right and run the same again: it goes on where it stopped"
-        return writing(self.path, expected="room and permission to write", do=do, found=found)
+        try:
+            yield
+        except OSError as error:
+            saved, total = len(self._notes) if self._partial.exists() else 0, len(self._positions)
+            kept = f"; {saved} of {total} frames are saved" if saved else ""
+            failed = WriteError(
+                self.path,
+                expected="space and permission to write",
+                found=f"'{reason_of(error)}'{kept}",
+                hint="fix the problem and rerun the same command to resume",
+            )
+            failed.saved = saved
+            raise failed from error
 
 
 def sync_directory(path: Path) -> None:

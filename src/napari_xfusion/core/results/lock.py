@@ -45,9 +45,8 @@ class OutputLock:
             )
             raise OutputError(
                 output,
-                expected="an output that no other run is writing",
-                found=f"{who} at work on it",
-                do="wait for that run, stop it, or choose another name",
+                problem=f"{who} is writing to it",
+                hint="wait for that run to end, stop it, or choose another name",
             )
         self._sign()
 

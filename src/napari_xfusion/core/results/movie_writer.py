@@ -35,7 +35,7 @@ def write_movie(
     av = _require_av(path)
     path = Path(path)
     expected, do = "a place to write a movie", "choose another name or disk"
-    with writing(path, expected=expected, do=do, also=(av.error.FFmpegError,)), replacing(path) as part:
+    with writing(path, expected=expected, hint=do, also=(av.error.FFmpegError,)), replacing(path) as part:
         whole = _encode(av, frames, part, Fraction(rate).limit_denominator(1000), stop)
         if not whole:
             part.unlink(missing_ok=True)
@@ -65,8 +65,7 @@ def _require_av(path: object) -> Any:
     except ImportError:
         raise OutputError(
             path,
-            expected="PyAV, which writes movies",
-            found="it is not installed",
-            do='pip install "napari-xfusion[movie]"',
+            problem="PyAV, which writes movies, is not installed",
+            hint='run pip install "napari-xfusion[movie]"',
         ) from None
     return av

@@ -159,7 +159,7 @@ class RunRecord(_Record):
                 where,
                 expected=f"a run record of schema {SCHEMA}",
                 found=f"schema {schema}" if schema is not None else "no schema number",
-                do="read it with the version of napari-xfusion that wrote it, or fuse again",
+                hint="read it with the version of napari-xfusion that wrote it, or fuse again",
             )
         try:
             return cls.model_validate(values)
@@ -195,8 +195,8 @@ def read_times(result: str | PathLike[str]) -> RecordedTimes | None:
             return None
         record = RunRecord.of(values, path)
     except InputError as error:
-        do = "remove it and give --hr-step or --hr-times"
-        raise InputError(path, expected=error.expected, found=error.found, do=do) from error
+        hint = "remove it and give {hr_step} or {hr_times}"
+        raise InputError(path, expected=error.expected, found=error.found, hint=hint) from error
     return RecordedTimes(record.plan.frames[0] if record.plan.frames else 0, record.hr_times)
 
 
@@ -236,5 +236,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _damaged(where: object, found: str) -> InputError:
-    do = "give a result that has its record beside it, or the record"
-    return InputError(where, expected="the record of a run", found=found, do=do)
+    hint = "give a result that has its record next to it, or the record"
+    return InputError(where, expected="the record of a run", found=found, hint=hint)

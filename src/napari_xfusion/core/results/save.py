@@ -71,7 +71,6 @@ def _check_place(sequence: Stack, path: Path) -> None:
     if itself:
         raise OutputError(
             path,
-            expected="a file other than the sequence's own",
-            found="the sequence itself",
-            do="choose another name",
+            problem="the sequence is read from this file",
+            hint="choose another name",
         )

@@ -43,7 +43,7 @@ def open_sink(path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
         path,
         expected="a name that ends in .tif, .tiff, .ome.tif, .ome.tiff, .zarr or .ome.zarr",
         found=Path(path).suffix or "no ending",
-        do="give the output one of these endings",
+        hint="give the output one of these endings",
     )
 
 
@@ -73,9 +73,8 @@ class MemorySink:
             except MemoryError:
                 raise OutputError(
                     "the result in memory",
-                    expected=f"{byte_count(spec.nbytes)} of free memory",
-                    found="less",
-                    do="write to a file, or fuse fewer frames",
+                    problem=f"it needs {byte_count(spec.nbytes)}, more than the free memory",
+                    hint="write to a file, or fuse fewer frames",
                 ) from None
             self._spec, self._notes, self.record = spec, {}, None
             self._positions = {target: j for j, target in enumerate(spec.frames)}
@@ -115,6 +114,6 @@ class MemorySink:
     def _claimed(self) -> OutputSpec:
         if self._spec is None:
             raise OutputError(
-                "the result in memory", expected="a begun result", found="none", do="call begin() first"
+                "the result in memory", expected="a begun result", found="none", hint="call begin() first"
             )
         return self._spec

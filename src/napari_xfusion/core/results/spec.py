@@ -107,7 +107,7 @@ def position_of(spec: OutputSpec, positions: Mapping[int, int], index: int, imag
             f"frame {index}",
             expected=f"one of the {len(positions)} targets, as an image of {spec.shape}",
             found=f"an image of {image.shape}",
-            do="write only what was announced",
+            hint="write only what was announced",
         )
     return positions[index]
 
@@ -133,9 +133,7 @@ def stored(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def not_kept(where: object, index: int) -> OutputError:
     """The error for a target that a sink is asked for and does not have."""
-    return OutputError(
-        where, expected=f"frame {index}", found="not fused yet", do="run again: what is done is kept"
-    )
+    return OutputError(where, problem=f"frame {index} is not fused yet", hint="resume the run")
 
 
 def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> None:
@@ -145,7 +143,6 @@ def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> 
         named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
         raise OutputError(
             where,
-            expected=f"all {len(spec.frames)} frames",
-            found=f"{len(missing)} missing: {named}",
-            do="run the same again: what is done is kept",
+            problem=f"{len(missing)} of {len(spec.frames)} frames are missing: {named}",
+            hint="rerun the same command to resume",
         )

@@ -47,7 +47,7 @@ def fit_geometry(lr_shape: Shape, hr_shape: Shape) -> Geometry:
             "frame sizes",
             expected="HR frames at least as large as LR frames",
             found=sizes,
-            do="check that the two stacks are not swapped",
+            hint="check that LR and HR are not swapped",
         )
     longer = width / w if w >= h else height / h
     if abs(height / longer - h) > 1 or abs(width / longer - w) > 1:
@@ -55,7 +55,7 @@ def fit_geometry(lr_shape: Shape, hr_shape: Shape) -> Geometry:
             "frame sizes",
             expected="one scale for both axes, to within one LR pixel",
             found=f"{sizes}: {height / h:.3f} and {width / w:.3f} HR pixels per LR pixel",
-            do="crop both sequences to the same field of view",
+            hint="crop both sequences to the same field of view",
         )
     whole = round(longer)
     if _explains(whole, h, height) and _explains(whole, w, width):

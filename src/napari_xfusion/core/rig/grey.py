@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
 from napari_xfusion.core.plan import GreyRule
 from napari_xfusion.core.types import Image, Stack
-from napari_xfusion.errors import PairingError
+from napari_xfusion.errors import PairingError, XFusionWarning
 
 FLAT = 1e-5
 """Standard deviation in grey units of an image that shows nothing."""
@@ -33,7 +33,7 @@ class Grey:
     """Standard deviation of LR about the binned HR image at common times, grey units."""
     correlation: float
     """Of LR with the binned HR image at common times; 1 is perfect."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[XFusionWarning, ...] = ()
 
 
 def fit_grey(
@@ -52,7 +52,7 @@ def fit_grey(
         for stack in sequences:
             _require_unit_range(stack)
         lr_map = hr_map = Affine(0.0, 1.0)
-        notes: tuple[str, ...] = ()
+        notes: tuple[XFusionWarning, ...] = ()
     else:
         hr_map, notes = percentile_map(hr)
         lr_map, lr_notes = percentile_map(lr)
@@ -60,24 +60,27 @@ def fit_grey(
     compared = [(low, down(hr_map.to_grey(high))) for low, high in common]
     alike = _alike(compared)
     if len(alike) < len(compared):
-        notes += (
+        text = (
             f"{len(compared) - len(alike)} of {len(compared)} HR frames compared with LR show something else "
-            "(black, saturated, of another time?); they are left out of the grey scale",
+            "(black, saturated, of another time?); they are left out of the grey scale."
         )
+        notes += (XFusionWarning("unlike", text),)
     lows, binned = np.stack([low for low, _ in alike]), np.stack([high for _, high in alike])
     if rule == "match":
         matched = _match(lows, binned)
         if matched is None:
-            notes += ("LR could not be matched to binned HR; each sequence has its own percentiles instead",)
+            text = "LR could not be matched to binned HR; each sequence has its own percentiles instead."
+            notes += (XFusionWarning("no-match", text),)
         else:
             lr_map = matched
     seen = lr_map.to_grey(lows)
     correlation = _correlation(seen, binned)
     if rule == "match" and correlation < 0.5:
-        notes += (
-            f"LR and binned HR agree poorly at common times (correlation {correlation:.2f}): "
-            "are the HR times right, and do both sequences show the same field of view?",
+        text = (
+            f"LR and binned HR agree poorly at common times (correlation {correlation:.2f}). "
+            "Check the HR times, and that both sequences show the same field of view."
         )
+        notes += (XFusionWarning("poor-agreement", text),)
     return Grey(rule, lr_map, hr_map, spread(seen - binned), correlation, notes)
 
 
@@ -88,9 +91,10 @@ def _require_unit_range(stack: Stack) -> None:
         if low < -1e-3 or high > 1 + 1e-3:
             raise PairingError(
                 f"{stack.source}, frame {i}",
-                expected="values from 0 to 1, as --grey none takes them",
+                setting="grey",
+                expected="values from 0 to 1, as {grey} none takes them",
                 found=f"{low:g} to {high:g}",
-                do="use --grey match",
+                hint="use {grey} match",
             )
 
 

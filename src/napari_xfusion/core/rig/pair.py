@@ -17,7 +17,7 @@ from napari_xfusion.core.rig.geometry import Geometry, fit_geometry
 from napari_xfusion.core.rig.grey import Grey, fit_grey
 from napari_xfusion.core.rig.timing import Times, find_hr_times, neighbours
 from napari_xfusion.core.types import Image, Stack, Window
-from napari_xfusion.errors import PairingError
+from napari_xfusion.errors import PairingError, XFusionWarning
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
@@ -33,7 +33,7 @@ class Pair:
     geometry: Geometry
     grey: Grey
     separation: int
-    notes: tuple[str, ...]
+    notes: tuple[XFusionWarning, ...]
     """Sentences on what is odd about the two sequences."""
     invalid: dict[str, int] = field(default_factory=dict)
     """Frames read so far that held NaN or infinite pixels, and how many; those were filled in."""
@@ -97,17 +97,17 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
     hr_times = find_hr_times(lr, hr, plan)
     if plan.frames is not None and plan.frames[1] > len(lr):
         raise PairingError(
-            "--frames",
+            setting="frames",
             expected=f"frames inside the LR sequence, 0:{len(lr)}",
             found=f"{plan.frames[0]}:{plan.frames[1]}",
-            do="ask for frames that were recorded",
+            hint="choose frames of the LR sequence",
         )
     if plan.region is not None and (plan.region.bottom > hr.shape[1] or plan.region.right > hr.shape[2]):
         raise PairingError(
-            "--region",
+            setting="region",
             expected=f"a region inside the HR frame, 0:{hr.shape[1]},0:{hr.shape[2]}",
             found=str(plan.region),
-            do="ask for pixels that were recorded",
+            hint="choose pixels of the HR frame",
         )
     common = [
         (
@@ -118,7 +118,11 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
     ]
     grey = fit_grey(plan.grey, (lr, hr), common, geometry.down)
     absent = [
-        f"{sequence.source}: {sequence.metadata['absent_chunks']} chunks are absent and read as zero"
+        XFusionWarning(
+            "absent-chunks",
+            f"{sequence.metadata['absent_chunks']} chunks are absent and read as zero.",
+            sequence.source,
+        )
         for sequence in (lr, hr)
         if sequence.metadata.get("absent_chunks")
     ]

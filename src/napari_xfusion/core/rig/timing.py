@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import PairingError
+from napari_xfusion.errors import PairingError, UnknownTimesError
 
 Times = NDArray[np.float64]
+
+
+class _Origin(NamedTuple):
+    """Where HR times come from: a file or a setting."""
+
+    subject: str | None
+    setting: str | None
 
 
 def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
@@ -19,17 +28,20 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
     time lies outside the LR sequence.
     """
     if plan.hr_times is not None:
-        times, said_by = np.asarray(plan.hr_times, dtype=np.float64), "--hr-times"
+        times, said_by = np.asarray(plan.hr_times, dtype=np.float64), _Origin(None, "hr_times")
     elif plan.hr_step is not None:
-        times, said_by = plan.hr_start + plan.hr_step * np.arange(len(hr), dtype=np.float64), "--hr-step"
+        times, said_by = (
+            plan.hr_start + plan.hr_step * np.arange(len(hr), dtype=np.float64),
+            _Origin(None, "hr_step"),
+        )
     elif "hr_times" in hr.metadata:
-        times, said_by = np.asarray(hr.metadata["hr_times"], dtype=np.float64), hr.source
+        times, said_by = np.asarray(hr.metadata["hr_times"], dtype=np.float64), _Origin(hr.source, None)
     else:
-        raise PairingError(
+        raise UnknownTimesError(
             hr.source,
-            expected="HR times",
-            found=f"none in the file{_hint(lr, hr)}",
-            do="give --hr-step N (and --hr-start K), or --hr-times LIST or FILE",
+            setting="hr_times",
+            problem=f"the file does not hold the times of the HR frames{_hint(lr, hr)}",
+            hint="give {hr_step} (and {hr_start}), or {hr_times}",
         )
     _check(times, said_by, lr, hr)
     return times
@@ -51,33 +63,38 @@ def seen_targets(hr_times: Times, count: int) -> NDArray[np.bool_]:
     return seen
 
 
-def _check(times: Times, said_by: str, lr: Stack, hr: Stack) -> None:
+def _check(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
     if len(hr) < 2:
         raise PairingError(
-            hr.source, expected="at least 2 HR frames", found=str(len(hr)), do="give the HR sequence whole"
+            hr.source,
+            problem=f"at least 2 HR frames are needed, the sequence has {len(hr)}",
+            hint="give the complete HR sequence",
         )
     if len(times) != len(hr):
         raise PairingError(
-            said_by,
+            said_by.subject,
+            setting=said_by.setting,
             expected=f"{len(hr)} times, one for each HR frame of {hr.source}",
             found=str(len(times)),
-            do="give one time for each HR frame",
+            hint="give one time for each HR frame",
         )
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise PairingError(
-            said_by,
+            said_by.subject,
+            setting=said_by.setting,
             expected="finite HR times that increase",
             found=_listing(times),
-            do="put them in order, each once",
+            hint="list them in increasing order, each once",
         )
     outside = np.flatnonzero((times < 0) | (times > len(lr) - 1))
     if len(outside):
         k = int(outside[0])
         raise PairingError(
-            said_by,
+            said_by.subject,
+            setting=said_by.setting,
             expected=f"HR times inside the LR sequence, 0 to {len(lr) - 1}",
             found=f"HR frame {k} at LR frame {times[k]:g} ({len(lr)} LR and {len(hr)} HR frames)",
-            do="check the step and the start, or give --hr-times with one time for each HR frame",
+            hint="check {hr_step} and {hr_start}, or give {hr_times}, one time for each HR frame",
         )
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from napari_xfusion._version import __version__
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.evaluate import Row, evaluate
-from napari_xfusion.core.methods import Fuser, make_fuser
 from napari_xfusion.core.methods.base import WindowFuser
 from napari_xfusion.core.methods.bayesian_paper import PaperStream
 from napari_xfusion.core.networks.cards import describe, model_of
@@ -24,6 +23,7 @@ from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results.spec import stored
 from napari_xfusion.core.rig import Pair, neighbours, pair_stacks
 from napari_xfusion.core.sequence import FusedSequence
+from napari_xfusion.core.session import Session
 from napari_xfusion.core.types import FusedFrame, Role, Score, Stack, Token
 from napari_xfusion.lab.study.plan import Condition, Series, StudyPlan
 from napari_xfusion.lab.study.table import ATTENTION, write_cell
@@ -106,11 +106,12 @@ def _simulated(cell: Cell) -> tuple[Experiment, Plan]:
     return experiment, cell.plan.plan_for(cell.series, condition, experiment.hr_times)
 
 
-def fuser_of(cell: Cell) -> Fuser:
-    """The method of a cell, ready to be opened on its pair."""
+def session_of(cell: Cell, pair: Pair) -> Session:
+    """The method of a cell at work on its pair."""
+    fuser = None
     if cell.series.clusters is not None:
-        return WindowFuser(partial(PaperStream, fraction=cell.series.clusters))
-    return make_fuser(cell.plan.plan_for(cell.series, cell.condition, ()))
+        fuser = WindowFuser(partial(PaperStream, fraction=cell.series.clusters))
+    return Session(cell.plan.plan_for(cell.series, cell.condition, ()), pair, fuser)
 
 
 def fused_sequence(
@@ -126,7 +127,7 @@ def fused_sequence(
         if frame is None:
             raise StoppedError
         keep(frame.scores)
-        return stored(pair.grey.hr.from_grey(frame.image), pair.hr.dtype)
+        return stored(frame.image, pair.hr.dtype)
 
     return Stack(
         shape=(count, *pair.hr.shape[1:]),
@@ -142,8 +143,8 @@ def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone)
     """Compute a cell into the file ``path``; raises XFusionError, and StoppedError when asked to stop."""
     experiment, pair = set_up(cell)
     scores: list[Mapping[Role, Score]] = []
-    with fuser_of(cell).open(pair) as stream:
-        result = fused_sequence(pair, stream.fuse(cell.targets, stop), len(cell.targets), scores.append)
+    with session_of(cell, pair) as session:
+        result = fused_sequence(pair, session.frames(cell.targets, stop), len(cell.targets), scores.append)
         compared = evaluate(
             experiment.truth,
             result,
@@ -151,7 +152,7 @@ def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone)
             first=cell.targets.start,
             progress=lambda _done, _total: done(),
         )
-        notes = (*experiment.notes, *pair.notes, *stream.notes)
+        notes = map(str, (*experiment.notes, *session.notes))
     same = _settings(cell, experiment)
     rows = [
         same | _frame_of(row, pair) | {ATTENTION[role]: score.raw for role, score in found.items()}

@@ -45,7 +45,7 @@ def gather(results: Results) -> dict[str, Any]:
         "weights": results.weights,
         "plan": results.plan.model_dump(mode="json"),
         "sequences": [_sequence_facts(sequence) for sequence in results.each()],
-        "notes": list(results.notes),
+        "notes": list(map(str, results.notes)),
     }
     clean: dict[str, Any] = _finite(facts)
     return clean
@@ -77,7 +77,7 @@ def _sequence_facts(results: SequenceResults) -> dict[str, Any]:
         "times": {time.series: asdict(time) for time in results.times},
         "statements": [asdict(statement) for statement in found],
         "counts": dict(counts(found)),
-        "notes": list(results.notes),
+        "notes": list(map(str, results.notes)),
     }
 
 

@@ -150,7 +150,9 @@ def preset(name: Preset, frames: int) -> StudyPlan:
     fitting = [step for step in BASE_STEPS if frames > step]
     if not fitting:
         raise InputError(
-            "the sequence", expected="3 frames or more", found=str(frames), do="choose another sequence"
+            "the sequence",
+            problem=f"a study needs 3 frames or more, found {frames}",
+            hint="choose another sequence",
         )
     full, step = name == "full", fitting[0]
     conditions = {"base": Condition(hr_step=step)}
@@ -192,7 +194,7 @@ def read_plan(path: Path) -> StudyPlan:
         return StudyPlan.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(
-            path, expected="a study plan", found=error.strerror or str(error), do="check the path"
+            path, expected="a study plan", found=error.strerror or str(error), hint="check the path"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -201,7 +203,7 @@ def read_plan(path: Path) -> StudyPlan:
             path,
             expected="a study plan",
             found=f"{place}: {first['msg'].removeprefix('Value error, ')}",
-            do="change it and run again, or start from --preset",
+            hint="correct the plan, or start from {preset}",
         ) from None
 
 

@@ -60,9 +60,8 @@ def run_tasks(
     except BrokenProcessPool as error:
         raise OutputError(
             "a worker process",
-            expected="to end by itself",
-            found="it was killed, perhaps for want of memory",
-            do="run the same again with fewer --jobs: what is done is kept",
+            problem="it was killed, possibly because memory ran out",
+            hint="rerun the same command with fewer {jobs} to resume",
         ) from error
     finally:
         halt.set()

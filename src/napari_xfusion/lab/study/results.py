@@ -15,6 +15,7 @@ from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row
 from napari_xfusion.core.inspect.metrics import Metrics
 from napari_xfusion.lab.study.cells import Cell, ImageSequence
+from napari_xfusion.lab.study.note import Note
 from napari_xfusion.lab.study.plan import Condition, Setting, StudyPlan
 from napari_xfusion.lab.study.table import ATTENTION, Table
 from napari_xfusion.lab.study.times import Time
@@ -43,7 +44,7 @@ class SequenceResults:
     clusters: Table
     """Rows of the cluster sweep, targets half way between their HR frames only."""
     times: Sequence[Time]
-    notes: Sequence[str]
+    notes: Sequence[Note]
 
     @cached_property
     def base(self) -> str:
@@ -151,7 +152,7 @@ class Results:
     plan: StudyPlan
     sequences: Sequence[ImageSequence]
     times: Sequence[Time]
-    notes: Sequence[str]
+    notes: Sequence[Note]
     command: str
     weights: dict[str, str] = field(default_factory=dict)
     """sha256 of each network's model file, by series."""
@@ -167,8 +168,6 @@ class Results:
             whole = self.table["frame"] + self.table["separation"] < sequence.frames
             clusters = self.table.chosen(of_sequence & swept & half_way & whole)
             times = [time for time in self.times if time.movie == sequence.name]
-            notes = [
-                note for note in self.notes if note.startswith((f"{sequence.name}:", f"{sequence.name},"))
-            ]
+            notes = [note for note in self.notes if note.sequence == sequence.name]
             if len(main):
                 yield SequenceResults(sequence, self.plan, main, clusters, times, notes)

@@ -17,6 +17,7 @@ from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.errors import InputError, OutputError, writing
 from napari_xfusion.lab.study.cells import Cell, ImageSequence, StoppedError, weights_of
 from napari_xfusion.lab.study.figures import draw_figures
+from napari_xfusion.lab.study.note import Note, merged
 from napari_xfusion.lab.study.pictures import take_pictures
 from napari_xfusion.lab.study.plan import Condition, Preset, Series, StudyPlan, read_plan
 from napari_xfusion.lab.study.plan import preset as make_preset
@@ -42,7 +43,7 @@ class Studied:
     total: int
     files: tuple[Path, ...] = ()
     """Tables, report and sequences."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     """What could not be done, and what was odd."""
 
 
@@ -120,10 +121,8 @@ class _Study:
             self._told(failed, len(cells))
             self.count.cells_done()
         for task, cell in cells.items():
-            self.notes += [
-                f"{_place(task.cell)}: {_by_name(task.cell.sequence, note)}" for note in notes_of(cell)
-            ]
-        self.notes = _merged(self.notes)
+            self.notes += [_note(task.cell, text) for text in notes_of(cell)]
+        self.notes = merged(self.notes)
         return cells
 
     def _task(self, cell: Cell, kind: str, suffix: str) -> Task:
@@ -134,15 +133,13 @@ class _Study:
     def _told(self, failed: dict[Task, str], done: int) -> None:
         """Note what failed; raise InputError when nothing else is left."""
         for task, why in failed.items():
-            self.notes.append(
-                f"{_place(task.cell)} could not be computed: {_by_name(task.cell.sequence, why)}"
-            )
+            self.notes.append(_note(task.cell, f"could not be computed: {why}"))
         if not done:
             raise InputError(
                 self.folder,
-                expected="one condition at least that the sequences allow",
-                found=self.notes[0] if self.notes else "no condition",
-                do="choose a longer sequence, or edit the plan",
+                expected="at least one condition that the sequences allow",
+                found=str(self.notes[0]) if self.notes else "no condition",
+                hint="choose a longer sequence, or edit the plan",
             )
 
     def _times(self) -> list[Time]:
@@ -222,28 +219,26 @@ def claim(folder: Path, plan: StudyPlan) -> None:
     content = plan.model_dump_json(indent=1) + "\n"
     path = folder / PLAN
     try:
-        with writing(folder, expected="a folder to write into", do="choose another with -o"):
+        with writing(folder, expected="a folder to write into", hint="choose another {output}"):
             folder.mkdir(parents=True, exist_ok=True)
             there = path.read_text(encoding="utf-8") if path.exists() else None
             if there is None and any(not path.name.startswith(".") for path in folder.iterdir()):
                 raise OutputError(
                     folder,
-                    expected="a folder of its own",
-                    found="one that holds other files",
-                    do="choose another with -o",
+                    problem="the folder holds other files",
+                    hint="choose another {output}",
                 )
             if there is None:
                 write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
             elif StudyPlan.model_validate_json(there) != plan:
                 raise OutputError(
                     path,
-                    expected="the plan of this study",
-                    found="another",
-                    do=f"go on with --plan {path}, or choose another folder",
+                    problem="the folder holds the study of another plan",
+                    hint=f"resume with {{plan}} {path}, or choose another folder",
                 )
     except ValueError as error:
         raise OutputError(
-            path, expected="the plan of a study", found=str(error), do="choose another folder"
+            path, expected="the plan of a study", found=str(error), hint="choose another folder"
         ) from None
 
 
@@ -262,7 +257,7 @@ def settle_plan(
     return make_preset(preset or "quick", max(len(open_stack(movie)) for movie in movies))
 
 
-def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list[Cell], list[str]]:
+def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list[Cell], list[Note]]:
     """Every sequence under every condition by every method, and what a sequence is too short for.
 
     Methods alternate, so that slow ones are spread evenly over the time.
@@ -278,9 +273,8 @@ def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list
         for name, condition, series in wanted:
             targets = Cell(sequence, name, condition, plan.series[0], plan).targets
             if sequence.frames < condition.shortest or not targets:
-                notes.append(
-                    f"{sequence.name}: {sequence.frames} frames are too few for {name}, which is left out"
-                )
+                text = f"{sequence.frames} frames are too few for {name}, which is left out."
+                notes.append(Note(sequence.name, text))
             else:
                 cells += [Cell(sequence, name, condition, one, plan) for one in series]
     return cells, notes
@@ -293,20 +287,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _by_name(sequence: ImageSequence, text: str) -> str:
-    """``text`` with the name of the sequence's file for its path: reports are for other machines, too."""
-    return text.replace(str(sequence.path), sequence.path.name)
-
-
-def _place(cell: Cell) -> str:
+def _note(cell: Cell, text: str) -> Note:
+    """A note on a cell, with the name of the sequence's file for its path: reports are for other machines, too."""
     clusters = "" if cell.series.clusters is None else f" ({cell.series.clusters:g} clusters)"
-    return f"{cell.sequence.name}, {cell.condition_name}, {cell.series.name}{clusters}"
-
-
-def _merged(notes: list[str]) -> list[str]:
-    """Notes with the same text of one sequence as one note of the first condition and method it was said of."""
-    seen: dict[tuple[str, str], str] = {}
-    for note in notes:
-        place, _, text = note.partition(": ")
-        seen.setdefault((place.split(",")[0], text), note)
-    return list(seen.values())
+    text = text.replace(str(cell.sequence.path), cell.sequence.path.name)
+    return Note(cell.sequence.name, text, cell.condition_name, f"{cell.series.name}{clusters}")

@@ -19,7 +19,7 @@ from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.rig import seen_targets
 from napari_xfusion.core.rig.timing import Times
 from napari_xfusion.core.types import Token
-from napari_xfusion.lab.study.cells import Cell, fuser_of, set_up
+from napari_xfusion.lab.study.cells import Cell, session_of, set_up
 
 LONGEST = 60.0
 """Seconds after which a method has been measured often enough, if three times at least."""
@@ -48,17 +48,17 @@ class Time:
 def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Callable[[int], None]) -> None:
     """Measure the method of ``cell`` on its middle unseen frame and keep the result in the file ``path``.
 
-    Every run is a stream of its own, so that nothing is kept from the run before. The first one, which
+    The session is closed after every run, so that nothing is cached from the run before. The first one, which
     reads the sequences, does not count. ``done`` is told the number of runs. When ``stop`` is set nothing is
     kept.
     """
     _, pair = set_up(cell)
-    fuser, target = fuser_of(cell), middle_unseen(cell.targets, pair.hr_times)
-    seconds: list[float] = []
+    target = middle_unseen(cell.targets, pair.hr_times)
+    session, seconds = session_of(cell, pair), list[float]()
     began = perf_counter()
     while len(seconds) <= cell.plan.runs and not stop.is_set():
-        with fuser.open(pair) as stream:
-            seconds += [frame.seconds for frame in islice(stream.fuse([target], stop), 1)]
+        with session:
+            seconds += [frame.seconds for frame in islice(session.frames([target], stop), 1)]
         done(len(seconds) - 1)
         if len(seconds) > FEWEST and perf_counter() - began > LONGEST:
             break
@@ -74,7 +74,7 @@ def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Calla
         median=median,
         lower=lower,
         upper=upper,
-        machine=machine(fuser.settings["device"]),
+        machine=machine(session.fuser.settings["device"]),
     )
     content = json.dumps({"identity": identity, **asdict(time)})
     write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))

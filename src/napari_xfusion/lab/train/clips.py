@@ -16,7 +16,7 @@ import numpy as np
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.core.recordings.zarr_store import is_zarr
+from napari_xfusion.core.recordings.readers import READERS, file_endings, find_reader
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.lab.scenes import KINDS, Clean, Kind, draw_clean
@@ -30,8 +30,6 @@ HELD_OUT = 0.2
 """Share of a sequence's frames, its last ones, that are kept for validation."""
 FEWEST = 15
 """Frames of a sequence: the held-out part then has three, which is one window."""
-SEQUENCES = (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi")
-"""Endings of files that may hold a whole sequence."""
 
 
 class Source(Protocol):
@@ -73,13 +71,13 @@ def open_sources(data: Sequence[str], *, halve: bool = False) -> tuple[Source, .
 
 def find_clips(path: Path) -> list[Path]:
     """``path`` itself, or the sequences in it where it is a folder of sequences."""
-    if not path.is_dir() or is_zarr(path):
+    if not path.is_dir() or find_reader(path, b"") != READERS["folder"]:
         return [path]
     inside = sorted(x for x in path.iterdir() if not x.name.startswith("."))
     folders = [x for x in inside if x.is_dir()]
     if folders:
         return folders
-    sequences = [x for x in inside if x.suffix.lower() in SEQUENCES]
+    sequences = [x for x in inside if x.suffix.lower() in file_endings()]
     return sequences if sequences and len(open_stack(sequences[0])) > 1 else [path]
 
 
@@ -87,7 +85,7 @@ def _kind(word: str) -> str:
     kind = word.removeprefix(f"{SCENES}:")
     if kind not in KINDS:
         raise InputError(
-            word, expected=f"a kind of scene: {', '.join(KINDS)}", found=kind, do="choose one of them"
+            word, expected=f"a kind of scene: {', '.join(KINDS)}", found=kind, hint="choose one of them"
         )
     return kind
 
@@ -124,7 +122,7 @@ class Sequences:
                     clip,
                     expected=f"a sequence of at least {FEWEST} frames to train on",
                     found=f"{len(stack)}",
-                    do="leave it out, or give the whole sequence",
+                    hint="omit it, or use the complete sequence",
                 )
             if min(stack.shape[1:]) < crop:
                 size = f"{stack.shape[1]} x {stack.shape[2]}"
@@ -132,7 +130,7 @@ class Sequences:
                     clip,
                     expected=f"frames of at least the crop, {crop} x {crop} pixels",
                     found=size + " after halving" * self.halve,
-                    do="use a smaller --crop, or leave the sequence out",
+                    hint="use a smaller {crop}, or omit the sequence",
                 )
 
     def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from napari_xfusion.core.inspect.metrics import psnr
-from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.session import Session
 from napari_xfusion.core.types import Image
 from napari_xfusion.lab.scenes import Sample, expose
 from napari_xfusion.lab.train.batches import TRUTH, Batch, collate
@@ -73,11 +73,11 @@ def _means(groups: Mapping[str, list[int]], values: list[float]) -> Figures:
 
 def _fuse(samples: list[Sample], method: str) -> Iterator[float]:
     """PSNR of each sample fused by a method without weights."""
-    stop, fuser = threading.Event(), make_fuser(Plan(method=method))
+    stop = threading.Event()
     for sample in samples:
         pair, target = as_pair(sample)
-        with fuser.open(pair) as stream:
-            for frame in stream.fuse([target], stop):
+        with Session(Plan(method=method), pair) as session:
+            for frame in session.frames([target], stop):
                 yield _psnr(sample.truth, frame.image)
 
 

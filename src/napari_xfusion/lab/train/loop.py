@@ -233,9 +233,8 @@ class Loop:
         if not math.isfinite(loss + gradient):
             raise TrainingError(
                 f"iteration {self.state.iteration}",
-                expected="a loss that is a number",
-                found=f"{loss} with a gradient of {gradient}",
-                do=f"start anew with a lower --rate than {self.plan.rate:g}, with --init from the last good "
+                problem=f"the loss is {loss} and the gradient {gradient}",
+                hint=f"start again with a lower {{rate}} than {self.plan.rate:g}, with {{init}} from the last good "
                 f"weights ({MODEL}) if there are any",
             )
         if self.keeper:

@@ -92,7 +92,7 @@ def settle(plan: TrainPlan, folder: Path) -> None:
         before = TrainPlan.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(
-            path, expected="the plan of a training", found=str(error)[:200], do="choose another folder"
+            path, expected="the plan of a training", found=str(error)[:200], hint="choose another folder"
         ) from error
     changed = [name for name, value in plan if value != getattr(before, name)]
     if changed:
@@ -100,7 +100,7 @@ def settle(plan: TrainPlan, folder: Path) -> None:
             folder,
             expected="; ".join(f"{name} {getattr(before, name)}" for name in changed) + ", as it began",
             found="; ".join(f"{name} {getattr(plan, name)}" for name in changed),
-            do="go on with the same settings, or choose another folder",
+            hint="resume with the same settings, or choose another folder",
         )
 
 

@@ -166,7 +166,7 @@ def _record(plan: PoolPlan, clean: Clean) -> bytes:
 
 def _prepare(plan: PoolPlan, folder: Path) -> None:
     """An empty pool where there is none; raises InputError where there is one of another plan."""
-    with writing(folder, expected="room for the samples", do="choose another folder"):
+    with writing(folder, expected="room for the samples", hint="choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / PLAN).exists():
             np.lib.format.open_memmap(folder / FILE, "w+", plan.record, (plan.count,)).flush()
@@ -181,5 +181,5 @@ def _other(folder: Path, found: str) -> InputError:
         folder,
         expected="the samples of this training",
         found=found,
-        do="give the same data, crop, samples and seed as before, or another folder",
+        hint="give the same data, crop, samples and seed as before, or another folder",
     )

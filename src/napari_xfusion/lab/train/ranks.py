@@ -33,10 +33,10 @@ class Ranks:
         """Which of a batch's samples are for this process; raises InputError where they do not split."""
         if batch % self.world:
             raise InputError(
-                "--batch",
+                setting="batch",
                 expected=f"a multiple of {self.world}, the number of processes",
                 found=str(batch),
-                do="change it",
+                hint="change it",
             )
         return slice(self.rank, None, self.world)
 

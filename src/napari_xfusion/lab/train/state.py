@@ -66,7 +66,7 @@ class State:
                 path,
                 expected="the checkpoint of this training",
                 found=f"{type(error).__name__}: {str(error)[:200]}",
-                do="remove it to begin again",
+                hint="remove it to begin again",
             ) from error
 
 
@@ -90,6 +90,6 @@ def _begin(plan: TrainPlan) -> AnyNetwork:
             path,
             expected=f"a network of {plan.sizes}",
             found=str(loaded.card.sizes),
-            do="ask for those sizes",
+            hint="ask for those sizes",
         )
     return loaded.network.train()

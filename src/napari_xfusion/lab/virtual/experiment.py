@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
 from napari_xfusion.core.types import SCALE, Image, Stack
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, XFusionWarning
 from napari_xfusion.lab.virtual import noise
 
 MOST_FRAMES = 64
@@ -44,7 +44,7 @@ class Experiment:
     lr_psnr: float | None
     """dB reached over the sampled frames, noisy LR as stored against clean LR; None without noise."""
     seed: int
-    notes: tuple[str, ...]
+    notes: tuple[XFusionWarning, ...]
     """What was done to the sequence and the user should know, one sentence each."""
 
 
@@ -172,17 +172,17 @@ def _check(movie: Stack, hr_step: int, lr_psnr: float | None, b0: float | None) 
     ]
     for is_wrong, expected, found, do in wrong:
         if is_wrong:
-            raise InputError(movie.source, expected=expected, found=found, do=do)
+            raise InputError(movie.source, expected=expected, found=found, hint=do)
 
 
 def _check_words(movie: Stack, binning: str, seed: int) -> None:
     if binning not in get_args(Binning):
         raise InputError(
-            movie.source, expected="binning mean or bicubic", found=binning, do="choose one of them"
+            movie.source, expected="binning mean or bicubic", found=binning, hint="choose one of them"
         )
     if seed < 0:
         raise InputError(
-            movie.source, expected="a seed of 0 or more", found=str(seed), do="choose another seed"
+            movie.source, expected="a seed of 0 or more", found=str(seed), hint="choose another seed"
         )
 
 
@@ -191,21 +191,19 @@ def _need_light(movie: Stack, sample: dict[int, Image]) -> None:
     if not any(image.any() for image in sample.values()):
         raise InputError(
             movie.source,
-            expected="a sequence with contrast, for noise to have a scale",
-            found="one grey value throughout",
-            do="simulate without noise or choose another sequence",
+            problem="the sequence has one grey value throughout, so noise has no scale",
+            hint="simulate without noise or choose another sequence",
         )
 
 
-def _cropped(movie: Stack) -> tuple[Stack, tuple[str, ...]]:
+def _cropped(movie: Stack) -> tuple[Stack, tuple[XFusionWarning, ...]]:
     T, H, W = movie.shape
     h, w = H // SCALE * SCALE, W // SCALE * SCALE
     if (h, w) == (H, W):
         return replace(movie, metadata={}), ()
     truth = movie.derive(lambda i: movie.frame(i)[:h, :w], (T, h, w), movie.dtype)
-    return truth, (
-        f"The sequence was cropped from {H} x {W} to {h} x {w} pixels, at the bottom and the right.",
-    )
+    text = f"The sequence was cropped from {H} x {W} to {h} x {w} pixels, at the bottom and the right."
+    return truth, (XFusionWarning("cropped", text),)
 
 
 def _kept(truth: Stack, kept: tuple[int, ...]) -> Stack:
@@ -231,20 +229,31 @@ def _sample(T: int, H: int, W: int) -> list[int]:
 
 def _notes(
     truth: Stack, camera: _Camera, kept: tuple[int, ...], asked: float | None, reached: float | None
-) -> tuple[str, ...]:
+) -> tuple[XFusionWarning, ...]:
     notes = []
     if camera.factor != 1:
-        notes.append(f"LR grey values are {camera.factor} times those of HR: 8 bit would add rounding noise.")
+        notes.append(
+            XFusionWarning(
+                "grey-factor",
+                f"LR grey values are {camera.factor} times those of HR: 8 bit would add rounding noise.",
+            )
+        )
     if len(kept) == 1:
-        notes.append("Only the first frame is an HR frame.")
+        notes.append(XFusionWarning("one-hr-frame", "Only the first frame is an HR frame."))
     if asked is not None and reached is not None and abs(reached - asked) > 0.1:
-        notes.append(f"LR PSNR is {reached:.2f} dB where {asked:g} were asked: the sequence has few pixels.")
+        notes.append(
+            XFusionWarning(
+                "lr-psnr",
+                f"LR PSNR is {reached:.2f} dB where {asked:g} were asked: the sequence has few pixels.",
+            )
+        )
     if truth.dtype.kind == "f":
         sample = _sample(*truth.shape)
         missing = sum(int(np.count_nonzero(~np.isfinite(truth.frame(i)))) for i in sample)
         if missing:
-            notes.append(
-                f"{missing} pixels in the {len(sample)} frames looked at are no numbers: "
+            text = (
+                f"{missing} pixels in the {len(sample)} frames looked at are NaN or infinite: "
                 "kept in truth and HR, filled in from their nearest neighbours before LR is made."
             )
+            notes.append(XFusionWarning("invalid-pixels", text))
     return tuple(notes)

@@ -90,7 +90,7 @@ def solve_b0(
             where,
             expected=f"an LR PSNR that photon noise can give this sequence, {worst:.1f} to {best:.1f} dB",
             found=f"{target:g} dB",
-            do="ask for one between or simulate without noise",
+            hint="ask for one between or simulate without noise",
         )
     middle = 10.0 ** brentq(lambda x: expected(x) - target, lowest, highest, xtol=1e-6)
     return _draw(clean, target, middle, seed=seed, grid=grid)

@@ -39,8 +39,8 @@ def write_experiment(
     sequences = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
     _may_write(folder, sequences, experiment.movie.source)
     count = _Count(sum(map(len, sequences.values())), progress)
-    expected, do = "a folder to write in, with enough room", "choose another folder"
-    with writing(folder, expected=expected, do=do), ExitStack() as stack:
+    expected, do = "a folder to write into, with enough space", "choose another folder"
+    with writing(folder, expected=expected, hint=do), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         # The first one entered is the last one to appear: the record.
         parts = {
@@ -103,7 +103,7 @@ def _record(experiment: Experiment) -> dict[str, Any]:
         "lr_psnr": experiment.lr_psnr,
         "b0": experiment.b0,
         "seed": experiment.seed,
-        "notes": list(experiment.notes),
+        "notes": list(map(str, experiment.notes)),
     }
 
 
@@ -114,16 +114,14 @@ def _may_write(folder: Path, names: Iterable[str], movie: str) -> None:
         if Path(movie).exists() and path.samefile(movie):
             raise OutputError(
                 path,
-                expected="a folder other than the sequence's",
-                found="the sequence itself",
-                do="choose another folder",
+                problem="it would overwrite the sequence itself",
+                hint="choose another folder",
             )
     if there and not (folder / RECORD).exists():
         raise OutputError(
             there[0],
-            expected="no such file, or one of an earlier simulation",
-            found="a sequence that was not simulated",
-            do="choose another folder",
+            problem="a sequence that was not simulated has this name",
+            hint="choose another folder",
         )
 
 

@@ -35,7 +35,7 @@ from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frame
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.sequence import FusedSequence
 from napari_xfusion.core.types import Stack, Token
-from napari_xfusion.errors import XFusionError, writing
+from napari_xfusion.errors import XFusionError, XFusionWarning, writing
 from napari_xfusion.lab.virtual.experiment import Binning, Experiment, simulate
 from napari_xfusion.ui.inspection.sequences import model_of
 from napari_xfusion.ui.shared.compare import is_sequence
@@ -70,7 +70,7 @@ class Done:
     """What came of a request."""
 
     layers: tuple[LayerData, ...]
-    notes: tuple[str, ...]
+    notes: tuple[XFusionWarning, ...]
     """What was done to the sequence and the user should know."""
 
 
@@ -158,7 +158,7 @@ class ExperimentPanel(Panel):
         try:
             stack_of(movie)  # reads no frame
         except XFusionError as error:
-            return str(error)
+            return in_window_words(error)
         return ""
 
     def _offer(self, button: QPushButton, reason: str, does: str) -> None:
@@ -204,8 +204,8 @@ class ExperimentPanel(Panel):
         done = outcome.value if isinstance(outcome.value, Done) and not outcome.cancelled else None
         for made in done.layers if done is not None else ():
             self._viewer.add_image(made.data, **made.options)
-        said = "stopped" if done is None else "\n".join(("done", *done.notes))
-        self.status.setText(in_window_words(outcome.in_words()) or said)
+        said = "stopped" if done is None else "\n".join(("done", *map(in_window_words, done.notes)))
+        self.status.setText(outcome.in_words() or said)
         self._fill_table()
         self.look_again()
 
@@ -281,7 +281,7 @@ class ExperimentPanel(Panel):
         self.binning.addItem("bicubic reduction", "bicubic")
         for label, field, tip in (
             (
-                "ImageSequence",
+                "Sequence",
                 self.movie,
                 "A sharp, fast sequence: the truth, from which both cameras are made",
             ),

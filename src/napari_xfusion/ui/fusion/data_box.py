@@ -99,15 +99,12 @@ class DataBox(QGroupBox):
         """The layers of LR and HR; raises InputError where one is missing."""
         lr, hr = self.lr.layer(), self.hr.layer()
         if lr is None or hr is None:
-            raise InputError(
-                "Data", expected="an LR and an HR layer", found="no image layer", do="open both sequences"
-            )
+            raise InputError("Data", problem="no image layer for LR and HR", hint="open both sequences")
         if lr is hr:
             raise InputError(
                 "Data",
-                expected="two sequences",
-                found=f"{lr.name} twice",
-                do="choose another layer for LR or HR",
+                problem=f"LR and HR are both {lr.name}",
+                hint="choose another layer for LR or HR",
             )
         return lr, hr
 

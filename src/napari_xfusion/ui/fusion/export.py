@@ -114,7 +114,7 @@ def side_by_side(
             "movie",
             expected="sequences whose times have one unit",
             found=" and ".join(sorted(units)),
-            do="select sequences of one experiment, or set the units of the layers",
+            hint="select sequences of one experiment, or set the units of the layers",
         )
     clock = max(panes, key=lambda p: len(p.data) if p.data.ndim == 3 else 1)
     count = len(clock.data) if clock.data.ndim == 3 else 1
@@ -142,9 +142,8 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
     if not recorded and evaluation is None:
         raise InputError(
             f"layer {layer.name}",
-            expected="a finished result, or the truth beside it",
-            found="neither",
-            do="run the fusion to its end first",
+            problem="it is neither a finished result nor has a truth beside it",
+            hint="complete the run first",
         )
     rows: dict[int, dict[str, Any]] = {entry.frame: _flat(entry) for entry in recorded}
     for row in evaluation.rows if evaluation else ():
@@ -198,9 +197,8 @@ def _file_of(layer: Image) -> str:
     if not Path(sequence.source).exists():
         raise InputError(
             f"layer {layer.name}",
-            expected="a sequence from a file",
-            found="data that are in memory only",
-            do="save the layer and open it again",
+            problem="the data are in memory only",
+            hint="save the layer and open it again",
         )
     return str(Path(sequence.source).resolve())
 

@@ -18,6 +18,7 @@ from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
 from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, listen
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
@@ -33,7 +34,7 @@ class ExportBox(QGroupBox):
         super().__init__("Export", parent)
         self._viewer = viewer
         self.sequence = LayerCombo(viewer, is_sequence, parent=self)
-        self.save_sequence = QPushButton("ImageSequence...", self)
+        self.save_sequence = QPushButton("Sequence...", self)
         self.save_movie = QPushButton("Movie...", self)
         self.save_view = QPushButton("View...", self)
         self.save_numbers = QPushButton("Numbers...", self)
@@ -81,9 +82,8 @@ class ExportBox(QGroupBox):
         if not panes:
             raise OutputError(
                 path,
-                expected="sequences to show",
-                found="none",
-                do="select or show one or more sequences first",
+                problem="no sequence to show",
+                hint="select or show one or more sequences first",
             )
 
         def body(stop: Token, tell: Tell) -> str:
@@ -202,8 +202,8 @@ class ExportBox(QGroupBox):
         try:
             QApplication.clipboard().setText(self.command())
         except XFusionError as error:
-            show_error(str(error))
-            self.said.setText(str(error))
+            show_error(in_window_words(error))
+            self.said.setText(in_window_words(error))
         else:
             self.said.setText("copied; paste it into a terminal")
 
@@ -226,5 +226,5 @@ class ExportBox(QGroupBox):
 def _check_ending(path: Path, ending: str) -> None:
     if path.suffix.lower() != ending:
         raise OutputError(
-            path, expected=f"a name ending with {ending}", found=path.name, do="choose such a name"
+            path, expected=f"a name ending with {ending}", found=path.name, hint="choose such a name"
         )

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_xfusion.core.catalogue import METHODS
-from napari_xfusion.core.run import Opened
+from napari_xfusion.core.session import Session, pair_of
 from napari_xfusion.core.types import Image, Region, Token
 from napari_xfusion.ui.fusion.request import Request
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.layers import redraw
-from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
@@ -40,37 +39,37 @@ class Answer:
 
 
 class OpenSequences:
-    """The fuser of the plan asked for last, left open: what neighbouring frames share is made once.
+    """The session of the last request, left open: what neighbouring frames share is computed once.
 
     Belongs to one thread.
     """
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] = ()
-        self._opened: Opened | None = None
+        self._session: Session | None = None
 
     def frame(self, request: Request, frame: int, region: Region | None, stop: Token) -> Answer | None:
         """One frame of ``request``, None when stopped."""
-        opened = self._open(request)
-        for fused in opened.frames([frame], stop, region):
-            scale = opened.pair.geometry.scale[0]
+        session = self._open(request)
+        for fused in session.frames([frame], stop, region):
+            scale = session.pair.geometry.scale[0]
             return Answer(request, frame, region, fused.image, scale, fused.seconds)
         return None
 
     def close(self) -> None:
         """Free what is kept."""
-        opened, self._opened, self._key = self._opened, None, ()
-        if opened is not None:
-            opened.__exit__(None, None, None)
+        session, self._session, self._key = self._session, None, ()
+        if session is not None:
+            session.close()
 
-    def _open(self, request: Request) -> Opened:
+    def _open(self, request: Request) -> Session:
         plan = request.plan.model_copy(update={"frames": None, "region": None})
         key = plan, *request.sequences
-        if self._opened is None or key != self._key:
+        if self._session is None or key != self._key:
             self.close()
-            self._opened = Opened(plan, *request.sequences).__enter__()
+            self._session = Session(plan, pair_of(plan, *request.sequences))
             self._key = key
-        return self._opened
+        return self._session
 
 
 class Previews(QObject):
@@ -113,7 +112,7 @@ class Previews(QObject):
 
     def _on_end(self, outcome: Outcome) -> None:
         if outcome.error is not None:
-            self.shown.emit(in_window_words(outcome.in_words()))
+            self.shown.emit(outcome.in_words())
         elif outcome.value is not None:
             self._show(outcome.value)
             self.shown.emit(f"frame {outcome.value.frame}: {outcome.value.seconds:.2f} s")

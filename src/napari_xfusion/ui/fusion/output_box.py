@@ -90,7 +90,7 @@ class OutputBox(QGroupBox):
         name = self.path.text().strip()
         if not name:
             raise OutputError(
-                "Result", expected="the name of a file", found="none", do="give one, or keep it in memory"
+                "Result", problem="no file name is given", hint="enter one, or keep the result in memory"
             )
         return Path(name).expanduser()
 

@@ -20,6 +20,7 @@ from napari_xfusion.ui.fusion.request import Findings, Request, examine
 from napari_xfusion.ui.fusion.run_box import RunBox
 from napari_xfusion.ui.fusion.runner import Runner
 from napari_xfusion.ui.fusion.settings import load_settings, save_settings
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
@@ -93,7 +94,7 @@ class FusionPanel(Panel):
         try:
             request = self._ask()
         except XFusionError as error:
-            self._found(None, Findings((), in_window_words(str(error))))
+            self._found(None, Findings((), in_window_words(error)))
             return
         self._checks.ask(lambda *_: (request, examine(request)))
 
@@ -215,11 +216,11 @@ class FusionPanel(Panel):
         if sequence.time_unit == "s":
             words.append(moment(float(sequence.times[frame])))
         note = self.runner.note(frame)
-        self._viewer.canvas.overlays.text.text = " · ".join(words + ([note] if note else []))
+        compat.text_overlay(self._viewer).text = " · ".join(words + ([note] if note else []))
 
     def _show_overlays(self) -> None:
-        self._viewer.canvas.overlays.text.visible = True
-        self._viewer.canvas.overlays.scale_bar.visible = True
+        compat.text_overlay(self._viewer).visible = True
+        compat.scale_bar(self._viewer).visible = True
 
     def _connect(self) -> None:
         for box in (self.data, self.method, self.output):
@@ -234,7 +235,7 @@ class FusionPanel(Panel):
         self.previews.shown.connect(self.run_box.say)
         listen(self, self._viewer.layers.events.inserted, self._on_inserted)
         listen(self, self._viewer.dims.events.current_step, self._on_slider)
-        for emitter in (self._viewer.scene.camera.events.zoom, self._viewer.scene.camera.events.center):
+        for emitter in (compat.camera(self._viewer).events.zoom, compat.camera(self._viewer).events.center):
             listen(self, emitter, self._moved.start)
         self._show_overlays()
 

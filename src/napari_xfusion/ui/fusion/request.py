@@ -20,7 +20,7 @@ from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.results.record import RunRecord, record_path
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError, OutputError, XFusionError
+from napari_xfusion.errors import InputError, OutputError, OutputExistsError, XFusionError
 from napari_xfusion.ui.shared.layers import LayerData, beside, layer_name, title_of
 from napari_xfusion.ui.shared.preferences import preferences
 from napari_xfusion.ui.shared.words import in_window_words
@@ -62,12 +62,12 @@ class Request:
         """What the sequences are called."""
         return title_of(self.layers[0])
 
-    def in_words(self, text: str) -> str:
-        """``text`` of the core as the panel says it: fields instead of options, names instead of paths."""
+    def by_name(self, text: str) -> str:
+        """``text`` with the names of the sequences, output and model instead of their paths."""
         for path in (*(sequence.source for sequence in self.sequences), self.output, self.plan.model):
             if path is not None:
                 text = text.replace(str(path), Path(path).name)
-        return in_window_words(text)
+        return text
 
     def layer(self, data: Any, plan: Plan, scale: float, *, detail: str = "") -> LayerData:
         """The layer for ``data`` (T, H, W), which ``plan`` makes; ``scale`` is HR pixels per LR pixel."""
@@ -100,14 +100,16 @@ class Findings:
 def examine(request: Request) -> Findings:
     """Look at sequences, pairing, weights and output as a run would; reads a few frames and fuses none."""
     found = check(request.plan, *request.sequences)
-    problem = found.problem or ""
-    if not problem:
+    problem = found.problem
+    if problem is None:
         try:
             _check_output(request, found.estimate["output_mb"] * 1e6)
         except XFusionError as error:
-            problem = str(error)
-    lines = [line for line in found.lines() if not line.startswith(("wrong", "ready"))]
-    return Findings([request.in_words(" ".join(line.split())) for line in lines], request.in_words(problem))
+            problem = error
+    lines = [" ".join(line.split()) for line in found.facts()]
+    lines += [f"note {in_window_words(note)}" for note in found.notes]
+    told = "" if problem is None else in_window_words(problem)
+    return Findings([request.by_name(line) for line in lines], request.by_name(told))
 
 
 def unfinished(output: Path) -> Path:
@@ -121,31 +123,30 @@ def _check_output(request: Request, size: float) -> None:
         if size > min(MEMORY_SHARE * free, allowed):
             raise OutputError(
                 "Result",
-                expected=f"room for {byte_count(size)} in memory",
+                expected=f"{byte_count(size)} of free memory",
                 found=f"{byte_count(free)} free, and {byte_count(allowed)} allowed by the preferences",
-                do="keep it in a file, or fuse fewer frames or a region",
+                hint="write to a file, or fuse fewer frames or a region",
             )
         return
     open_sink(request.output)
     check_outputs(request.sequences, [request.output])
     if request.output.exists() and not request.replace and not _is_of(request.plan, request.output):
-        raise OutputError(
+        raise OutputExistsError(
             request.output,
-            expected="a free name, or the same run's own output",
-            found="something else, or a result of other settings",
-            do="choose another name, or replace it with the Replace box",
+            setting="output",
+            problem="this file holds something else, or a result computed with different settings",
+            hint="choose another name, or use {overwrite} to replace it",
         )
     free = shutil.disk_usage(request.output.parent).free
     if size > free and not unfinished(request.output).exists() and not request.output.exists():
         raise OutputError(
             request.output,
-            expected=f"room for {byte_count(size)}",
-            found=f"{byte_count(free)} free",
-            do="choose another disk",
+            problem=f"the result needs {byte_count(size)}, the disk has {byte_count(free)} free",
+            hint="choose another disk",
         )
     if not os.access(request.output.parent, os.W_OK):
         raise OutputError(
-            request.output, expected="a folder to write into", found="no permission", do="choose another"
+            request.output, problem="no permission to write into its folder", hint="choose another folder"
         )
 
 

@@ -19,6 +19,7 @@ from napari_xfusion.core.results import MemorySink, OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.record import RunRecord, record_path
 from napari_xfusion.core.run import Run
 from napari_xfusion.core.types import Token
+from napari_xfusion.errors import WriteError, XFusionWarning
 from napari_xfusion.ui.fusion.order import NearestFirst
 from napari_xfusion.ui.fusion.request import Request, unfinished
 from napari_xfusion.ui.fusion.run_box import Pace
@@ -26,6 +27,7 @@ from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.provenance import METADATA
 from napari_xfusion.ui.shared.widgets import draw_later, listen
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
@@ -52,7 +54,7 @@ class Ended:
     """How the walk ended."""
 
     finished: bool
-    notes: tuple[str, ...]
+    notes: tuple[XFusionWarning, ...]
     record: RunRecord | None
 
 
@@ -271,7 +273,7 @@ class Runner(QObject):
             return
         if isinstance(outcome.value, Ended) and result.layer is not None:
             self._finish(result, result.layer, outcome.value)
-        words = result.request.in_words(_end_in_words(result, outcome))
+        words = result.request.by_name(_end_in_words(result, outcome))
         self.ended.emit(words)
         if outcome.error is not None:
             show_error(words)  # seen also when the panel is not
@@ -331,12 +333,13 @@ def _end_in_words(result: Result, outcome: Outcome) -> str:
     if outcome.error is not None:
         output = result.request.output
         there = done and (output is None or unfinished(output).exists())
-        said = "are kept" in outcome.in_words()
-        return outcome.in_words() + (f" ({done} of {total} frames are kept)" if there and not said else "")
+        said = isinstance(outcome.error, WriteError) and outcome.error.saved
+        return outcome.in_words() + (f" {done} of {total} frames are saved." if there and not said else "")
     if not outcome.value.finished:
-        return f"stopped: {done} of {total} frames are kept; Resume goes on"
+        return f"stopped: {done} of {total} frames are saved; continue with Resume"
     where = f" in {result.request.output.name}" if result.request.output is not None else ""
-    return "\n".join([f"done: {total} frames{where}", *(f"note: {note}" for note in outcome.value.notes)])
+    notes = [f"note: {in_window_words(note)}" for note in outcome.value.notes]
+    return "\n".join([f"done: {total} frames{where}", *notes])
 
 
 def _activity_bar(total: int, description: str) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlider, QVBoxLayout
 
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import Wipe, is_sequence, link_contrast, show_grid
 from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, listen, tab_through
 
@@ -23,7 +24,7 @@ class ComparingBox(QGroupBox):
         self._wipe: Wipe | None = None
         self.grid = QCheckBox("Grid of visible layers")
         self.grid.setToolTip("Every visible layer in a cell of its own; zoom and slider move all of them")
-        self.grid.setChecked(viewer.canvas.grid.enabled)
+        self.grid.setChecked(compat.grid(viewer).enabled)
         self.contrast = QCheckBox("One contrast for HR and results")
         self.contrast.setToolTip(
             "HR, fused sequences, truth and baselines have the same grey values: changing one changes all"
@@ -39,7 +40,9 @@ class ComparingBox(QGroupBox):
         self.slider.valueChanged.connect(self._move)
         self.wipe.toggled.connect(self._toggle)
         listen(
-            self, viewer.canvas.grid.events.enabled, lambda: self.grid.setChecked(viewer.canvas.grid.enabled)
+            self,
+            compat.grid(viewer).events.enabled,
+            lambda: self.grid.setChecked(compat.grid(viewer).enabled),
         )
         listen(self, viewer.layers.events.removed, self._follow_removal)
         for box in (self.left, self.right):

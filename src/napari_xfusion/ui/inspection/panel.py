@@ -38,6 +38,7 @@ from napari_xfusion.ui.inspection.sequences import (
     network_problem,
     problem,
 )
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.layers import LayerData
 from napari_xfusion.ui.shared.place import frame_on_screen
@@ -154,7 +155,7 @@ class InspectPanel(Panel):
                 sequence.awake, sequence.made_as = True, made_as
                 self._viewer.add_layer(layer)
                 self._attended = known.plan if known.role == "attention" else self._attended
-                layer.name_overlay.visible = self._viewer.canvas.grid.enabled
+                layer.name_overlay.visible = compat.grid(self._viewer).enabled
         self._show_scores()
         self._show_status()
 
@@ -204,7 +205,7 @@ class InspectPanel(Panel):
                 layer.refresh(extent=False, thumbnail=False)
 
     def _tell(self, error: Exception) -> None:
-        show_error(in_window_words(str(error)))
+        show_error(in_window_words(error))
         self._show_status()
 
     def _cancel(self) -> None:
@@ -221,7 +222,7 @@ class InspectPanel(Panel):
         if self._making:
             self.status.setText("Making layers: pairing the sequences, first frame …")
         else:
-            self.status.setText(in_window_words(reason) or self._pairing())
+            self.status.setText(reason or self._pairing())
 
     def _pairing(self) -> str:
         lr, hr = self.sequences.stacks()

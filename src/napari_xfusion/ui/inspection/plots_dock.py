@@ -28,7 +28,6 @@ from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
 from napari_xfusion.ui.shared.widgets import Docked, Sentence, listen
-from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -87,7 +86,7 @@ class PlotsDock(Docked):
 
     def look_again(self) -> None:
         """Say what can be computed of the sequences that are chosen now."""
-        reason = in_window_words(problem(self._sequences(), ("lr", "hr", "fused")))
+        reason = problem(self._sequences(), ("lr", "hr", "fused"))
         does = "Go through the fused sequence and draw its numbers, frame by frame"
         self.compute.setEnabled(not reason and not self._worker.busy)
         self.compute.setToolTip(f"{does}\n\nNot now: {reason}" if reason else does)
@@ -122,7 +121,7 @@ class PlotsDock(Docked):
     def _end(self, outcome: Outcome) -> None:
         self.cancel.setEnabled(False)
         self.look_again()
-        told = in_window_words(outcome.in_words())
+        told = outcome.in_words()
         self.status.setText(told or f"{'stopped: ' if outcome.cancelled else ''}{self._in_words()}")
         self._draw()
 

@@ -88,7 +88,7 @@ class Recipes:
         """The heat-maps of a network's inputs, on the network's grid at their exact place."""
         plan = sequences.network()
         if plan is None:
-            raise ModelError("attention", expected="weights", found="none at hand", do="import a model")
+            raise ModelError("attention", problem="no weights are available", hint="import a model")
         sequence = self.sequence(plan, sequences)
         maps = sequence.frame(frame).attention
         roles = [role for role in ROLES if role in maps]
@@ -146,7 +146,7 @@ def _key(plan: Plan, sequences: Sequences) -> Key:
 def _by(sequences: Sequences, method: str) -> Plan:
     plan = sequences.by_model(method) if METHODS[method].model is not None else sequences.by(method)
     if plan is None:
-        raise ModelError(method, expected="its weights", found="none at hand", do="import a model")
+        raise ModelError(method, problem="its weights are not available", hint="import a model")
     return plan
 
 

@@ -13,8 +13,9 @@ from napari_xfusion.core.networks.cards import models_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import find_hr_times, fit_geometry
 from napari_xfusion.core.types import Image, Region, Stack
-from napari_xfusion.errors import PairingError, XFusionError
+from napari_xfusion.errors import PairingError, UnknownTimesError, XFusionError
 from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -144,9 +145,10 @@ def pairing_problem(sequences: Sequences) -> str:
         find_hr_times(lr, hr, sequences.plan)
         if sequences.fused is not None:
             _check_fused(sequences, lr, hr)
+    except UnknownTimesError as error:
+        return f"{in_window_words(error)} Do so in the Fusion panel, and run it."
     except XFusionError as error:
-        needs_times = error.expected == "HR times"
-        return f"{error}, in the Fusion panel, and run it" if needs_times else str(error)
+        return in_window_words(error)
     return ""
 
 
@@ -159,7 +161,7 @@ def _check_fused(sequences: Sequences, lr: Stack, hr: Stack) -> None:
             fused.source,
             expected=f"at most {most} frames of {expected} pixels, as fused from {lr.source} and {hr.source}",
             found=f"{len(fused)} of {fused.shape[1:]}",
-            do="choose the sequences it was fused from",
+            hint="choose the sequences it was fused from",
         )
 
 

@@ -8,7 +8,9 @@ from napari.utils.notifications import show_error, show_warning
 
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.inspection.recipes import frame_division
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import is_sequence, link_contrast, show_grid
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     import napari
@@ -23,14 +25,14 @@ def divide_frames(viewer: napari.Viewer) -> None:
         try:
             made = frame_division(layer)
         except XFusionError as error:
-            show_error(str(error))
+            show_error(in_window_words(error))
         else:
             viewer.add_image(made.data, **made.options)
 
 
 def compare(viewer: napari.Viewer) -> None:
     """The visible layers beside each other, named, HR and results under one contrast; or stacked again."""
-    on = not viewer.canvas.grid.enabled
+    on = not compat.grid(viewer).enabled
     if on and sum(layer.visible for layer in viewer.layers) < 2:
         show_warning("Compare: make two or more layers visible first.")
         return

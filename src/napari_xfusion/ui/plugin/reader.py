@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_xfusion.core.recordings import open_frames, open_stack
-from napari_xfusion.core.recordings.source import COPY_AGAIN
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import DamagedFileError, InputError
 from napari_xfusion.ui.shared.layers import LayerData, lr_and_hr, redraw, sequence_layer, sequence_pair
 from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
+from napari_xfusion.ui.shared.words import in_window_words
 
 LayerTuple = tuple[Any] | tuple[Any, dict[str, Any], str]
 """What napari takes from a reader; ``(None,)`` is a file that was dealt with and gives no layer."""
@@ -29,8 +29,10 @@ def get_reader(path: str | PathLike[str] | list[str]) -> Reader:
     """A reader of the sequence at ``path``, or of the frames in a list of files."""
     try:
         sequence = open_frames(list(map(Path, path))) if isinstance(path, list) else open_stack(path)
+    except DamagedFileError as error:
+        return _telling(error)
     except InputError as error:
-        return _telling(error) if error.do == COPY_AGAIN else _refusing(error)
+        return _refusing(error)
     return lambda _path: [(*_shown(sequence), "image")]
 
 
@@ -38,7 +40,7 @@ def _telling(error: InputError) -> Reader:
     def tell(_path: object) -> list[LayerTuple]:
         from napari.utils.notifications import show_error  # noqa: PLC0415 - napari is there when it reads
 
-        show_error(str(error))
+        show_error(in_window_words(error))
         return [(None,)]
 
     return tell

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
+from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import (
     METADATA,
     LayerRole,
@@ -35,7 +36,7 @@ def is_sequence(layer: Layer) -> bool:
 
 def show_grid(viewer: Viewer, on: bool) -> None:
     """Show every visible layer in a cell of its own, named, all under one camera; or stacked again."""
-    viewer.canvas.grid.enabled = on
+    compat.grid(viewer).enabled = on
     for layer in viewer.layers:
         layer.name_overlay.visible = on
 

@@ -20,6 +20,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import XFusionError
+from napari_xfusion.ui.shared.words import in_window_words
 
 Tell = Callable[[Any], None]
 Body = Callable[[Token, Tell], Any]
@@ -43,11 +44,7 @@ class Outcome:
 
     def in_words(self) -> str:
         """The error as the user is told it; '' where there is none."""
-        if self.error is None:
-            return ""
-        if isinstance(self.error, XFusionError):
-            return str(self.error)
-        return f"{type(self.error).__name__}: {self.error}"
+        return "" if self.error is None else in_window_words(self.error)
 
 
 @dataclass(eq=False)

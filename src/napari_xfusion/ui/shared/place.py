@@ -55,7 +55,7 @@ def region_of_shapes(shapes: Shapes, lr: Image, hr_shape: tuple[int, int]) -> Re
         f"layer {shapes.name}",
         expected="a shape on the sequences",
         found="shapes beside them" if corners else "no shape",
-        do="draw a rectangle around what is to be fused",
+        hint="draw a rectangle around what is to be fused",
     )
 
 

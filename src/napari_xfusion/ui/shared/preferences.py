@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from napari_xfusion.ui.shared import compat
+
 PLUGIN = "napari-xfusion"
 
 
@@ -24,9 +26,7 @@ class Preferences:
 
 def preferences() -> Preferences:
     """The user's choices; the defaults of napari.yaml where there are none."""
-    from napari.settings import get_plugin_settings  # noqa: PLC0415 - a second, and needed late
-
-    chosen = get_plugin_settings(PLUGIN)
+    chosen = compat.plugin_settings(PLUGIN)
     computing, colours = chosen.computing, chosen.colours
     return Preferences(
         computing.device, computing.precision, computing.memory, colours.difference, colours.heat
@@ -35,14 +35,10 @@ def preferences() -> Preferences:
 
 def computing_events() -> Any:
     """napari's event emitters ``device``, ``precision`` and ``memory``: what the Preferences page changes."""
-    from napari.settings import get_plugin_settings  # noqa: PLC0415 - as above
-
-    return get_plugin_settings(PLUGIN).computing.events
+    return compat.plugin_settings(PLUGIN).computing.events
 
 
 def keep_computing(device: str, precision: str) -> None:
     """Keep what was chosen in a panel, for the next session too."""
-    from napari.settings import get_plugin_settings  # noqa: PLC0415 - as above
-
-    computing = get_plugin_settings(PLUGIN).computing
+    computing = compat.plugin_settings(PLUGIN).computing
     computing.device, computing.precision = device, precision

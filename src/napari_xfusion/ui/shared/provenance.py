@@ -110,7 +110,7 @@ def _sequence_of(layer: Layer, source: Any) -> Stack:
             f"layer {layer.name}",
             expected="an image layer of grey frames",
             found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
-            do="choose a grey sequence, or split the colour with Layers > Utilities",
+            hint="choose a grey sequence, or split the colour with Layers > Utilities",
         )
     sequence = as_stack(source, name=layer.name)
     axis = sequence_axis("?" * source.ndim, source.shape, layer.name)

@@ -10,6 +10,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_xfusion.errors import XFusionError
+from napari_xfusion.ui.shared.words import in_window_words
 
 CSV = "CSV (*.csv)"
 _ENDING = re.compile(r"\.[A-Za-z]\w*$")
@@ -33,7 +34,7 @@ def ask_and_save(parent: QWidget, title: str, name: str, kinds: str, save: Calla
     try:
         save(chosen)
     except XFusionError as error:
-        show_error(str(error))
+        show_error(in_window_words(error))
 
 
 def _may_replace(parent: QWidget, title: str, path: Path) -> bool:

@@ -1,26 +1,34 @@
-"""The core's sentences as the window says them: by the names of its fields, not of options."""
+"""The core's errors and warnings as the window says them: by the names of its fields."""
 
 from __future__ import annotations
 
-import re
+from napari_xfusion.errors import XFusionError, XFusionWarning, render
 
 FIELDS = {
-    "--hr-step": "HR step",
-    "--hr-start": "HR start",
-    "--hr-times": "HR times",
-    "--frames": "Frames",
-    "--region": "Region",
-    "--separation": "Separation",
-    "--device": "Device",
-    "--precision": "Precision",
-    "--overwrite": "the Replace box",
-    "--method": "Method",
-    "--model": "Model",
-    "--grey": "Grey values",
+    "hr_step": "HR step",
+    "hr_start": "HR start",
+    "hr_times": "HR times",
+    "frames": "Frames",
+    "region": "Region",
+    "separation": "Separation",
+    "device": "Device",
+    "precision": "Precision",
+    "overwrite": "the Replace box",
+    "method": "Method",
+    "model": "Model",
+    "std": "standard deviation",
+    "grey": "grey values",
 }
-_OPTION = re.compile(r"(--[a-z-]+)(?: (?:N|K|LIST or FILE)\b)?")
+"""Names of the panel's fields; a setting without one is said in plain words."""
 
 
-def in_window_words(text: str) -> str:
-    """``text`` with every option of the command line under its name in the panel."""
-    return _OPTION.sub(lambda found: FIELDS.get(found[1], found[1]), text)
+def field(setting: str) -> str:
+    """What the window calls a setting."""
+    return FIELDS.get(setting, setting.replace("_", " "))
+
+
+def in_window_words(said: BaseException | XFusionWarning) -> str:
+    """The sentences of an error or a warning; of an unexpected error its kind, too."""
+    if isinstance(said, XFusionError | XFusionWarning):
+        return render(said, field)
+    return f"{type(said).__name__}: {said}"

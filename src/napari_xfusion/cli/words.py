@@ -1,0 +1,17 @@
+"""The core's errors and warnings as the command line says them: by the names of its options."""
+
+from __future__ import annotations
+
+from napari_xfusion.errors import XFusionError, XFusionWarning, render
+
+
+def option(setting: str) -> str:
+    """The option for a setting."""
+    return f"--{setting.replace('_', '-')}"
+
+
+def in_options(said: Exception | XFusionWarning) -> str:
+    """The sentences of an error or a warning, in one line; of an unexpected error its kind, too."""
+    if isinstance(said, XFusionError | XFusionWarning):
+        return render(said, option)
+    return " ".join(f"unexpected {type(said).__name__}: {said}".split())

@@ -1,0 +1,118 @@
+"""The readers: one value per file format, from which every other list of formats is derived.
+
+A new format is one module and one row here. The module is imported when a recording in its format is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from napari_xfusion.core.types import Stack
+
+Sniff = Callable[[Path, bytes], bool]
+"""Whether a path is in a format, from the path and the file's first ``MAGIC`` bytes (none of a folder)."""
+MAGIC = 64
+"""Bytes of a file that a reader is shown; fewer where the file is shorter."""
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_RECORDINGS = "napari_xfusion.core.recordings."
+_ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
+_MOVIE_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller can choose about reading. A reader ignores the options that do not concern its format."""
+
+    luma: bool = False
+    """Read the luma of colour PNG instead of raising an error."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What is true of a file format, known without importing its module."""
+
+    name: str
+    """In code and in pickled recordings."""
+    what: str
+    """What it reads, with an article and without a full stop, for messages and help."""
+    function: str
+    """``module:name`` of ``function(path: Path, options: Options) -> Stack``."""
+    sniff: Sniff
+    """Decides by content; must not raise, and must not import what reads the format."""
+    endings: tuple[str, ...] = ()
+    """Of names in this format, lower case with the dot. They select files in lists, never the reader."""
+    folder: bool = False
+    """Whether it reads folders; it is asked for these only, other readers for files only."""
+
+    def open(self, path: Path, options: Options) -> Stack:
+        """Open ``path``; raises InputError where it is damaged or contains no sequence of grey frames."""
+        module, name = self.function.split(":")
+        stack: Stack = getattr(import_module(module), name)(path, options)
+        return stack
+
+
+def begins(*magics: bytes) -> Sniff:
+    """Return a ``Sniff`` for files that begin with any of ``magics``."""
+    return lambda _path, magic: magic.startswith(magics)
+
+
+def _is_zarr(path: Path, _magic: bytes) -> bool:
+    """Whether a folder is a Zarr array or group, or is named like one."""
+    return path.suffix == ".zarr" or any((path / name).exists() for name in _ZARR_FILES)
+
+
+def _is_movie(_path: Path, magic: bytes) -> bool:
+    """Whether a file is MP4 or QuickTime (by its first box), Matroska or AVI."""
+    return magic[4:8] in _MOVIE_BOXES or magic.startswith((b"\x1aE\xdf\xa3", b"RIFF"))
+
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        Reader(
+            "tiff",
+            "a TIFF stack",
+            _RECORDINGS + "tiff:open_tiff",
+            begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+            (".tif", ".tiff"),
+        ),
+        Reader(
+            "zarr", "an OME-Zarr", _RECORDINGS + "zarr_store:open_zarr", _is_zarr, (".zarr",), folder=True
+        ),
+        Reader(
+            "movie",
+            "a movie (mp4, mov, mkv, avi)",
+            _RECORDINGS + "movie:open_movie",
+            _is_movie,
+            (".mp4", ".mov", ".mkv", ".avi"),
+        ),
+        Reader(
+            "folder",
+            "a folder of TIFF or PNG frames",
+            _RECORDINGS + "folder:open_folder",
+            lambda _path, _magic: True,
+            folder=True,
+        ),
+    )
+}
+"""By name. The first one whose ``sniff`` is true opens a path; ``folder`` is last, as it takes any folder."""
+
+
+def find_reader(path: Path, magic: bytes) -> Reader | None:
+    """Return the reader of an existing path; ``magic`` is the first ``MAGIC`` bytes of a file, b"" of a folder."""
+    folder = path.is_dir()
+    return next((x for x in READERS.values() if x.folder == folder and x.sniff(path, magic)), None)
+
+
+def readable() -> str:
+    """What can be opened, for messages and help: "a TIFF stack, an OME-Zarr, ... or a movie"."""
+    *others, last = (reader.what for reader in READERS.values())
+    return f"{', '.join(others)}, or {last}"
+
+
+def file_endings() -> tuple[str, ...]:
+    """Endings of files, not folders, that can contain a sequence."""
+    return tuple(x for reader in READERS.values() if not reader.folder for x in reader.endings)

@@ -1,0 +1,89 @@
+"""A session: a plan's method at work on a pair. The only way to fuse: everything that needs frames asks one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from napari_xfusion.core.methods import Fuser, Stream, make_fuser
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.rig import Pair, pair_stacks
+from napari_xfusion.core.types import FusedFrame, Region, Token
+from napari_xfusion.errors import XFusionWarning
+
+
+def pair_of(plan: Plan, lr: object, hr: object) -> Pair:
+    """The pair of two recordings, given as paths, arrays or Stacks; raises XFusionError when they do not fit."""
+    return pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
+
+
+class Session:
+    """Frames of ``plan`` on ``pair``, in any order, in the HR camera's units.
+
+    The method is opened at the first frame and caches what frames share until ``close``. ``fuser`` is the
+    plan's unless given. Raises XFusionError at once when weights or device are unavailable. Belongs to one
+    thread at a time.
+    """
+
+    def __init__(self, plan: Plan, pair: Pair, fuser: Fuser | None = None) -> None:
+        self.pair = pair
+        self.fuser = make_fuser(plan) if fuser is None else fuser
+        self._region = plan.region
+        self._stream: Stream | None = None
+        self._said: tuple[XFusionWarning, ...] = ()
+        self._used: Mapping[str, Any] = {}
+
+    @property
+    def notes(self) -> list[XFusionWarning]:
+        """Warnings about the recordings and the run so far."""
+        said = self._said if self._stream is None else self._stream.notes
+        return [*self.pair.notes, *_filled(self.pair), *said]
+
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """What the run itself settled of the plan so far; see ``Stream.used``."""
+        return self._used if self._stream is None else self._stream.used
+
+    def frames(
+        self, targets: Iterable[int], stop: Token, region: Region | None = None
+    ) -> Iterator[FusedFrame]:
+        """Fuse ``targets`` (float32, not clipped), pulled one at a time; see ``Stream.fuse``.
+
+        ``region`` is the plan's unless given.
+        """
+        if self._stream is None:
+            self._stream = self.fuser.open(self.pair).__enter__()
+        units = self.pair.grey.hr
+        for frame in self._stream.fuse(targets, stop, region or self._region):
+            std = None if frame.std is None else frame.std * np.float32(units.span)
+            yield replace(frame, image=units.from_grey(frame.image), std=std)
+
+    def close(self) -> None:
+        """Free what the method caches; the next frame opens it again."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._said, self._used = stream.notes, stream.used
+            stream.__exit__(None, None, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _filled(pair: Pair) -> list[XFusionWarning]:
+    """A warning about the pixels that were filled in, naming the first few frames."""
+    if not pair.invalid:
+        return []
+    named = ", ".join(f"{frame} ({count})" for frame, count in list(pair.invalid.items())[:5])
+    more = ", ..." if len(pair.invalid) > 5 else ""
+    text = f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}."
+    return [XFusionWarning("filled-in", text)]
