@@ -229,11 +229,28 @@ def test_layers_may_be_called_otherwise(box, viewer):
 
 def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path):
     layer = viewer.layers[-1]
-    layer.metadata = {METADATA: replace(layer.metadata[METADATA], record=None)}  # as before the run's end
+    done = set(range(3, 8))  # as before the run's end
+    layer.metadata = {METADATA: replace(layer.metadata[METADATA], record=None, done=done)}
     layer.data[5:] = 0
+    for _ in range(2):
+        box.export_sequence(tmp_path / "sequence.tif")
+        ended(qtbot, box)
+        assert "7 frames that are not fused yet are 0" in box.said.text()
+    frames = json.loads((tmp_path / "sequence.tif.json").read_text())["frames"]
+    assert [each["frame"] for each in frames if each["done"]] == sorted(done)
+    assert not box.save_numbers.isEnabled() or box._truth_of(layer) is not None
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_frame_that_is_black_throughout_is_there(box, viewer, qtbot, tmp_path, finished):
+    layer = viewer.layers[-1]
+    layer.data[:] = 0
+    if not finished:
+        known = replace(layer.metadata[METADATA], record=None, done=set(range(3, 15)))
+        layer.metadata = {METADATA: known}
     box.export_sequence(tmp_path / "sequence.tif")
     ended(qtbot, box)
-    assert "7 frames that are not fused yet are 0" in box.said.text()
+    assert box.said.text() == "saved sequence.tif"
 
 
 def test_what_cannot_be_done_is_off_with_its_reason(box, viewer):

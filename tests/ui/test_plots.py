@@ -75,6 +75,15 @@ def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     assert zero < sequence.mean()
 
 
+def test_a_black_frame_has_numbers_and_one_that_is_not_fused_has_none(dock, layers, qtbot):
+    fused = layers["fused"]
+    fused.data[5] = 0
+    known = replace(fused.metadata[METADATA], done=set(range(51)) - {6})
+    fused.metadata = {**fused.metadata, METADATA: known}
+    compute(dock, qtbot)
+    assert [each.frame for each in dock.numbers] == [t for t in range(51) if t != 6]
+
+
 @pytest.mark.drawn(True)
 def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, qtbot):
     for t in (7, 50, 0, 33):

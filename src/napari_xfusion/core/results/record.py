@@ -53,7 +53,8 @@ class FrameRecord(_Value):
 
     def notes(self) -> dict[str, Any]:
         """What a sink remembers of the frame; see ``Sink.put``."""
-        return self.model_dump(mode="json", exclude={"frame", "done"}, exclude_unset=True)
+        left_out = {"frame", "done"} if self.done else {"frame"}
+        return self.model_dump(mode="json", exclude=left_out, exclude_unset=True)
 
 
 class InputRecord(_Value):
@@ -213,7 +214,7 @@ def with_frames(
 
 
 def recorded_notes(path: Path, identity: str) -> dict[int, dict[str, Any]] | None:
-    """Notes of the frames done, from the record at ``path``; None where it is of another identity, or damaged."""
+    """Notes of all frames, from the record at ``path``; None where it is of another identity, or damaged."""
     try:
         values = _read(path)
         if values["identity"] != identity:
@@ -221,7 +222,7 @@ def recorded_notes(path: Path, identity: str) -> dict[int, dict[str, Any]] | Non
         frames = [FrameRecord.model_validate(each) for each in values["frames"]]
     except (InputError, ValidationError, KeyError, TypeError):
         return None
-    return {each.frame: each.notes() for each in frames if each.done}
+    return {each.frame: each.notes() for each in frames}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -60,7 +60,8 @@ def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
     )
     if spec.identity:
         return spec
-    content = json.dumps([sequence.digest(), spec.as_json()], sort_keys=True)
+    missing = [each.frame for each in record.frames if not each.done]
+    content = json.dumps([sequence.digest(), spec.as_json(), missing], sort_keys=True)
     return replace(spec, identity=hashlib.sha256(content.encode()).hexdigest())
 
 

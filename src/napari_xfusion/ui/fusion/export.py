@@ -45,12 +45,8 @@ def save_sequence(
 
 
 def frames_missing(layer: Image) -> int:
-    """How many frames of a sequence that a run has not finished are not there yet; reads every frame of such."""
-    known = provenance_of(layer)
-    if known is None or known.role != "fused" or known.record is not None or known.sequence is not None:
-        return 0
-    sequence = stack_of(layer)
-    return sum(not sequence.frame(i).any() for i in range(len(sequence)))
+    """How many frames of a sequence that a run has not finished are not there yet."""
+    return sum(not each.done for each in sequence_record(layer).frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +137,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
     sigmoid. Those that are not known are left out. Raises InputError where nothing is known.
     """
     record = sequence_record(layer)
-    recorded = record.frames
+    recorded = record.frames if isinstance(record, RunRecord) else ()
     evaluation = None if truth is None else _against(truth, layer, record)
     if not recorded and evaluation is None:
         raise InputError(
@@ -162,7 +158,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
 
 def has_numbers(layer: Image) -> bool:
     """Whether a finished run has recorded something of each frame."""
-    return bool(sequence_record(layer).frames)
+    return isinstance(sequence_record(layer), RunRecord)
 
 
 def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image, Image]] | None:

@@ -216,7 +216,8 @@ class Runner(QObject):
             result.shown.set()
             return
         made = result.request.layer(data, plan, begun.scale)
-        self._made = Image(made.data, **made.options)
+        known = replace(made.options["metadata"][METADATA], done=result.done)
+        self._made = Image(made.data, **made.options | {"metadata": {METADATA: known}})
         QTimer.singleShot(DRAWN, self._add_layer)
 
     def _add_layer(self) -> None:
@@ -284,7 +285,11 @@ class Runner(QObject):
             output = result.request.output
             sequence = open_stack(output) if output is not None else None
             known = replace(
-                layer.metadata[METADATA], sequence=sequence, shown=layer.data, record=ended.record
+                layer.metadata[METADATA],
+                sequence=sequence,
+                shown=layer.data,
+                record=ended.record,
+                done=None,
             )
             layer.metadata = {**layer.metadata, METADATA: known}
 

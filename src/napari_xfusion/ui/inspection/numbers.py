@@ -20,7 +20,7 @@ from napari_xfusion.core.sequence import FusedSequence, lr_consistency
 from napari_xfusion.core.types import Role, Stack
 from napari_xfusion.errors import PairingError
 from napari_xfusion.ui.inspection.sequences import Sequences
-from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,12 @@ def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]
     seen = {round(t) for t in times.tolist()}
     remainder = lr_consistency(sequences.fused_stack(), pair_stacks(lr, hr, sequences.plan))
     scores = _scores_of(sequences, sequence_of)
+    there = fused_in(sequences.fused)
     rows = None if sequences.truth is None else _rows(sequences, fused, times.tolist())
     for i in range(len(fused)):
         row = None if rows is None else next(rows)
         frame = first + i
-        if fused.frame(i).any():
+        if there(frame):
             left = residual(frame, remainder.frame(frame))
             yield FrameNumbers(frame, frame in seen, left, row, scores(frame))
 

@@ -14,7 +14,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import find_hr_times, fit_geometry
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, UnknownTimesError, XFusionError
-from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -79,16 +79,14 @@ class Sequences:
         """The fused sequence, one whole frame per LR frame, float32; NaN where it was not fused."""
         lr, hr = self.stacks()
         sequence, plan = stack_of(self.fused), self.plan
+        there = fused_in(self.fused)
         region = plan.region or Region(0, hr.shape[1], 0, hr.shape[2])
 
         def read(t: int) -> Image:
             whole = np.full(hr.shape[1:], np.nan, np.float32)
-            if 0 <= t - self.first < len(sequence):
+            if 0 <= t - self.first < len(sequence) and there(t):
                 frame = sequence.frame(t - self.first)
-                # A run in progress leaves frames it has not come to at 0, which no camera gives throughout.
-                whole[region.top : region.bottom, region.left : region.right] = (
-                    frame if frame.any() else np.nan
-                )
+                whole[region.top : region.bottom, region.left : region.right] = frame
             return whole
 
         return sequence.derive(read, (len(lr), *hr.shape[1:]), np.dtype(np.float32))
@@ -96,9 +94,8 @@ class Sequences:
     def fused_near(self, frame: int) -> int:
         """The LR frame number nearest to ``frame`` that is fused already; ``frame`` where none is."""
         sequence = stack_of(self.fused)
-        there = (self.first + i for i in range(len(sequence)))
-        near = sorted(there, key=lambda t: abs(t - frame))
-        return next((t for t in near if sequence.frame(t - self.first).any()), frame)
+        there = filter(fused_in(self.fused), range(self.first, self.first + len(sequence)))
+        return min(there, key=lambda t: abs(t - frame), default=frame)
 
 
 def model_of(method: str) -> str | None:

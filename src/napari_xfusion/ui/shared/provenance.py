@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -13,7 +13,7 @@ import dask.array as da
 
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.recordings.describe import sequence_axis
-from napari_xfusion.core.results.record import AnyRecord, LayerRecord, RunRecord, SequenceRecord
+from napari_xfusion.core.results.record import AnyRecord, FrameRecord, LayerRecord, RunRecord, SequenceRecord
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
@@ -63,6 +63,8 @@ class Provenance:
     """Of a result."""
     record: RunRecord | None = None
     """The run record of a finished result."""
+    done: Container[int] | None = None
+    """LR frame numbers that a run in progress has made so far, which it adds to; None where all are there."""
 
     def origins_among(self, layers: Iterable[Layer]) -> list[Layer | None]:
         """The layers it was made from, each None where it is not one of ``layers``."""
@@ -150,7 +152,24 @@ def sequence_record(layer: Layer) -> AnyRecord:
         return known.record
     origins = tuple(origin.name for origin in known.origins) if known else ()
     role = known.role if known else "sequence"
-    return SequenceRecord(layer=LayerRecord(name=layer.name, role=role, made_from=origins))
+    frames: tuple[FrameRecord, ...] = ()
+    if known is not None and made and known.done is not None:
+        first = known.plan.frames[0] if known.plan is not None and known.plan.frames else 0
+        numbers = range(first, first + len(layer.data))
+        frames = tuple(FrameRecord(frame=t, done=t in known.done) for t in numbers)
+    return SequenceRecord(
+        layer=LayerRecord(name=layer.name, role=role, made_from=origins),
+        frames=frames,
+    )
+
+
+def fused_in(layer: Layer) -> Callable[[int], bool]:
+    """Whether a result's layer contains an LR frame number: as its run knows, or its record; never by pixels."""
+    known = provenance_of(layer)
+    if known is None or not _same(known.shown, layer.data):
+        return lambda _frame: True
+    done = known.done if known.record is None else known.record.done
+    return lambda frame: done is None or frame in done
 
 
 def _same(a: Any, b: Any) -> bool:
