@@ -30,6 +30,18 @@ Progress = Callable[[int, int], None]
 """Called with how many are done, frames for instance, and of how many."""
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says about its sequence besides shape, dtype, times and pixel size."""
+
+    axes: str = "TYX"
+    """One letter per axis, as the file names them: T time, Z slices, C channels, I or Q unknown."""
+    hr_times: tuple[float, ...] | None = None
+    """Of an HR sequence: the time of each frame in LR frame numbers, where the file knows them."""
+    absent_chunks: int = 0
+    """Chunks of a Zarr that are not stored and read as zero."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stack:
     """A sequence of grey frames, read one frame at a time.
@@ -50,8 +62,8 @@ class Stack:
     time_unit: Literal["s", "frame"] = "frame"
     pixel_size: float | None = None
     """Side of a pixel in micrometres, where the file knows it."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    """What else the file says; ``hr_times`` here is the HR sequence's times on the LR clock."""
+    metadata: Metadata = Metadata()
+    """What else the file says."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -85,7 +97,7 @@ class Stack:
 
         ``shape`` is (T, H, W); ``changes`` are other fields of the new sequence.
         """
-        changes = {"metadata": {}, "digest": digest_frames(shape, dtype, read), **changes}
+        changes = {"metadata": Metadata(), "digest": digest_frames(shape, dtype, read), **changes}
         return replace(self, read=read, shape=shape, dtype=dtype, **changes)
 
 

@@ -356,7 +356,7 @@ HR_TIMES = [
 def test_hr_times(tmp_path: Path, options: dict, key: str) -> None:
     text = "0.0,2.5,5" if key == "hr_times" else "A sequence\nhr_times=0.0,2.5,5"
     path = write(tmp_path / "sequence.tif", sequence(), metadata={"axes": "TYX", key: text}, **options)
-    assert open_stack(path).metadata["hr_times"] == (0.0, 2.5, 5.0)
+    assert open_stack(path).metadata.hr_times == (0.0, 2.5, 5.0)
 
 
 @pytest.mark.parametrize("text", ["a,b", "", "0,nan", "0,inf", "0,2,1", "1,1", "[0, 1]", "1;2"])

@@ -82,7 +82,6 @@ def _sequence(files: list[Path], source: str, options: Options) -> Stack:
         source=source,
         times=np.arange(len(files), dtype=np.float64),
         pixel_size=sequence.pixel_size,
-        metadata={"axes": "TYX"},
     )
 
 

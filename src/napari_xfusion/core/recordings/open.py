@@ -33,8 +33,8 @@ def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
     """Open a sequence lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
 
     Reading a frame reads its bytes only and may be done from several threads. Times are seconds where the
-    file knows the frame interval, frame numbers otherwise. ``metadata`` holds ``axes`` and, where the file
-    says them, ``hr_times``. Raises InputError where the sequence is not there, not grey, damaged or not complete.
+    file knows the frame interval, frame numbers otherwise. Raises InputError where the sequence is not there,
+    not grey, damaged or not complete.
     Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
     """
     with told(path, readable()):

@@ -49,7 +49,7 @@ def save_stack(
 
 def _spec(sequence: Stack, record: Mapping[str, Any]) -> OutputSpec:
     """What is about to be written; a sequence that no run made is known by its content."""
-    times = record.get("hr_times", sequence.metadata.get("hr_times", ()))
+    times = record.get("hr_times", sequence.metadata.hr_times or ())
     spec = OutputSpec(
         frames=tuple(entry["frame"] for entry in record.get("frames", ())) or tuple(range(len(sequence))),
         shape=sequence.shape[1:],

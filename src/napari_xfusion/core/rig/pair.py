@@ -118,9 +118,9 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
     ]
     grey = fit_grey(plan.grey, (lr, hr), common, geometry.down)
     absent = [
-        f"{sequence.source}: {sequence.metadata['absent_chunks']} chunks are absent and read as zero"
+        f"{sequence.source}: {sequence.metadata.absent_chunks} chunks are absent and read as zero"
         for sequence in (lr, hr)
-        if sequence.metadata.get("absent_chunks")
+        if sequence.metadata.absent_chunks
     ]
     return Pair(lr, hr, hr_times, geometry, grey, plan.separation, (*absent, *grey.notes))
 

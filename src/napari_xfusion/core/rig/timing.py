@@ -22,8 +22,8 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
         times, said_by = np.asarray(plan.hr_times, dtype=np.float64), "--hr-times"
     elif plan.hr_step is not None:
         times, said_by = plan.hr_start + plan.hr_step * np.arange(len(hr), dtype=np.float64), "--hr-step"
-    elif "hr_times" in hr.metadata:
-        times, said_by = np.asarray(hr.metadata["hr_times"], dtype=np.float64), hr.source
+    elif hr.metadata.hr_times is not None:
+        times, said_by = np.asarray(hr.metadata.hr_times, dtype=np.float64), hr.source
     else:
         raise PairingError(
             hr.source,
