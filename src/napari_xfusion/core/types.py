@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -42,6 +43,19 @@ class Metadata:
     """Chunks of a Zarr that are not stored and read as zero."""
 
 
+class Reopenable(Protocol):
+    """A picklable reference to a sequence, see ``core.recordings.Recording``."""
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of the file or folder."""
+        ...
+
+    def open(self) -> Stack:
+        """Open the sequence; raises InputError where it is not there or damaged."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Stack:
     """A sequence of grey frames, read one frame at a time.
@@ -64,6 +78,8 @@ class Stack:
     """Side of a pixel in micrometres, where the file knows it."""
     metadata: Metadata = Metadata()
     """What else the file says."""
+    recording: Reopenable | None = None
+    """Opens the same frames again, also in another process; None where they do not come from a path."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -93,11 +109,17 @@ class Stack:
         dtype: np.dtype[Any],
         **changes: Any,
     ) -> Stack:
-        """A sequence of other frames, made when they are read, which keeps what else this one knows but metadata.
+        """A sequence of other frames, made when they are read, which keeps what else this one knows but
+        metadata and recording.
 
         ``shape`` is (T, H, W); ``changes`` are other fields of the new sequence.
         """
-        changes = {"metadata": Metadata(), "digest": digest_frames(shape, dtype, read), **changes}
+        changes = {
+            "metadata": Metadata(),
+            "recording": None,
+            "digest": digest_frames(shape, dtype, read),
+            **changes,
+        }
         return replace(self, read=read, shape=shape, dtype=dtype, **changes)
 
 
