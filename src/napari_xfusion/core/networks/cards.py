@@ -222,7 +222,7 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
         raise ModelError(
             path,
             problem="this safetensors file has no model card",
-            hint="use a file written by napari-xfusion; convert an upstream .pth file with `napari-xfusion models import`",
+            hint="convert an upstream .pth file with `napari-xfusion models import`",
         )
     try:
         return Card.model_validate_json(metadata[CARD])

@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.recordings.readers import Options, readable
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -82,7 +82,6 @@ def _sequence(files: list[Path], source: str, options: Options) -> Stack:
         source=source,
         times=np.arange(len(files), dtype=np.float64),
         pixel_size=sequence.pixel_size,
-        metadata={"axes": "TYX"},
     )
 
 
