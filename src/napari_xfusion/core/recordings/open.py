@@ -56,7 +56,7 @@ class Recording:
                 self.path,
                 expected=f"a reader named {', '.join(READERS)}",
                 found=self.reader,
-                do="open it by its path",
+                hint="open it by its path",
             )
         with told(self.path, reader.what):
             if not self.path.exists():
