@@ -83,8 +83,8 @@ def test_models_in_the_users_folder_have_names(model, capsys):
     ("method", "model_file", "said"),
     [
         pytest.param("edvr", "mine.safetensors", "edvr-stf", id="another variant"),
-        pytest.param("edvr-stf", "published.pth", "models import", id="not imported"),
-        pytest.param("edvr-stf", "nowhere.safetensors", "does not exist", id="no such file"),
+        pytest.param("edvr-stf", "published.pth", "import an upstream .pth", id="not imported"),
+        pytest.param("edvr-stf", "nowhere.safetensors", "no model file", id="no such file"),
         pytest.param("edvr-stf", "lr.tif", "safetensors", id="not a model"),
     ],
 )
@@ -111,7 +111,7 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
     output, nowhere = tmp_path / "fused.tif", tmp_path / "nowhere" / "a.csv"
     command = ["fuse", *sequences, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
     assert main([*command, "--attention", str(nowhere)]) == 1
-    assert "Create the folder first" in capsys.readouterr().err
+    assert "folder" in capsys.readouterr().err
     assert not output.exists()
     nowhere.parent.mkdir()
     nowhere.mkdir()
