@@ -116,7 +116,7 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
     nowhere.parent.mkdir()
     nowhere.mkdir()
     assert main([*command, "--attention", str(nowhere)]) == 1
-    assert "the sequence is done" in capsys.readouterr().err
+    assert "The sequence is complete" in capsys.readouterr().err
     assert main([*command, "--attention", str(tmp_path / "a.csv")]) == 0
     assert (tmp_path / "a.csv").exists()
 
