@@ -1,5 +1,6 @@
-# Two commands: `make demo` and `make test`. Besides: `make soak` for the long runs, `make site` for the
-# documentation and `make pictures` for its pictures, and before a release `make package` and `make pictures-fresh`.
+# Two commands: `make demo` and `make test`. Besides: `make soak` for the long runs, `make coverage` for the share of
+# the code that tests run, `make site` for the documentation and `make pictures` for its pictures, and before a release
+# `make package` and `make pictures-fresh`.
 # All set up .venv from this project's own files first.
 #
 # PYTHON       the Python to use (3.11 or newer; found by itself)
@@ -15,7 +16,7 @@ RUN = $(VENV)/bin/
 WINDOWS = xvfb libegl1 libgl1 libgl1-mesa-dri libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 libxcb-cursor0 \
     libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1
 
-.PHONY: demo test lint soak site pictures pictures-fresh package clean
+.PHONY: demo test lint windows coverage soak site pictures pictures-fresh package clean
 
 demo: $(VENV)/ready
 	$(RUN)napari-xfusion demo -o demo
@@ -44,7 +45,17 @@ pictures-fresh: $(VENV)/ready
 lint: $(VENV)/ready-dev
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
+	$(RUN)codespell
 	$(RUN)mypy
+
+# How much of the core, the lab and the command line the quick tests run; below the floor of pyproject.toml it fails.
+coverage: $(VENV)/ready-dev
+	$(RUN)python -m pytest -n auto -q -m "not slow and not soak" --cov --cov-report term:skip-covered \
+	    tests/core tests/lab tests/cli
+
+# What windows of tests need, on Debian and Ubuntu.
+windows:
+	sh tools/packages.sh $(WINDOWS)
 
 $(VENV)/ready: pyproject.toml tools/setup.sh tools/packages.sh
 	PYTHON="$(PYTHON)" sh tools/setup.sh $(VENV)
