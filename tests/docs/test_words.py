@@ -1,0 +1,75 @@
+"""Words that are not used here, and what is used instead: in README, the pages, and the text inside the code.
+
+A word that is in use from before may be used ``left`` times, all files together, and that number only falls: the test
+fails where it grows, and says where it can be lowered.
+"""
+
+import io
+import re
+import tokenize
+from functools import cache
+
+import pytest
+
+from tests.docs.blocks import ROOT
+
+WORDS = (
+    # word, what to use instead, how often it is left
+    (r"films?", "image sequence", 0),
+    (r"result box", "output", 0),
+    (r"went on", "resumed, continued", 0),
+    (r"go(es)? on", "resume, continue", 44),
+    (r"(is|are|was|were) told", "the error or warning says, reports", 14),
+    (r"(is|are|was|were) said", "the error or warning says, reports", 9),
+    (r"to be had", "available", 6),
+    (r"at hand", "available", 18),
+    (r"back-?projections?", "interpolation: backprojection is tomography", 50),
+    (r"doors?", "interface, input", 2),
+    (r"rooms?", "memory, space, margin", 22),
+    (r"houses?", "the plain word", 1),
+    (r"roads?", "path", 2),
+    (r"believe[sd]?", "combine by variances, assume", 6),
+    (r"noted", "recorded, warned", 2),
+    (r"carried", "warped", 38),
+)
+PLACES = {
+    ("carried", "carried out"): "done: a term of experiments, not of motion",
+}
+"""What is meant all the same: (word, text around it) and why. Such text is left out of the count."""
+
+
+def spoken(path):
+    """The text that somebody reads: a page, or the strings, docstrings and comments of a module."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", None)}
+    return "\n".join(
+        t.string for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type in kinds
+    )
+
+
+@cache
+def texts():
+    pages = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+    paths = [*pages, *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.py")]
+    return {path.relative_to(ROOT).as_posix(): spoken(path) for path in sorted(paths)}
+
+
+@pytest.mark.parametrize(("word", "instead", "left"), WORDS, ids=[word for word, _, _ in WORDS])
+def test_a_word_is_used_no_more_often_than_before(word, instead, left):
+    meant = "|".join(re.escape(place) for listed, place in PLACES if listed == word) or "(?!)"
+    found = {}
+    for path, text in texts().items():
+        hits = re.findall(rf"\b(?:{word})\b", re.sub(meant, "", text), re.IGNORECASE)
+        if hits:
+            found[path] = len(hits)
+    count = sum(found.values())
+    assert count <= left, f"{word!r}: use {instead!r} instead; {count} where {left} were left: {found}"
+    if count < left:
+        print(f"{word!r}: {left} can be lowered to {count} in {__name__}")
+
+
+def test_every_exception_is_of_a_listed_word_and_has_a_reason():
+    words = {word for word, _, _ in WORDS}
+    assert all(word in words and len(why) > 20 for (word, _), why in PLACES.items())
