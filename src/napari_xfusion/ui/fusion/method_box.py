@@ -123,7 +123,7 @@ class MethodBox(QGroupBox):
         for combo, field in ((self.device, "device"), (self.precision, "precision")):
             combo.addItems(get_args(Plan.model_fields[field].annotation))
         self._take_computing()
-        for label, combo, tip in (
+        for label, widget, tip in (
             ("Method", self.method, "\n".join(f"{name}: {what}" for name, what in ABOUT.items())),
             ("Model", self.model, "The weights of a network"),
             ("", self.file, "Take weights from a file"),
@@ -131,7 +131,7 @@ class MethodBox(QGroupBox):
             ("Precision", self.precision, "Numbers a network computes with; auto is float32"),
             ("", self.there, "What this machine has"),
         ):
-            add_row(layout, label, combo, tip)
-            if isinstance(combo, QComboBox):
-                combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            add_row(layout, label, widget, tip)
+            if isinstance(widget, QComboBox):
+                widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.say_what_is_there()
