@@ -104,7 +104,7 @@ def test_models_in_the_users_folder_have_names(model, capsys):
     [
         pytest.param("edvr", "mine.safetensors", "edvr-stf", id="another variant"),
         pytest.param("edvr-stf", "published.pth", "models import", id="not imported"),
-        pytest.param("edvr-stf", "nowhere.safetensors", "does not exist", id="no such file"),
+        pytest.param("edvr-stf", "nowhere.safetensors", "has this name", id="no such file"),
         pytest.param("edvr-stf", "lr.tif", "safetensors", id="not a model"),
     ],
 )
@@ -136,7 +136,7 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
     nowhere.parent.mkdir()
     nowhere.mkdir()
     assert main([*command, "--attention", str(nowhere)]) == 1
-    assert "the sequence is done" in capsys.readouterr().err
+    assert "The sequence is complete" in capsys.readouterr().err
     assert main([*command, "--attention", str(tmp_path / "a.csv")]) == 0
     assert (tmp_path / "a.csv").exists()
 

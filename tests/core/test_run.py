@@ -121,7 +121,7 @@ def test_another_version_of_the_package_resumes(sequences, tmp_path, monkeypatch
 def test_another_format_number_does_not(sequences, tmp_path, monkeypatch, count):
     walk(Run(*sequences), open_sink(tmp_path / "fused.tif"), count=count)
     monkeypatch.setattr("napari_xfusion.core.run.FORMAT", record.FORMAT + 1)
-    with pytest.raises(OutputError, match="other settings"):
+    with pytest.raises(OutputError, match="different settings"):
         fuse_files(*sequences, tmp_path / "fused.tif")
     assert fuse_files(*sequences, tmp_path / "fused.tif", overwrite=True).resumed == 0
 

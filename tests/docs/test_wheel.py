@@ -10,6 +10,7 @@ import zipfile
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import napari_xfusion
 from tests.docs.blocks import ROOT
@@ -71,6 +72,18 @@ def test_the_conda_recipe_needs_what_the_package_needs():
     assert recipe["about"]["license"] == PROJECT["license"]
     (script,) = recipe["build"]["python"]["entry_points"]
     assert dict([script.split(" = ")]) == PROJECT["scripts"]
+
+
+def test_the_lowest_versions_that_are_tried_are_the_lower_bounds():
+    lines = (ROOT / "tools" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    tried = dict(line.split("==") for line in lines if not line.startswith("#"))
+    bounds = {
+        requirement.name: requirement.specifier for requirement in map(Requirement, PROJECT["dependencies"])
+    }
+    assert tried.keys() == bounds.keys()
+    for name, bound in bounds.items():
+        (lowest,) = (part for part in bound if part.operator == ">=")
+        assert tried[name] in SpecifierSet(f"=={lowest.version}.*"), name
 
 
 def test_the_citation_is_of_this_version():

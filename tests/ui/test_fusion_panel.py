@@ -346,9 +346,7 @@ def test_what_has_no_effect_is_off(panel, qtbot):
 
 
 def test_the_preferences_page_and_the_panel_are_one(panel, qtbot):
-    from napari.settings import get_plugin_settings
-
-    computing = get_plugin_settings("napari-xfusion").computing
+    computing = compat.plugin_settings("napari-xfusion").computing
     computing.device, computing.precision = "cpu", "bfloat16"
     assert (panel.method.device.currentText(), panel.method.precision.currentText()) == ("cpu", "bfloat16")
     panel.method.device.setCurrentText("auto")

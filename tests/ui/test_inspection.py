@@ -18,6 +18,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.core.sequence import FusedSequence
+from napari_xfusion.core.types import Metadata
 from napari_xfusion.ui.inspection import InspectPanel, lazy, recipes
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.lazy import LazySequence
@@ -296,7 +297,7 @@ def test_a_difference_has_limits_of_a_frame_that_is_fused(viewer, layers, qtbot)
 
 def test_sequences_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
     lr, hr, _ = sample()
-    unknown = replace(hr, metadata={})
+    unknown = replace(hr, metadata=Metadata())
     for made in sequence_pair(lr, unknown, range(0, 51, 10), title="melt"):  # as the Fusion panel was told
         viewer.add_image(made.data, **made.options)
     panel = open_panel(viewer)

@@ -30,7 +30,7 @@ def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path, endin
         assert back.dtype == original.dtype
         assert back.pixel_size == pytest.approx(original.pixel_size)
         assert back.frame_interval == pytest.approx(original.frame_interval)
-        assert back.metadata.get("hr_times") == original.metadata.get("hr_times")
+        assert back.metadata.hr_times == original.metadata.hr_times
         record = json.loads((tmp_path / f"{name}{ending}.json").read_text())
         assert record["layer"] == {"name": f"sample · {name}", "role": name.lower(), "made_from": []}
 

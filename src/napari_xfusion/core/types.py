@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -28,6 +29,31 @@ SCALE = 4
 """HR pixels per LR pixel and axis, of networks and of virtual experiments; pairing takes any scale."""
 Progress = Callable[[int, int], None]
 """Called with how many are done, frames for instance, and of how many."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says about its sequence besides shape, dtype, times and pixel size."""
+
+    axes: str = "TYX"
+    """One letter per axis, as the file names them: T time, Z slices, C channels, I or Q unknown."""
+    hr_times: tuple[float, ...] | None = None
+    """Of an HR sequence: the time of each frame in LR frame numbers, where the file knows them."""
+    absent_chunks: int = 0
+    """Chunks of a Zarr that are not stored and read as zero."""
+
+
+class Reopenable(Protocol):
+    """A picklable reference to a sequence, see ``core.recordings.Recording``."""
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of the file or folder."""
+        ...
+
+    def open(self) -> Stack:
+        """Open the sequence; raises InputError where it is not there or damaged."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +76,10 @@ class Stack:
     time_unit: Literal["s", "frame"] = "frame"
     pixel_size: float | None = None
     """Side of a pixel in micrometres, where the file knows it."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    """What else the file says; ``hr_times`` here is the HR sequence's times on the LR clock."""
+    metadata: Metadata = Metadata()
+    """What else the file says."""
+    recording: Reopenable | None = None
+    """Opens the same frames again, also in another process; None where they do not come from a path."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -81,11 +109,17 @@ class Stack:
         dtype: np.dtype[Any],
         **changes: Any,
     ) -> Stack:
-        """A sequence of other frames, made when they are read, which keeps what else this one knows but metadata.
+        """A sequence of other frames, made when they are read, which keeps what else this one knows but
+        metadata and recording.
 
         ``shape`` is (T, H, W); ``changes`` are other fields of the new sequence.
         """
-        changes = {"metadata": {}, "digest": digest_frames(shape, dtype, read), **changes}
+        changes = {
+            "metadata": Metadata(),
+            "recording": None,
+            "digest": digest_frames(shape, dtype, read),
+            **changes,
+        }
         return replace(self, read=read, shape=shape, dtype=dtype, **changes)
 
 

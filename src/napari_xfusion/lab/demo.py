@@ -71,7 +71,7 @@ def demo_plans() -> dict[str, Plan]:
 
 def _table_row(name: str, plan: Plan, lr: Stack, hr: Stack, truth: Stack) -> str:
     sequence = np.stack([frame.image for frame in fuse(plan, lr, hr)])
-    times = hr.metadata["hr_times"]
+    times = hr.metadata.hr_times
     means = evaluate(truth, as_stack(sequence, name=name), hr_times=times).summary()["unseen"]
     return f"{name:24}" + "".join(
         f"{means[key]['mean']:{form}}" for key, form in (("psnr", "9.2f"), ("aad", "8.3f"), ("ssim", "9.4f"))
@@ -80,7 +80,7 @@ def _table_row(name: str, plan: Plan, lr: Stack, hr: Stack, truth: Stack) -> str
 
 def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
     """Four panels of one moment half way between two HR frames: both cameras, the result, the truth."""
-    times = np.asarray(hr.metadata["hr_times"])
+    times = np.asarray(hr.metadata.hr_times)
     middle = len(times) // 2
     moment = int(times[middle - 1] + times[middle]) // 2
     grey = percentile_map(truth)[0]

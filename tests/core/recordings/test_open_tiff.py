@@ -357,7 +357,7 @@ HR_TIMES = [
 def test_hr_times(tmp_path: Path, options: dict, key: str) -> None:
     text = "0.0,2.5,5" if key == "hr_times" else "A sequence\nhr_times=0.0,2.5,5"
     path = write(tmp_path / "sequence.tif", sequence(), metadata={"axes": "TYX", key: text}, **options)
-    assert open_stack(path).metadata["hr_times"] == (0.0, 2.5, 5.0)
+    assert open_stack(path).metadata.hr_times == (0.0, 2.5, 5.0)
 
 
 def test_hr_times_in_json_whose_shape_comes_last(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_plain_arrays(tmp_path: Path, version: int, dtype: str) -> None:
     array.attrs["napari_xfusion"] = {"hr_times": [0.0, 3.0]}
     stack = open_stack(path)
     assert stack.dtype == np.dtype(dtype).newbyteorder("=")
-    assert stack.metadata["hr_times"] == (0.0, 3.0)
+    assert stack.metadata.hr_times == (0.0, 3.0)
     np.testing.assert_array_equal([stack.frame(i) for i in range(6)], SEQUENCE.astype(dtype))
 
 
@@ -55,7 +55,7 @@ def test_ome_zarr_gives_calibration_too(tmp_path: Path, version: int) -> None:
     np.testing.assert_array_equal([stack.frame(i) for i in range(6)], SEQUENCE)
     assert stack.pixel_size == pytest.approx(0.7)
     np.testing.assert_allclose(stack.times, np.arange(6) * 0.005)
-    assert (stack.time_unit, stack.metadata["axes"]) == ("s", "TYX")
+    assert (stack.time_unit, stack.metadata.axes) == ("s", "TYX")
 
 
 def test_axes_of_length_one_do_not_count(tmp_path: Path) -> None:
@@ -112,10 +112,10 @@ def test_absent_chunks_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "sequence.zarr"
     array = zarr.create_array(str(path), shape=SEQUENCE.shape, dtype="u2", chunks=(1, 20, 31), zarr_format=2)
     array[:] = SEQUENCE
-    assert "absent_chunks" not in open_stack(path).metadata
+    assert open_stack(path).metadata.absent_chunks == 0
     for i in (4, 5):
         (path / f"{i}.0.0").unlink()
-    assert open_stack(path).metadata["absent_chunks"] == 2
+    assert open_stack(path).metadata.absent_chunks == 2
 
 
 def test_digest_depends_on_frames_not_on_chunks(tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def test_what_is_written_is_all_that_a_record_knows(fused):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        pytest.param({"schema": 2}, "schema 2. .*version", id="a later schema"),
-        pytest.param({"schema": None}, "no schema number. .*version", id="none"),
+        pytest.param({"schema": 2}, r"schema 2\. .*version", id="a later schema"),
+        pytest.param({"schema": None}, r"no schema number\. .*version", id="none"),
         pytest.param({"mood": "fine"}, "mood", id="an unknown field"),
         pytest.param({"hr_times": [0, float("nan")]}, "hr_times", id="times that cannot be"),
         pytest.param({"plan": {"method": "magic"}}, "magic|method", id="a plan that cannot be"),

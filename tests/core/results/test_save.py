@@ -11,6 +11,7 @@ from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results.record import LayerRecord, RunRecord, SequenceRecord, read_times
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.run import fuse_files
+from napari_xfusion.core.types import Metadata
 from napari_xfusion.errors import OutputError
 from tests.sequences import moving_discs, stack, two_cameras
 
@@ -33,16 +34,16 @@ def test_every_dtype_comes_back_bit_by_bit(tmp_path, name, dtype):
     back = open_stack(tmp_path / name)
     assert back.dtype == values.dtype
     assert np.array_equal(np.stack([back.frame(i) for i in range(5)]), values)
-    assert "hr_times" not in back.metadata
+    assert back.metadata.hr_times is None
 
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_time_length_and_hr_times_go_with_it(tmp_path, name):
-    taken, _ = sequence(pixel_size=1.5, metadata={"hr_times": (0.0, 4.0, 8.0, 12.0, 16.0)})
+    taken, _ = sequence(pixel_size=1.5, metadata=Metadata(hr_times=(0.0, 4.0, 8.0, 12.0, 16.0)))
     save_stack(taken, tmp_path / name, RECORD)
     back = open_stack(tmp_path / name)
     assert back.pixel_size == pytest.approx(1.5)
-    assert back.metadata["hr_times"] == (0, 4, 8, 12, 16)
+    assert back.metadata.hr_times == (0, 4, 8, 12, 16)
 
 
 def test_a_sequence_of_no_run_has_a_record_that_is_none_of_a_run(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import find_hr_times, neighbours, seen_targets
+from napari_xfusion.core.types import Metadata
 from napari_xfusion.errors import PairingError, UnknownTimesError
 from tests.sequences import stack
 
@@ -20,9 +21,12 @@ def sequences(lr_frames=21, hr_frames=3, **hr_fields):
         pytest.param({"hr_step": 10}, {}, [0, 10, 20], id="step"),
         pytest.param({"hr_step": 5, "hr_start": 3}, {}, [3, 8, 13], id="step and start"),
         pytest.param({"hr_times": (0, 7.5, 20)}, {}, [0, 7.5, 20], id="times"),
-        pytest.param({}, {"metadata": {"hr_times": (0.0, 4.0, 9.0)}}, [0, 4, 9], id="the file's"),
+        pytest.param({}, {"metadata": Metadata(hr_times=(0.0, 4.0, 9.0))}, [0, 4, 9], id="the file's"),
         pytest.param(
-            {"hr_step": 10}, {"metadata": {"hr_times": (0.0, 4.0, 9.0)}}, [0, 10, 20], id="plan beats file"
+            {"hr_step": 10},
+            {"metadata": Metadata(hr_times=(0.0, 4.0, 9.0))},
+            [0, 10, 20],
+            id="plan beats file",
         ),
     ],
 )

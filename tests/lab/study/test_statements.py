@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_xfusion.core.recordings import Recording
 from napari_xfusion.lab.study.cells import ImageSequence
 from napari_xfusion.lab.study.results import SequenceResults
 from napari_xfusion.lab.study.statements import statements
 from napari_xfusion.lab.study.table import SCHEMA, Table
 from tests.lab.study.conftest import small_plan
 
-SEQUENCE = ImageSequence("sequence", Path("sequence.tif"), "0", 13, (8, 8))
+SEQUENCE = ImageSequence("sequence", Recording(Path("sequence.tif"), "tiff"), "0", 13, (8, 8))
 STEPS = {"base": 4, "noisy": 4, "often": 2, "ends": 12, "apart": 4}
 PAPER = {
     "bicubic": {"base": 30, "noisy": 25, "often": 30, "ends": 30, "apart": 30},

@@ -38,7 +38,7 @@ def test_hr_frames(frames, step, last, expected):
     sequence = discs("uint16", frames)
     experiment = simulate(stack(sequence), step, hr_last=last)
     assert experiment.hr_times == expected
-    np.testing.assert_array_equal(experiment.hr.metadata["hr_times"], expected)
+    np.testing.assert_array_equal(experiment.hr.metadata.hr_times, expected)
     np.testing.assert_array_equal(experiment.hr.times, expected)
     np.testing.assert_array_equal(frames_of(experiment.hr), sequence[list(expected)])
     np.testing.assert_array_equal(frames_of(experiment.truth), sequence)

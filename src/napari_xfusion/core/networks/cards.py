@@ -180,7 +180,7 @@ def find_model(name: str | Path) -> Path:
         return Path(name)
     raise ModelError(
         name,
-        problem=f"no model file or available model has this name ({', '.join(sorted(models)) or 'none is available'})",
+        problem=f"no model has this name (available: {', '.join(sorted(models)) or 'none'})",
         hint=f"give the path of a {SUFFIX} file or put it into {models_folder()}",
     )
 
@@ -211,7 +211,7 @@ def read_header(path: Path) -> tuple[Card, dict[str, tuple[int, ...]]]:
             path,
             expected="a complete safetensors file",
             found=str(error) or type(error).__name__,
-            hint="copy or download it again; import an upstream .pth file first",
+            hint="copy or download it again; convert an upstream .pth file with `napari-xfusion models import`",
         ) from None
     return read_card(path, metadata), shapes
 
@@ -222,7 +222,7 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card:
         raise ModelError(
             path,
             problem="this safetensors file has no model card",
-            hint="use a file written by napari-xfusion; import an upstream .pth file first",
+            hint="convert an upstream .pth file with `napari-xfusion models import`",
         )
     try:
         return Card.model_validate_json(metadata[CARD])

@@ -1,5 +1,5 @@
 """Readers: recordings as stacks, read a frame at a time; what is incomplete is refused."""
 
-from napari_xfusion.core.recordings.open import as_stack, open_frames, open_stack
+from napari_xfusion.core.recordings.open import Recording, as_stack, find_recording, open_frames, open_stack
 
-__all__ = ["as_stack", "open_frames", "open_stack"]
+__all__ = ["Recording", "as_stack", "find_recording", "open_frames", "open_stack"]

@@ -19,6 +19,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from napari_xfusion.core.recordings.source import damaged, told
+from napari_xfusion.core.types import Metadata
 from napari_xfusion.errors import InputError
 
 _MICROMETRES = {
@@ -100,14 +101,11 @@ def stack_fields(said: Said, T: int) -> dict[str, Any]:
     """Return the fields ``times``, ``time_unit``, ``pixel_size`` and ``metadata`` of a Stack of T frames."""
     numbers = np.arange(T, dtype=np.float64)
     known = said.interval is not None and isfinite(said.interval * T)
-    metadata: dict[str, Any] = {"axes": said.axes}
-    if said.hr_times is not None:
-        metadata["hr_times"] = said.hr_times
     return {
         "times": numbers * said.interval if known and said.interval else numbers,
         "time_unit": "s" if known else "frame",
         "pixel_size": said.pixel_size,
-        "metadata": metadata,
+        "metadata": Metadata(axes=said.axes, hr_times=said.hr_times),
     }
 
 

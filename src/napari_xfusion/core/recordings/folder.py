@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.recordings.readers import Options, readable
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -82,7 +82,6 @@ def _sequence(files: list[Path], source: str, options: Options) -> Stack:
         source=source,
         times=np.arange(len(files), dtype=np.float64),
         pixel_size=sequence.pixel_size,
-        metadata={"axes": "TYX"},
     )
 
 
@@ -149,7 +148,7 @@ def _in_order(folder: Path) -> list[Path]:
     if not files:
         raise InputError(
             folder,
-            problem=f"the folder holds none of these: {readable()}",
+            problem="the folder holds no TIFF or PNG frame, and is no OME-Zarr",
             hint="choose the folder that holds the frames",
         )
     files.sort(key=lambda x: (_key(x), x.name))

@@ -40,7 +40,6 @@ def open_movie(path: Path, _options: Options) -> Stack:
         digest=digest_files([path], names=False),
         source=str(path),
         times=np.arange(shape[0], dtype=np.float64),
-        metadata={"axes": "TYX"},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -13,7 +14,15 @@ import numpy as np
 
 from napari_xfusion.core.recordings.array import array_sequence
 from napari_xfusion.core.recordings.describe import Said, sequence_axis
-from napari_xfusion.core.recordings.readers import MAGIC, PNG_MAGIC, Options, find_reader, readable
+from napari_xfusion.core.recordings.readers import (
+    MAGIC,
+    PNG_MAGIC,
+    READERS,
+    Options,
+    Reader,
+    find_reader,
+    readable,
+)
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
@@ -29,23 +38,52 @@ _OTHERS = {
 }
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Where frames come from. Can be pickled, sent to another process and opened there."""
+
+    path: Path
+    """Absolute path of the file or folder."""
+    reader: str
+    """Name of its reader in ``readers.READERS``."""
+    options: Options = field(default_factory=Options)
+
+    def open(self) -> Stack:
+        """Open the sequence lazily; raises InputError as ``open_stack``, and for an unknown reader."""
+        reader = READERS.get(self.reader)
+        if reader is None:
+            raise InputError(
+                self.path,
+                expected=f"a reader named {', '.join(READERS)}",
+                found=self.reader,
+                hint="open it by its path",
+            )
+        with told(self.path, reader.what):
+            if not self.path.exists():
+                raise _missing(self.path)
+            return replace(reader.open(self.path, self.options), recording=self)
+
+
 def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
     """Open a sequence lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
 
     Reading a frame reads its bytes only and may be done from several threads. Times are seconds where the
-    file knows the frame interval, frame numbers otherwise. ``metadata`` holds ``axes`` and, where the file
-    says them, ``hr_times``. Raises InputError where the sequence is not there, not grey, damaged or not complete.
+    file knows the frame interval, frame numbers otherwise. Raises InputError where the sequence is not there,
+    not grey, damaged or not complete.
     Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
     """
     with told(path, readable()):
         place = Path(path)
-        if not place.exists():
-            raise _missing(place)
-        magic = b"" if place.is_dir() else _magic(FileBytes(place))
-        reader = find_reader(place, magic)
-        if reader is None:
-            raise _other(place, magic)
-        return reader.open(place, Options(luma=luma))
+        recording = find_recording(place, luma=luma)
+        stack = READERS[recording.reader].open(place, recording.options)  # messages give the path as given
+        return replace(stack, recording=recording)
+
+
+def find_recording(path: str | PathLike[str], *, luma: bool = False) -> Recording:
+    """Choose the reader of ``path`` by its content, without opening the sequence; raises as ``open_stack``."""
+    with told(path, readable()):
+        place = Path(path)
+        return Recording(place.absolute(), _reader_of(place).name, Options(luma=luma))
 
 
 def open_frames(files: Sequence[Path]) -> Stack:
@@ -84,6 +122,16 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
                 hint="give a stack of frames",
             )
         return array_sequence(array, sequence_axis("?" * len(shape), shape, name), Said(), name)
+
+
+def _reader_of(path: Path) -> Reader:
+    if not path.exists():
+        raise _missing(path)
+    magic = b"" if path.is_dir() else _magic(FileBytes(path))
+    reader = find_reader(path, magic)
+    if reader is None:
+        raise _other(path, magic)
+    return reader
 
 
 def _magic(file: FileBytes) -> bytes:

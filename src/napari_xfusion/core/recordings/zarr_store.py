@@ -20,7 +20,7 @@ from napari_xfusion.errors import InputError
 def open_zarr(path: Path, _options: Options) -> Stack:
     """Open a Zarr folder as a Stack; raises InputError where it holds no sequence of grey frames.
 
-    Zarr does not store empty chunks, so a lost chunk reads as a black frame: ``metadata["absent_chunks"]``
+    Zarr does not store empty chunks, so a lost chunk reads as a black frame: ``metadata.absent_chunks``
     counts what is not there.
     """
     with told(path, "a Zarr array or OME-Zarr group"):
@@ -36,7 +36,7 @@ def open_zarr(path: Path, _options: Options) -> Stack:
             raise damaged(path, f"frames of at most {MOST_DECODED} bytes", f"shape {shape}")
         absent = max(0, int(array.nchunks - array.nchunks_initialized))
     sequence = array_sequence(array, axis, said, path)
-    return replace(sequence, metadata={**sequence.metadata, "absent_chunks": absent}) if absent else sequence
+    return replace(sequence, metadata=replace(sequence.metadata, absent_chunks=absent))
 
 
 def _level_0(path: Path) -> tuple[Any, dict[str, Any]]:

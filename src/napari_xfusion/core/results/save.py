@@ -48,7 +48,7 @@ def save_stack(
 def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
     """What is about to be written; a sequence that no run made is known by its content."""
     made = record if isinstance(record, RunRecord) else None
-    times = sequence.metadata.get("hr_times", ()) if made is None else made.hr_times
+    times = sequence.metadata.hr_times or () if made is None else made.hr_times
     spec = OutputSpec(
         frames=tuple(each.frame for each in record.frames) or tuple(range(len(sequence))),
         shape=sequence.shape[1:],

@@ -120,11 +120,11 @@ def pair_stacks(lr: Stack, hr: Stack, plan: Plan) -> Pair:
     absent = [
         XFusionWarning(
             "absent-chunks",
-            f"{sequence.metadata['absent_chunks']} chunks are absent and read as zero.",
+            f"{sequence.metadata.absent_chunks} chunks are absent and read as zero.",
             sequence.source,
         )
         for sequence in (lr, hr)
-        if sequence.metadata.get("absent_chunks")
+        if sequence.metadata.absent_chunks
     ]
     return Pair(lr, hr, hr_times, geometry, grey, plan.separation, (*absent, *grey.notes))
 

@@ -34,8 +34,8 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
             plan.hr_start + plan.hr_step * np.arange(len(hr), dtype=np.float64),
             _Origin(None, "hr_step"),
         )
-    elif "hr_times" in hr.metadata:
-        times, said_by = np.asarray(hr.metadata["hr_times"], dtype=np.float64), _Origin(hr.source, None)
+    elif hr.metadata.hr_times is not None:
+        times, said_by = np.asarray(hr.metadata.hr_times, dtype=np.float64), _Origin(hr.source, None)
     else:
         raise UnknownTimesError(
             hr.source,

@@ -19,7 +19,7 @@ from napari_xfusion.core.methods.base import WindowFuser
 from napari_xfusion.core.methods.bayesian_paper import PaperStream
 from napari_xfusion.core.networks.cards import describe, model_of
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.results.spec import stored
 from napari_xfusion.core.rig import Pair, neighbours, pair_stacks
 from napari_xfusion.core.sequence import FusedSequence
@@ -38,7 +38,7 @@ class ImageSequence:
     """A sequence of the study by its name in tables, unique among them."""
 
     name: str
-    path: Path
+    recording: Recording
     sha256: str
     frames: int
     size: tuple[int, int]
@@ -99,7 +99,7 @@ def fused(cell: Cell) -> tuple[Experiment, FusedSequence]:
 
 
 def _simulated(cell: Cell) -> tuple[Experiment, Plan]:
-    movie, condition = open_stack(cell.sequence.path), cell.condition
+    movie, condition = cell.sequence.recording.open(), cell.condition
     experiment = simulate(
         movie, condition.step_in(len(movie)), lr_psnr=condition.lr_psnr, seed=cell.plan.seed
     )

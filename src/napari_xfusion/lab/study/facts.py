@@ -55,7 +55,7 @@ def _sequence_facts(results: SequenceResults) -> dict[str, Any]:
     found = statements(results)
     return {
         "name": results.sequence.name,
-        "source": results.sequence.path.name,
+        "source": results.sequence.recording.path.name,
         "sha256": results.sequence.sha256,
         "frames": results.sequence.frames,
         "size": list(results.sequence.size),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xfusion.core.files import write_whole
-from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.recordings import find_recording, open_stack
 from napari_xfusion.core.results.lock import OutputLock
 from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.errors import InputError, OutputError, writing
@@ -204,13 +204,14 @@ def open_sequences(movies: Sequence[Path | str]) -> list[ImageSequence]:
     """The sequences of a study, each opened and named; raises InputError for what is none."""
     sequences: list[ImageSequence] = []
     for movie in movies:
-        stack, path = open_stack(movie), Path(movie)
+        recording, path = find_recording(movie), Path(movie)
+        stack = recording.open()
         name = re.sub(r"[^\w.-]", "_", path.name.split(".")[0]) or "sequence"
         taken = {sequence.name for sequence in sequences}
         if name in taken:
             name = next(f"{name}-{k}" for k in range(2, len(movies) + 2) if f"{name}-{k}" not in taken)
         size = stack.shape[1] // SCALE * SCALE, stack.shape[2] // SCALE * SCALE
-        sequences.append(ImageSequence(name, path.resolve(), stack.digest(), len(stack), size))
+        sequences.append(ImageSequence(name, recording, stack.digest(), len(stack), size))
     return sequences
 
 
@@ -290,5 +291,5 @@ def cores() -> int:
 def _note(cell: Cell, text: str) -> Note:
     """A note on a cell, with the name of the sequence's file for its path: reports are for other machines, too."""
     clusters = "" if cell.series.clusters is None else f" ({cell.series.clusters:g} clusters)"
-    text = text.replace(str(cell.sequence.path), cell.sequence.path.name)
+    text = text.replace(str(cell.sequence.recording.path), cell.sequence.recording.path.name)
     return Note(cell.sequence.name, text, cell.condition_name, f"{cell.series.name}{clusters}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
-from napari_xfusion.core.types import SCALE, Image, Stack
+from napari_xfusion.core.types import SCALE, Image, Metadata, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
 from napari_xfusion.lab.virtual import noise
 
@@ -29,7 +29,7 @@ class Experiment:
     lr: Stack
     """(T, H/4, W/4): uint16 for sequences of 8 and 16 bit, else float32."""
     hr: Stack
-    """(T_hr, H, W) in the dtype of the sequence; its ``metadata["hr_times"]`` are ``hr_times``."""
+    """(T_hr, H, W) in the dtype of the sequence; its ``metadata.hr_times`` are ``hr_times``."""
     truth: Stack
     """(T, H, W): the sequence, cropped to sides that are multiples of 4."""
     hr_times: tuple[int, ...]
@@ -200,7 +200,7 @@ def _cropped(movie: Stack) -> tuple[Stack, tuple[XFusionWarning, ...]]:
     T, H, W = movie.shape
     h, w = H // SCALE * SCALE, W // SCALE * SCALE
     if (h, w) == (H, W):
-        return replace(movie, metadata={}), ()
+        return replace(movie, metadata=Metadata()), ()
     truth = movie.derive(lambda i: movie.frame(i)[:h, :w], (T, h, w), movie.dtype)
     text = f"The sequence was cropped from {H} x {W} to {h} x {w} pixels, at the bottom and the right."
     return truth, (XFusionWarning("cropped", text),)
@@ -213,7 +213,7 @@ def _kept(truth: Stack, kept: tuple[int, ...]) -> Stack:
         truth.dtype,
         source=f"{truth.source} (HR)",
         times=truth.times[list(kept)],
-        metadata={"hr_times": np.array(kept, np.float64)},
+        metadata=Metadata(hr_times=tuple(map(float, kept))),
     )
 
 

@@ -158,11 +158,7 @@ class DataBox(QGroupBox):
         """A sequence that knows when its frames were taken is believed; the step was that of another."""
         layer = self.hr.layer()
         known = provenance_of(layer) if layer is not None else None
-        if (
-            known is not None
-            and known.sequence is not None
-            and known.sequence.metadata.get("hr_times") is not None
-        ):
+        if known is not None and known.sequence is not None and known.sequence.metadata.hr_times is not None:
             self.hr_step.setValue(0)
 
     def _offer_times(self) -> None:
@@ -174,8 +170,7 @@ class DataBox(QGroupBox):
     def _shown_at(self, layer: Layer, hr: Stack) -> tuple[float, ...] | None:
         if self._shown is not None and self._shown[0] is layer:
             return self._shown[1]
-        times = hr.metadata.get("hr_times")
-        return None if times is None else tuple(map(float, times))
+        return hr.metadata.hr_times
 
     def _build(self) -> None:
         layout = form(self)

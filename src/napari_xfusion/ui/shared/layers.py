@@ -93,7 +93,7 @@ def sequence_pair(
     """
     scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
     pixel = hr.pixel_size or (lr.pixel_size / scale if lr.pixel_size else None)
-    times = hr.metadata.get("hr_times") if hr_times is None else tuple(hr_times)
+    times = hr.metadata.hr_times if hr_times is None else tuple(hr_times)
     clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
     entries = tuple(min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr)))
     detail = "times not known" if times is None else ""
