@@ -10,18 +10,20 @@ from napari_xfusion._version import __version__
 
 _WHERE = {
     "Plan": "core.plan",
+    "RunRecord": "core.results.record",
     "evaluate": "core.inspect.evaluate",
     "fuse": "core.run",
     "fuse_files": "core.run",
     "open_stack": "core.recordings",
     "simulate": "lab.virtual.experiment",
 }
-__all__ = ["Plan", "__version__", "evaluate", "fuse", "fuse_files", "open_stack", "simulate"]
+__all__ = ["Plan", "RunRecord", "__version__", "evaluate", "fuse", "fuse_files", "open_stack", "simulate"]
 
 if TYPE_CHECKING:
     from napari_xfusion.core.inspect.evaluate import evaluate
     from napari_xfusion.core.plan import Plan
     from napari_xfusion.core.recordings import open_stack
+    from napari_xfusion.core.results.record import RunRecord
     from napari_xfusion.core.run import fuse, fuse_files
     from napari_xfusion.lab.virtual.experiment import simulate
 

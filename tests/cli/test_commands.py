@@ -81,6 +81,39 @@ def test_the_record_tells_how_the_result_was_made(experiment, tmp_path, run):
     assert record["grey"]["correlation"] > 0.99
 
 
+def test_a_run_is_repeated_from_its_record(experiment, tmp_path, run):
+    sequences = experiment / "lr.tif", experiment / "hr.tif"
+    options = "--method", "bayesian", "--frames", "2:9", "--grey", "percentile"
+    assert run("fuse", *sequences, "-o", tmp_path / "fused.tif", *options)[0] == 0
+    code, out, _ = run("fuse", "--from", tmp_path / "fused.tif", "-o", tmp_path / "again.tif", "--json")
+    assert code == 0
+    assert json.loads(out)["method"] == "bayesian"
+    assert (tmp_path / "again.tif").read_bytes() == (tmp_path / "fused.tif").read_bytes()
+    given = "fuse", *sequences, "--from", tmp_path / "fused.tif.json", "-o", tmp_path / "given.tif"
+    assert run(*given)[0] == 0
+    assert (tmp_path / "given.tif").read_bytes() == (tmp_path / "fused.tif").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        pytest.param(["--from", "fused.tif", "--hr-step", "5"], 2, "--hr-step", id="a setting"),
+        pytest.param(["--from", "fused.tif", "--method", "lite"], 2, "--method", id="the default"),
+        pytest.param(["--from", "none.tif"], 1, "the record of a run", id="no record"),
+        pytest.param(["hr.tif", "--from", "fused.tif"], 1, "not the LR recording", id="another recording"),
+        pytest.param([], 2, "--from RECORD", id="neither recordings nor a record"),
+        pytest.param(["lr.tif"], 2, "--from RECORD", id="one recording"),
+    ],
+)
+def test_a_run_that_cannot_be_repeated_is_told(experiment, monkeypatch, capsys, options, code, said):
+    monkeypatch.chdir(experiment)
+    assert main(["fuse", "lr.tif", "hr.tif", "-o", "fused.tif", "--method", "bicubic"]) == 0
+    capsys.readouterr()
+    assert main(["fuse", *options, "-o", "again.tif"]) == code
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (experiment / "again.tif").exists()
+
+
 def test_a_finished_result_is_left_alone_and_another_plan_is_refused(experiment, tmp_path, run):
     sequences = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
     assert run("fuse", *sequences)[0] == 0

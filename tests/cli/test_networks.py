@@ -69,6 +69,10 @@ def test_the_record_has_the_tiles_that_were_used_and_they_make_no_other_result(
     monkeypatch.setattr(engine, "free_memory", lambda _device: 0)
     assert main([*command, str(model)]) == 0
     assert json.loads((tmp_path / "fused.tif.json").read_text())["plan"]["tile"] == 16
+    monkeypatch.undo()
+    assert main(["fuse", "--from", str(output), "-o", str(tmp_path / "again.tif")]) == 0
+    assert (tmp_path / "again.tif").read_bytes() == output.read_bytes()
+    assert json.loads((tmp_path / "again.tif.json").read_text())["plan"]["tile"] == 16
     capsys.readouterr()
     assert main([*command, str(model.rename(tmp_path / "moved.safetensors"))]) == 0
     assert "nothing to do" in capsys.readouterr().out

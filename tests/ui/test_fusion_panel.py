@@ -18,7 +18,7 @@ from napari_xfusion.core.run import fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.ui.fusion import FusionPanel
 from napari_xfusion.ui.shared import compat
-from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
 from tests.ui.samples import wait
 from tests.ui.sequences import Pace, ended, fused_layer, open_panel, open_sequences, settled, write_sequences
 
@@ -266,6 +266,7 @@ def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel
     assert text.visible
     wait(qtbot, lambda: text.text == "frame 0 · 0 ns · not fused yet")
     assert not fused_layer(viewer).data[0].any()
+    assert [t for t in range(24) if fused_in(fused_layer(viewer))(t)] == [16, 17, 18]
     pace.allow(2)  # the one that was begun, and the one that is looked at now
     wait(qtbot, lambda: text.text == "frame 0 · 0 ns")
     assert panel.runner._result.done == {16, 17, 18, 19, 0}

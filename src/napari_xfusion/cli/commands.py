@@ -18,6 +18,7 @@ from napari_xfusion.cli.options import (
     Json,
     MethodOption,
     ModelOption,
+    OptionalSequence,
     RegionOption,
     Separation,
     parse_frames,
@@ -36,13 +37,13 @@ from napari_xfusion.cli.terminal import (
     tell,
 )
 from napari_xfusion.cli.train import train
-from napari_xfusion.cli.words import in_options
+from napari_xfusion.cli.words import in_options, option
 from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.errors import InputError, writing
 
 if TYPE_CHECKING:
-    from napari_xfusion.core.run import Outcome
+    from napari_xfusion.core.results.outcome import Outcome
 
 app = typer.Typer(
     add_completion=False,
@@ -111,9 +112,10 @@ def _root(version: Annotated[bool, typer.Option("--version", help="show the vers
 
 @app.command()
 def fuse(
-    lr: ImageSequence,
-    hr: ImageSequence,
+    ctx: typer.Context,
     output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
+    lr: OptionalSequence = None,
+    hr: OptionalSequence = None,
     method: MethodOption = DEFAULT_METHOD,
     model: ModelOption = None,
     hr_step: HrStep = None,
@@ -134,11 +136,24 @@ def fuse(
         Path | None, typer.Option(help="also write attention scores, for networks", metavar="CSV")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="repeat the run of this result or record; LR and HR only where they were moved",
+            metavar="RECORD",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fuse two sequences into one. A run that was stopped goes on when it is started again."""
     from napari_xfusion.core.run import fuse_files
 
+    if record is not None:
+        _repeat(ctx, record, output, lr, hr, overwrite=overwrite, as_json=as_json)
+        return
+    if lr is None or hr is None:
+        raise typer.BadParameter("LR and HR are missing: give both recordings, or --from RECORD")
     plan = parse_plan(
         method=method,
         model=model,
@@ -167,8 +182,32 @@ def fuse(
             progress=progress,
         )
     _report_outcome(outcome, plan.method, as_json)
-    if not outcome.finished:
-        raise typer.Exit(130)
+
+
+def _repeat(
+    ctx: typer.Context,
+    record: Path,
+    output: Path,
+    lr: Path | None,
+    hr: Path | None,
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """The run of a record once more; settings beside it are wrong usage."""
+    from napari_xfusion.core.results.record import RunRecord
+
+    allowed = {"record", "output", "lr", "hr", "overwrite", "as_json"}
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params if name not in allowed}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise typer.BadParameter(
+            f"--from repeats a run with its recorded settings: omit {', '.join(map(option, given))}"
+        )
+    made = RunRecord.load(record)
+    with Progress("frames") as progress, stop_on_signal(progress) as stop:
+        outcome = made.run(output, lr=lr, hr=hr, overwrite=overwrite, stop=stop, progress=progress)
+    _report_outcome(outcome, made.plan.method, as_json)
 
 
 def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
@@ -196,6 +235,8 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
         before = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
         text = f"{outcome.output}: {outcome.total} frames by {method}{before}, {outcome.seconds:.1f} s"
     report(as_json, facts, text)
+    if not outcome.finished:
+        raise typer.Exit(130)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from napari_xfusion.core.types import Region
 from napari_xfusion.errors import PairingError
 
 ImageSequence = Annotated[Path, typer.Argument(help=readable(), show_default=False)]
+OptionalSequence = Annotated[Path | None, typer.Argument(help=readable(), show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 HrStep = Annotated[
     float | None, typer.Option(help="one HR frame every N LR frames", metavar="N", show_default=False)

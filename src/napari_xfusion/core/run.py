@@ -8,7 +8,7 @@ import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,38 +21,19 @@ from napari_xfusion.core.catalogue import METHODS, Gives, Method, giving
 from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
+from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import FORMAT, InputRecord, Inputs, RunRecord, record_path
 from napari_xfusion.core.rig import Pair, seen_targets
 from napari_xfusion.core.session import Session, pair_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
-from napari_xfusion.errors import OutputError, XFusionWarning, writing
+from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionWarning, writing
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "tifffile", "torch")
 """Whose versions the run record keeps, because they can change a result."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a run."""
-
-    output: Path
-    frames: int
-    """Frames that are done."""
-    total: int
-    """Frames of the whole result."""
-    resumed: int
-    """Of the done ones, those that an earlier run had made."""
-    seconds: float
-    notes: tuple[XFusionWarning, ...]
-    """What was odd about the sequences."""
-
-    @property
-    def finished(self) -> bool:
-        """False when the run was stopped; the same call goes on."""
-        return self.frames == self.total
 
 
 def fuse(
@@ -178,8 +159,90 @@ def fuse_files(
     """
     began = perf_counter()
     run = Run(plan, lr, hr)
+    _into_files(run, output, std, attention, overwrite=overwrite, stop=stop, progress=progress)
+    return _outcome(run, output, began)
+
+
+def repeat(
+    record: RunRecord,
+    output: Path | str,
+    *,
+    lr: object = None,
+    hr: object = None,
+    overwrite: bool = False,
+    stop: Token | None = None,
+    progress: Progress = lambda _done, _total: None,
+) -> Outcome:
+    """Repeat the run of a record into ``output``; see ``RunRecord.run``."""
+    began = perf_counter()
+    run = Run(record.plan, *_inputs_of(record, lr, hr))
+    _check_same(record, run)
+    _into_files(run, output, overwrite=overwrite, stop=stop, progress=progress)
+    outcome = _outcome(run, output, began)
+    if record.format == FORMAT:
+        return outcome
+    other = XFusionWarning("format", "another version made the recorded result, its values may differ")
+    return replace(outcome, notes=(*outcome.notes, other))
+
+
+def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
+    """LR and HR of a record, from other places where ``given``; InputError where they are other recordings."""
+    found = []
+    for name, source, recorded in zip(("LR", "HR"), given, (record.inputs.lr, record.inputs.hr), strict=True):
+        if source is None and not Path(recorded.source).exists():
+            raise InputError(
+                recorded.source,
+                problem=f"the {name} recording of the repeated run does not exist",
+                hint="if it was moved, give the present paths of LR and HR",
+            )
+        stack = as_stack(recorded.source if source is None else source, name=name)
+        if (stack.shape, str(stack.dtype)) != (recorded.shape, recorded.dtype):
+            raise _other_recording(name, stack)
+        found.append(stack)
+    return found
+
+
+def _check_same(record: RunRecord, run: Run) -> None:
+    """Raise InputError or ModelError where the content of recordings or weights is not that of the record."""
+    for name, stack, mine, recorded in (
+        ("LR", run.pair.lr, run.inputs.lr, record.inputs.lr),
+        ("HR", run.pair.hr, run.inputs.hr, record.inputs.hr),
+    ):
+        if mine.sha256 != recorded.sha256:
+            raise _other_recording(name, stack)
+    if run.fuser.settings.get("weights") != record.weights:
+        raise ModelError(
+            record.plan.model or record.plan.method,
+            problem="the weights are not those of the repeated run",
+            hint=f"restore the model file with sha256 {record.weights}",
+        )
+
+
+def _other_recording(name: str, stack: Stack) -> InputError:
+    return InputError(
+        stack.source,
+        problem=f"this is not the {name} recording of the repeated run",
+        hint="give that recording, or fuse this one without the record",
+    )
+
+
+def _outcome(run: Run, output: Path | str, began: float) -> Outcome:
+    seconds = perf_counter() - began
+    return Outcome(Path(output), len(run.done), len(run.spec.frames), run.resumed, seconds, tuple(run.notes))
+
+
+def _into_files(
+    run: Run,
+    output: Path | str,
+    std: Path | str | None = None,
+    attention: Path | str | None = None,
+    *,
+    overwrite: bool,
+    stop: Token | None,
+    progress: Progress,
+) -> None:
     check_outputs((run.pair.lr, run.pair.hr), [path for path in (output, std, attention) if path is not None])
-    _check_abilities(METHODS[plan.method], std, attention)
+    _check_abilities(METHODS[run.settled.method], std, attention)
     total = len(run.spec.frames)
     with ExitStack() as opened:
         sinks = [
@@ -193,8 +256,6 @@ def fuse_files(
             run.commit()
             if attention is not None:
                 _write_attention(Path(attention), output, run.pair)
-    seconds = perf_counter() - began
-    return Outcome(Path(output), len(run.done), total, run.resumed, seconds, tuple(run.notes))
 
 
 def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
@@ -257,6 +318,8 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser, inputs: Inputs) -> tuple[Out
         frame_interval=pair.lr.frame_interval,
         hr_times=tuple(pair.hr_times.tolist()),
     )
+    if plan.model is not None and Path(plan.model).suffix and Path(plan.model).is_file():
+        resolved["model"] = str(Path(plan.model).resolve())  # the record is read in other folders, too
     return spec, Plan.model_validate(resolved)
 
 

@@ -1,14 +1,16 @@
 """The run record: what is written is read back, and nothing else is taken for a record."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.results.record import RunRecord, read_times
+from napari_xfusion.core.results.record import FORMAT, RunRecord, read_times
 from napari_xfusion.core.run import fuse_files
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, ModelError
 from tests.sequences import moving_discs, two_cameras
 
 
@@ -17,6 +19,63 @@ def fused(tmp_path):
     lr, hr, times = two_cameras((moving_discs(9) * 1000).astype(np.uint16))
     fuse_files(Plan(method="bicubic", hr_times=times, frames=(2, 7)), lr, hr, tmp_path / "fused.tif")
     return tmp_path / "fused.tif"
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Paths of LR and HR, and the result of fusing them."""
+    lr, hr, times = two_cameras((moving_discs(9) * 1000).astype(np.uint16))
+    paths = [tmp_path / "lr.tif", tmp_path / "hr.tif"]
+    for path, images in zip(paths, (lr, hr), strict=True):
+        tifffile.imwrite(path, images, photometric="minisblack", metadata={"axes": "TYX"})
+    plan = Plan(method="flow", hr_times=times, frames=(1, 6), region=(4, 40, 0, 60), dtype="float32")
+    fuse_files(plan, *paths, tmp_path / "fused.tif")
+    return *paths, tmp_path / "fused.tif"
+
+
+def test_a_repeated_run_gives_equal_bytes_and_over_its_own_result_there_is_nothing_to_do(
+    recordings, tmp_path, monkeypatch
+):
+    *_, fused = recordings
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    record = RunRecord.load(fused)
+    outcome = record.run("again.tif")
+    assert (outcome.finished, outcome.frames, outcome.resumed) == (True, 5, 0)
+    assert Path("again.tif").read_bytes() == fused.read_bytes()
+    assert RunRecord.load("again.tif").identity == record.identity
+    assert record.run(fused).resumed == 5
+
+
+def test_inputs_that_were_moved_are_named_and_can_be_given(recordings, tmp_path):
+    _, hr, fused = recordings
+    moved = hr.rename(tmp_path / "moved.tif")
+    record = RunRecord.load(fused)
+    with pytest.raises(InputError, match=r"hr\.tif.*the HR recording.*does not exist"):
+        record.run(tmp_path / "again.tif")
+    record.run(tmp_path / "again.tif", hr=moved)
+    assert (tmp_path / "again.tif").read_bytes() == fused.read_bytes()
+
+
+@pytest.mark.parametrize("change", [lambda images: images[:, ::-1], lambda images: images[:-1]])
+def test_other_recordings_are_refused(recordings, tmp_path, change):
+    lr, _, fused = recordings
+    with pytest.raises(InputError, match="not the LR recording"):
+        RunRecord.load(fused).run(tmp_path / "again.tif", lr=change(tifffile.imread(lr)))
+    assert not (tmp_path / "again.tif").exists()
+
+
+def test_weights_that_were_replaced_are_refused(recordings, tmp_path):
+    record = RunRecord.load(recordings[2]).model_copy(update={"weights": "0" * 64})
+    with pytest.raises(ModelError, match="weights"):
+        record.run(tmp_path / "again.tif")
+
+
+def test_a_record_of_another_format_number_is_repeated_with_a_warning(recordings, tmp_path):
+    record = RunRecord.load(recordings[2])
+    assert record.run(tmp_path / "a.tif").notes == ()
+    other = record.model_copy(update={"format": FORMAT + 1})
+    assert [note.code for note in other.run(tmp_path / "b.tif").notes] == ["format"]
 
 
 def change(fused, **values):

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from napari_xfusion._version import __version__
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.results.outcome import Outcome
+from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError
 
 SCHEMA = 1
@@ -149,6 +152,27 @@ class RunRecord(_Record):
         """
         place = Path(path) if Path(path).suffix == ".json" else record_path(path)
         return cls.of(_read(place), place)
+
+    def run(
+        self,
+        output: Path | str,
+        *,
+        lr: object = None,
+        hr: object = None,
+        overwrite: bool = False,
+        stop: Token | None = None,
+        progress: Progress = lambda _done, _total: None,
+    ) -> Outcome:
+        """Repeat the run into the file ``output``, with the same bytes on the same class of device.
+
+        ``lr`` and ``hr`` (paths, arrays or Stacks) are needed where the recordings are no longer at the recorded
+        paths. Raises InputError where a recording is missing or its content differs, ModelError where the weights
+        differ, and else what ``fuse_files`` raises.
+        """
+        repeat = import_module("napari_xfusion.core.run").repeat  # which itself needs the record
+        settings = {"overwrite": overwrite, "stop": stop, "progress": progress}
+        outcome: Outcome = repeat(self, output, lr=lr, hr=hr, **settings)
+        return outcome
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: object = "the record") -> Self:
