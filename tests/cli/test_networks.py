@@ -131,7 +131,7 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
     output, nowhere = tmp_path / "fused.tif", tmp_path / "nowhere" / "a.csv"
     command = ["fuse", *sequences, "-o", str(output), "--method", "edvr-stf", "--model", str(model)]
     assert main([*command, "--attention", str(nowhere)]) == 1
-    assert "Create the folder first" in capsys.readouterr().err
+    assert "folder" in capsys.readouterr().err
     assert not output.exists()
     nowhere.parent.mkdir()
     nowhere.mkdir()

@@ -132,7 +132,7 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     panel.method.method.setCurrentText("edvr-stf")
     panel.method.choose_model(str(tmp_path / "gone.safetensors"))
     settled(panel, qtbot)
-    assert "gone.safetensors: this model file does not exist" in refused(panel)
+    assert "gone.safetensors: no model file or available model" in refused(panel)
     other = loaded("edvr")
     save_model(tmp_path / "other.safetensors", other.network, other.card)
     panel.method.choose_model(str(tmp_path / "other.safetensors"))

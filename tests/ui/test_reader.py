@@ -105,6 +105,19 @@ def test_folders_zarr_and_lists_of_frames_are_sequences_too(viewer, tmp_path, ki
     assert np.array_equal(np.asarray(layer.data), frames)
 
 
+def test_a_movie_is_a_sequence_too(viewer, tmp_path):
+    av = pytest.importorskip("av", reason="PyAV (extra movie) is not installed")
+    frames, path = (moving_discs(4) * 200).astype(np.uint8), str(tmp_path / "movie.mkv")
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], "gray"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        container.mux(stream.encode(None))
+    (layer,) = viewer.open(path, plugin=PLUGIN)
+    assert np.array_equal(np.asarray(layer.data), frames)
+
+
 def test_what_is_no_grey_sequence_is_refused_with_the_reason(viewer, tmp_path):
     photo, text = tmp_path / "photo.tif", tmp_path / "note.tif"
     tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")

@@ -100,7 +100,7 @@ def test_a_plan_that_cannot_be_is_told_by_its_setting(content, said, tmp_path):
 
 
 def test_a_plan_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(InputError, match="check the path"):
+    with pytest.raises(InputError, match="expected a study plan"):
         read_plan(tmp_path / "none.json")
 
 

@@ -117,7 +117,7 @@ class MethodBox(QGroupBox):
         for combo, field in ((self.device, "device"), (self.precision, "precision")):
             combo.addItems(get_args(Plan.model_fields[field].annotation))
         self._take_computing()
-        for label, combo, tip in (
+        for label, widget, tip in (
             (
                 "Method",
                 self.method,
@@ -129,7 +129,7 @@ class MethodBox(QGroupBox):
             ("Precision", self.precision, "Numbers a network computes with; auto is float32"),
             ("", self.there, "What this machine has"),
         ):
-            add_row(layout, label, combo, tip)
-            if isinstance(combo, QComboBox):
-                combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            add_row(layout, label, widget, tip)
+            if isinstance(widget, QComboBox):
+                widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.say_what_is_there()

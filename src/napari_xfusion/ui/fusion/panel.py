@@ -28,6 +28,8 @@ from napari_xfusion.ui.shared.widgets import Panel, listen
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari.viewer
     from napari.layers import Layer
 
@@ -256,7 +258,7 @@ class FusionPanel(Panel):
         outside.addWidget(self.run_box)  # always in reach, however small the screen
 
 
-def _single_shot(owner: QWidget, milliseconds: int, then: object) -> QTimer:
+def _single_shot(owner: QWidget, milliseconds: int, then: Callable[[], object]) -> QTimer:
     """A timer that calls ``then`` once things have been quiet for a while."""
     timer = QTimer(owner)
     timer.setSingleShot(True)
