@@ -126,7 +126,7 @@ def test_two_processes_train_one_network(command, tmp_path):
         pytest.param(["--channels", "5"], 1, "5 channels do not split into 2 groups", id="groups"),
         pytest.param(["--rate", "-1"], 2, "rate", id="rate"),
         pytest.param(["--rate", "nan"], 2, "rate", id="rate that is no number"),
-        pytest.param(["--init", "nowhere"], 1, "available model", id="no weights to start from"),
+        pytest.param(["--init", "nowhere"], 1, "has this name", id="no weights to start from"),
         pytest.param(["--iterations", "0"], 2, "--iterations", id="no iterations"),
     ],
 )

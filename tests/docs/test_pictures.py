@@ -15,9 +15,9 @@ def test_a_change_of_the_window_makes_pictures_old(tmp_path):
     assert "src/napari_xfusion/ui/inspection/plots.py" in pictures.changed(kept, tmp_path)
     pictures.record(kept, tmp_path)
     assert pictures.changed(kept, tmp_path) == []
-    plots = tmp_path / "src" / "napari_xfusion" / "ui" / "plots.py"
+    plots = tmp_path / "src" / "napari_xfusion" / "ui" / "inspection" / "plots.py"
     plots.write_text(plots.read_text() + "\n")
-    (tmp_path / "src" / "napari_xfusion" / "ui" / "words.py").unlink()
+    (tmp_path / "src" / "napari_xfusion" / "ui" / "shared" / "words.py").unlink()
     (tmp_path / "src" / "napari_xfusion" / "core" / "run.py").write_text("")  # no part of the window
     assert pictures.changed(kept, tmp_path) == [
         "src/napari_xfusion/ui/inspection/plots.py",

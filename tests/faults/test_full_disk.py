@@ -78,7 +78,7 @@ def test_a_file_that_may_not_be_that_large_is_told_at_once(writer, tmp_path):
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
 def test_too_little_room_is_told_before_the_first_frame(small_disk, name):
-    with pytest.raises(OutputError, match=r"expected 4\.\d+ MB of free disk, found 2\.\d+ MB"):
+    with pytest.raises(OutputError, match=r"needs 4\.\d+ MB, the disk has 2\.\d+ MB free"):
         open_sink(small_disk / name).begin(sequence(2000))
     assert list(small_disk.iterdir()) == []
 

@@ -61,7 +61,7 @@ def panel_of(viewer, name, kind):
 @pytest.fixture
 def pace(monkeypatch):
     """The network makes frames as they are allowed."""
-    pace = Pace(monkeypatch, NetworkStream, "_fuse_batch")
+    pace = Pace(monkeypatch, NetworkStream, "_launch")
     yield pace
     pace.allow()
 

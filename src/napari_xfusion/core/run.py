@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_xfusion.core.catalogue import METHODS, Gives, Method, giving
+from napari_xfusion.core.catalogue import METHODS, Method, giving
 from napari_xfusion.core.inspect.attention import write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
@@ -284,15 +284,18 @@ def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> 
 
 def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:
     """Raise OutputError when the method cannot give what an output is to hold."""
-    asked: dict[Gives, Path | str | None] = {"std": std, "attention": attention}
-    words = {"std": "a standard deviation", "attention": "attention"}
-    for what, output in asked.items():
-        if output is not None and what not in method.gives:
-            raise OutputError(
-                setting=what,
-                problem=f"method '{method.name}' does not provide {words[what]}",
-                hint=f"use {{method}} {giving(what)}, or omit {{{what}}}",
-            )
+    if std is not None and "std" not in method.gives:
+        raise OutputError(
+            setting="std",
+            problem=f"method '{method.name}' does not provide a standard deviation",
+            hint=f"use {{method}} with one of {giving('std')}, or omit {{std}}",
+        )
+    if attention is not None and "attention" not in method.gives:
+        raise OutputError(
+            setting="attention",
+            problem=f"method '{method.name}' does not provide attention",
+            hint=f"use {{method}} with one of {giving('attention')}, or omit {{attention}}",
+        )
 
 
 def _describe(plan: Plan, pair: Pair, fuser: Fuser, inputs: Inputs) -> tuple[OutputSpec, Plan]:

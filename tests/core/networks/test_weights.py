@@ -271,7 +271,7 @@ def test_the_user_s_own_model_goes_before_a_bundled_one(folders):
 
 
 def test_an_unknown_model_is_told_with_those_there_are(folders):
-    with pytest.raises(ModelError, match="none is available"):
+    with pytest.raises(ModelError, match="available: none"):
         find_model("edvr-stf")
     (folders / "bundled/lite.safetensors").touch()
     with pytest.raises(ModelError, match=r"this name \(lite\)"):

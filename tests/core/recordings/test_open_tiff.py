@@ -367,7 +367,7 @@ def test_hr_times_in_json_whose_shape_comes_last(tmp_path: Path) -> None:
     )
     path = write(tmp_path / "sequence.tif", sequence(), metadata=None, description=said)
     stack = open_stack(path)
-    assert stack.metadata["hr_times"] == (0.0, 2.5, 5.0)
+    assert stack.metadata.hr_times == (0.0, 2.5, 5.0)
     assert len(stack) == len(sequence())
 
 

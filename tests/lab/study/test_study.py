@@ -213,7 +213,7 @@ def odd(name):
     ("name", "said", "left_out"),
     [
         pytest.param("constant", "one grey value throughout", ["noisy"], id="constant"),
-        pytest.param("nan", "no numbers", [], id="NaN"),
+        pytest.param("nan", "NaN or infinite", [], id="NaN"),
         pytest.param("short", "4 frames are too few for base", ["base", "noisy", "apart"], id="too short"),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_folder_of_something_else_is_left_alone(small, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(OutputError, match="holds other files"):
         study([small.movie], tmp_path, small_plan())
-    with pytest.raises(OutputError, match="--plan"):
+    with pytest.raises(OutputError, match="with plan"):
         study([small.movie], small.folder, small_plan(seed=3))
 
 

@@ -170,10 +170,10 @@ def test_one_frame_is_read_for_one_frame():
         pytest.param(discs("uint8"), {"binning": "median"}, "median", id="binning"),
         pytest.param(discs("uint8"), {"lr_psnr": 3.0}, "dB", id="PSNR out of reach"),
         pytest.param(
-            np.full((3, 32, 32), 7, np.uint8), {"lr_psnr": 30.0}, "contrast", id="constant sequence"
+            np.full((3, 32, 32), 7, np.uint8), {"lr_psnr": 30.0}, "one grey value", id="constant sequence"
         ),
-        pytest.param(np.full((3, 32, 32), 7, np.uint8), {"b0": 30.0}, "contrast", id="constant sequence, b0"),
-        pytest.param(np.full((3, 32, 32), np.nan), {"b0": 30.0}, "contrast", id="no number at all"),
+        pytest.param(np.full((3, 32, 32), 7, np.uint8), {"b0": 30.0}, "one grey value", id="constant sequence, b0"),
+        pytest.param(np.full((3, 32, 32), np.nan), {"b0": 30.0}, "one grey value", id="no number at all"),
     ],
 )
 def test_what_does_not_fit_is_told(sequence, settings, told):

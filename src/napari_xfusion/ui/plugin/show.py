@@ -55,5 +55,5 @@ def _require_window() -> None:
             "the window",
             expected="napari, a Qt binding and a screen",
             found=f"no {', no '.join(missing).replace('no a ', 'no ')}",
-            hint='pip install "napari-xfusion[gui]", and start it where there is a screen',
+            hint='run pip install "napari-xfusion[gui]", and start it where there is a screen',
         )
