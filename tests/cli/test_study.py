@@ -132,4 +132,4 @@ def test_a_missing_extra_is_told(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "ip install 'napari-xfusion[study]'" in done.stderr
-    assert "no matplotlib" in done.stderr
+    assert "the package matplotlib" in done.stderr

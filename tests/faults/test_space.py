@@ -77,7 +77,7 @@ def test_too_little_room_is_told_before_the_first_frame(sequences, small_disk, u
     ballast.write_bytes(bytes(RESULT))
     code, _, told = finish(start("fuse", *sequences, "-o", output, "--method", METHOD))
     assert code == 1
-    assert "free disk space" in one_line(told)
+    assert "Free disk space" in one_line(told)
     assert left_beside(output) == []
     ballast.unlink()
     goes_on(sequences, output, 0, uninterrupted)

@@ -121,7 +121,7 @@ def test_a_sequence_that_cannot_be_used_is_told(panel, viewer, qtbot):
     flat = sequence_layer(stack(np.full((5, 32, 32), 7, np.uint16), "flat"), role="sequence", name="flat")
     panel.movie.choose(viewer.add_image(flat.data, **flat.options))
     run(panel, qtbot, panel.make)
-    assert "a sequence with contrast" in panel.status.text()
+    assert "one grey value throughout" in panel.status.text()
     assert not any("simulated" in layer.name for layer in viewer.layers)
 
 

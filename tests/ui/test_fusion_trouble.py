@@ -56,7 +56,7 @@ def refused(panel):
 @pytest.mark.parametrize(
     ("lr", "hr", "times", "said"),
     [
-        pytest.param(None, None, None, "an LR and an HR layer", id="nothing open"),
+        pytest.param(None, None, None, "no image layer for LR and HR", id="nothing open"),
         pytest.param(LR, None, None, "both LR", id="one sequence"),
         pytest.param(LR, HR[:, :20], TIMES, "one scale for both axes", id="another field of view"),
         pytest.param(HR, LR, None, "swapped", id="swapped"),
@@ -132,7 +132,7 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     panel.method.method.setCurrentText("edvr-stf")
     panel.method.choose_model(str(tmp_path / "gone.safetensors"))
     settled(panel, qtbot)
-    assert "gone.safetensors: no model file or available model" in refused(panel)
+    assert "gone.safetensors: no model has this name" in refused(panel)
     other = loaded("edvr")
     save_model(tmp_path / "other.safetensors", other.network, other.card)
     panel.method.choose_model(str(tmp_path / "other.safetensors"))

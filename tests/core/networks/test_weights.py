@@ -274,7 +274,7 @@ def test_an_unknown_model_is_told_with_those_there_are(folders):
     with pytest.raises(ModelError, match="available: none"):
         find_model("edvr-stf")
     (folders / "bundled/lite.safetensors").touch()
-    with pytest.raises(ModelError, match=r"this name \(lite\)"):
+    with pytest.raises(ModelError, match=r"this name \(available: lite\)"):
         find_model("edvr-stf")
 
 
