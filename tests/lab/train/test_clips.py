@@ -137,7 +137,9 @@ def test_a_folder_of_stacks_is_a_folder_of_sequences(tmp_path):
     ("make", "said"),
     [
         pytest.param(lambda p: tifffile.imwrite(p, moving_discs(14)), "at least 15 frames", id="too short"),
-        pytest.param(lambda p: tifffile.imwrite(p, moving_discs(15, (32, 64))), "smaller crop", id="too small"),
+        pytest.param(
+            lambda p: tifffile.imwrite(p, moving_discs(15, (32, 64))), "smaller crop", id="too small"
+        ),
         pytest.param(
             lambda p: p.write_bytes(b"\0\0\0\x20ftypisom nothing"), "movie", id="movie without a track"
         ),

@@ -172,7 +172,9 @@ def test_one_frame_is_read_for_one_frame():
         pytest.param(
             np.full((3, 32, 32), 7, np.uint8), {"lr_psnr": 30.0}, "one grey value", id="constant sequence"
         ),
-        pytest.param(np.full((3, 32, 32), 7, np.uint8), {"b0": 30.0}, "one grey value", id="constant sequence, b0"),
+        pytest.param(
+            np.full((3, 32, 32), 7, np.uint8), {"b0": 30.0}, "one grey value", id="constant sequence, b0"
+        ),
         pytest.param(np.full((3, 32, 32), np.nan), {"b0": 30.0}, "one grey value", id="no number at all"),
     ],
 )
