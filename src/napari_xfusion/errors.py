@@ -107,7 +107,7 @@ class DeviceError(XFusionError):
 
 
 class TrainingError(XFusionError):
-    """A training cannot go on."""
+    """A training cannot continue."""
 
 
 @dataclass(frozen=True)

@@ -62,11 +62,11 @@ app.add_typer(models, name="models")
 
 @models.command("list")
 def list_all(as_json: Json = False) -> None:
-    """Models at hand: bundled, and in your own folder."""
+    """Available models: bundled, and in your own folder."""
     from napari_xfusion.core.networks.cards import list_models, models_folder
 
     found = {name: str(path) for name, path in list_models().items()}
-    lines = [f"{name:24} {path}" for name, path in found.items()] or ["no model at hand"]
+    lines = [f"{name:24} {path}" for name, path in found.items()] or ["no model available"]
     report(as_json, found, "\n".join([*lines, f"your own go into {models_folder()}"]))
 
 
@@ -146,7 +146,7 @@ def fuse(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fuse two sequences into one. A run that was stopped goes on when it is started again."""
+    """Fuse two sequences into one. A stopped run resumes when it is started again."""
     from napari_xfusion.core.run import fuse_files
 
     if record is not None:
@@ -372,7 +372,7 @@ def study(
 ) -> None:
     """The paper's experiments on your sequences: what would two cameras have given, by which method?
 
-    One that was stopped goes on when it is started again.
+    A stopped study resumes when it is started again.
     """
     try:
         from napari_xfusion.lab.study import run_study, settle_plan

@@ -56,12 +56,12 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="of weights, samples and noise")] = 0,
     half: Annotated[bool, typer.Option("--half", help="store the model in 16-bit floats")] = False,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="to train on")] = "auto",
-    minutes: Annotated[float, typer.Option(min=0, help="stop after so long; run again to go on")] = float(
+    minutes: Annotated[float, typer.Option(min=0, help="stop after so long; run again to resume")] = float(
         "inf"
     ),
     as_json: Json = False,
 ) -> None:
-    """Train a network on simulated scenes or on your own sharp sequences. Run the same command again to go on.
+    """Train a network on simulated scenes or on your own sharp sequences. Run the same command again to resume.
 
     Several GPUs: torchrun --nproc-per-node 4 -m napari_xfusion train ...
     """

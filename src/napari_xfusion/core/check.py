@@ -110,7 +110,7 @@ def _estimate(plan: Plan, pair: Pair) -> dict[str, Any]:
 def _cost(plan: Plan) -> tuple[float, float, int]:
     """Seconds per megapixel on two cores, images at the peak, and megabytes besides.
 
-    Raises ModelError where the plan's weights are not to be had.
+    Raises ModelError where the plan's weights are unavailable.
     """
     method = METHODS[plan.method]
     if method.model is None:

@@ -36,7 +36,7 @@ def log_file() -> Path:
 
 
 def examine() -> dict[str, Any]:
-    """Versions, devices, room and the window's needs; ``problems`` lists what keeps a run from working."""
+    """Versions, devices, free space and what napari needs; ``problems`` lists what prevents a run."""
     packages = {name: _version(name) for name in NEEDED}
     problems = [f"{name} is missing: pip install {name}" for name, found in packages.items() if found is None]
     return {

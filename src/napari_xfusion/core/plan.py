@@ -1,6 +1,6 @@
 """A run as a value: what was asked for, checked once, saved as JSON beside every output.
 
-A plan knows no data and no fuser; whether it fits two stacks is said by pairing.
+A plan knows no data and no fuser; pairing reports whether it fits two stacks.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def validated(kind: type[M], settings: Mapping[str, object], raises: type[XFusio
         first = error.errors()[0]
         wrong = first["msg"].removeprefix("Value error, ")
         rule = wrong.removeprefix("Input should be ")
-        broken = rule != wrong  # of one setting; else settings do not go together, and that is said
+        broken = rule != wrong  # of one setting; else settings contradict each other
         raise raises(
             setting=".".join(map(str, first["loc"])) or None,
             expected=rule,
@@ -125,7 +125,7 @@ def validated(kind: type[M], settings: Mapping[str, object], raises: type[XFusio
 
 
 def parse_times(text: str | None) -> tuple[float, ...] | None:
-    """HR times from a list such as ``0,10,20`` or from a file that holds one; None where nothing is said."""
+    """HR times from a list such as ``0,10,20`` or from a file that holds one; None where nothing is given."""
     if text is None or not text.strip():
         return None
     is_list = re.fullmatch(r"[-+.,;\s\deE]+", text)

@@ -153,7 +153,7 @@ def fuse_files(
 ) -> Outcome:
     """Fuse two stacks into the file ``output`` (TIFF or OME-Zarr), with its run record beside it.
 
-    A run that was stopped or killed goes on where it was; one that is finished is left alone. ``std``
+    A stopped or killed run resumes; a finished one is left alone. ``std``
     receives the standard deviation (float32) of the methods that know it, ``attention`` (CSV) the scores
     of networks. Raises XFusionError; what was done by then is kept.
     """

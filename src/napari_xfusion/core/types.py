@@ -1,4 +1,4 @@
-"""The words of the house: what flows from room to room. Imports nothing of ours but the errors.
+"""Core data types. Imports nothing of the package but the errors.
 
 Shape legend, used in every docstring:
     B batch · T frames · C channels · H W pixels of the HR grid · h w pixels of the LR grid

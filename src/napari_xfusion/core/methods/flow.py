@@ -73,7 +73,7 @@ class FlowStream(WindowStream):
         return self._between(window, self._candidates(window)), None
 
     def estimate(self, window: Window) -> Estimate:
-        """The same image with the carried HR neighbours beside it, for networks that go on from there."""
+        """The same image with the warped HR frames, for networks that refine it."""
         candidates = self._candidates(window)
         image = self._at_hr_time(window) if window.has_hr_frame else self._between(window, candidates)
         return Estimate(image, (candidates[0].moved, candidates[-1].moved))

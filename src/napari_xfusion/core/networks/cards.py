@@ -131,7 +131,7 @@ class Description:
 
 
 def list_models() -> dict[str, Path]:
-    """Name to file of every model at hand: those bundled, and those in the user's folder, which go first."""
+    """Name to file of every available model: those bundled, and those in the user's folder, which take precedence."""
     folders = (BUNDLED, models_folder())
     return {path.stem: path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
@@ -144,7 +144,7 @@ def models_folder() -> Path:
 def model_of(plan: Plan) -> Path:
     """The file of the weights that a plan for a network takes: those it names, else the bundled ones.
 
-    Raises ModelError where it is not to be had, no model, or one that the method cannot run.
+    Raises ModelError where it is missing, no model, or one that the method cannot run.
     """
     path = find_model(plan.model or METHODS[plan.method].model or "")
     require_method(path, read_header(path)[0], plan.method)
@@ -152,7 +152,7 @@ def model_of(plan: Plan) -> Path:
 
 
 def models_of(method: str) -> list[str]:
-    """Names of the models at hand that ``method`` can run, its default first; damaged ones are left out."""
+    """Names of the available models that ``method`` can run, its default first; damaged ones are left out."""
     names = []
     for name, path in list_models().items():
         try:

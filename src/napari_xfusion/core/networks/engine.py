@@ -71,7 +71,7 @@ class NetworkFuser:
 def load_fuser(plan: Plan) -> NetworkFuser:
     """The network that ``plan`` names, ready on its device.
 
-    Raises ModelError for weights that are not to be had, DeviceError for a device that is not there.
+    Raises ModelError for weights that are unavailable, DeviceError for a device that is missing.
     """
     device = find_device(plan.device)
     loaded = load_model(model_of(plan))

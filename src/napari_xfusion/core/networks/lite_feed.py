@@ -1,4 +1,4 @@
-"""What the small network is fed: the method ``flow`` goes first, the network goes on from its result."""
+"""What the small network is fed: the network refines the result of the method ``flow``."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _quiet(images: tuple[Image, ...]) -> float:
 
 
 class LiteFeed:
-    """See ``Feed``. Keeps what was prepared for the windows at hand, from tile to tile."""
+    """See ``Feed``. Caches what was prepared for the current targets, from tile to tile."""
 
     halo = LITE_HALO
 

@@ -1,4 +1,4 @@
-"""The road all networks of the paper share: encode frames, align, fuse, reconstruct.
+"""The pipeline that the networks of the paper share: encode frames, align, fuse, reconstruct.
 
 A streaming engine calls ``encode_lr``, ``encode_hr`` (once per frame, kept) and ``combine`` (once per
 target); ``forward`` of the variants is built of the same parts and serves training and tests.

@@ -251,7 +251,7 @@ def _unpickle(pth: Path) -> object:
         raise ModelError(pth, problem="this checkpoint does not exist", hint="check the path")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old formats; what matters is said below
+            warnings.simplefilter("ignore")  # old formats; what matters is reported below
             return torch.load(pth, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         found = "something that is not a dictionary of tensors, or would run code"

@@ -79,7 +79,7 @@ class _Track:
         self._next: int | None = None
 
     def read(self, i: int) -> NDArray[Any]:
-        """Frame ``i``; the decoder goes on from where it is, or from a key frame that is nearer."""
+        """Frame ``i``; the decoder continues from its position, or from a key frame that is nearer."""
         wanted = self._stamps[i]
         with self._lock:
             key = bisect_right(self._key_stamps, wanted) - 1

@@ -1,4 +1,4 @@
-"""What all readers share: a file's bytes at a place, grey dtypes, sha256, one door for foreign errors."""
+"""What all readers share: a file's bytes at a place, grey dtypes, sha256, one conversion of foreign errors."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Journal:
 def read_journal(path: Path) -> tuple[dict[str, Any] | None, dict[int, Entry]]:
     """Header and frames of a journal; torn or damaged lines are skipped.
 
-    The header is None where nothing was noted yet, and empty where it was lost but frames were noted.
+    The header is None where nothing was written yet, and empty where it was lost but frames were written.
     """
     try:
         values = [_value(line) for line in path.read_bytes().split(b"\n") if line]

@@ -27,7 +27,7 @@ def save_stack(
     """Write ``sequence`` to ``path`` (.tif, .ome.tif, .zarr) in its own dtype, with ``record`` beside it.
 
     The record of a run makes the file the run itself would have written, byte for byte. True when the sequence
-    is whole, False when ``stop`` was set before; then the same call goes on. Raises OutputError where it
+    is whole, False when ``stop`` was set before; then the same call resumes. Raises OutputError where it
     cannot be written, or ``path`` is the file that the sequence is read from.
     """
     _check_place(sequence, Path(path))

@@ -1,4 +1,4 @@
-"""The doors for results: ``open_sink`` for a file name, ``MemorySink`` for a viewer."""
+"""Sinks for results: ``open_sink`` for a file name, ``MemorySink`` for a viewer."""
 
 from __future__ import annotations
 

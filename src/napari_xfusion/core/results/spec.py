@@ -64,7 +64,7 @@ class Sink(Protocol):
     def begin(self, spec: OutputSpec) -> Mapping[int, Notes]:
         """Claim the output; targets that an earlier run with the same identity has done, with their notes.
 
-        Raises OutputError where something else stands in the way, and there is no room or permission.
+        Raises OutputError where another file has the name, or space or permission is missing.
         """
         ...
 

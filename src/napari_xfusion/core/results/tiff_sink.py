@@ -140,7 +140,7 @@ def _reserve(file: int, size: int) -> None:
     """Claim the disk for the whole file, so that it cannot fill up half-way.
 
     Where the file system cannot do that, the C library writes every block instead (old NFS): after
-    RESERVE_SECONDS it is given up, and a full disk is told when it comes.
+    RESERVE_SECONDS it is abandoned, and a full disk is reported when it occurs.
     """
     if not hasattr(os, "posix_fallocate"):
         return

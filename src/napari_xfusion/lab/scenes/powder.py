@@ -124,7 +124,7 @@ def _bed(rng: np.random.Generator, shape: tuple[int, int], track: Track) -> tupl
     x = rng.uniform(-0.5 * W - 20, 0.5 * W + 20, n)
     hills = 1 + 0.4 * np.sin(x * rng.uniform(0.01, 0.05) + rng.uniform(0, 6))
     y = track.level + 5 - r - np.clip(height * hills - r, 0, None) * rng.random(n)
-    # It reaches ahead by about its keyhole's width; a laser at rest goes on digging for grains.
+    # It reaches ahead by about its keyhole's width; a laser at rest continues to hit grains.
     ahead = x - track.laser(0.0) - rng.normal(0.3, 0.4, n) * track.width
     start = ahead / max(track.speed, 0.1) + rng.normal(0, 8, n)
     stays, flies = start > LONGEST, (np.abs(start) <= LONGEST) & (rng.random(n) < 0.4)

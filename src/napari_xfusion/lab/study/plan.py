@@ -142,7 +142,7 @@ class StudyPlan(BaseModel):
 
 
 def preset(name: Preset, frames: int) -> StudyPlan:
-    """The study called ``name``, for sequences of up to ``frames`` frames, with every model at hand.
+    """The study called ``name``, for sequences of up to ``frames`` frames, with every available model.
 
     ``full`` is the paper's (E1, E4-E9); ``quick`` has the ends and the middle of every sweep. Raises
     InputError for sequences that are too short for any study.
@@ -176,7 +176,7 @@ def preset(name: Preset, frames: int) -> StudyPlan:
 
 
 def models_at_hand() -> list[Series]:
-    """A series for every model at hand that is small enough for a preset; files that are none are left."""
+    """A series for every available model that is small enough for a preset; other files are ignored."""
     found = []
     for name, path in list_models().items():
         try:

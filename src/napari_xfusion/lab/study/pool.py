@@ -38,7 +38,7 @@ def run_tasks(
 ) -> dict[Task, str]:
     """Compute every task into its file by ``jobs`` processes of one thread each; what failed, and why.
 
-    ``frames_done`` is told the frames done so far. When ``stop`` is set the cells at work are given up
+    ``frames_done`` receives the number of frames done so far. When ``stop`` is set the cells at work are given up
     and those that are finished are kept.
     """
     if not tasks:

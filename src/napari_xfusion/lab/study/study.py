@@ -37,7 +37,7 @@ class Studied:
 
     folder: Path
     finished: bool
-    """False when it was stopped; the same call goes on."""
+    """False when it was stopped; the same call resumes it."""
     cells: int
     """Of sequence, condition and method, that are done."""
     total: int
@@ -62,7 +62,7 @@ def run_study(
     What an earlier call has done is kept. ``jobs`` processes (default: one for each core) share the
     work; a script that calls this needs the usual ``if __name__ == "__main__":``. ``progress`` counts
     fused frames; ``command`` is quoted in the report. Raises XFusionError for sequences that are none, models
-    that are not to be had, and when no cell can be computed.
+    that are unavailable, and when no cell can be computed.
     """
     sequences, folder = open_sequences(movies), Path(folder)
     claim(folder, plan)

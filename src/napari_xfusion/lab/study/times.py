@@ -49,7 +49,7 @@ def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Calla
     """Measure the method of ``cell`` on its middle unseen frame and keep the result in the file ``path``.
 
     The session is closed after every run, so that nothing is cached from the run before. The first one, which
-    reads the sequences, does not count. ``done`` is told the number of runs. When ``stop`` is set nothing is
+    reads the sequences, does not count. ``done`` receives the number of runs. When ``stop`` is set nothing is
     kept.
     """
     _, pair = set_up(cell)

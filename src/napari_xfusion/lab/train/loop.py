@@ -58,7 +58,7 @@ class Trained:
 
     @property
     def finished(self) -> bool:
-        """False when it was stopped; the same call goes on."""
+        """False when it was stopped; the same call resumes it."""
         return self.iterations == self.total
 
 
@@ -73,7 +73,7 @@ def train(
     progress: Progress = lambda *_: None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Trained:
-    """Train as ``plan`` says, or go on where an earlier run in ``folder`` ended.
+    """Train as ``plan`` says, or resume the earlier run in ``folder``.
 
     Samples are kept in ``pool``, in the folder itself when None. The training stops after some ``minutes``,
     or when ``stop`` is set, with a checkpoint. ``tell`` is handed a sentence at each validation. Raises
@@ -159,7 +159,7 @@ class Keeper:
         self.log.loss(self.state.iteration, time.monotonic() - self._began, rate, loss, gradient)
 
     def checkpoint(self) -> None:
-        """Keep the state, to go on from."""
+        """Save the state, to resume from."""
         self.state.save(self.folder / CHECKPOINT)
 
     def validate(self, device: torch.device) -> None:

@@ -68,7 +68,7 @@ class PaperTask:
 
 @dataclass(frozen=True)
 class LiteTask:
-    """The lite network goes on from the result of the method ``flow``."""
+    """The lite network refines the result of the method ``flow``."""
 
     def prepare(self, sample: Sample) -> Arrays:
         """See ``Task.prepare``."""

@@ -305,7 +305,7 @@ class ExperimentPanel(Panel):
             box.setChecked(METHODS[method].baseline)
             ready = METHODS[method].model is None or model_of(method) is not None
             box.setEnabled(ready)
-            box.setToolTip("" if ready else "No weights of it are at hand; import a model first.")
+            box.setToolTip("" if ready else "No weights are available; import a model first.")
             if ready:
                 box.setToolTip(f"Fuse by {METHODS[method].title} and compare with the truth")
             grid.addWidget(box, k // 2, k % 2)

@@ -64,7 +64,7 @@ class ExportBox(QGroupBox):
         def body(stop: Token, tell: Tell) -> str:
             whole = export.save_sequence(layer, path, stop=stop, progress=lambda *count: tell(count))
             if not whole:
-                return "stopped; saving the same again goes on"
+                return "stopped; save the same again to resume"
             missing = export.frames_missing(layer)
             return f"saved {path.name}" + (
                 f"; {missing} frames that are not fused yet are 0" if missing else ""

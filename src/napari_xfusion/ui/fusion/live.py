@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EVERY = 20
 """Milliseconds between two looks for an answer."""
 MEANWHILE = "flow"
-"""Shown until a network is there, which goes on from it or is compared with it."""
+"""Shown until the network is loaded."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,7 +94,7 @@ class MethodBox(QGroupBox):
             self.choose_model(path)
 
     def _list_models(self) -> None:
-        """The models at hand that are of the chosen method."""
+        """The available models of the chosen method."""
         method = self.method.currentText()
         before = self.model.currentData()
         self.model.blockSignals(True)

@@ -150,7 +150,7 @@ class OutputBox(QGroupBox):
             for widget in widgets:
                 row.addWidget(widget)
         self.browse.setMaximumWidth(32)
-        name = "Name of the file; an unfinished run of the same settings in it goes on"
+        name = "Name of the file; an unfinished run with the same settings is resumed"
         for label, field, tip in (
             ("Frames", frames, "First and last LR frame to fuse"),
             (

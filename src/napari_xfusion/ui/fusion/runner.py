@@ -156,7 +156,7 @@ class Runner(QObject):
         return result is not None and bool(result.done) and not result.finished
 
     def start(self, request: Request, looked_at: int) -> None:
-        """Run ``request``, or go on with it, from frame ``looked_at`` outward."""
+        """Run ``request``, or resume it, from frame ``looked_at`` outward."""
         result = self._begun(request)
         if result is None:
             sink = MemorySink() if request.output is None else open_sink(request.output, request.replace)
@@ -183,7 +183,7 @@ class Runner(QObject):
         return ""
 
     def _begun(self, request: Request) -> Result | None:
-        """The result that ``request`` goes on with."""
+        """The result that ``request`` resumes."""
         there = [self._result, *map(_RESULTS.get, self._viewer.layers)]
         return next((r for r in there if r is not None and r.request.key == request.key), None)
 

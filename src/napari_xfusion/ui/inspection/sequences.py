@@ -57,13 +57,13 @@ class Sequences:
         return self.plan.model_copy(update={"method": method, "model": model, **whole})
 
     def network(self) -> Plan | None:
-        """The run whose attention can be shown: that of the fused sequence, else by a model at hand."""
+        """The run whose attention can be shown: that of the fused sequence, else by an available model."""
         if METHODS[self.plan.method].model is not None:
             return self.by(self.plan.method)
         return next(filter(None, map(self.by_model, (method.name for method in networks()))), None)
 
     def by_model(self, method: str) -> Plan | None:
-        """The same run by a network, with the first model at hand that is of its kind; None without one."""
+        """The same run by a network, with the first available model of its kind; None without one."""
         if self.plan.method == method:
             return self.by(method)
         name = model_of(method)
@@ -99,7 +99,7 @@ class Sequences:
 
 
 def model_of(method: str) -> str | None:
-    """The name of the model that ``method`` takes, None where none is at hand."""
+    """The name of the model that ``method`` takes, None where none is available."""
     return next(iter(models_of(method)), None)
 
 
@@ -123,7 +123,7 @@ def method_problem(sequences: Sequences, method: str, needed: tuple[str, ...]) -
     if reason:
         return reason
     if METHODS[method].model is not None and sequences.by_model(method) is None:
-        return f"No weights of {METHODS[method].title} are at hand; import a model first."
+        return f"No weights of {METHODS[method].title} are available; import a model first."
     if "fused" in needed and sequences.plan.method == method:
         return "The fused sequence is by this method."
     return ""
@@ -133,7 +133,7 @@ def network_problem(sequences: Sequences) -> str:
     """Why there is no attention to show; see ``problem``."""
     reason = problem(sequences, ("lr", "hr"))
     if not reason and sequences.network() is None:
-        return "Only networks have attention, and no weights are at hand; import a model first."
+        return "Only networks have attention, and no weights are available; import a model first."
     return reason
 
 

@@ -1,4 +1,4 @@
-"""What napari's menus call on the layers that are selected: thin, each a few calls of the rooms below."""
+"""What napari's menus call on the layers that are selected: thin, each a few calls of the core."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Lazily, with axes, units, frame time and contrast. A sequence that fits one that is open becomes LR or HR of the
 pair, and both take their places. What is no sequence of grey frames (a photo) is refused with the reason, and
-napari offers its other readers; a sequence that is damaged is told and not opened, for others would show what is
+napari offers its other readers; a damaged sequence is reported and not opened, for others would show what is
 left of it as if it were whole.
 """
 

@@ -43,7 +43,7 @@ class Outcome:
     """Whether it was asked to stop; ``value`` is then what the body made of that."""
 
     def in_words(self) -> str:
-        """The error as the user is told it; '' where there is none."""
+        """The error in the user's words; '' where there is none."""
         return "" if self.error is None else in_window_words(self.error)
 
 

@@ -18,7 +18,7 @@ _ENDING = re.compile(r"\.[A-Za-z]\w*$")
 
 
 def ask_and_save(parent: QWidget, title: str, name: str, kinds: str, save: Callable[[Path], object]) -> None:
-    """Ask for a file, proposing ``name``, and ``save`` to it; an XFusionError is told.
+    """Ask for a file, proposing ``name``, and ``save`` to it; an XFusionError is shown.
 
     A name without an ending gets that of the kind chosen of ``kinds``. The dialog knows nothing of that, so
     what would be replaced then is asked for here.

@@ -19,7 +19,7 @@ FIELDS = {
     "std": "standard deviation",
     "grey": "grey values",
 }
-"""Names of the panel's fields; a setting without one is said in plain words."""
+"""Names of the panel's fields; a setting without one keeps its plain name."""
 
 
 def field(setting: str) -> str:
