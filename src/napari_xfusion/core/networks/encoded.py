@@ -39,6 +39,8 @@ class EncodedFeed:
         self.network, self.pair, self.grid, self.device = network, pair, grid, device
         self._budget = KEPT_SHARE * free_memory(device)
         self._encoded: OrderedDict[tuple[Source, Tile], Encoded] = OrderedDict()
+        self._largest = 0
+        """Bytes of the largest one so far."""
 
     def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
         """See ``Feed.combine``."""
@@ -61,11 +63,13 @@ class EncodedFeed:
         if key not in self._encoded:
             if source.camera == "lr":
                 image = self.grid.lr(self.pair.lr_frame(source.number))
-                self._encoded[key] = self.network.encode_lr(as_tensor(image, tile.outer, 1, self.device))
+                encoded = self.network.encode_lr(as_tensor(image, tile.outer, 1, self.device))
             else:
                 image = self.grid.hr(self.pair.hr_frame(source.number))
                 network = cast("EDVRSTF", self.network)
-                self._encoded[key] = network.encode_hr(as_tensor(image, tile.outer, SCALE, self.device))
+                encoded = network.encode_hr(as_tensor(image, tile.outer, SCALE, self.device))
+            size = sum(level.nbytes for level in (*encoded.features, *encoded.halves))
+            self._encoded[key], self._largest = encoded, max(size, self._largest)
         return self._encoded[key]
 
     def _make_room(self, wanted: set[tuple[Source, Tile]], keep: int) -> None:
@@ -76,11 +80,8 @@ class EncodedFeed:
         """
         for key in wanted & self._encoded.keys():
             self._encoded.move_to_end(key)
-        if self._encoded:
-            largest = max(
-                sum(level.nbytes for level in (*e.features, *e.halves)) for e in self._encoded.values()
-            )
-            keep = min(keep, int(self._budget / largest))
+        if self._largest:
+            keep = min(keep, int(self._budget / self._largest))
         fresh = len(wanted - self._encoded.keys())
         while len(self._encoded) + fresh > max(keep, len(wanted)):
             self._encoded.popitem(last=False)

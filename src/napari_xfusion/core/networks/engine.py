@@ -2,7 +2,7 @@
 
 Frames that do not fit into memory go through in tiles, each with a halo wide enough not to be seen. What the
 networks differ in, how a window becomes their input, is the feed's: ``encoded.py`` for those of the
-paper, ``lite.py`` for the small one.
+paper, ``lite_feed.py`` for the small one.
 """
 
 from __future__ import annotations
