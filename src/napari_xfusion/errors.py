@@ -12,22 +12,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 SETTINGS = frozenset(
-    {
-        *(
-            "method",
-            "model",
-            "hr_times",
-            "hr_step",
-            "hr_start",
-            "separation",
-            "frames",
-            "region",
-            "grey",
-            "dtype",
-        ),
-        *("device", "precision", "tile", "output", "overwrite", "std", "attention"),
-        *("crop", "rate", "init", "batch", "jobs", "plan", "preset"),
-    }
+    [
+        "method",
+        "model",
+        "hr_times",
+        "hr_step",
+        "hr_start",
+        "separation",
+        "frames",
+        "region",
+        "grey",
+        "dtype",
+        "device",
+        "precision",
+        "tile",
+        "output",
+        "overwrite",
+        "std",
+        "attention",
+        "crop",
+        "rate",
+        "init",
+        "batch",
+        "jobs",
+        "plan",
+        "preset",
+    ]
 )
 """What a text may mention in braces: fields of a plan, and arguments of a run, a training or a study."""
 _SETTING = re.compile(r"\{([a-z_]+)\}")
@@ -134,9 +144,7 @@ def render(said: XFusionError | XFusionWarning, name: Names = str) -> str:
         sentences = [said.problem, said.hint]
     if not subject:
         sentences[0] = _capital(sentences[0])
-    text = " ".join(
-        [sentences[0] if _END.search(sentences[0]) else f"{sentences[0]}.", *map(_sentence, sentences[1:])]
-    )
+    text = " ".join(map(_ended, [sentences[0], *map(_capital, sentences[1:])]))
     return with_names(" ".join((f"{subject}: {text}" if subject else text).split()), name)
 
 
@@ -145,8 +153,8 @@ def with_names(text: str, name: Names) -> str:
     return _SETTING.sub(lambda found: name(found[1]) if found[1] in SETTINGS else found[0], text)
 
 
-def _sentence(text: str) -> str:
-    return _capital(text) if _END.search(text) else f"{_capital(text)}."
+def _ended(text: str) -> str:
+    return text if _END.search(text) else f"{text}."
 
 
 def _capital(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 Gives = Literal["std", "attention"]
@@ -39,11 +39,15 @@ class Method:
     baseline: bool = False
     """Whether a virtual experiment compares with it unless told otherwise."""
 
+    @property
+    def takes_weights(self) -> bool:
+        """Whether it is a network."""
+        return self.model is not None
+
     def load(self, plan: Any) -> Any:
         """The method's `methods.Fuser` for a plan; raises XFusionError where weights or device are unavailable."""
-        module, name = self.fuser.split(":")
-        found = getattr(import_module(module), name)
-        return found if self.model is None else found(plan)
+        found = resolve_name(self.fuser)
+        return found(plan) if self.takes_weights else found
 
 
 _ENGINE = "napari_xfusion.core.networks.engine:load_fuser"
@@ -133,12 +137,12 @@ DEFAULT_METHOD = "lite"
 
 def networks() -> Iterator[Method]:
     """The methods that take weights."""
-    return (method for method in METHODS.values() if method.model is not None)
+    return (method for method in METHODS.values() if method.takes_weights)
 
 
 def training_free() -> Iterator[Method]:
     """The methods that need no weights."""
-    return (method for method in METHODS.values() if method.model is None)
+    return (method for method in METHODS.values() if not method.takes_weights)
 
 
 def giving(what: Gives) -> str:

@@ -39,8 +39,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises OutputError when it cannot; then ``path`` is what it was.
     """
-    do = "free disk space, or choose another folder; what is complete is saved"
-    with writing(path, expected="a place to write with enough space", hint=do):
+    hint = "free disk space, or choose another folder; what is complete is saved"
+    with writing(path, expected="a place to write with enough space", hint=hint):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             write(part)

@@ -141,12 +141,12 @@ def _magic(file: FileBytes) -> bytes:
 def _missing(path: Path) -> InputError:
     beside = [x.name for x in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=2)
-    do = f"did you mean {' or '.join(near)}?" if near else "check the path"
-    return InputError(path, expected=readable(), found="no such file", hint=do)
+    hint = f"did you mean {' or '.join(near)}?" if near else "check the path"
+    return InputError(path, expected=readable(), found="no such file", hint=hint)
 
 
 def _other(path: Path, magic: bytes) -> InputError:
     kind = next((what for start, what in _OTHERS.items() if magic.startswith(start)), "another kind of file")
     kind = kind if magic else "an empty file"
-    do = "give the folder of the frames" if magic == PNG_MAGIC else "export the sequence as TIFF"
-    return InputError(path, expected=readable(), found=kind, hint=do)
+    hint = "give the folder of the frames" if magic == PNG_MAGIC else "export the sequence as TIFF"
+    return InputError(path, expected=readable(), found=kind, hint=hint)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from napari_xfusion.core.types import Stack
 
@@ -49,8 +49,7 @@ class Reader:
 
     def open(self, path: Path, options: Options) -> Stack:
         """Open ``path``; raises InputError where it is damaged or contains no sequence of grey frames."""
-        module, name = self.function.split(":")
-        stack: Stack = getattr(import_module(module), name)(path, options)
+        stack: Stack = resolve_name(self.function)(path, options)
         return stack
 
 

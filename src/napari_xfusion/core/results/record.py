@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
@@ -169,7 +169,7 @@ class RunRecord(_Record):
         paths. Raises InputError where a recording is missing or its content differs, ModelError where the weights
         differ, and else what ``fuse_files`` raises.
         """
-        repeat = import_module("napari_xfusion.core.run").repeat  # which itself needs the record
+        repeat = resolve_name("napari_xfusion.core.run:repeat")  # which itself needs the record
         settings = {"overwrite": overwrite, "stop": stop, "progress": progress}
         outcome: Outcome = repeat(self, output, lr=lr, hr=hr, **settings)
         return outcome
