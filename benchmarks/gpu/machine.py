@@ -1,4 +1,4 @@
-"""Say what this machine is as JSON, or with `--device` only the device that works: cuda or cpu."""
+"""Print what this machine is as JSON; ``device`` is "CPU" where no GPU computes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,6 @@ def device() -> str:
 def main() -> None:
     """See the module."""
     found = device()
-    if "--device" in sys.argv:
-        print(found)
-        return
     facts = {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -10,22 +10,22 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-import signal
 import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.types import SCALE
 from napari_xfusion.lab.scenes import KINDS, Sample, draw_clean, expose
+from napari_xfusion.lab.scenes.sample import RANGE
+from napari_xfusion.lab.train.pool import start_worker
 
 LEVELS = 65535
-LOW, HIGH = -1.0, 3.0
+LOW, HIGH = RANGE
 """Grey values of a record's lowest and highest number."""
 MARGIN = 4
 """Oldest records that are not read."""
@@ -80,8 +80,7 @@ class Drawing:
 def fill(folder: Path, k: int, drawing: Drawing) -> None:
     """Draw samples into ring ``k`` until the process is ended."""
     crop, capacity = drawing.crop, drawing.capacity
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
+    start_worker()
     rows = np.lib.format.open_memmap(folder / f"ring-{k}.npy", "w+", record(crop), (capacity,))
     counts = np.load(folder / "counts.npy", mmap_mode="r+")
     began, parent = time.monotonic(), os.getppid()

@@ -43,7 +43,8 @@ part() {  # NAME SECONDS COMMAND...
 }
 
 "$PYTHON" benchmarks/gpu/machine.py | tee "$out/machine.json"
-here=$("$PYTHON" benchmarks/gpu/machine.py --device)
+here=gpu
+grep -q '"device": "CPU"' "$out/machine.json" && here=cpu
 gpu_tests=$(grep -rl --include='test_*.py' 'mark.gpu' tests)  # the others need packages that may not be here
 if [ -n "$rehearse" ]; then
     part tests 120 "$PYTHON" -m pytest -c benchmarks/gpu/pytest.ini --rootdir=. -q -m gpu $gpu_tests --collect-only

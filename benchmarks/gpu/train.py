@@ -17,6 +17,7 @@ import math
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -38,16 +39,16 @@ from napari_xfusion.lab.scenes.sample import FARTHEST, SEPARATIONS
 from napari_xfusion.lab.train.batches import ahead
 from napari_xfusion.lab.train.card import stored
 from napari_xfusion.lab.train.held_out import HeldOut, open_held_out
+from napari_xfusion.lab.train.loop import LARGEST_GRADIENT
 from napari_xfusion.lab.train.plan import TrainPlan
 from napari_xfusion.lab.train.pool import fill_pool
-from napari_xfusion.lab.train.state import BETAS, DECAY
+from napari_xfusion.lab.train.state import BETAS, decay_after
 from napari_xfusion.lab.train.task import TASKS, log_error
 
 MEDIUM = Sizes(channels=64, extract=5, reconstruct=10, groups=8)
 NAMES: dict[Variant, str] = {"edvr-stf": "edvr-stf-medium", "edvr": "edvr-medium"}
 WARM_UP = 0.03
 """Share of a leg in which the learning rate rises."""
-LARGEST_GRADIENT = 1.0
 ROW = 100
 """Iterations from one look at the losses to the next."""
 
@@ -105,7 +106,7 @@ class Learner:
             self._replay()
         self._since += 1
         self.iteration += 1
-        decay = min(DECAY, self.iteration / (9 + self.iteration))
+        decay = decay_after(self.iteration)
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
 
@@ -338,7 +339,7 @@ def _save(
     """Measure the averaged weights on held-out samples and write the model."""
     plan = TrainPlan(variant=learner.variant, sizes=sizes, held_out=asked.held_out, half=True)
     pool = fill_pool(
-        plan.pool("held-out"), asked.scratch / "held-out", processes=asked.processes, stop=_Never()
+        plan.pool("held-out"), asked.scratch / "held-out", processes=asked.processes, stop=threading.Event()
     )
     held_out = open_held_out(pool, TASKS[learner.variant], 16)
     figures = held_out.measure(learner.average.eval(), learner.device)
@@ -355,13 +356,6 @@ def _save(
         card(learner.variant, sizes, legs, held_out, text),
     )
     return found
-
-
-class _Never:
-    """A token that stops nothing."""
-
-    def is_set(self) -> bool:
-        return False
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row
 from napari_xfusion.core.inspect.metrics import Metrics
+from napari_xfusion.core.networks.cards import INPUTS
 from napari_xfusion.lab.study.cells import Cell, ImageSequence
 from napari_xfusion.lab.study.note import Note
 from napari_xfusion.lab.study.plan import Condition, Setting, StudyPlan
@@ -29,7 +30,7 @@ SETTINGS: dict[Setting, str] = {
 }
 """What is swept, and how its axis is called."""
 
-TWO_CAMERAS = ("lite", "edvr-stf")
+TWO_CAMERAS = tuple(name for name, roles in INPUTS.items() if "hr-" in roles)
 """The networks that see HR frames: what the paper says of EDVR-STF is looked for in both."""
 
 
@@ -97,8 +98,7 @@ class SequenceResults:
         return [
             series
             for series in self.series
-            if METHODS[self.method(series)].model is not None
-            and (not methods or self.method(series) in methods)
+            if METHODS[self.method(series)].takes_weights and (not methods or self.method(series) in methods)
         ]
 
     def sweep(self, setting: Setting) -> dict[str, str]:

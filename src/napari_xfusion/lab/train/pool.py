@@ -130,7 +130,7 @@ def _draw_all(plan: PoolPlan, folder: Path, chunks: Sequence[list[int]], *, proc
         return
     # Spawned, not forked: a fork of a process with threads (torch, OpenCV) may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker) as workers:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker) as workers:
         tasks = [workers.submit(_draw_chunk, plan, folder, chunk) for chunk in chunks]
         try:
             for task in as_completed(tasks):
@@ -139,7 +139,7 @@ def _draw_all(plan: PoolPlan, folder: Path, chunks: Sequence[list[int]], *, proc
             workers.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """One thread for each process, and Ctrl-C is for the main process to hear."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)

@@ -44,7 +44,7 @@ class State:
     def advance(self) -> None:
         """Count an iteration whose step is taken; the average follows, quickly while all weights are poor."""
         self.iteration += 1
-        decay = min(DECAY, self.iteration / (9 + self.iteration))
+        decay = decay_after(self.iteration)
         with torch.no_grad():
             for averaged, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 averaged.lerp_(current, 1 - decay)
@@ -68,6 +68,11 @@ class State:
                 found=f"{type(error).__name__}: {str(error)[:200]}",
                 hint="remove it to begin again",
             ) from error
+
+
+def decay_after(iterations: int) -> float:
+    """Of the moving average after so many iterations: lower at first, while all weights are poor."""
+    return min(DECAY, iterations / (9 + iterations))
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
