@@ -418,7 +418,6 @@ def demo(
 ) -> None:
     """Fuse the sample sequence by every method and write the sequence, a picture and a table."""
     from napari_xfusion.lab.demo import run_demo
-    from napari_xfusion.ui.plugin.show import show_demo
 
     with Progress("methods") as progress:
         made = run_demo(output, progress=progress)
@@ -426,6 +425,8 @@ def demo(
     for path in made.files:
         typer.echo(str(path.resolve()))
     if gui:
+        from napari_xfusion.ui.plugin.show import show_demo
+
         show_demo(made.files[0])
 
 

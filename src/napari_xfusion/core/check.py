@@ -113,7 +113,7 @@ def _cost(plan: Plan) -> tuple[float, float, int]:
     Raises ModelError where the plan's weights are unavailable.
     """
     method = METHODS[plan.method]
-    if method.model is None:
+    if not method.takes_weights:
         return method.seconds, method.images, BASE_MB
     model = describe(model_of(plan))
     millions = model.parameters / 1e6

@@ -69,7 +69,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.model is not None and METHODS[self.method].model is None:
+        if self.model is not None and not METHODS[self.method].takes_weights:
             raise ValueError(f"{self.method} takes no model")
         if self.hr_start and self.hr_step is None:
             raise ValueError("{hr_start} has no effect without {hr_step}")

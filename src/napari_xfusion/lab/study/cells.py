@@ -81,7 +81,7 @@ class StoppedError(Exception):
 
 def weights_of(series: Series) -> str | None:
     """sha256 of the model file of a series; None for methods without. Raises ModelError."""
-    if METHODS[series.method].model is None:
+    if not METHODS[series.method].takes_weights:
         return None
     return describe(model_of(Plan(method=series.method, model=series.model))).sha256
 

@@ -67,7 +67,7 @@ class Series(BaseModel):
     def _consistent(self) -> Self:
         if self.clusters is not None and self.method != "bayesian-paper":
             raise ValueError(f"{self.method} has no clusters to set")
-        if self.model is not None and METHODS[self.method].model is None:
+        if self.model is not None and not METHODS[self.method].takes_weights:
             raise ValueError(f"{self.method} has no model")
         return self
 

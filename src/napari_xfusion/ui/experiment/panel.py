@@ -303,7 +303,7 @@ class ExperimentPanel(Panel):
         grid = QGridLayout(group)
         for k, (method, box) in enumerate(self.methods.items()):
             box.setChecked(METHODS[method].baseline)
-            ready = METHODS[method].model is None or model_of(method) is not None
+            ready = not METHODS[method].takes_weights or model_of(method) is not None
             box.setEnabled(ready)
             box.setToolTip("" if ready else "No weights are available; import a model first.")
             if ready:
@@ -363,7 +363,7 @@ def _comparing(movie: Stack, settings: Settings) -> Body:
         made = _experiment(movie, settings)
         for method in settings.methods:
             tell(f"{METHODS[method].title} …")
-            name = model_of(method) if METHODS[method].model is not None else None
+            name = model_of(method) if METHODS[method].takes_weights else None
             plan = make_plan(method=method, model=name, separation=settings.separation)
             sequence = FusedSequence(plan, made.lr, made.hr)
             for row in evaluate_frames(made.truth, sequence.images(), hr_times=made.hr_times):

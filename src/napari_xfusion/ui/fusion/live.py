@@ -135,7 +135,7 @@ def preview(sequences: OpenSequences, request: Request, frame: int, region: Regi
     """
 
     def body(stop: Token, tell: Tell) -> Answer | None:
-        if METHODS[request.plan.method].model is not None and "torch" not in sys.modules:
+        if METHODS[request.plan.method].takes_weights and "torch" not in sys.modules:
             plan = request.plan.model_copy(update={"method": MEANWHILE, "model": None})
             meanwhile = sequences.frame(replace(request, plan=plan), frame, region, stop)
             if meanwhile is not None:

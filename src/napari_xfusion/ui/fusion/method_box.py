@@ -77,7 +77,7 @@ class MethodBox(QGroupBox):
         self.there.setText(devices_in_words())
 
     def _takes_weights(self) -> bool:
-        return METHODS[self.method.currentText()].model is not None
+        return METHODS[self.method.currentText()].takes_weights
 
     def _take_computing(self) -> None:
         """What is chosen on the Preferences page is chosen here, too."""

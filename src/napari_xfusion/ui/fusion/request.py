@@ -53,7 +53,7 @@ class Request:
     @property
     def method(self) -> str:
         """The method's name, or that of its weights."""
-        if METHODS[self.plan.method].model is None:
+        if not METHODS[self.plan.method].takes_weights:
             return self.plan.method
         return model_of(self.plan).stem
 

@@ -96,7 +96,7 @@ def _scores_of(
     sequences: Sequences, sequence_of: Callable[[], FusedSequence]
 ) -> Callable[[int], Mapping[Role, float] | None]:
     """Where scores come from: the run's record, else the network once more, else nowhere."""
-    if METHODS[sequences.plan.method].model is None:
+    if not METHODS[sequences.plan.method].takes_weights:
         return lambda _frame: None
     made = provenance_of(sequences.fused) if sequences.fused is not None else None
     recorded: dict[int, Mapping[str, ScoreRecord]] = {}

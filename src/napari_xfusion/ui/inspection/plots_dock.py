@@ -129,7 +129,7 @@ class PlotsDock(Docked):
         if not self.numbers:
             return "Nothing computed yet."
         lacking = [] if self._shown.truth is not None else ["PSNR, AAD and SSIM need a truth"]
-        if METHODS[self._shown.plan.method].model is None:
+        if not METHODS[self._shown.plan.method].takes_weights:
             lacking.append("attention needs a network")
         return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *lacking])
 

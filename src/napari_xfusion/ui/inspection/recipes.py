@@ -144,7 +144,7 @@ def _key(plan: Plan, sequences: Sequences) -> Key:
 
 
 def _by(sequences: Sequences, method: str) -> Plan:
-    plan = sequences.by_model(method) if METHODS[method].model is not None else sequences.by(method)
+    plan = sequences.by_model(method) if METHODS[method].takes_weights else sequences.by(method)
     if plan is None:
         raise ModelError(method, problem="its weights are not available", hint="import a model")
     return plan

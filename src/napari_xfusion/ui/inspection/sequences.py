@@ -58,7 +58,7 @@ class Sequences:
 
     def network(self) -> Plan | None:
         """The run whose attention can be shown: that of the fused sequence, else by an available model."""
-        if METHODS[self.plan.method].model is not None:
+        if METHODS[self.plan.method].takes_weights:
             return self.by(self.plan.method)
         return next(filter(None, map(self.by_model, (method.name for method in networks()))), None)
 
@@ -122,7 +122,7 @@ def method_problem(sequences: Sequences, method: str, needed: tuple[str, ...]) -
     reason = problem(sequences, needed)
     if reason:
         return reason
-    if METHODS[method].model is not None and sequences.by_model(method) is None:
+    if METHODS[method].takes_weights and sequences.by_model(method) is None:
         return f"No weights of {METHODS[method].title} are available; import a model first."
     if "fused" in needed and sequences.plan.method == method:
         return "The fused sequence is by this method."
