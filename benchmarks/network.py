@@ -3,7 +3,7 @@
     python benchmarks/network.py [--frames 20] [--size 400 1024] [--step 10] [--precision float32 bfloat16]
 
 Both run in turn on the same windows, one target each, so that a busy machine slows both. The reference
-takes the five frames of a window one after the other, keeps nothing between targets, convolves
+takes the five frames of a group one after the other, keeps nothing between targets, convolves
 [neighbour, reference] stacked in channels, and samples each tap of its deformable convolution with one
 `grid_sample`. Weights are random but lively: the residual depends on the input. The table gives the
 median seconds per target, the ratio, the largest difference, and the peak memory of a stream over what
@@ -35,7 +35,7 @@ from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.networks.weights import Loaded
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
-from napari_xfusion.core.rig import Pair, pair_stacks
+from napari_xfusion.core.rig import FrameReader, make_rig
 
 FULL = Sizes(channels=128, extract=5, reconstruct=40, groups=8)
 
@@ -115,7 +115,7 @@ class PlainForward:
         return out
 
 
-def sequence_pair(frames: int, size: tuple[int, int], step: int) -> Pair:
+def sequence_pair(frames: int, size: tuple[int, int], step: int) -> FrameReader:
     """A sequence of drifting texture, in memory."""
     rng = np.random.default_rng(0)
     ground = functional.interpolate(
@@ -127,9 +127,8 @@ def sequence_pair(frames: int, size: tuple[int, int], step: int) -> Pair:
     lr = sequence.reshape(len(sequence), size[0] // 4, 4, size[1] // 4, 4).mean((2, 4))
     times = sorted({*range(0, len(sequence), step), len(sequence) - 1})
 
-    return pair_stacks(
-        as_stack(lr, name="lr"), as_stack(sequence[times], name="hr"), make_plan(hr_times=tuple(times))
-    )
+    plan = make_plan(hr_times=tuple(times))
+    return FrameReader(make_rig(plan, as_stack(lr, name="lr"), as_stack(sequence[times], name="hr")))
 
 
 def make_fuser(precision: str) -> NetworkFuser:
@@ -140,20 +139,20 @@ def make_fuser(precision: str) -> NetworkFuser:
     return NetworkFuser(Loaded(network, card, "0" * 64), torch.device("cpu"), precision)
 
 
-def compare(pair: Pair, precision: str) -> None:
+def compare(reader: FrameReader, precision: str) -> None:
     """Both ways, target by target in turn."""
     fuser = make_fuser(precision)
     plain_network = lively(edvr_stf(**FULL.model_dump())).to(PRECISIONS[precision])
-    plain, grid = PlainForward(plain_network), Grid.of(pair.geometry)
+    plain, grid = PlainForward(plain_network), Grid.of(reader.rig.grids)
     ours, theirs, worst = [], [], 0.0
-    with fuser.open(pair) as stream:
-        frames = stream.fuse(range(len(pair)), threading.Event())
-        for target in range(len(pair)):
+    with fuser.open(reader) as stream:
+        frames = stream.fuse(range(len(reader.rig)), threading.Event())
+        for target in range(len(reader.rig)):
             frame = next(frames)
             ours.append(frame.seconds)
-            window, dtype = pair.window(target), PRECISIONS[precision]
-            lr = [torch.from_numpy(grid.lr(x))[None, None].to(dtype) for x in window.lr]
-            hr = [torch.from_numpy(grid.hr(x))[None, None].to(dtype) for x in window.hr]
+            group, dtype = reader.group(target), PRECISIONS[precision]
+            lr = [torch.from_numpy(grid.lr(x.image))[None, None].to(dtype) for x in group.lr]
+            hr = [torch.from_numpy(grid.hr(x.image))[None, None].to(dtype) for x in group.ends]
             began = perf_counter()
             image = plain(lr, hr)[0, 0].numpy()
             theirs.append(perf_counter() - began)
@@ -189,14 +188,14 @@ class PeakMemory(threading.Thread):
 
 def peak(arguments: argparse.Namespace) -> None:
     """Peak memory of a stream over rest, in a process of its own."""
-    pair, fuser = (
+    reader, fuser = (
         sequence_pair(arguments.frames, tuple(arguments.size), arguments.step),
         make_fuser(arguments.peak),
     )
-    pair.window(0)
+    reader.group(0)
     watch = PeakMemory()
     watch.start()
-    with fuser.open(pair) as stream:
+    with fuser.open(reader) as stream:
         for _ in stream.fuse(range(arguments.frames), threading.Event()):
             pass
     print(f"{arguments.peak}: peak {watch.stop():.0f} MB over rest ({watch.rest / 1e6:.0f} MB)")
@@ -214,9 +213,9 @@ def main() -> None:
     if arguments.peak:
         peak(arguments)
         return
-    pair = sequence_pair(arguments.frames, tuple(arguments.size), arguments.step)
+    reader = sequence_pair(arguments.frames, tuple(arguments.size), arguments.step)
     for precision in arguments.precision:
-        compare(pair, precision)
+        compare(reader, precision)
         size = [str(n) for n in arguments.size]
         subprocess.run(
             [sys.executable, __file__, "--peak", precision, "--frames", "4", "--size", *size], check=True

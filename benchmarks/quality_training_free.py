@@ -25,7 +25,7 @@ from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import as_stack
-from napari_xfusion.core.rig import pair_stacks
+from napari_xfusion.core.rig import FrameReader, make_rig
 
 FUSERS = {method.name: make_fuser(Plan(method=method.name)) for method in training_free()}
 ImageSequence = NDArray[np.float32]
@@ -130,15 +130,14 @@ def measure(
     times = sorted({*range(0, frames, step), frames - 1})
     unseen = [t for t in range(frames) if t not in times]
     targets = [unseen[i] for i in np.unique(np.linspace(0, len(unseen) - 1, count).round().astype(int))]
-    pair = pair_stacks(
-        as_stack(lr, name="LR"), as_stack(sequence[times], name="HR"), make_plan(hr_times=tuple(times))
-    )
+    plan = make_plan(hr_times=tuple(times))
+    reader = FrameReader(make_rig(plan, as_stack(lr, name="LR"), as_stack(sequence[times], name="HR")))
     psnr, seconds = {}, 0.0
     for name, fuser in FUSERS.items():
         values, spent = [], []
-        with fuser.open(pair) as stream:
+        with fuser.open(reader) as stream:
             for frame in stream.fuse(targets, threading.Event()):
-                result = grey.to_grey(pair.grey.hr.from_grey(frame.image))
+                result = grey.to_grey(reader.rig.hr.grey.from_grey(frame.image))
                 error = np.clip(result, 0, 1) - np.clip(grey.to_grey(sequence[frame.index]), 0, 1)
                 values.append(-10 * np.log10(np.mean(error**2)))
                 spent.append(frame.seconds)

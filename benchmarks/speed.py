@@ -33,7 +33,7 @@ from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.networks.cards import describe, list_models
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import as_stack
-from napari_xfusion.core.rig import pair_stacks
+from napari_xfusion.core.rig import FrameReader, make_rig
 
 STEP = 10
 ImageSequence = NDArray[np.uint16]
@@ -58,14 +58,14 @@ def two_cameras(frames: int, shape: tuple[int, int] = (400, 1024)) -> tuple[Imag
 def of_the_methods() -> None:
     """Print the median time of each method without weights, and of each bundled network."""
     lr, hr = two_cameras(51)
-    pair = pair_stacks(as_stack(lr), as_stack(hr), make_plan(hr_step=STEP))
+    reader = FrameReader(make_rig(make_plan(hr_step=STEP), as_stack(lr), as_stack(hr)))
     plans = {method.name: Plan(method=method.name) for method in training_free()}
     for name, path in list_models().items():
         plans[name] = Plan(method=describe(path).card.variant, model=name)
     print("| method | ms a frame | frames/s |\n|---|---|---|")
     for name, plan in plans.items():
         fuser = make_fuser(plan)
-        with fuser.open(pair) as stream:
+        with fuser.open(reader) as stream:
             seconds = [frame.seconds for frame in stream.fuse(range(1, 51), threading.Event())][10:]
         middle = statistics.median(seconds)
         print(f"| {name} | {1000 * middle:.1f} | {1 / middle:.3g} |", flush=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from keyhole import FRAME_TIME, PIXEL_SIZE, keyhole_sequence
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.types import Stack
 from napari_xfusion.lab.virtual.camera import Camera
 from napari_xfusion.lab.virtual.experiment import simulate
@@ -31,8 +32,7 @@ def make(folder: Path) -> None:
         read=lambda i: sequence[i],
         digest=lambda: hashlib.sha256(sequence.tobytes()).hexdigest(),
         source="keyhole_sequence, sample_data/make_sample.py",
-        times=np.arange(FRAMES) * FRAME_TIME,
-        time_unit="s",
+        clock=Clock.regular(FRAMES, FRAME_TIME),
         pixel_size=PIXEL_SIZE,
     )
     write_experiment(simulate(movie, HR_STEP, lr_psnr=LR_PSNR, seed=SEED), folder, compression="zlib")

@@ -1,11 +1,12 @@
 """The order of imports, in one list: the test checks the package against it, CONTRIBUTING.md shows it."""
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "core.quantities", "core.catalogue"),
-    ("core.types", "core.files", "core.doctor"),
+    ("_version", "errors", "core.quantities", "core.catalogue", "core.value"),
+    ("core.clock", "core.files", "core.doctor"),
+    ("core.types",),
     ("core.plan", "core.grey", "core.degrade", "core.optical_flow", "core.recordings"),
-    ("core.rig", "core.inspect", "core.results"),
-    ("core.methods",),
+    ("core.rig", "core.inspect"),
+    ("core.methods", "core.results"),
     ("core.networks", "core.session"),
     ("core.run",),
     ("core.check", "core.sequence"),

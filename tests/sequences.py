@@ -7,20 +7,30 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig import FrameReader, make_rig
 from napari_xfusion.core.types import Stack
 
 
-def stack(frames: NDArray, source: str = "sequence", **fields: object) -> Stack:
-    """A Stack over an array (T, H, W)."""
+def stack(
+    frames: NDArray, source: str = "sequence", interval: float | None = None, **fields: object
+) -> Stack:
+    """A Stack over an array (T, H, W), frames ``interval`` seconds from each other where that is given."""
     return Stack(
         shape=frames.shape,
         dtype=frames.dtype,
         read=lambda i: frames[i],
         digest=lambda: hashlib.sha256(np.ascontiguousarray(frames).tobytes()).hexdigest(),
         source=source,
-        times=np.arange(len(frames), dtype=float),
+        clock=Clock.regular(len(frames), interval),
         **fields,
     )
+
+
+def reader_of(lr: Stack, hr: Stack, plan: Plan) -> FrameReader:
+    """The frames of two cameras, as methods read them."""
+    return FrameReader(make_rig(plan, lr, hr))
 
 
 def moving_discs(frames: int = 12, shape: tuple[int, int] = (48, 64), seed: int = 0) -> NDArray:

@@ -33,7 +33,7 @@ from napari_xfusion.core.networks import deform, engine
 from napari_xfusion.core.networks.cards import describe, list_models
 from napari_xfusion.core.networks.engine import PRECISIONS, NetworkFuser
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import Pair
+from napari_xfusion.core.rig import FrameReader
 from network import make_fuser, sequence_pair
 
 TERA_MACS = 1.09e12 / (100 * 256)
@@ -71,20 +71,20 @@ TYPES = PRECISIONS | {"TF32": torch.float32, "bfloat16, tuned": torch.bfloat16}
 
 
 def over_the_sequence(
-    fuser: NetworkFuser, pair: Pair, precision: str, kernel: deform.DeformConv
+    fuser: NetworkFuser, reader: FrameReader, precision: str, kernel: deform.DeformConv
 ) -> tuple[float, Sequences]:
     """Milliseconds of a frame, the first batch left out; and the frames (T, H, W)."""
     rule = (
         mock.patch.object(engine, "exact_float32", RULES[precision]) if precision in RULES else nullcontext()
     )
-    with rule, mock.patch.object(deform, "_quickest", lambda *_: kernel), fuser.open(pair) as stream:
-        frames, images = stream.fuse(range(len(pair)), threading.Event()), []
+    with rule, mock.patch.object(deform, "_quickest", lambda *_: kernel), fuser.open(reader) as stream:
+        frames, images = stream.fuse(range(len(reader.rig)), threading.Event()), []
         for _ in range(fuser.batch):
             images.append(next(frames).image)
         began = time.perf_counter()
         images += [frame.image for frame in frames]
         seconds = time.perf_counter() - began
-    return 1000 * seconds / max(1, len(pair) - fuser.batch), np.stack(images)
+    return 1000 * seconds / max(1, len(reader.rig) - fuser.batch), np.stack(images)
 
 
 @cache
@@ -110,15 +110,15 @@ def full_size(precision: str, device: torch.device, batch: int) -> NetworkFuser:
     return replace(fuser, device=device, batch=batch)
 
 
-def table(pair: Pair, device: torch.device, rows: list[dict[str, Any]]) -> Iterator[None]:
+def table(reader: FrameReader, device: torch.device, rows: list[dict[str, Any]]) -> Iterator[None]:
     """Append a row for each form."""
-    reference, pixels = None, int(np.prod(pair.lr.shape[1:]))
-    for precision, kernel, batch in forms(device, len(pair)):
+    reference, pixels = None, int(np.prod(reader.rig.fast.shape[1:]))
+    for precision, kernel, batch in forms(device, len(reader.rig)):
         row: dict[str, Any] = {"precision": precision, "kernel": kernel, "targets": batch}
         rows.append(row)
         try:
             fuser = full_size(precision, device, batch)
-            spent, images = over_the_sequence(fuser, pair, precision, kernels(device)[kernel])
+            spent, images = over_the_sequence(fuser, reader, precision, kernels(device)[kernel])
         except Exception as error:  # a kernel that fails is a row of the table, not the end of it
             row["error"] = f"{type(error).__name__}: {str(error)[:300]}"
             yield
@@ -132,7 +132,7 @@ def table(pair: Pair, device: torch.device, rows: list[dict[str, Any]]) -> Itera
 
 
 def profile(
-    pair: Pair, device: torch.device, precision: str, kernel: str, batch: int
+    reader: FrameReader, device: torch.device, precision: str, kernel: str, batch: int
 ) -> list[dict[str, Any]]:
     """Where the time on the device goes: milliseconds per frame of its longest kernels."""
     if device.type != "cuda":
@@ -141,9 +141,9 @@ def profile(
     activities = [torch.profiler.ProfilerActivity.CUDA]
     with (
         mock.patch.object(deform, "_quickest", lambda *_: kernels(device)[kernel]),
-        fuser.open(pair) as stream,
+        fuser.open(reader) as stream,
     ):
-        fused = stream.fuse(range(len(pair)), threading.Event())
+        fused = stream.fuse(range(len(reader.rig)), threading.Event())
         for _ in range(2 * batch):
             next(fused)
         with torch.profiler.profile(activities=activities) as watched:
@@ -163,15 +163,15 @@ def profile(
     ]
 
 
-def bundled(pair: Pair, device: torch.device) -> Iterator[dict[str, Any]]:
+def bundled(reader: FrameReader, device: torch.device) -> Iterator[dict[str, Any]]:
     """The bundled networks on the device and on the CPU, median milliseconds of a frame."""
     for name, path in list_models().items():
         for where, precision in ((device.type, "float32"), (device.type, "bfloat16"), ("cpu", "float32")):
             plan = Plan(method=describe(path).card.variant, model=name, device=where, precision=precision)
             fuser = load_method(plan)
             batch = getattr(fuser, "batch", 1)
-            targets = range(1, 1 + min(len(pair) - 1, batch * (7 if where == "cuda" else 3)))
-            with fuser.open(pair) as stream:
+            targets = range(1, 1 + min(len(reader.rig) - 1, batch * (7 if where == "cuda" else 3)))
+            with fuser.open(reader) as stream:
                 seconds = [frame.seconds for frame in stream.fuse(targets, threading.Event())][2 * batch :]
             yield {
                 "model": name,
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     asked = parser.parse_args()
     device = torch.device(asked.device)
-    pair = sequence_pair(asked.frames, tuple(asked.size), asked.step)
+    reader = sequence_pair(asked.frames, tuple(asked.size), asked.step)
     report: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
         "torch": torch.__version__,
@@ -202,12 +202,12 @@ def main() -> None:
     def write() -> None:
         (asked.output / "speed.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
-    for _ in table(pair, device, report["full size"]):
+    for _ in table(reader, device, report["full size"]):
         print(report["full size"][-1], flush=True)
         write()
     steps: dict[str, Callable[[], Any]] = {
-        "bundled": lambda: list(bundled(pair, device)),
-        "profile": lambda: profile(pair, device, "bfloat16", list(kernels(device))[-1], 4),
+        "bundled": lambda: list(bundled(reader, device)),
+        "profile": lambda: profile(reader, device, "bfloat16", list(kernels(device))[-1], 4),
     }
     for name, step in steps.items():
         try:

@@ -18,13 +18,13 @@ from napari_xfusion.errors import PairingError
 from tests.sequences import moving_discs, stack, two_cameras
 
 TOY = """
-from napari_xfusion.core.methods.base import WindowFuser, WindowStream
+from napari_xfusion.core.methods.base import GroupFuser, GroupStream
 
-class ToyStream(WindowStream):
-    def combine(self, window):
-        return window.hr[0] * 0 + window.lr[1].mean(), None
+class ToyStream(GroupStream):
+    def combine(self, group):
+        return group.previous.image * 0 + group.reference.image.mean(), None
 
-toy = WindowFuser(ToyStream)
+toy = GroupFuser(ToyStream)
 """
 
 

@@ -96,7 +96,7 @@ def test_interpolation_agrees_better_with_lr_than_bicubic():
     back, cubic = open_sequence(), open_sequence("bicubic")
     rms = {
         sequence.plan.method: float(
-            np.sqrt(np.mean(lr_consistency(sequence.images(), sequence.pair).frame(6) ** 2))
+            np.sqrt(np.mean(lr_consistency(sequence.images(), sequence.reader).frame(6) ** 2))
         )
         for sequence in (back, cubic)
     }
@@ -105,7 +105,7 @@ def test_interpolation_agrees_better_with_lr_than_bicubic():
 
 def test_consistency_of_the_truth_is_nothing():
     sequence = open_sequence()
-    left = lr_consistency(stack(TRUTH), sequence.pair)
+    left = lr_consistency(stack(TRUTH), sequence.reader)
     assert left.shape == LR.shape
     assert np.abs(left.frame(5)).max() < 2e-3  # of a grey scale of 1: LR was matched by a robust line
 

@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 from napari_xfusion.cli import main
-from napari_xfusion.core.methods.base import WindowStream
+from napari_xfusion.core.methods.base import GroupStream
 
 
 def hold_frames(count: int, release: Path) -> None:
-    fuse = WindowStream.fuse
+    fuse = GroupStream.fuse
 
     def held(targets):
         for number, target in enumerate(targets):
@@ -23,7 +23,7 @@ def hold_frames(count: int, release: Path) -> None:
                 wait_for(release)
             yield target
 
-    WindowStream.fuse = lambda stream, targets, stop, region=None: fuse(stream, held(targets), stop, region)
+    GroupStream.fuse = lambda stream, targets, stop, region=None: fuse(stream, held(targets), stop, region)
 
 
 def hold_cells(count: int, release: Path) -> None:

@@ -12,7 +12,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.lab.demo import sample_sequence
-from napari_xfusion.ui.shared.layers import beside, sequence_layer, sequence_pair
+from napari_xfusion.ui.shared.layers import derived_layer, sequence_layer, sequence_pair
 
 PLAN = Plan(method="interpolation")
 
@@ -40,7 +40,9 @@ def add_sample(viewer, *, fused: bool = True):
     if fused:
         sequence = fused_sample().copy()
         of = {"origins": (layers["lr"], layers["hr"]), "plan": PLAN}
-        made = beside(layers["truth"], sequence, name="melt · fused (interpolation)", role="fused", **of)
+        made = derived_layer(
+            layers["truth"], sequence, name="melt · fused (interpolation)", role="fused", **of
+        )
         layers["fused"] = viewer.add_image(made.data, **made.options)
     viewer.dims.set_current_step(0, 5)
     return layers

@@ -54,7 +54,7 @@ def fused_layers(plan: Plan = PLAN) -> dict[str, Image]:
         pass
     run.commit()
     request = Request(plan, (made["lr"], made["hr"]), (lr, hr))
-    shown = request.layer(sink.data, plan, run.pair.geometry.scale[0])
+    shown = request.layer(sink.data, plan)
     known = shown.options["metadata"][METADATA]
     shown.options["metadata"][METADATA] = replace(known, record=RunRecord.of(sink.record))
     return made | {"fused": Image(shown.data, **shown.options)}

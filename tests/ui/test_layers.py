@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
+from napari_xfusion.core.rig import Mapping
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, PairingError
 from napari_xfusion.ui.shared import layers
@@ -13,7 +14,7 @@ from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from tests.sequences import stack
 
 UNITS = {
-    "um and s": {"pixel_size": 2.0, "times": np.arange(13) * 2e-5, "time_unit": "s"},
+    "um and s": {"pixel_size": 2.0, "interval": 2e-5},
     "pixels and frames": {},
 }
 
@@ -25,8 +26,8 @@ def sequences(scale: int, units: str, hr_frames: int = 4, **hr_fields) -> tuple[
     hr = rng.integers(0, 1000, (hr_frames, 6 * scale, 10 * scale), dtype=np.uint16)
     known = dict(UNITS[units])
     pixel = known.pop("pixel_size", None)
-    low, high = stack(lr, "melt01/lr.tif"), stack(hr, "melt01/hr.tif", pixel_size=pixel, **hr_fields)
-    return Stack(**{**vars(low), **known}), high
+    low, high = stack(lr, "melt01/lr.tif", **known), stack(hr, "melt01/hr.tif", pixel_size=pixel, **hr_fields)
+    return low, high
 
 
 def image(shown: layers.LayerData) -> Image:
@@ -38,6 +39,10 @@ def edges(layer: Image) -> np.ndarray:
     half = np.asarray(layer.scale[-2:]) / 2
     centres = layer.extent.world[:, -2:]
     return np.stack([centres[0] - half, centres[1] + half])
+
+
+def placed(scale):
+    return {"mapping": Mapping.scaled((scale, scale))}
 
 
 @pytest.mark.parametrize(("scale", "units"), [*product((2, 3, 4), UNITS)])
@@ -52,7 +57,13 @@ def test_lr_hr_and_what_is_made_from_them_lie_upon_each_other(scale, units):
     }
     derived = [
         image(
-            layers.beside(origin, np.zeros(shape, np.float32), name=name, role="fused", coarseness=coarseness)
+            layers.derived_layer(
+                origin,
+                np.zeros(shape, np.float32),
+                name=name,
+                role="fused",
+                **placed(coarseness),
+            )
         )
         for name, (origin, shape, coarseness) in made.items()
     ]
@@ -64,17 +75,44 @@ def test_lr_hr_and_what_is_made_from_them_lie_upon_each_other(scale, units):
     assert str(lr.units[0]) == ("second" if units == "um and s" else "pixel")
 
 
+FOUR = Mapping.scaled((4, 4))
+TURNED = Mapping(linear=((0.5, 3.9), (-4.1, 0.4)), shift=(2, 50))
+
+
+@pytest.mark.parametrize(
+    "mapping", [FOUR, Mapping.scaled((2.92, 2.93)), TURNED], ids=["4", "per axis", "turned"]
+)
+def test_an_lr_layer_lies_where_the_mapping_says(mapping):
+    lr = stack(np.zeros((5, 6, 10), np.uint16), interval=2e-5)
+    layer = image(layers.sequence_layer(lr, role="lr", mapping=mapping, pixel_size=1.5))
+    for pixel in ((0, 0), (5, 9), (-0.5, 3)):
+        y, x = 1.5 * mapping.to_output(pixel)
+        assert layer.data_to_world((3, *pixel)) == pytest.approx((6e-5, y, x))
+    # What is made from it on the output grid lies there, without turn or shift.
+    fused = image(
+        layers.derived_layer(
+            layer, np.zeros((5, 40, 40), np.float32), name="f", role="fused", mapping=mapping.inverse, first=2
+        )
+    )
+    for pixel in ((0, 0), (39, 17)):
+        assert fused.data_to_world((1, *pixel)) == pytest.approx((6e-5, 1.5 * pixel[0], 1.5 * pixel[1]))
+
+
 def test_what_is_made_from_a_turned_layer_is_turned_with_it():
     origin = Image(np.zeros((5, 8, 8)), scale=(1, 2, 2), translate=(0, 7, 3), rotate=30)
     origin.affine = np.diag([1, 3, 3, 1])
-    layer = image(layers.beside(origin, np.zeros((5, 2, 2), np.float32), name="x", role="std", coarseness=4))
+    layer = image(
+        layers.derived_layer(origin, np.zeros((5, 2, 2), np.float32), name="x", role="std", mapping=FOUR)
+    )
     for coarse, fine in (((0, 0, 0), (0, 1.5, 1.5)), ((2, 1, 0), (2, 5.5, 1.5))):
         assert layer.data_to_world(coarse) == pytest.approx(origin.data_to_world(fine))
 
 
 def test_a_part_of_a_sequence_lies_at_its_time():
     lr, _ = map(image, layers.sequence_pair(*sequences(4, "um and s"), hr_times=(0, 4, 8, 12)))
-    part = image(layers.beside(lr, np.zeros((3, 6, 10), np.float32), name="part", role="fused", first=5))
+    part = image(
+        layers.derived_layer(lr, np.zeros((3, 6, 10), np.float32), name="part", role="fused", first=5)
+    )
     assert part.extent.world[:, 0] == pytest.approx([5 * 2e-5, 7 * 2e-5])
 
 
@@ -120,13 +158,13 @@ def test_a_plain_layer_becomes_a_sequence_with_its_scale():
     sequence = stack_of(layer)
     assert sequence.shape == (5, 4, 6)
     assert sequence.pixel_size == pytest.approx(2.5)
-    assert sequence.frame_interval == pytest.approx(5e-4)
+    assert sequence.clock.interval == pytest.approx(5e-4)
     assert np.array_equal(sequence.frame(3), layer.data[3, 0])
 
 
 def test_a_plain_layer_in_pixels_knows_neither_size_nor_time():
     sequence = stack_of(Image(np.zeros((5, 4, 6), np.uint16), scale=(3, 2, 2)))
-    assert (sequence.pixel_size, sequence.frame_interval, sequence.time_unit) == (None, None, "frame")
+    assert (sequence.pixel_size, sequence.clock.interval) == (None, None)
 
 
 def test_data_that_the_user_changed_are_taken_as_they_are():
@@ -135,7 +173,7 @@ def test_data_that_the_user_changed_are_taken_as_they_are():
     assert len(sequence) == 13
     lr.data = lr.data[2:9]
     assert len(stack_of(lr)) == 7
-    assert stack_of(lr).frame_interval == pytest.approx(sequence.frame_interval)
+    assert stack_of(lr).clock.interval == pytest.approx(sequence.clock.interval)
 
 
 def test_a_copy_that_napari_makes_is_the_same_sequence():
@@ -163,15 +201,6 @@ def test_a_copy_that_napari_makes_is_the_same_sequence():
 def test_a_layer_that_is_no_sequence_is_refused_with_a_hint(layer, words):
     with pytest.raises(InputError, match=words):
         stack_of(layer())
-
-
-def test_lr_and_hr_are_told_apart_by_size_and_length():
-    lr, hr = sequences(4, "um and s")
-    assert layers.lr_and_hr(hr, lr) == layers.lr_and_hr(lr, hr) == (lr, hr)
-    truth = stack(np.zeros((13, 24, 40), np.uint16))
-    square = stack(np.zeros((4, 24, 24), np.uint16))
-    for a, b in ((lr, truth), (hr, truth), (lr, square), (lr, lr)):
-        assert layers.lr_and_hr(a, b) is None
 
 
 def test_sequences_that_do_not_fit_are_refused():

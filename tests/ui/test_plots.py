@@ -18,6 +18,7 @@ from napari_xfusion.core.inspect.attention import normalise
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results.record import FrameRecord, RunRecord, ScoreRecord
+from napari_xfusion.core.rig import Mapping
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.inspection.plots import profile
 from napari_xfusion.ui.shared.layers import sequence_layer
@@ -224,7 +225,9 @@ def test_profiles_of_both_cameras_lie_at_the_same_place():
     ends = np.array([[20.0, 30.0], [90.0, 150.0]])
     drawn = []
     for sequence, coarseness in ((plane, 1), (binned(plane), 4)):
-        made = sequence_layer(stack(sequence), role="sequence", pixel_size=2.0, coarseness=coarseness)
+        made = sequence_layer(
+            stack(sequence), role="sequence", pixel_size=2.0, mapping=Mapping.scaled((coarseness, coarseness))
+        )
         layer = Image(made.data, **made.options | {"contrast_limits": (0, 1)})
         distance, values = profile(layer, ends, layer.data_to_world((1, 0, 0)))
         drawn.append(np.interp(np.linspace(0, distance[-1], 20), distance, values))

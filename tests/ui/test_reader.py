@@ -197,7 +197,7 @@ def test_the_sample_opens_from_the_menu(viewer):
     app.commands.execute_command(f"napari-xfusion{'.' if NEWER else ':'}two-cameras").result()
     assert [layer.name for layer in viewer.layers] == ["sample · truth", "sample · LR", "sample · HR"]
     assert [layer.visible for layer in viewer.layers] == [False, True, True]
-    assert stack_of(viewer.layers[1]).frame_interval == pytest.approx(2e-5)
+    assert stack_of(viewer.layers[1]).clock.interval == pytest.approx(2e-5)
     assert stack_of(viewer.layers[2]).metadata.hr_times == (0, 10, 20, 30, 40, 50)
     assert open_stack(stack_of(viewer.layers[1]).source).digest() == stack_of(viewer.layers[1]).digest()
 

@@ -29,7 +29,7 @@ def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path, endin
         assert np.array_equal(frames(back), frames(original))
         assert back.dtype == original.dtype
         assert back.pixel_size == pytest.approx(original.pixel_size)
-        assert back.frame_interval == pytest.approx(original.frame_interval)
+        assert back.clock.interval == pytest.approx(original.clock.interval)
         assert back.metadata.hr_times == original.metadata.hr_times
         record = json.loads((tmp_path / f"{name}{ending}.json").read_text())
         assert record["layer"] == {"name": f"sample · {name}", "role": name.lower(), "made_from": []}
@@ -44,8 +44,8 @@ def test_a_plain_layer_is_saved_with_its_scale(viewer, tmp_path, ending):
     (again,) = viewer.open(path, plugin=PLUGIN)
     assert np.array_equal(np.asarray(again.data), data)
     sequence = stack_of(again)
-    assert (sequence.pixel_size, sequence.frame_interval) == pytest.approx((3, 5e-4))
-    assert sequence.frame_interval == pytest.approx(stack_of(layer).frame_interval)
+    assert (sequence.pixel_size, sequence.clock.interval) == pytest.approx((3, 5e-4))
+    assert sequence.clock.interval == pytest.approx(stack_of(layer).clock.interval)
 
 
 def test_saving_again_replaces_the_earlier_sequence(viewer, tmp_path):

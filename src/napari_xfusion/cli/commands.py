@@ -330,7 +330,7 @@ def evaluate(
 
     sequences = open_stack(truth), open_stack(result)
     if csv is not None:
-        check_outputs(sequences, [csv])
+        check_outputs([stack.source for stack in sequences], [csv])
     recorded = read_times(result)
     plan = parse_plan(hr_step=hr_step, hr_start=hr_start, hr_times=parse_times(hr_times))
     times = plan.hr_times

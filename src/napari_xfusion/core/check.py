@@ -12,7 +12,7 @@ from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.networks.cards import LiteSizes, describe, model_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count, duration
-from napari_xfusion.core.rig import Pair, pair_stacks, seen_targets
+from napari_xfusion.core.rig import Rig, make_rig, seen_targets
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError, XFusionWarning
 
@@ -61,8 +61,8 @@ def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
     """Look at two stacks as ``fuse`` would; reads a few frames and computes none."""
     found = {"lr": _sequence(lr), "hr": _sequence(hr)}
     try:
-        pair = pair_stacks(lr, hr, plan)
-        return Check(found, _pairing(plan, pair), _estimate(plan, pair), pair.notes)
+        rig = make_rig(plan, lr, hr)
+        return Check(found, _pairing(plan, rig), _estimate(plan, rig), rig.warnings)
     except XFusionError as error:
         return Check(found, problem=error)
 
@@ -73,30 +73,30 @@ def _sequence(sequence: Stack) -> dict[str, Any]:
         "frames": len(sequence),
         "size": list(sequence.shape[1:]),
         "dtype": str(sequence.dtype),
-        "frame_interval_s": sequence.frame_interval,
+        "frame_interval_s": sequence.clock.interval,
         "pixel_size_um": sequence.pixel_size,
     }
 
 
-def _pairing(plan: Plan, pair: Pair) -> dict[str, Any]:
-    targets = plan.targets(len(pair))
-    seen = seen_targets(pair.hr_times, len(pair))[targets.start : targets.stop]
+def _pairing(plan: Plan, rig: Rig) -> dict[str, Any]:
+    targets = plan.targets(len(rig))
+    seen = seen_targets(rig.hr_times, len(rig))[targets.start : targets.stop]
     return {
-        "scale": list(pair.geometry.scale),
-        "hr_times": pair.hr_times.tolist(),
+        "scale": list(rig.grids.scale),
+        "hr_times": rig.hr_times.tolist(),
         "separation": plan.separation,
         "targets": len(targets),
         "unseen": int((~seen).sum()),
-        "longest_gap": float(np.diff(pair.hr_times).max()),
+        "longest_gap": float(np.diff(rig.hr_times).max()),
         "grey": plan.grey,
-        "correlation": round(pair.grey.correlation, 4),
-        "lr_noise": pair.grey.lr_noise,
+        "correlation": round(rig.correlation, 4),
+        "lr_noise": rig.lr_noise,
     }
 
 
-def _estimate(plan: Plan, pair: Pair) -> dict[str, Any]:
-    targets, (height, width) = len(plan.targets(len(pair))), plan.frame_shape(pair.hr.shape[1:])
-    itemsize = pair.hr.dtype.itemsize if plan.dtype == "hr" else 4
+def _estimate(plan: Plan, rig: Rig) -> dict[str, Any]:
+    targets, (height, width) = len(plan.targets(len(rig))), plan.frame_shape(rig.hr.shape[1:])
+    itemsize = np.dtype(rig.hr.dtype).itemsize if plan.dtype == "hr" else 4
     seconds, images, base = _cost(plan)
     pixels = height * width
     return {

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.types import Region
+from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError, PairingError, XFusionError
 
 GreyRule = Literal["match", "percentile", "none"]
@@ -31,14 +32,12 @@ MethodName = Annotated[str, AfterValidator(_known)]
 M = TypeVar("M", bound=BaseModel)
 
 
-class Plan(BaseModel):
+class Plan(Value):
     """How two stacks become one; frozen, and enough to repeat a run.
 
     HR times come from ``hr_times``, from ``hr_step``, or from the HR file's own metadata; never from
     a guess. HR frame k lies at LR frame ``hr_start + k * hr_step``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: MethodName = DEFAULT_METHOD
     """How to fuse."""

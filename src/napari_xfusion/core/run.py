@@ -7,8 +7,8 @@ import json
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,9 +24,9 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
-from napari_xfusion.core.results.record import FORMAT, InputRecord, Inputs, RunRecord, record_path
-from napari_xfusion.core.rig import Pair, seen_targets
-from napari_xfusion.core.session import Session, pair_of
+from napari_xfusion.core.results.record import FORMAT, RunRecord, record_path
+from napari_xfusion.core.rig import Rig, seen_targets
+from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionWarning, writing
 
@@ -52,8 +52,8 @@ def fuse(
     the plan's by default. Setting ``stop`` ends the iteration early. Raises XFusionError at the call when
     the stacks do not fit.
     """
-    session = Session(plan, pair_of(plan, lr, hr))
-    wanted = plan.targets(len(session.pair)) if targets is None else targets
+    session = Session(plan, rig_of(plan, lr, hr))
+    wanted = plan.targets(len(session.rig)) if targets is None else targets
 
     def frames() -> Iterator[FusedFrame]:
         with session:
@@ -70,10 +70,9 @@ class Run:
     """
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        self._session = Session(plan, pair_of(plan, lr, hr))
-        self.pair, self.fuser = self._session.pair, self._session.fuser
-        self.inputs = Inputs(lr=_input(self.pair.lr), hr=_input(self.pair.hr))
-        self.spec, self.settled = _describe(plan, self.pair, self.fuser, self.inputs)
+        self._session = Session(plan, rig_of(plan, lr, hr).with_checksums())
+        self.rig, self.fuser = self._session.rig, self._session.fuser
+        self.spec, self.settled = _describe(plan, self.rig, self.fuser)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
@@ -102,7 +101,7 @@ class Run:
         Ends when all is done, or early when ``stop`` is set.
         """
         missing = [t for t in self.spec.frames if t not in self.done]
-        seen = seen_targets(self.pair.hr_times, len(self.pair))
+        seen = seen_targets(self.rig.hr_times, len(self.rig))
         with self._session as session:
             for frame in session.frames(order(missing), stop):
                 notes = _notes_of(frame, bool(seen[frame.index]))
@@ -121,19 +120,13 @@ class Run:
             sink.commit(facts)
 
     def _record(self) -> RunRecord:
-        pair = self.pair
         return RunRecord(
             format=FORMAT,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             plan=self.settled,
             weights=self.fuser.settings.get("weights"),
-            inputs=self.inputs,
+            rig=self.rig,
             versions=versions(PACKAGES),
-            scale=pair.geometry.scale,
-            grey=asdict(pair.grey),
-            hr_times=tuple(pair.hr_times.tolist()),
-            pixel_size=pair.hr.pixel_size,
-            frame_interval=pair.lr.frame_interval,
             frames_resumed=self.resumed,
             warnings=tuple(map(str, self.notes)),
         )
@@ -188,7 +181,7 @@ def repeat(
 def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
     """LR and HR of a record, from other places where ``given``; InputError where they are other recordings."""
     found = []
-    for name, source, recorded in zip(("LR", "HR"), given, (record.inputs.lr, record.inputs.hr), strict=True):
+    for name, source, recorded in zip(("LR", "HR"), given, (record.rig.fast, record.rig.hr), strict=True):
         if source is None and not Path(recorded.source).exists():
             raise InputError(
                 recorded.source,
@@ -197,19 +190,16 @@ def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
             )
         stack = as_stack(recorded.source if source is None else source, name=name)
         if (stack.shape, str(stack.dtype)) != (recorded.shape, recorded.dtype):
-            raise _other_recording(name, stack)
+            raise _other_recording(name, stack.source)
         found.append(stack)
     return found
 
 
 def _check_same(record: RunRecord, run: Run) -> None:
     """Raise InputError or ModelError where the content of recordings or weights is not that of the record."""
-    for name, stack, mine, recorded in (
-        ("LR", run.pair.lr, run.inputs.lr, record.inputs.lr),
-        ("HR", run.pair.hr, run.inputs.hr, record.inputs.hr),
-    ):
+    for name, mine, recorded in (("LR", run.rig.fast, record.rig.fast), ("HR", run.rig.hr, record.rig.hr)):
         if mine.sha256 != recorded.sha256:
-            raise _other_recording(name, stack)
+            raise _other_recording(name, mine.source)
     if run.fuser.settings.get("weights") != record.weights:
         raise ModelError(
             record.plan.model or record.plan.method,
@@ -218,9 +208,9 @@ def _check_same(record: RunRecord, run: Run) -> None:
         )
 
 
-def _other_recording(name: str, stack: Stack) -> InputError:
+def _other_recording(name: str, source: str) -> InputError:
     return InputError(
-        stack.source,
+        source,
         problem=f"this is not the {name} recording of the repeated run",
         hint="give that recording, or fuse this one without the record",
     )
@@ -241,7 +231,8 @@ def _into_files(
     stop: Token | None,
     progress: Progress,
 ) -> None:
-    check_outputs((run.pair.lr, run.pair.hr), [path for path in (output, std, attention) if path is not None])
+    outputs = [path for path in (output, std, attention) if path is not None]
+    check_outputs([camera.source for camera in run.rig.cameras], outputs)
     _check_abilities(METHODS[run.settled.method], std, attention)
     total = len(run.spec.frames)
     with ExitStack() as opened:
@@ -255,19 +246,19 @@ def _into_files(
         if run.finished:
             run.commit()
             if attention is not None:
-                _write_attention(Path(attention), output, run.pair)
+                _write_attention(Path(attention), output, run.rig)
 
 
-def _write_attention(path: Path, output: Path | str, pair: Pair) -> None:
+def _write_attention(path: Path, output: Path | str, rig: Rig) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
     with writing(path, hint="the sequence is complete; run the same again with another {attention}"):
         frames = [each.model_dump() for each in RunRecord.load(record_path(output)).frames]
-        write_attention(path, frames, pair.hr_times.tolist())
+        write_attention(path, frames, rig.hr_times.tolist())
 
 
-def check_outputs(sequences: Iterable[Stack], outputs: Sequence[Path | str]) -> None:
-    """Raise OutputError when an output has no folder, or would replace another sequence of the run."""
-    taken = {Path(sequence.source).resolve(): "an input" for sequence in sequences}
+def check_outputs(inputs: Iterable[str], outputs: Sequence[Path | str]) -> None:
+    """Raise OutputError when an output has no folder, or would replace one of the ``inputs`` or another output."""
+    taken = {Path(source).resolve(): "an input" for source in inputs}
     for path in outputs:
         place = Path(path).resolve()
         if not place.parent.is_dir():
@@ -298,11 +289,11 @@ def _check_abilities(method: Method, std: Path | str | None, attention: Path | s
         )
 
 
-def _describe(plan: Plan, pair: Pair, fuser: Fuser, inputs: Inputs) -> tuple[OutputSpec, Plan]:
+def _describe(plan: Plan, rig: Rig, fuser: Fuser) -> tuple[OutputSpec, Plan]:
     """What will be written, and the plan with everything settled that it left open."""
-    targets = plan.targets(len(pair))
+    targets = plan.targets(len(rig))
     resolved = plan.model_dump(mode="json") | {
-        "hr_times": pair.hr_times.tolist(),
+        "hr_times": rig.hr_times.tolist(),
         "hr_step": None,
         "hr_start": 0.0,
         "frames": [targets.start, targets.stop],
@@ -311,28 +302,20 @@ def _describe(plan: Plan, pair: Pair, fuser: Fuser, inputs: Inputs) -> tuple[Out
     weights = resolved.pop("weights", None)
     # Neither where the weights lie nor how frames are cut into tiles makes another result.
     same = {name: value for name, value in resolved.items() if name not in ("model", "tile")}
-    identity = json.dumps([FORMAT, same, weights, inputs.lr.sha256, inputs.hr.sha256], sort_keys=True)
+    content = [camera.sha256 for camera in rig.cameras]
+    identity = json.dumps([FORMAT, same, weights, content, rig.placement], sort_keys=True)
     spec = OutputSpec(
         frames=tuple(targets),
-        shape=plan.frame_shape(pair.hr.shape[1:]),
-        dtype=pair.hr.dtype if plan.dtype == "hr" else np.dtype(np.float32),
+        shape=plan.frame_shape(rig.hr.shape[1:]),
+        dtype=np.dtype(rig.hr.dtype if plan.dtype == "hr" else np.float32),
         identity=hashlib.sha256(identity.encode()).hexdigest(),
-        pixel_size=pair.hr.pixel_size,
-        frame_interval=pair.lr.frame_interval,
-        hr_times=tuple(pair.hr_times.tolist()),
+        pixel_size=rig.hr.pixel_size,
+        frame_interval=rig.fast.clock.interval,
+        hr_times=tuple(rig.hr_times.tolist()),
     )
     if plan.model is not None and Path(plan.model).suffix and Path(plan.model).is_file():
         resolved["model"] = str(Path(plan.model).resolve())  # the record is read in other folders, too
     return spec, Plan.model_validate(resolved)
-
-
-def _input(sequence: Stack) -> InputRecord:
-    place = Path(sequence.source)
-    with suppress(OSError):  # a name may be too long to look for
-        place = place.resolve() if place.exists() else place
-    return InputRecord(
-        source=str(place), sha256=sequence.digest(), shape=sequence.shape, dtype=str(sequence.dtype)
-    )
 
 
 def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:

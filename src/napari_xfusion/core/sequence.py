@@ -13,8 +13,8 @@ from napari_xfusion.core.catalogue import METHODS, Gives, giving
 from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.session import Session, pair_of
+from napari_xfusion.core.rig import FrameReader
+from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import SCALE, FusedFrame, Image, Role, Stack
 from napari_xfusion.errors import DeviceError, ModelError
 
@@ -33,8 +33,8 @@ class FusedSequence:
 
     def __init__(self, plan: Plan, lr: Stack, hr: Stack) -> None:
         self.plan = plan
-        self._session = Session(plan, pair_of(plan, lr, hr))
-        self.pair, self.fuser = self._session.pair, self._session.fuser
+        self._session = Session(plan, rig_of(plan, lr, hr))
+        self.rig, self.reader, self.fuser = self._session.rig, self._session.reader, self._session.fuser
         self._shape = plan.frame_shape(hr.shape[1:])
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class FusedSequence:
         weakref.finalize(self, self._session.close)
 
     def __len__(self) -> int:
-        return len(self.pair)
+        return len(self.rig)
 
     def frame(self, target: int) -> FusedFrame:
         """The fused frame at LR frame ``target``, in the HR camera's units (float32, not clipped).
@@ -79,7 +79,7 @@ class FusedSequence:
         Raises ModelError where the method has none.
         """
         self._need("attention", "attention")
-        shape = Grid.of(self.pair.geometry).area(self.plan.region).shape
+        shape = Grid.of(self.rig.grids).area(self.plan.region).shape
 
         def read(t: int) -> Image:
             maps = self.frame(t).attention
@@ -119,26 +119,27 @@ class FusedSequence:
         self._kept[made.index] = made
 
     def _view(self, read: Callable[[int], Image], shape: tuple[int, int], what: str) -> Stack:
-        lr = self.pair.lr
-        side = self.pair.hr.pixel_size
+        lr = self.rig.fast.open()
+        side = self.rig.hr.pixel_size
         if side is not None and shape != self._shape:
             side *= ATTENTION_SCALE
         source = f"{lr.source}, {self.plan.method}{what}"
         return lr.derive(read, (len(lr), *shape), np.dtype(np.float32), source=source, pixel_size=side)
 
 
-def lr_consistency(sequence: Stack, pair: Pair) -> Stack:
+def lr_consistency(sequence: Stack, reader: FrameReader) -> Stack:
     """The binned ``sequence`` (T, H, W) minus LR, (T, h, w) float32 in grey units; made when it is read.
 
     ``sequence`` holds one frame per LR frame in the HR camera's units.
     """
+    rig = reader.rig
 
     def read(t: int) -> Image:
-        fused = pair.grey.hr.to_grey(sequence.frame(t))
-        return consistency(fused, pair.lr_frame(t), pair.geometry.down)
+        fused = rig.hr.grey.to_grey(sequence.frame(t))
+        return consistency(fused, reader.lr_frame(t), rig.grids.down)
 
-    return pair.lr.derive(
-        read, pair.lr.shape, np.dtype(np.float32), source=f"{sequence.source}, binned, minus LR"
+    return rig.fast.open().derive(
+        read, rig.fast.shape, np.dtype(np.float32), source=f"{sequence.source}, binned, minus LR"
     )
 
 

@@ -1,4 +1,4 @@
-"""A session: a plan's method at work on a pair. The only way to fuse: everything that needs frames asks one."""
+"""A session: a plan's method at work on a rig. The only way to fuse: everything that needs frames asks one."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy as np
 from napari_xfusion.core.methods import Fuser, Stream, make_fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
-from napari_xfusion.core.rig import Pair, pair_stacks
+from napari_xfusion.core.rig import FrameReader, Rig, make_rig
 from napari_xfusion.core.types import FusedFrame, Region, Token
 from napari_xfusion.errors import XFusionWarning
 
 
-def pair_of(plan: Plan, lr: object, hr: object) -> Pair:
-    """The pair of two recordings, given as paths, arrays or Stacks; raises XFusionError when they do not fit."""
-    return pair_stacks(as_stack(lr, name="LR"), as_stack(hr, name="HR"), plan)
+def rig_of(plan: Plan, lr: object, hr: object) -> Rig:
+    """The rig of two recordings, given as paths, arrays or Stacks; raises XFusionError when they do not fit."""
+    return make_rig(plan, as_stack(lr, name="LR"), as_stack(hr, name="HR"))
 
 
 class Session:
-    """Frames of ``plan`` on ``pair``, in any order, in the HR camera's units.
+    """Frames of ``plan`` on ``rig``, in any order, in the HR camera's units.
 
     The method is opened at the first frame and caches what frames share until ``close``. ``fuser`` is the
     plan's unless given. Raises XFusionError at once when weights or device are unavailable. Belongs to one
     thread at a time.
     """
 
-    def __init__(self, plan: Plan, pair: Pair, fuser: Fuser | None = None) -> None:
-        self.pair = pair
+    def __init__(self, plan: Plan, rig: Rig, fuser: Fuser | None = None) -> None:
+        self.rig, self.reader = rig, FrameReader(rig)
         self.fuser = make_fuser(plan) if fuser is None else fuser
         self._region = plan.region
         self._stream: Stream | None = None
@@ -42,7 +42,7 @@ class Session:
     def notes(self) -> list[XFusionWarning]:
         """Warnings about the recordings and the run so far."""
         said = self._said if self._stream is None else self._stream.notes
-        return [*self.pair.notes, *_filled(self.pair), *said]
+        return [*self.rig.warnings, *_filled(self.reader), *said]
 
     @property
     def used(self) -> Mapping[str, Any]:
@@ -57,8 +57,8 @@ class Session:
         ``region`` is the plan's unless given.
         """
         if self._stream is None:
-            self._stream = self.fuser.open(self.pair).__enter__()
-        units = self.pair.grey.hr
+            self._stream = self.fuser.open(self.reader).__enter__()
+        units = self.rig.hr.grey
         for frame in self._stream.fuse(targets, stop, region or self._region):
             std = None if frame.std is None else frame.std * np.float32(units.span)
             yield replace(frame, image=units.from_grey(frame.image), std=std)
@@ -79,11 +79,11 @@ class Session:
         self.close()
 
 
-def _filled(pair: Pair) -> list[XFusionWarning]:
+def _filled(reader: FrameReader) -> list[XFusionWarning]:
     """A warning about the pixels that were filled in, naming the first few frames."""
-    if not pair.invalid:
+    if not reader.invalid:
         return []
-    named = ", ".join(f"{frame} ({count})" for frame, count in list(pair.invalid.items())[:5])
-    more = ", ..." if len(pair.invalid) > 5 else ""
+    named = ", ".join(f"{frame} ({count})" for frame, count in list(reader.invalid.items())[:5])
+    more = ", ..." if len(reader.invalid) > 5 else ""
     text = f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}."
     return [XFusionWarning("filled-in", text)]

@@ -1,4 +1,4 @@
-"""Core data types. Imports nothing of the package but the errors.
+"""Core data types. Imports nothing of the package but the errors and the clock.
 
 Shape legend, used in every docstring:
     B batch · T frames · C channels · H W pixels of the HR grid · h w pixels of the LR grid
@@ -18,12 +18,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.errors import InputError
 
 Image = NDArray[np.float32]
 """One float32 frame, (H, W) or (h, w)."""
 Role = Literal["lr-", "lr", "lr+", "hr-", "hr+"]
-"""The inputs of a window: LR at t-s, t, t+s, and HR before and after t."""
+"""The inputs of the paper's network: LR at t-s, t, t+s, and the previous and next HR frame."""
 ROLES: tuple[Role, ...] = ("lr-", "lr", "lr+", "hr-", "hr+")
 SCALE = 4
 """HR pixels per LR pixel and axis, of networks and of virtual experiments; pairing takes any scale."""
@@ -71,9 +72,8 @@ class Stack:
     digest: Callable[[], str]
     source: str
     """The file or folder, or a name for an array; for messages and the run record."""
-    times: NDArray[np.float64]
-    """(T,) start of each frame in ``time_unit``."""
-    time_unit: Literal["s", "frame"] = "frame"
+    clock: Clock
+    """Start of each frame, as the file knows it."""
     pixel_size: float | None = None
     """Side of a pixel in micrometres, where the file knows it."""
     metadata: Metadata = Metadata()
@@ -84,12 +84,11 @@ class Stack:
     def __len__(self) -> int:
         return self.shape[0]
 
-    @property
-    def frame_interval(self) -> float | None:
-        """Mean seconds from one frame to the next, where the sequence knows its times in seconds."""
-        if self.time_unit != "s" or len(self) < 2:
-            return None
-        return float(self.times[-1] - self.times[0]) / (len(self) - 1)
+    def __reduce__(self) -> tuple[Callable[[Reopenable], Stack], tuple[Reopenable]]:
+        """Pickle as the recording, which is opened again in the other process; TypeError for arrays."""
+        if self.recording is None:
+            raise TypeError(f"{self.source} comes from no file and cannot be sent to another process")
+        return _reopen, (self.recording,)
 
     def frame(self, i: int) -> NDArray[Any]:
         """Frame ``i`` as stored, (H, W); raises InputError outside 0..T-1."""
@@ -121,6 +120,10 @@ class Stack:
             **changes,
         }
         return replace(self, read=read, shape=shape, dtype=dtype, **changes)
+
+
+def _reopen(recording: Reopenable) -> Stack:
+    return recording.open()
 
 
 def digest_frames(
@@ -158,43 +161,6 @@ class Region(NamedTuple):
     def holds_pixels(self) -> bool:
         """Whether it is a rectangle at all."""
         return 0 <= self.top < self.bottom and 0 <= self.left < self.right
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """All that serves one target, in grey units.
-
-    Kept as tuples of frames and not as one array: neighbouring windows share their frames.
-    """
-
-    index: int
-    """The target: number of the LR frame whose HR image is wanted."""
-    lr: tuple[Image, Image, Image]
-    """LR frames (h, w) at t-s, t, t+s; ends are repeated."""
-    hr: tuple[Image, Image]
-    """HR frames (H, W): the last at or before t and the first after t; ends are repeated."""
-    lr_at_hr: tuple[Image, Image]
-    """LR frames (h, w) at the times of the two HR frames, interpolated where a time falls between two."""
-    times: tuple[float, float, float, float, float]
-    """Times of the five inputs on the LR clock, in the order of ROLES."""
-    hr_index: tuple[int, int]
-    """Numbers of the two HR frames, for caches."""
-    lr_noise: float
-    """Standard deviation of one LR pixel about the binned HR image, grey units."""
-
-    @property
-    def has_hr_frame(self) -> bool:
-        """Whether there is an HR frame at the target's own time; it is the one before."""
-        return self.times[3] == self.times[1]
-
-    @property
-    def weights(self) -> tuple[float, float]:
-        """Linear weights in time of the HR frames before and after; (0.5, 0.5) where both are one frame."""
-        before, after = self.times[3], self.times[4]
-        if after <= before:
-            return 0.5, 0.5
-        position = (self.times[1] - before) / (after - before)
-        return 1.0 - position, position
 
 
 class Score(NamedTuple):

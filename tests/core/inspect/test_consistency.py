@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from napari_xfusion.core.inspect.consistency import consistency, residual
-from napari_xfusion.core.rig import fit_geometry
+from napari_xfusion.core.rig import Grids, fit_mapping
 from tests.sequences import binned, moving_discs
 
 TRUTH = moving_discs(1)[0]
 LR = binned(TRUTH[None])[0]
-DOWN = fit_geometry(LR.shape, TRUTH.shape).down
+DOWN = Grids(LR.shape, TRUTH.shape, fit_mapping(LR.shape, TRUTH.shape)).down
 
 
 def test_the_truth_agrees_with_what_was_seen():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.cluster.vq import vq
 from scipy.ndimage import gaussian_filter
 
-from napari_xfusion.core.methods.base import WindowFuser
+from napari_xfusion.core.methods.base import GroupFuser
 from napari_xfusion.core.methods.bayesian import (
     PRIOR_PIXELS,
     ROUNDING,
@@ -27,20 +27,21 @@ from napari_xfusion.core.methods.bayesian_paper import bayesian_paper, fit_condi
 from napari_xfusion.core.methods.interpolation import interpolation
 from napari_xfusion.core.methods.kmeans import Clusters, cluster_count, cluster_pixels
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig import Geometry, Pair, fit_geometry, pair_stacks
-from napari_xfusion.core.types import FusedFrame, Window
-from tests.sequences import binned, stack
+from napari_xfusion.core.rig import FrameGroup, FrameReader, Grids, Mapping, fit_mapping
+from napari_xfusion.core.rig.frames import Frame, FrameKey
+from napari_xfusion.core.types import FusedFrame
+from tests.sequences import binned, reader_of, stack
 
 BOTH = pytest.mark.parametrize("fuser", [bayesian, bayesian_paper], ids=["bayesian", "bayesian-paper"])
 
 
-def pair_of(lr: np.ndarray, hr: np.ndarray, hr_times: tuple[float, ...]) -> Pair:
+def make_reader(lr: np.ndarray, hr: np.ndarray, hr_times: tuple[float, ...]) -> FrameReader:
     plan = make_plan(hr_times=hr_times, grey="none")
-    return pair_stacks(stack(lr.astype(np.float32)), stack(hr.astype(np.float32)), plan)
+    return reader_of(stack(lr.astype(np.float32)), stack(hr.astype(np.float32)), plan)
 
 
-def fuse(fuser: WindowFuser, pair: Pair, *targets: int) -> list[FusedFrame]:
-    with fuser.open(pair) as stream:
+def fuse(fuser: GroupFuser, reader: FrameReader, *targets: int) -> list[FusedFrame]:
+    with fuser.open(reader) as stream:
         return list(stream.fuse(targets, Event()))
 
 
@@ -68,17 +69,13 @@ def one_cluster(shape: tuple[int, int]) -> Clusters:
     return Clusters(np.zeros(shape, dtype=np.int32), np.array([float(shape[0] * shape[1])]))
 
 
-def window_of(lr: tuple[np.ndarray, np.ndarray, np.ndarray], position: float) -> Window:
-    """A window whose LR frames at t_a, t, t_b are ``lr``, the target at ``position`` between the HR times."""
-    frames = tuple(frame.astype(np.float32) for frame in lr)
-    return Window(
-        index=0,
-        lr=(frames[1], frames[1], frames[1]),
-        hr=(frames[0], frames[2]),
-        lr_at_hr=(frames[0], frames[2]),
-        times=(position, position, position, 0.0, 1.0),
-        hr_index=(0, 1),
-        lr_noise=0.0,
+def group_of(lr: tuple[np.ndarray, np.ndarray, np.ndarray], position: float) -> FrameGroup:
+    """A group whose LR frames at t_a, t, t_b are ``lr``, the target at ``position`` between the HR times 0 and 1."""
+    before, target, after = (frame.astype(np.float32) for frame in lr)
+    reference = Frame(FrameKey(0, 0), position, lambda: target)
+    hr = Frame(FrameKey(1, 0), 0.0, lambda: before), Frame(FrameKey(1, 1), 1.0, lambda: after)
+    return FrameGroup(
+        position, reference, (reference,), hr, {0.0: before, 1.0: after}.__getitem__, lr_noise=0.0
     )
 
 
@@ -153,10 +150,10 @@ def test_weight_and_prior_are_those_of_the_best_unbiased_mixture() -> None:
         2, 0, 1
     )
     series = base, base + first, base + first - second
-    window = window_of(series, position=0.3)
-    before, after = window.lr_at_hr
+    group = group_of(series, position=0.3)
+    before, after = group.lr_at_hr
     interval = Interval(before, after - before, np.zeros_like(before), after - before)
-    model = fit_change(one_cluster(shape), window, interval, block=16)
+    model = fit_change(one_cluster(shape), group, interval, block=16)
 
     changes = np.stack([first.ravel(), second.ravel()])
     inverse = np.linalg.inv(np.cov(changes))
@@ -211,7 +208,7 @@ def test_paper_fuser_is_the_dense_computation_on_a_block() -> None:
     sequence = walk(rng, 5, (8, 8), 0.05)
     lr = np.clip(binned(sequence) + rng.normal(0, 0.02, (5, 2, 2)), 0, 1).astype(np.float32)
     hr = sequence[[0, 4]].astype(np.float32)
-    (frame,) = fuse(bayesian_paper, pair_of(lr, hr, (0, 4)), 2)
+    (frame,) = fuse(bayesian_paper, make_reader(lr, hr, (0, 4)), 2)
 
     series = lr[[0, 2, 4]].reshape(3, -1).astype(np.float64)
     mean, covariance = series.mean(axis=1), np.cov(series, bias=True)
@@ -231,11 +228,11 @@ def test_paper_fuser_is_the_dense_computation_on_a_block() -> None:
 
 
 @BOTH
-def test_at_an_hr_time_the_hr_frame_is_the_result(fuser: WindowFuser) -> None:
+def test_at_an_hr_time_the_hr_frame_is_the_result(fuser: GroupFuser) -> None:
     rng = np.random.default_rng(6)
     sequence = walk(rng, 9, (32, 40), 0.02)
     lr = np.clip(binned(sequence) + rng.normal(0, 0.05, (9, 8, 10)), 0, 1)
-    for frame in fuse(fuser, pair_of(lr, sequence[::4], (0, 4, 8)), 0, 4, 8):
+    for frame in fuse(fuser, make_reader(lr, sequence[::4], (0, 4, 8)), 0, 4, 8):
         assert np.array_equal(frame.image, sequence[frame.index].astype(np.float32))
         assert frame.std is not None
         assert not frame.std.any()
@@ -254,12 +251,12 @@ def test_at_an_hr_time_the_hr_frame_is_the_result(fuser: WindowFuser) -> None:
     ],
 )
 def test_any_scale_gives_finite_frames_everywhere(
-    fuser: WindowFuser, lr_shape: tuple[int, int], hr_shape: tuple[int, int]
+    fuser: GroupFuser, lr_shape: tuple[int, int], hr_shape: tuple[int, int]
 ) -> None:
     """Also before the first HR frame, after the last and between LR frames; std is never negative."""
     rng = np.random.default_rng(7)
-    pair = pair_of(rng.uniform(0, 1, (8, *lr_shape)), rng.uniform(0, 1, (3, *hr_shape)), (1, 2.5, 6))
-    frames = fuse(fuser, pair, *range(8))
+    reader = make_reader(rng.uniform(0, 1, (8, *lr_shape)), rng.uniform(0, 1, (3, *hr_shape)), (1, 2.5, 6))
+    frames = fuse(fuser, reader, *range(8))
     assert [f.index for f in frames] == list(range(8))
     for frame in frames:
         assert frame.std is not None
@@ -271,9 +268,9 @@ def test_any_scale_gives_finite_frames_everywhere(
 
 @BOTH
 @pytest.mark.parametrize("value", [0.0, 0.37, 1.0])
-def test_constant_sequence_stays_constant(fuser: WindowFuser, value: float) -> None:
-    pair = pair_of(np.full((5, 6, 7), value), np.full((2, 24, 28), value), (0, 4))
-    for frame in fuse(fuser, pair, *range(5)):
+def test_constant_sequence_stays_constant(fuser: GroupFuser, value: float) -> None:
+    reader = make_reader(np.full((5, 6, 7), value), np.full((2, 24, 28), value), (0, 4))
+    for frame in fuse(fuser, reader, *range(5)):
         assert frame.image == pytest.approx(np.full((24, 28), value), abs=1e-6)
 
 
@@ -282,8 +279,8 @@ def test_still_sequence_with_lr_noise_gives_the_hr_frame() -> None:
     rng = np.random.default_rng(8)
     still = blob(60.0)
     lr = np.clip(binned(np.repeat(still[None], 9, axis=0)) + rng.normal(0, 0.05, (9, 24, 32)), 0, 1)
-    pair = pair_of(lr, np.stack([still, still]), (0, 8))
-    (ours,), (floor,) = fuse(bayesian, pair, 3), fuse(interpolation, pair, 3)
+    reader = make_reader(lr, np.stack([still, still]), (0, 8))
+    (ours,), (floor,) = fuse(bayesian, reader, 3), fuse(interpolation, reader, 3)
     assert psnr(ours.image, still) > psnr(floor.image, still) + 10
     assert psnr(ours.image, still) > 38
 
@@ -294,8 +291,10 @@ def test_moving_blob_is_no_worse_than_interpolation(noise: float) -> None:
     rng = np.random.default_rng(9)
     sequence = np.stack([blob(40.0 + 2 * t) for t in range(9)])
     lr = np.clip(binned(sequence) + noise * rng.standard_normal((9, 24, 32)), 0, 1)
-    pair = pair_of(lr, sequence[[0, 8]], (0, 8))
-    for ours, floor in zip(fuse(bayesian, pair, 2, 4, 6), fuse(interpolation, pair, 2, 4, 6), strict=True):
+    reader = make_reader(lr, sequence[[0, 8]], (0, 8))
+    for ours, floor in zip(
+        fuse(bayesian, reader, 2, 4, 6), fuse(interpolation, reader, 2, 4, 6), strict=True
+    ):
         gained = psnr(ours.image, sequence[ours.index]) - psnr(floor.image, sequence[ours.index])
         assert gained > (-0.3 if noise == 0 else 0.5)
 
@@ -303,9 +302,9 @@ def test_moving_blob_is_no_worse_than_interpolation(noise: float) -> None:
 def test_without_noise_the_result_bins_to_the_lr_frame() -> None:
     """Then r is 0 and the gain 1, whatever the clusters; in blocks of the smooth enlargement's accuracy."""
     sequence = np.stack([blob(40.0 + 2 * t) for t in range(9)])
-    pair = pair_of(binned(sequence), sequence[[0, 8]], (0, 8))
-    (frame,) = fuse(bayesian, pair, 3)
-    (paper,) = fuse(bayesian_paper, pair, 3)
+    reader = make_reader(binned(sequence), sequence[[0, 8]], (0, 8))
+    (frame,) = fuse(bayesian, reader, 3)
+    (paper,) = fuse(bayesian_paper, reader, 3)
     assert np.abs(binned(frame.image[None]) - binned(sequence[[3]])).max() < 0.02
     assert np.abs(binned(paper.image[None]) - binned(sequence[[3]])).max() < 1e-3
 
@@ -317,7 +316,7 @@ def test_a_fade_linear_in_time_is_recovered_exactly() -> None:
     share = np.linspace(0, 1, 11)[:, None, None]
     sequence = (1 - share) * first + share * last
     lr = np.clip(binned(sequence) + rng.normal(0, 0.01, (11, 24, 32)), 0, 1)
-    (frame,) = fuse(bayesian, pair_of(lr, sequence[[0, 10]], (0, 10)), 7)
+    (frame,) = fuse(bayesian, make_reader(lr, sequence[[0, 10]], (0, 10)), 7)
     assert psnr(frame.image, sequence[7]) > 45
 
 
@@ -327,7 +326,7 @@ def test_a_flash_moves_every_pixel() -> None:
     sequence = np.repeat(0.6 * blob(60.0)[None], 9, axis=0)
     sequence[4] += 0.2
     lr = np.clip(binned(sequence) + rng.normal(0, 0.05, (9, 24, 32)), 0, 1)
-    (frame,) = fuse(bayesian, pair_of(lr, sequence[[0, 8]], (0, 8)), 4)
+    (frame,) = fuse(bayesian, make_reader(lr, sequence[[0, 8]], (0, 8)), 4)
     assert abs(float(np.mean(frame.image - sequence[4]))) < 0.01
     assert psnr(frame.image, sequence[4]) > 30
 
@@ -336,7 +335,7 @@ def test_lr_bias_is_not_taken_for_change() -> None:
     """An LR camera that reads 0.05 too bright at all times leaves a still sequence as HR saw it."""
     still = 0.8 * blob(60.0)
     lr = np.repeat(binned(still[None]) + 0.05, 9, axis=0)
-    (frame,) = fuse(bayesian, pair_of(lr, np.stack([still, still]), (0, 8)), 4)
+    (frame,) = fuse(bayesian, make_reader(lr, np.stack([still, still]), (0, 8)), 4)
     assert np.abs(frame.image - still).max() < 1e-3
 
 
@@ -345,35 +344,35 @@ def test_weights_stay_between_the_hr_frames() -> None:
     rng = np.random.default_rng(12)
     texture, change = rng.uniform(0.2, 0.4, (20, 30)), rng.uniform(0, 0.1, (20, 30))
     series = texture, texture + 3 * change, texture + change
-    window = window_of(series, position=0.5)
-    before, after = window.lr_at_hr
+    group = group_of(series, position=0.5)
+    before, after = group.lr_at_hr
     interval = Interval(before, after - before, np.zeros_like(before), after - before)
-    assert fit_change(one_cluster((20, 30)), window, interval, block=16).weight[0] == 1.0
+    assert fit_change(one_cluster((20, 30)), group, interval, block=16).weight[0] == 1.0
 
 
 def test_tiny_and_empty_clusters_fall_back_to_linear_in_time() -> None:
     rng = np.random.default_rng(13)
-    window = window_of(tuple(rng.uniform(0, 1, (3, 10, 10))), position=0.25)
+    group = group_of(tuple(rng.uniform(0, 1, (3, 10, 10))), position=0.25)
     labels = np.zeros((10, 10), dtype=np.int32)
     labels[0, 0] = 1
     clusters = Clusters(labels, np.array([99.0, 1.0, 0.0]))
-    before, after = window.lr_at_hr
+    before, after = group.lr_at_hr
     interval = Interval(before, after - before, np.zeros_like(before), after - before)
-    model = fit_change(clusters, window, interval, block=16)
+    model = fit_change(clusters, group, interval, block=16)
     assert model.weight[1:] == pytest.approx([0.25, 0.25])
     assert model.drift[2] == 0
     assert np.isfinite(model.posterior).all()
 
 
 @BOTH
-def test_the_same_target_gives_the_same_bytes_in_any_order(fuser: WindowFuser) -> None:
+def test_the_same_target_gives_the_same_bytes_in_any_order(fuser: GroupFuser) -> None:
     rng = np.random.default_rng(14)
     sequence = walk(rng, 13, (40, 48), 0.02)
-    pair = pair_of(binned(sequence), sequence[::4], (0, 4, 8, 12))
+    reader = make_reader(binned(sequence), sequence[::4], (0, 4, 8, 12))
     np.random.seed(0)  # noqa: NPY002 - the global generator must play no part
-    forward = {f.index: f for f in fuse(fuser, pair, *range(13))}
+    forward = {f.index: f for f in fuse(fuser, reader, *range(13))}
     np.random.seed(1)  # noqa: NPY002 - the same
-    for frame in fuse(fuser, pair, *rng.permutation(13).tolist(), 5, 5):
+    for frame in fuse(fuser, reader, *rng.permutation(13).tolist(), 5, 5):
         assert frame.image.tobytes() == forward[frame.index].image.tobytes()
         assert frame.std is not None
         assert frame.std.tobytes() == forward[frame.index].std.tobytes()
@@ -388,7 +387,7 @@ def test_std_covers_the_truth_where_the_model_holds(noise: float, target: int) -
         rng = np.random.default_rng(seed)
         sequence = walk(rng, 9, (160, 192), 0.01)
         lr = np.clip(binned(sequence) + rng.normal(0, noise, (9, 40, 48)), 0, 1)
-        (frame,) = fuse(bayesian, pair_of(lr, sequence[[0, 8]], (0, 8)), target)
+        (frame,) = fuse(bayesian, make_reader(lr, sequence[[0, 8]], (0, 8)), target)
         error.append(np.abs(frame.image - sequence[target]) / frame.std)
     assert np.mean(np.array(error) <= 1) == pytest.approx(0.683, abs=0.04)
     assert np.mean(np.array(error) <= 2) == pytest.approx(0.954, abs=0.02)
@@ -398,7 +397,7 @@ def test_std_grows_with_the_distance_to_the_hr_frames() -> None:
     sequence = walk(np.random.default_rng(16), 9, (160, 192), 0.01)
     stds = [
         float(f.std.mean())
-        for f in fuse(bayesian, pair_of(binned(sequence), sequence[[0, 8]], (0, 8)), 0, 1, 2, 4)
+        for f in fuse(bayesian, make_reader(binned(sequence), sequence[[0, 8]], (0, 8)), 0, 1, 2, 4)
     ]
     assert all(a < b for a, b in pairwise(stds))
 
@@ -406,20 +405,21 @@ def test_std_grows_with_the_distance_to_the_hr_frames() -> None:
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_blocks_at_whole_scales_are_repeats(scale: int) -> None:
     image = np.random.default_rng(17).random((5, 7), dtype=np.float32)
-    geometry = fit_geometry((5, 7), (5 * scale, 7 * scale))
-    assert np.array_equal(to_blocks(image, geometry), np.kron(image, np.ones((scale, scale), np.float32)))
+    sizes = (5, 7), (5 * scale, 7 * scale)
+    grids = Grids(*sizes, fit_mapping(*sizes))
+    assert np.array_equal(to_blocks(image, grids), np.kron(image, np.ones((scale, scale), np.float32)))
 
 
 def test_blocks_at_a_broken_scale_take_the_pixel_under_each_centre() -> None:
-    geometry = Geometry((2, 2), (5, 5), (2.5, 2.5))
+    grids = Grids((2, 2), (5, 5), Mapping.scaled((2.5, 2.5)))
     image = np.array([[0, 1], [2, 3]], dtype=np.float32)
-    assert to_blocks(image, geometry)[:, 0].tolist() == [0, 0, 2, 2, 2]
+    assert to_blocks(image, grids)[:, 0].tolist() == [0, 0, 2, 2, 2]
 
 
 def test_the_number_of_clusters_can_be_chosen() -> None:
     """The study varies it; more clusters than pixels is allowed."""
     sequence = walk(np.random.default_rng(18), 5, (16, 16), 0.02)
-    pair = pair_of(binned(sequence), sequence[[0, 4]], (0, 4))
-    with BayesianStream(pair, fraction=50.0) as stream:
+    reader = make_reader(binned(sequence), sequence[[0, 4]], (0, 4))
+    with BayesianStream(reader, fraction=50.0) as stream:
         (frame,) = stream.fuse([2], Event())
     assert np.isfinite(frame.image).all()

@@ -11,8 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.methods.flow import believe, share_lost, weight_of_one, weights_of_two
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig import pair_stacks
-from tests.sequences import stack, two_cameras
+from tests.sequences import reader_of, stack, two_cameras
 
 SHAPE = (96, 128)
 
@@ -40,16 +39,16 @@ def with_noise(sequence, noise):
     return (sequence + np.random.default_rng(1).normal(0, noise or 1e-9, sequence.shape)).astype(np.float32)
 
 
-def make_pair(sequence, step=4, lr_noise=0.0, last=True):
+def make_reader(sequence, step=4, lr_noise=0.0, last=True):
     lr, hr, times = two_cameras(sequence, step, last=last)
     lr = with_noise(lr, lr_noise)
-    return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times))
+    return reader_of(stack(lr), stack(hr), make_plan(hr_times=times))
 
 
-def psnr(method, sequence, pair, targets):
+def psnr(method, sequence, reader, targets):
     """Mean over targets, in dB of the grey scale's span."""
-    truth = pair.grey.hr.to_grey(sequence)
-    with make_fuser(make_plan(method=method)).open(pair) as stream:
+    truth = reader.rig.hr.grey.to_grey(sequence)
+    with make_fuser(make_plan(method=method)).open(reader) as stream:
         frames = stream.fuse(targets, threading.Event())
         return np.mean([-10 * np.log10(np.mean((f.image - truth[f.index]) ** 2)) for f in frames])
 
@@ -70,32 +69,32 @@ def psnr(method, sequence, pair, targets):
 @pytest.mark.parametrize("last", [True, False], ids=["between", "beyond the last HR frame"])
 def test_never_worse_than_bicubic_or_interpolation(sequence, lr_noise, last):
     if last:
-        pair, targets = make_pair(sequence, lr_noise=lr_noise), (1, 2, 3)
+        reader, targets = make_reader(sequence, lr_noise=lr_noise), (1, 2, 3)
     else:
-        pair, targets = make_pair(sequence, step=7, lr_noise=lr_noise, last=False), (8,)
-    ours = psnr("flow", sequence, pair, targets)
+        reader, targets = make_reader(sequence, step=7, lr_noise=lr_noise, last=False), (8,)
+    ours = psnr("flow", sequence, reader, targets)
     between = 0.05 if last else np.inf  # a lone HR frame bears no proof of its noise
-    assert ours > psnr("interpolation", sequence, pair, targets) - 0.05
-    assert ours > psnr("bicubic", sequence, pair, targets) - between
+    assert ours > psnr("interpolation", sequence, reader, targets) - 0.05
+    assert ours > psnr("bicubic", sequence, reader, targets) - between
 
 
 def test_carried_texture_is_much_better_than_without_motion():
     sequence = carried()
-    pair = make_pair(sequence)
-    assert psnr("flow", sequence, pair, (1, 2, 3)) > psnr("interpolation", sequence, pair, (1, 2, 3)) + 8
+    reader = make_reader(sequence)
+    assert psnr("flow", sequence, reader, (1, 2, 3)) > psnr("interpolation", sequence, reader, (1, 2, 3)) + 8
 
 
 def test_at_an_hr_time_the_hr_frame_comes_back():
     sequence = carried(noise=0.02)
     for lr_noise, floor in ((0.0, 60), (0.05, 30)):
-        assert psnr("flow", sequence, make_pair(sequence, lr_noise=lr_noise), (0, 4, 8)) > floor
+        assert psnr("flow", sequence, make_reader(sequence, lr_noise=lr_noise), (0, 4, 8)) > floor
 
 
 def test_twice_the_same_bytes():
-    pair = make_pair(carried(noise=0.02), lr_noise=0.02)
+    reader = make_reader(carried(noise=0.02), lr_noise=0.02)
     runs = []
     for _ in range(2):
-        with make_fuser(make_plan(method="flow")).open(pair) as stream:
+        with make_fuser(make_plan(method="flow")).open(reader) as stream:
             runs.append([f.image.tobytes() for f in stream.fuse(range(9), threading.Event())])
     assert runs[0] == runs[1]
 

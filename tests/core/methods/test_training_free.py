@@ -10,27 +10,26 @@ from hypothesis import strategies as st
 from napari_xfusion.core.catalogue import training_free
 from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig import pair_stacks
 from napari_xfusion.core.types import Region
-from tests.sequences import binned, moving_discs, stack, two_cameras
+from tests.sequences import binned, moving_discs, reader_of, stack, two_cameras
 
 METHODS = sorted(method.name for method in training_free())
 
 
-def make_pair(sequence, step=4, scale=4):
+def make_reader(sequence, step=4, scale=4):
     lr, hr, times = two_cameras(sequence, step, scale)
-    return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times))
+    return reader_of(stack(lr), stack(hr), make_plan(hr_times=times))
 
 
-def fused(method, pair, targets=None, stop=None, region=None):
-    with make_fuser(make_plan(method=method)).open(pair) as stream:
-        return list(stream.fuse(targets or range(len(pair)), stop or threading.Event(), region))
+def fused(method, reader, targets=None, stop=None, region=None):
+    with make_fuser(make_plan(method=method)).open(reader) as stream:
+        return list(stream.fuse(targets or range(len(reader.rig)), stop or threading.Event(), region))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_target_gets_a_frame_of_hr_size(method):
     sequence = moving_discs()
-    frames = fused(method, make_pair(sequence))
+    frames = fused(method, make_reader(sequence))
     assert [f.index for f in frames] == list(range(12))
     assert all(f.image.shape == sequence.shape[1:] and f.image.dtype == np.float32 for f in frames)
 
@@ -38,8 +37,8 @@ def test_every_target_gets_a_frame_of_hr_size(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_frame_does_not_depend_on_what_was_fused_before(method):
     sequence = moving_discs()
-    forward = fused(method, make_pair(sequence))
-    backward = fused(method, make_pair(sequence), targets=[7, 3, 9, 0, 3])
+    forward = fused(method, make_reader(sequence))
+    backward = fused(method, make_reader(sequence), targets=[7, 3, 9, 0, 3])
     for frame in backward:
         np.testing.assert_array_equal(frame.image, forward[frame.index].image)
 
@@ -47,15 +46,15 @@ def test_a_frame_does_not_depend_on_what_was_fused_before(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_region_is_that_part_of_the_whole(method):
     sequence = moving_discs()
-    whole = fused(method, make_pair(sequence), targets=[5])[0].image
-    part = fused(method, make_pair(sequence), targets=[5], region=Region(8, 30, 4, 51))[0].image
+    whole = fused(method, make_reader(sequence), targets=[5])[0].image
+    part = fused(method, make_reader(sequence), targets=[5], region=Region(8, 30, 4, 51))[0].image
     np.testing.assert_allclose(part, whole[8:30, 4:51], atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_request_to_stop_ends_the_stream_after_the_frame_at_work(method):
     stop = threading.Event()
-    with make_fuser(make_plan(method=method)).open(make_pair(moving_discs())) as stream:
+    with make_fuser(make_plan(method=method)).open(make_reader(moving_discs())) as stream:
         frames = stream.fuse(range(12), stop)
         next(frames)
         stop.set()
@@ -67,9 +66,9 @@ def test_a_request_to_stop_ends_the_stream_after_the_frame_at_work(method):
 def test_a_sequence_without_motion_comes_back(method, scale):
     """Nothing moves and nothing is noisy: every method with HR frames must return them."""
     sequence = np.repeat(moving_discs(1, (48, 60)), 9, axis=0)
-    pair = make_pair(sequence, scale=scale)
-    for frame in fused(method, pair):
-        image = pair.grey.hr.from_grey(frame.image)
+    reader = make_reader(sequence, scale=scale)
+    for frame in fused(method, reader):
+        image = reader.rig.hr.grey.from_grey(frame.image)
         if method == "bicubic":
             np.testing.assert_allclose(binned(image[None], scale), binned(sequence[:1], scale), atol=0.05)
         else:
@@ -88,7 +87,7 @@ def test_a_sequence_without_motion_comes_back(method, scale):
     ],
 )
 def test_odd_sequences_give_finite_frames(method, sequence):
-    for frame in fused(method, make_pair(sequence)):
+    for frame in fused(method, make_reader(sequence)):
         assert np.isfinite(frame.image).all()
         assert frame.std is None or np.isfinite(frame.std).all()
 
@@ -100,8 +99,8 @@ def test_any_size_and_scale(method, h, w, scale):
     height, width = max(round(h * scale), h), max(round(w * scale), w)
     lr = rng.random((5, h, w), dtype=np.float32)
     hr = rng.random((2, height, width), dtype=np.float32)
-    pair = pair_stacks(stack(lr), stack(hr), make_plan(hr_times=(0, 4)))
-    for frame in fused(method, pair):
+    reader = reader_of(stack(lr), stack(hr), make_plan(hr_times=(0, 4)))
+    for frame in fused(method, reader):
         assert frame.image.shape == (height, width)
         assert np.isfinite(frame.image).all()
 
@@ -109,16 +108,16 @@ def test_any_size_and_scale(method, h, w, scale):
 def test_interpolation_binned_is_the_lr_frame():
     """The definition: what is added makes the binned result agree with LR, up to the cubic kernel."""
     sequence = moving_discs(shape=(64, 64))
-    pair = make_pair(sequence)
-    for frame in fused("interpolation", pair):
-        residual = pair.geometry.down(frame.image) - pair.lr_frame(frame.index)
+    reader = make_reader(sequence)
+    for frame in fused("interpolation", reader):
+        residual = reader.rig.grids.down(frame.image) - reader.lr_frame(frame.index)
         assert np.abs(residual).mean() < 0.01
 
 
 def test_interpolation_is_its_formula():
     sequence = moving_discs()
-    pair = make_pair(sequence)
-    window = pair.window(6)
-    between = 0.5 * window.hr[0] + 0.5 * window.hr[1]
-    expected = between + pair.geometry.up(window.lr[1] - pair.geometry.down(between))
-    np.testing.assert_allclose(fused("interpolation", pair, [6])[0].image, expected, atol=1e-5)
+    reader = make_reader(sequence)
+    group = reader.group(6)
+    between = 0.5 * group.previous.image + 0.5 * group.next.image
+    expected = between + reader.rig.grids.up(group.reference.image - reader.rig.grids.down(between))
+    np.testing.assert_allclose(fused("interpolation", reader, [6])[0].image, expected, atol=1e-5)

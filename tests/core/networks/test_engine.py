@@ -19,10 +19,9 @@ from napari_xfusion.core.networks.engine import (
 from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.networks.weights import Loaded, save_model
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig import pair_stacks
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import DeviceError, ModelError
-from tests.sequences import moving_discs, stack, two_cameras
+from tests.sequences import moving_discs, reader_of, stack, two_cameras
 
 in_regions = pytest.mark.parametrize(
     "region", [Region(0, 48, 0, 64), Region(13, 30, 7, 41), Region(47, 48, 63, 64)]
@@ -61,28 +60,28 @@ def loaded(variant: str = "edvr-stf", **card: object) -> Loaded:
     return Loaded(network, Card(variant=variant, sizes=SIZES, inputs=INPUTS[variant], **card), "0" * 64)
 
 
-def make_pair(sequence=None, step=5, scale=4, **settings):
+def make_reader(sequence=None, step=5, scale=4, **settings):
     sequence = moving_discs(20, (48, 64)) if sequence is None else sequence
     lr, hr, times = two_cameras(sequence, step, scale)
-    return pair_stacks(stack(lr), stack(hr), make_plan(hr_times=times, **settings))
+    return reader_of(stack(lr), stack(hr), make_plan(hr_times=times, **settings))
 
 
-def fused(fuser, pair, targets=None, region=None, stop=None):
-    with fuser.open(pair) as stream:
+def fused(fuser, reader, targets=None, region=None, stop=None):
+    with fuser.open(reader) as stream:
         frames = stream.fuse(
-            range(len(pair)) if targets is None else targets, stop or threading.Event(), region
+            range(len(reader.rig)) if targets is None else targets, stop or threading.Event(), region
         )
         return list(frames), stream
 
 
-def plain(network, pair, target):
-    """The network as upstream runs it: the whole window at once, nothing kept."""
-    window, grid = pair.window(target), Grid.of(pair.geometry)
-    lr = torch.from_numpy(np.stack([grid.lr(x) for x in window.lr]))[None, :, None]
-    hr = torch.from_numpy(np.stack([grid.hr(x) for x in window.hr]))[None, :, None]
+def plain(network, reader, target, separation=1):
+    """The network as upstream runs it: the whole group at once, nothing cached."""
+    group, grid = reader.group(target, separation), Grid.of(reader.rig.grids)
+    lr = torch.from_numpy(np.stack([grid.lr(x.image) for x in group.lr]))[None, :, None]
+    hr = torch.from_numpy(np.stack([grid.hr(x.image) for x in group.ends]))[None, :, None]
     with torch.inference_mode():
         out = network(lr, hr) if "hr-" in network.inputs else network(lr)
-    height, width = pair.hr.shape[1:]
+    height, width = reader.rig.hr.shape[1:]
     return out.image[0, 0, :height, :width].numpy(), out.raw[0, :, : grid.size[0], : grid.size[1]].numpy()
 
 
@@ -91,11 +90,11 @@ def plain(network, pair, target):
 @pytest.mark.parametrize("separation", [1, 3])
 def test_the_stream_equals_the_plain_forward(variant, batch, separation):
     """20 frames, kept features and split convolutions, one target at a time and four."""
-    weights, pair = loaded(variant), make_pair(separation=separation)
-    frames, _ = fused(NetworkFuser(weights, CPU, batch=batch), pair)
+    weights, reader = loaded(variant), make_reader()
+    frames, _ = fused(NetworkFuser(weights, CPU, batch=batch, separation=separation), reader)
     assert [frame.index for frame in frames] == list(range(20))
     for frame in frames:
-        image, raw = plain(weights.network, pair, frame.index)
+        image, raw = plain(weights.network, reader, frame.index, separation)
         np.testing.assert_allclose(frame.image, image, atol=1e-5)
         assert tuple(frame.attention) == tuple(frame.scores) == weights.network.inputs
         for f, role in enumerate(weights.network.inputs):
@@ -108,9 +107,11 @@ def test_the_residual_of_these_weights_depends_on_the_input():
     weights = loaded()
     residuals = []
     for seed in (0, 5):
-        pair = make_pair(moving_discs(20, (48, 64), seed=seed))
-        base = weights.network.base(torch.tensor(Grid.of(pair.geometry).lr(pair.lr_frame(7)))[None, None])
-        residuals.append(plain(weights.network, pair, 7)[0] - base[0, 0].numpy())
+        reader = make_reader(moving_discs(20, (48, 64), seed=seed))
+        base = weights.network.base(
+            torch.tensor(Grid.of(reader.rig.grids).lr(reader.lr_frame(7)))[None, None]
+        )
+        residuals.append(plain(weights.network, reader, 7)[0] - base[0, 0].numpy())
     assert residuals[0].std() > 0.05
     assert (residuals[0] - residuals[1]).std() > 0.02
 
@@ -118,39 +119,39 @@ def test_the_residual_of_these_weights_depends_on_the_input():
 def test_tiles_equal_the_whole_at_the_default_halo():
     """On a frame that is wider than a tile with both halos."""
     sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
-    weights, pair = loaded(), make_pair(sequence, step=3)
-    whole, _ = fused(NetworkFuser(weights, CPU), pair, [1])
-    tiled, _ = fused(NetworkFuser(weights, CPU, tile=40), pair, [1])
+    weights, reader = loaded(), make_reader(sequence, step=3)
+    whole, _ = fused(NetworkFuser(weights, CPU), reader, [1])
+    tiled, _ = fused(NetworkFuser(weights, CPU, tile=40), reader, [1])
     np.testing.assert_allclose(tiled[0].image, whole[0].image, atol=1e-5)
     np.testing.assert_allclose(tiled[0].attention["hr-"], whole[0].attention["hr-"], atol=1e-5)
 
 
 @in_regions
 def test_a_region_is_that_part_of_the_whole(region):
-    weights, pair = loaded(), make_pair()
-    whole, _ = fused(NetworkFuser(weights, CPU), pair, [6])
-    part, _ = fused(NetworkFuser(weights, CPU), pair, [6], region)
+    weights, reader = loaded(), make_reader()
+    whole, _ = fused(NetworkFuser(weights, CPU), reader, [6])
+    part, _ = fused(NetworkFuser(weights, CPU), reader, [6], region)
     expected = whole[0].image[region.top : region.bottom, region.left : region.right]
     np.testing.assert_allclose(part[0].image, expected, atol=1e-5)
 
 
 @of_sizes
 def test_any_size_and_scale(shape, scale):
-    pair = make_pair(moving_discs(7, shape), step=3, scale=scale)
-    frames, _ = fused(NetworkFuser(loaded(), CPU), pair)
+    reader = make_reader(moving_discs(7, shape), step=3, scale=scale)
+    frames, _ = fused(NetworkFuser(loaded(), CPU), reader)
     assert all(f.image.shape == shape and np.isfinite(f.image).all() for f in frames)
 
 
 def test_lr_of_another_scale_stays_in_place():
     """A network that adds nothing gives the bilinear base: it must lie on the HR frame, not beside it."""
     sequence = np.repeat(moving_discs(1, (48, 60)), 4, axis=0)
-    pair = make_pair(sequence, step=3, scale=3)
+    reader = make_reader(sequence, step=3, scale=3)
     weights = loaded()
     with torch.no_grad():
         for tensor in weights.network.conv_last.parameters():
             tensor.zero_()
-    frames, _ = fused(NetworkFuser(weights, CPU), pair, [1])
-    image, truth = frames[0].image, pair.hr_frame(0)
+    frames, _ = fused(NetworkFuser(weights, CPU), reader, [1])
+    image, truth = frames[0].image, reader.hr_frame(0)
     shifted = [
         np.abs(np.roll(image, s, (0, 1))[8:-8, 8:-8] - truth[8:-8, 8:-8]).mean()
         for s in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))
@@ -159,7 +160,7 @@ def test_lr_of_another_scale_stays_in_place():
 
 
 def test_each_frame_is_encoded_once():
-    weights, pair = loaded(), make_pair()
+    weights, reader = loaded(), make_reader()
     counts = {"lr": 0, "hr": 0}
     for camera in counts:
         encode = getattr(weights.network, f"encode_{camera}")
@@ -169,16 +170,16 @@ def test_each_frame_is_encoded_once():
             return encode(frames)
 
         object.__setattr__(weights.network, f"encode_{camera}", counted)
-    fused(NetworkFuser(weights, CPU), pair)
-    assert counts == {"lr": 20, "hr": len(pair.hr)}
+    fused(NetworkFuser(weights, CPU), reader)
+    assert counts == {"lr": 20, "hr": len(reader.rig.hr)}
 
 
 def test_what_is_kept_is_bounded_and_freed():
-    pair = make_pair(np.concatenate([moving_discs(25, (16, 16))] * 4), step=10)
+    reader = make_reader(np.concatenate([moving_discs(25, (16, 16))] * 4), step=10)
     fuser = NetworkFuser(loaded(), CPU)
-    with fuser.open(pair) as stream:
+    with fuser.open(reader) as stream:
         most = 0
-        for _ in stream.fuse(range(len(pair)), threading.Event()):
+        for _ in stream.fuse(range(len(reader.rig)), threading.Event()):
             most = max(most, len(stream._feed._encoded))
         assert most <= 6
     assert not stream._feed._encoded
@@ -186,7 +187,7 @@ def test_what_is_kept_is_bounded_and_freed():
 
 def test_a_stop_is_heard_between_tiles():
     stop = threading.Event()
-    weights, pair = loaded(), make_pair(moving_discs(4, (96, 128)), step=3)
+    weights, reader = loaded(), make_reader(moving_discs(4, (96, 128)), step=3)
     combine, calls = weights.network.combine, []
 
     def stopping(*arguments):
@@ -195,7 +196,7 @@ def test_a_stop_is_heard_between_tiles():
         return combine(*arguments)
 
     object.__setattr__(weights.network, "combine", stopping)
-    frames, _ = fused(NetworkFuser(weights, CPU, tile=16), pair, stop=stop)
+    frames, _ = fused(NetworkFuser(weights, CPU, tile=16), reader, stop=stop)
     assert frames == []
     assert len(calls) == 1
 
@@ -224,11 +225,11 @@ class Limited:
 )
 def test_tiles_shrink_until_memory_is_enough_and_that_is_said(error):
     sequence = np.tile(moving_discs(4, (32, 64)), (1, 1, 18))
-    pair = make_pair(sequence, step=3)
-    whole, _ = fused(NetworkFuser(loaded(), CPU), pair, [1])
+    reader = make_reader(sequence, step=3)
+    whole, _ = fused(NetworkFuser(loaded(), CPU), reader, [1])
     weights = loaded()
     limited = weights._replace(network=Limited(weights.network, 8 * 280, error))
-    frames, stream = fused(NetworkFuser(limited, CPU), pair, [1])
+    frames, stream = fused(NetworkFuser(limited, CPU), reader, [1])
     np.testing.assert_allclose(frames[0].image, whole[0].image, atol=1e-5)
     assert "memory ran out" in stream.notes[-1].text
 
@@ -237,14 +238,14 @@ def test_memory_that_is_never_enough_is_told():
     weights = loaded()
     limited = weights._replace(network=Limited(weights.network, 0, torch.OutOfMemoryError("no")))
     with pytest.raises(DeviceError, match="smaller model"):
-        fused(NetworkFuser(limited, CPU), make_pair(), [1])
+        fused(NetworkFuser(limited, CPU), make_reader(), [1])
 
 
 def test_another_runtime_error_is_not_taken_for_memory():
     weights = loaded()
     limited = weights._replace(network=Limited(weights.network, 0, RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
-        fused(NetworkFuser(limited, CPU), make_pair(), [1])
+        fused(NetworkFuser(limited, CPU), make_reader(), [1])
 
 
 @pytest.mark.parametrize(
@@ -256,13 +257,14 @@ def test_another_runtime_error_is_not_taken_for_memory():
 )
 def test_a_pair_outside_the_training_is_said(variant, said):
     trained = Trained(separations=(1, 1), hr_distances=(1, 4), noise=(0, 1e-6))
-    notes = card_notes(loaded(variant, trained=trained, grey="percentile").card, make_pair(separation=2))
+    card = loaded(variant, trained=trained, grey="percentile").card
+    notes = card_notes(card, make_reader().rig, separation=2)
     assert len(notes) == len(said)
     assert all(words in note.text for words, note in zip(said, notes, strict=True))
 
 
 def test_a_pair_within_the_training_is_not_remarked_upon():
-    assert card_notes(loaded().card, make_pair()) == ()
+    assert card_notes(loaded().card, make_reader().rig, separation=1) == ()
 
 
 def test_load_fuser_takes_a_file_of_the_right_variant(tmp_path):
@@ -272,9 +274,9 @@ def test_load_fuser_takes_a_file_of_the_right_variant(tmp_path):
     fuser = load_fuser(make_plan(method="edvr-stf", model=str(path), device="cpu"))
     assert fuser.settings["device"] == "cpu"
     assert len(fuser.settings["weights"]) == 64
-    pair = make_pair()
-    ours, _ = fused(fuser, pair, [3])
-    theirs, _ = fused(NetworkFuser(weights, CPU), pair, [3])
+    reader = make_reader()
+    ours, _ = fused(fuser, reader, [3])
+    theirs, _ = fused(NetworkFuser(weights, CPU), reader, [3])
     np.testing.assert_allclose(ours[0].image, theirs[0].image, atol=1e-5)
     with pytest.raises(ModelError, match="edvr-stf"):
         load_fuser(make_plan(method="edvr", model=str(path)))
@@ -285,9 +287,11 @@ def test_lower_precisions_are_near_float32(precision, tmp_path):
     weights = loaded()
     path = tmp_path / "mine.safetensors"
     save_model(path, weights.network, weights.card)
-    pair = make_pair()
-    exact, _ = fused(NetworkFuser(weights, CPU), pair, [3])
-    low, _ = fused(load_fuser(make_plan(method="edvr-stf", model=str(path), precision=precision)), pair, [3])
+    reader = make_reader()
+    exact, _ = fused(NetworkFuser(weights, CPU), reader, [3])
+    low, _ = fused(
+        load_fuser(make_plan(method="edvr-stf", model=str(path), precision=precision)), reader, [3]
+    )
     spread = exact[0].image.std()
     assert low[0].image.dtype == np.float32
     assert np.sqrt(np.mean((low[0].image - exact[0].image) ** 2)) < 0.1 * spread
@@ -318,10 +322,10 @@ def test_a_device_that_is_not_there_is_told():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
 def test_the_gpu_gives_what_the_cpu_gives():
-    weights, pair = loaded(), make_pair()
-    on_cpu, _ = fused(NetworkFuser(weights, CPU), pair)
+    weights, reader = loaded(), make_reader()
+    on_cpu, _ = fused(NetworkFuser(weights, CPU), reader)
     cuda = torch.device("cuda")
-    on_gpu, _ = fused(NetworkFuser(replace_network(weights, cuda), cuda, batch=4), pair)
+    on_gpu, _ = fused(NetworkFuser(replace_network(weights, cuda), cuda, batch=4), reader)
     for a, b in zip(on_cpu, on_gpu, strict=True):
         np.testing.assert_allclose(a.image, b.image, atol=1e-4)
 
@@ -334,9 +338,9 @@ def replace_network(weights: Loaded, device: torch.device) -> Loaded:
 def test_encoded_frames_are_kept_only_as_memory_allows(monkeypatch, free):
     """Small tiles of a large frame would hold many times the frame: each has its halo."""
     monkeypatch.setattr(encoded, "free_memory", lambda _: free)
-    pair = make_pair(moving_discs(4, (48, 64)), step=3)
-    expected, _ = fused(NetworkFuser(loaded(), CPU), pair)
-    with NetworkFuser(loaded(), CPU, tile=8).open(pair) as stream:
+    reader = make_reader(moving_discs(4, (48, 64)), step=3)
+    expected, _ = fused(NetworkFuser(loaded(), CPU), reader)
+    with NetworkFuser(loaded(), CPU, tile=8).open(reader) as stream:
         images = [frame.image for frame in stream.fuse(range(4), threading.Event())]
         assert (len(stream._feed._encoded) > 5) == (free > 0)  # five serve one tile of one target
     for image, frame in zip(images, expected, strict=True):
@@ -349,7 +353,7 @@ def test_memory_does_not_grow_over_500_frames():
     psutil = pytest.importorskip("psutil")
     sequence = np.concatenate([moving_discs(25, (32, 32))] * 20)
     resident = {}
-    with NetworkFuser(loaded(), CPU).open(make_pair(sequence, step=10)) as stream:
+    with NetworkFuser(loaded(), CPU).open(make_reader(sequence, step=10)) as stream:
         for frame in stream.fuse(range(500), threading.Event()):
             resident[frame.index] = psutil.Process().memory_info().rss
     assert resident[499] - resident[99] < 10e6

@@ -13,7 +13,7 @@ from napari_xfusion.core.networks.engine import PRECISIONS, NetworkFuser
 from napari_xfusion.core.networks.weights import Loaded, load_model
 from napari_xfusion.lab.train.loop import train
 from napari_xfusion.lab.train.plan import TrainPlan
-from tests.core.networks.test_engine import fused, make_pair
+from tests.core.networks.test_engine import fused, make_reader
 from tests.sequences import moving_discs
 
 pytestmark = [
@@ -45,9 +45,9 @@ def on(device: torch.device, weights: Loaded, precision: str = "float32", batch:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_gives_on_the_gpu_what_it_gives_on_the_cpu(name):
-    pair = make_pair(SEQUENCE, step=3)
-    expected, _ = fused(on(CPU, NETWORKS[name]()), pair)
-    got, _ = fused(on(CUDA, NETWORKS[name](), batch=4), pair)
+    reader = make_reader(SEQUENCE, step=3)
+    expected, _ = fused(on(CPU, NETWORKS[name]()), reader)
+    got, _ = fused(on(CUDA, NETWORKS[name](), batch=4), reader)
     for a, b in zip(expected, got, strict=True):
         np.testing.assert_allclose(b.image, a.image, atol=1e-4)
         assert {role: s.sigmoid for role, s in b.scores.items()} == pytest.approx(
@@ -58,29 +58,29 @@ def test_every_network_gives_on_the_gpu_what_it_gives_on_the_cpu(name):
 @pytest.mark.parametrize("precision", HALF)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_lower_precisions_stay_close_to_float32(name, precision):
-    pair = make_pair(SEQUENCE, step=3)
-    expected, _ = fused(on(CUDA, NETWORKS[name](), batch=4), pair)
-    got, _ = fused(on(CUDA, NETWORKS[name](), precision, batch=4), pair)
+    reader = make_reader(SEQUENCE, step=3)
+    expected, _ = fused(on(CUDA, NETWORKS[name](), batch=4), reader)
+    got, _ = fused(on(CUDA, NETWORKS[name](), precision, batch=4), reader)
     for a, b in zip(expected, got, strict=True):
         assert psnr(np.clip(a.image, 0, 1), np.clip(b.image, 0, 1)) > HALF[precision]
 
 
 def test_the_same_run_gives_the_same_bytes():
-    pair, fuser = make_pair(SEQUENCE, step=3), on(CUDA, full_size(), batch=4)
-    first, second = (np.stack([frame.image for frame in fused(fuser, pair)[0]]) for _ in range(2))
+    reader, fuser = make_reader(SEQUENCE, step=3), on(CUDA, full_size(), batch=4)
+    first, second = (np.stack([frame.image for frame in fused(fuser, reader)[0]]) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_tiles_shrink_until_they_fit_into_a_small_device():
     """The device has less free memory than was there when the tiles were chosen."""
     sequence = moving_discs(3, (1536, 2048))
-    pair, weights = make_pair(sequence, step=2), full_size()
-    expected, _ = fused(on(CUDA, weights), pair, targets=[1])
+    reader, weights = make_reader(sequence, step=2), full_size()
+    expected, _ = fused(on(CUDA, weights), reader, targets=[1])
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(CUDA).total_memory
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + 3e9) / total)
     try:
-        got, stream = fused(on(CUDA, weights), pair, targets=[1])
+        got, stream = fused(on(CUDA, weights), reader, targets=[1])
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert any("memory ran out" in note.text for note in stream.notes)

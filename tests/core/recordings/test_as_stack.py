@@ -9,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings import as_stack, open_stack
 from napari_xfusion.errors import InputError
 
@@ -45,7 +46,7 @@ def test_arrays(make) -> None:
     stack = as_stack(make(), name="layer LR")
     assert (stack.shape, stack.dtype, stack.source) == (SEQUENCE.shape, np.dtype("u2"), "layer LR")
     np.testing.assert_array_equal([stack.frame(i) for i in range(6)], SEQUENCE)
-    np.testing.assert_array_equal(stack.times, range(6))
+    assert stack.clock == Clock.regular(6)
     assert type(stack.frame(0)) is np.ndarray
     assert stack.digest() == as_stack(SEQUENCE).digest()
     with pytest.raises(InputError, match="layer LR"):

@@ -16,6 +16,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
 
@@ -305,8 +306,8 @@ def test_imagej_calibration(
 ) -> None:
     stack = open_stack(write(tmp_path / "sequence.tif", sequence(), imagej=True, **options))
     assert stack.pixel_size == pytest.approx(size)
-    assert stack.time_unit == ("frame" if interval is None else "s")
-    np.testing.assert_allclose(stack.times, np.arange(T) * (interval or 1))
+    assert stack.clock.interval == pytest.approx(interval)
+    assert stack.clock == Clock.regular(T, stack.clock.interval)
 
 
 @pytest.mark.parametrize(
@@ -331,8 +332,8 @@ def test_ome_calibration(tmp_path: Path, said: dict, size: float | None, interva
         write(tmp_path / "sequence.tif", sequence(), ome=True, metadata={"axes": "TYX", **said})
     )
     assert stack.pixel_size == pytest.approx(size)
-    assert stack.time_unit == ("frame" if interval is None else "s")
-    np.testing.assert_allclose(stack.times, np.arange(T) * (interval or 1))
+    assert stack.clock.interval == pytest.approx(interval)
+    assert stack.clock == Clock.regular(T, stack.clock.interval)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
 
@@ -54,8 +55,8 @@ def test_ome_zarr_gives_calibration_too(tmp_path: Path, version: int) -> None:
     stack = open_stack(path)
     np.testing.assert_array_equal([stack.frame(i) for i in range(6)], SEQUENCE)
     assert stack.pixel_size == pytest.approx(0.7)
-    np.testing.assert_allclose(stack.times, np.arange(6) * 0.005)
-    assert (stack.time_unit, stack.metadata.axes) == ("s", "TYX")
+    assert stack.clock == Clock.regular(6, 0.005)
+    assert stack.metadata.axes == "TYX"
 
 
 def test_axes_of_length_one_do_not_count(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_axes_of_length_one_do_not_count(tmp_path: Path) -> None:
     path = write_ome(tmp_path / "sequence.zarr", SEQUENCE[:, None, None], axes, [0, 1, 1, 0.7, 0.8], 2)
     stack = open_stack(path)
     np.testing.assert_array_equal(stack.frame(4), SEQUENCE[4])
-    assert (stack.shape, stack.pixel_size, stack.time_unit) == (SEQUENCE.shape, None, "frame")
+    assert (stack.shape, stack.pixel_size, stack.clock.known) == (SEQUENCE.shape, None, False)
 
 
 def refused(path: Path, message: str) -> None:

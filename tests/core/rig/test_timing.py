@@ -57,8 +57,8 @@ def test_times_that_nobody_gives_are_their_own_error():
 
 def test_frame_intervals_are_offered_as_a_hint_and_not_taken():
     lr, hr = sequences()
-    lr = stack(np.zeros((21, 4, 4)), "lr.tif", time_unit="s")
-    hr = stack(np.zeros((3, 16, 16)), "hr.tif", time_unit="s")
+    lr = stack(np.zeros((21, 4, 4)), "lr.tif", interval=1.0)
+    hr = stack(np.zeros((3, 16, 16)), "hr.tif", interval=1.0)
     with pytest.raises(PairingError, match="suggest a step of 1"):
         find_hr_times(lr, hr, make_plan())
 

@@ -10,7 +10,7 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.lab.scenes import KINDS, draw_sample
 from napari_xfusion.lab.train.batches import Batches, ahead, collate
 from napari_xfusion.lab.train.pool import PoolPlan, fill_pool
-from napari_xfusion.lab.train.task import TASKS, as_pair
+from napari_xfusion.lab.train.task import TASKS, as_rig
 from tests.sequences import binned
 
 
@@ -19,32 +19,31 @@ def sample():
     return draw_sample(KINDS["carried"], np.random.default_rng(3), 32)
 
 
-def test_the_window_of_a_sample_is_the_sample(sample):
-    pair, target = as_pair(sample)
-    window = pair.window(target)
-    for i in range(3):
-        np.testing.assert_array_equal(window.lr[i], sample.lr[i])
-    for i in range(2):
-        np.testing.assert_array_equal(window.hr[i], sample.hr[i])
-        np.testing.assert_array_equal(window.lr_at_hr[i], sample.hr_lr[i])
-    np.testing.assert_array_equal(np.array(window.times) - window.times[1], sample.times)
+def test_the_frame_group_of_a_sample_is_the_sample(sample):
+    reader, target = as_rig(sample)
+    group = reader.group(target, sample.separation)
+    np.testing.assert_array_equal([frame.image for frame in group.lr], sample.lr)
+    np.testing.assert_array_equal([frame.image for frame in group.hr], sample.hr)
+    np.testing.assert_array_equal(group.lr_at_hr, sample.hr_lr)
+    times = np.array([frame.time for frame in (*group.lr, *group.hr)])
+    np.testing.assert_array_equal(times - group.reference.time, sample.times)
 
 
 def test_its_noise_is_that_of_lr_about_binned_hr():
     for seed in range(20):
         sample = draw_sample(KINDS["carried"], np.random.default_rng(seed), 128)
-        found = as_pair(sample)[0].grey.lr_noise
+        found = as_rig(sample)[0].rig.lr_noise
         residual = sample.hr_lr - binned(sample.hr)
         assert found == pytest.approx(residual.std(), rel=0.5, abs=2e-3)
 
 
 def test_interpolation_of_a_sample_is_what_its_formula_says(sample):
-    pair, target = as_pair(sample)
-    with make_fuser(make_plan(method="interpolation")).open(pair) as stream:
+    reader, target = as_rig(sample)
+    with make_fuser(make_plan(method="interpolation")).open(reader) as stream:
         (frame,) = stream.fuse([target], threading.Event())
     a, b = -sample.times[3], sample.times[4]
     between = (b * sample.hr[0] + a * sample.hr[1]) / (a + b)
-    expected = between + pair.geometry.up(sample.lr[1] - binned(between[None])[0])
+    expected = between + reader.rig.grids.up(sample.lr[1] - binned(between[None])[0])
     np.testing.assert_allclose(frame.image, expected, atol=1e-5)
 
 

@@ -2,11 +2,13 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import OutputError, WriteError
 from napari_xfusion.lab.virtual.experiment import simulate
@@ -23,7 +25,8 @@ def movie(frames=9, dtype="uint16", **fields):
 
 
 def in_seconds(sequence, interval=2e-5, start=0.0):
-    return Stack(**{**sequence.__dict__, "times": start + sequence.times * interval, "time_unit": "s"})
+    times = tuple(round(1e12 * (start + k * interval)) for k in range(len(sequence)))
+    return replace(sequence, clock=Clock(times_ps=times, source="stamps"))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint32", "float32", "float64"])

@@ -1,4 +1,4 @@
-"""One module per method. A fuser is opened on a pair and gives one frame per target."""
+"""One module per method. A fuser is opened on a rig and gives one frame per target."""
 
 from __future__ import annotations
 

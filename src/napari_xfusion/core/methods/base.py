@@ -1,4 +1,4 @@
-"""What every method of fusing looks like from outside, and the frame for those that go window by window."""
+"""What every method of fusing looks like from outside, and the loop of those that make each frame from its group."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from time import perf_counter
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
-from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.types import FusedFrame, Image, Region, Token, Window
+from napari_xfusion.core.rig import FrameGroup, FrameReader
+from napari_xfusion.core.types import FusedFrame, Image, Region, Token
 from napari_xfusion.errors import XFusionWarning
 
 
 class Stream(Protocol):
-    """A method at work on one pair; keeps what neighbouring targets share, within bounds."""
+    """A method at work on one rig; caches what neighbouring targets share, within bounds."""
 
     @property
     def notes(self) -> tuple[XFusionWarning, ...]:
@@ -39,25 +39,25 @@ class Stream(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Free what the stream keeps."""
+        """Free what the stream caches."""
         ...
 
 
 class Fuser(Protocol):
-    """A method, ready to be opened on a pair."""
+    """A method, ready to be opened on a rig."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """What the fuser settled of the plan (device, precision, tile, weights); part of a run's identity."""
         ...
 
-    def open(self, pair: Pair) -> Stream:
-        """Start on ``pair``."""
+    def open(self, reader: FrameReader) -> Stream:
+        """Start on the frames of ``reader``."""
         ...
 
 
-class WindowStream(ABC):
-    """A stream that makes each frame from its window alone.
+class GroupStream(ABC):
+    """A stream that makes each frame from its frame group alone.
 
     These methods take milliseconds, so a region is cut from the whole frame.
     """
@@ -65,11 +65,11 @@ class WindowStream(ABC):
     notes: tuple[XFusionWarning, ...] = ()
     used: Mapping[str, Any] = MappingProxyType({})
 
-    def __init__(self, pair: Pair) -> None:
-        self.pair = pair
+    def __init__(self, reader: FrameReader) -> None:
+        self.reader, self.grids = reader, reader.rig.grids
 
     @abstractmethod
-    def combine(self, window: Window) -> tuple[Image, Image | None]:
+    def combine(self, group: FrameGroup) -> tuple[Image, Image | None]:
         """The fused image (H, W) in grey units, and its standard deviation (H, W) where known."""
 
     def fuse(self, targets: Iterable[int], stop: Token, region: Region | None = None) -> Iterator[FusedFrame]:
@@ -78,7 +78,7 @@ class WindowStream(ABC):
             if stop.is_set():
                 return
             began = perf_counter()
-            image, std = self.combine(self.pair.window(target))
+            image, std = self.combine(self.reader.group(target))
             if region is not None:
                 cut = slice(region.top, region.bottom), slice(region.left, region.right)
                 image, std = image[cut], None if std is None else std[cut]
@@ -94,10 +94,10 @@ class WindowStream(ABC):
 
 
 @dataclass(frozen=True)
-class WindowFuser:
-    """A training-free method: what it does with each window."""
+class GroupFuser:
+    """A training-free method: what it does with each frame group."""
 
-    open: Callable[[Pair], WindowStream]
+    open: Callable[[FrameReader], GroupStream]
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_xfusion.core.methods.base import WindowFuser, WindowStream
+from napari_xfusion.core.methods.base import GroupFuser, GroupStream
 from napari_xfusion.core.methods.kmeans import FRACTION, Clusters, Values, cluster_count, cluster_pixels
-from napari_xfusion.core.rig import Geometry, Pair
-from napari_xfusion.core.types import Image, Window
+from napari_xfusion.core.rig import FrameGroup, FrameReader, Grids
+from napari_xfusion.core.rig.frames import FrameKey
+from napari_xfusion.core.types import Image
 
 ROUNDING = (1 / 255) ** 2 / 12
 """Variance of an 8-bit grey step: no change is known better than this. Grey units squared."""
@@ -74,7 +75,7 @@ class ChangeModel:
         return self.noise * self.gain + self.roughness * self.prior
 
 
-def fit_change(clusters: Clusters, window: Window, interval: Interval, block: float) -> ChangeModel:
+def fit_change(clusters: Clusters, group: FrameGroup, interval: Interval, block: float) -> ChangeModel:
     """Learn the model of every cluster from the LR pixels in it; ``block`` is HR pixels per LR pixel.
 
     Noise, slope and drift of small clusters lean on what is expected without them: the noise of the
@@ -82,15 +83,16 @@ def fit_change(clusters: Clusters, window: Window, interval: Interval, block: fl
     """
     mean, spread = clusters.mean, clusters.spread
     trust = clusters.sizes / (clusters.sizes + PRIOR_PIXELS)
-    position = window.weights[1]
+    position = group.weights[1]
 
     after = interval.before + interval.change
-    errors = window.lr_at_hr[0] - interval.before, window.lr_at_hr[1] - after
+    lr_before, lr_after = group.lr_at_hr
+    errors = lr_before - interval.before, lr_after - after
     bias = mean((errors[0] + errors[1]) / 2)
     squares = ((errors[0] - spread(bias)) ** 2 + (errors[1] - spread(bias)) ** 2) / 2
     noise = trust * mean(squares) + (1 - trust) * float(squares.mean())
 
-    so_far, whole = window.lr[1] - spread(bias) - interval.before, interval.change
+    so_far, whole = group.reference.image - spread(bias) - interval.before, interval.change
     mean_so_far, mean_whole = mean(so_far), mean(whole)
     centred = whole - spread(mean_whole)
     variance = mean(centred**2) + ROUNDING
@@ -107,53 +109,55 @@ def fit_change(clusters: Clusters, window: Window, interval: Interval, block: fl
     return ChangeModel(weight, drift, prior, bias, noise, roughness)
 
 
-class BayesianStream(WindowStream):
+class BayesianStream(GroupStream):
     """Predict from the two HR neighbours, correct with the LR frame, cluster by cluster.
 
     ``fraction`` sets the number of clusters, see ``cluster_count``.
     """
 
-    def __init__(self, pair: Pair, fraction: float = FRACTION) -> None:
-        super().__init__(pair)
-        self._count = cluster_count(pair.geometry.lr_shape, fraction)
-        self._interval: tuple[tuple[int, int], Interval] | None = None
+    def __init__(self, reader: FrameReader, fraction: float = FRACTION) -> None:
+        super().__init__(reader)
+        self._count = cluster_count(self.grids.lr_shape, fraction)
+        self._interval: tuple[tuple[FrameKey, FrameKey], Interval] | None = None
 
-    def combine(self, window: Window) -> tuple[Image, Image]:
-        """See ``WindowStream.combine``. At an HR time that HR frame is the result, std 0."""
-        if window.has_hr_frame:
-            return window.hr[0].copy(), np.zeros_like(window.hr[0])
-        geometry, interval = self.pair.geometry, self._shared(window)
-        series = window.lr_at_hr[0], window.lr[1], window.lr_at_hr[1]
+    def combine(self, group: FrameGroup) -> tuple[Image, Image]:
+        """See ``GroupStream.combine``. At an HR time that HR frame is the result, std 0."""
+        if group.has_hr_frame:
+            return group.previous.image.copy(), np.zeros_like(group.previous.image)
+        grids, interval = self.grids, self._shared(group)
+        lr_before, lr_after = group.lr_at_hr
+        series = lr_before, group.reference.image, lr_after
         clusters = cluster_pixels(series, self._count, smooth=3)
-        model = fit_change(clusters, window, interval, geometry.scale[0] * geometry.scale[1])
+        model = fit_change(clusters, group, interval, grids.scale[0] * grids.scale[1])
 
         weight, drift = clusters.spread(model.weight), clusters.spread(model.drift)
         predicted = interval.before + weight * interval.change + drift
-        innovation = window.lr[1] - clusters.spread(model.bias) - predicted
-        image = geometry.up(weight)
+        innovation = group.reference.image - clusters.spread(model.bias) - predicted
+        image = grids.up(weight)
         image *= interval.hr_change
-        image += window.hr[0]
-        image += geometry.up(drift + clusters.spread(model.gain) * innovation)
-        return image, to_blocks(clusters.spread(np.sqrt(model.posterior)), geometry)
+        image += group.previous.image
+        image += grids.up(drift + clusters.spread(model.gain) * innovation)
+        return image, to_blocks(clusters.spread(np.sqrt(model.posterior)), grids)
 
-    def _shared(self, window: Window) -> Interval:
-        if self._interval is None or self._interval[0] != window.hr_index:
-            down, (before, after) = self.pair.geometry.down, window.hr
+    def _shared(self, group: FrameGroup) -> Interval:
+        key = group.previous.key, group.next.key
+        if self._interval is None or self._interval[0] != key:
+            down, before, after = self.grids.down, group.previous.image, group.next.image
             hr_change = after - before
             change = down(hr_change)
             detail = np.maximum(down(hr_change**2) - change**2, 0)
-            self._interval = window.hr_index, Interval(down(before), change, detail, hr_change)
+            self._interval = key, Interval(down(before), change, detail, hr_change)
         return self._interval[1]
 
 
-def to_blocks(image: Image, geometry: Geometry) -> Image:
+def to_blocks(image: Image, grids: Grids) -> Image:
     """Enlarge ``image`` (h, w) to (H, W): each HR pixel takes the LR pixel that its centre lies in."""
     rows, columns = (
         np.minimum(((np.arange(n) + 0.5) / scale).astype(int), m - 1)
-        for n, m, scale in zip(geometry.hr_shape, geometry.lr_shape, geometry.scale, strict=True)
+        for n, m, scale in zip(grids.hr_shape, grids.lr_shape, grids.scale, strict=True)
     )
     blocks: Image = image[:, columns][rows]
     return blocks
 
 
-bayesian = WindowFuser(BayesianStream)
+bayesian = GroupFuser(BayesianStream)

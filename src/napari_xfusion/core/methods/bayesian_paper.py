@@ -20,12 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_xfusion.core.methods.base import WindowFuser, WindowStream
+from napari_xfusion.core.methods.base import GroupFuser, GroupStream
 from napari_xfusion.core.methods.bayesian import ROUNDING, to_blocks
 from napari_xfusion.core.methods.binned import BinnedFrames
 from napari_xfusion.core.methods.kmeans import FRACTION, Clusters, Values, cluster_count, cluster_pixels
-from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.types import Image, Window
+from napari_xfusion.core.rig import FrameGroup, FrameReader
+from napari_xfusion.core.types import Image
 
 
 class Conditional(NamedTuple):
@@ -60,37 +60,36 @@ def fit_conditional(clusters: Clusters, series: tuple[Image, Image, Image]) -> C
     return Conditional(weights[:, 0], weights[:, 1], offset, np.maximum(variance, ROUNDING))
 
 
-class PaperStream(WindowStream):
+class PaperStream(GroupStream):
     """Predict HR(t) from (H_a, H_b) pixel by pixel, correct it block by block.
 
     ``fraction`` sets the number of clusters, see ``cluster_count``.
     """
 
-    def __init__(self, pair: Pair, fraction: float = FRACTION) -> None:
-        super().__init__(pair)
-        self._binned = BinnedFrames(pair.geometry.down)
-        self._count = cluster_count(pair.geometry.lr_shape, fraction)
+    def __init__(self, reader: FrameReader, fraction: float = FRACTION) -> None:
+        super().__init__(reader)
+        self._binned = BinnedFrames(self.grids.down)
+        self._count = cluster_count(self.grids.lr_shape, fraction)
 
-    def combine(self, window: Window) -> tuple[Image, Image]:
-        """See ``WindowStream.combine``. At an HR time that HR frame is the result, std 0."""
-        if window.has_hr_frame:
-            return window.hr[0].copy(), np.zeros_like(window.hr[0])
-        geometry = self.pair.geometry
-        block = geometry.scale[0] * geometry.scale[1]
-        binned = [self._binned(k, hr) for k, hr in zip(window.hr_index, window.hr, strict=True)]
-        noise = np.mean([(low - high) ** 2 for low, high in zip(window.lr_at_hr, binned, strict=True)])
-        series = window.lr_at_hr[0], window.lr[1], window.lr_at_hr[1]
+    def combine(self, group: FrameGroup) -> tuple[Image, Image]:
+        """See ``GroupStream.combine``. At an HR time that HR frame is the result, std 0."""
+        if group.has_hr_frame:
+            return group.previous.image.copy(), np.zeros_like(group.previous.image)
+        block = self.grids.scale[0] * self.grids.scale[1]
+        binned, lr_at_hr = [self._binned(frame) for frame in group.ends], group.lr_at_hr
+        noise = np.mean([(low - high) ** 2 for low, high in zip(lr_at_hr, binned, strict=True)])
+        series = lr_at_hr[0], group.reference.image, lr_at_hr[1]
         clusters = cluster_pixels(series, self._count)
         model = fit_conditional(clusters, series)
         gain = model.variance / (model.variance + block * float(noise))
         posterior = model.variance * (1 - gain / block)
 
         before, after, offset = (clusters.spread(v) for v in (model.before, model.after, model.offset))
-        innovation = window.lr[1] - before * binned[0] - after * binned[1] - offset
-        image = to_blocks(before, geometry) * window.hr[0]
-        image += to_blocks(after, geometry) * window.hr[1]
-        image += to_blocks(offset + clusters.spread(gain) * innovation, geometry)
-        return image, to_blocks(clusters.spread(np.sqrt(posterior)), geometry)
+        innovation = group.reference.image - before * binned[0] - after * binned[1] - offset
+        image = to_blocks(before, self.grids) * group.previous.image
+        image += to_blocks(after, self.grids) * group.next.image
+        image += to_blocks(offset + clusters.spread(gain) * innovation, self.grids)
+        return image, to_blocks(clusters.spread(np.sqrt(posterior)), self.grids)
 
 
-bayesian_paper = WindowFuser(PaperStream)
+bayesian_paper = GroupFuser(PaperStream)

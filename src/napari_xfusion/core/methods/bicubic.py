@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from napari_xfusion.core.methods.base import WindowFuser, WindowStream
-from napari_xfusion.core.types import Image, Window
+from napari_xfusion.core.methods.base import GroupFuser, GroupStream
+from napari_xfusion.core.rig import FrameGroup
+from napari_xfusion.core.types import Image
 
 
-class BicubicStream(WindowStream):
+class BicubicStream(GroupStream):
     """Cubic enlargement of LR(t), a = -0.5, half-pixel centres."""
 
-    def combine(self, window: Window) -> tuple[Image, None]:
-        """See ``WindowStream.combine``."""
-        return self.pair.geometry.up(window.lr[1]), None
+    def combine(self, group: FrameGroup) -> tuple[Image, None]:
+        """See ``GroupStream.combine``."""
+        return self.grids.up(group.reference.image), None
 
 
-bicubic = WindowFuser(BicubicStream)
+bicubic = GroupFuser(BicubicStream)

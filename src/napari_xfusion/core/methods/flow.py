@@ -23,11 +23,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from napari_xfusion.core.methods.base import WindowFuser, WindowStream
+from napari_xfusion.core.methods.base import GroupFuser, GroupStream
 from napari_xfusion.core.methods.binned import BinnedFrames
 from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
-from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.types import Image, Window
+from napari_xfusion.core.rig import Frame, FrameGroup, FrameReader
+from napari_xfusion.core.types import Image
 
 NEIGHBOURHOOD = 2.0
 """Standard deviation, in LR pixels, of the Gaussian over which energies are averaged."""
@@ -59,42 +59,42 @@ class Estimate(NamedTuple):
     """Both HR neighbours carried to the target's time; twice the same where there is one."""
 
 
-class FlowStream(WindowStream):
+class FlowStream(GroupStream):
     """Two candidates, how far each is to be trusted, and their sum on LR(t)."""
 
-    def __init__(self, pair: Pair) -> None:
-        super().__init__(pair)
-        self._binned = BinnedFrames(pair.geometry.down)
+    def __init__(self, reader: FrameReader) -> None:
+        super().__init__(reader)
+        self._binned = BinnedFrames(self.grids.down)
 
-    def combine(self, window: Window) -> tuple[Image, None]:
-        """See ``WindowStream.combine``."""
-        if window.has_hr_frame:
-            return self._at_hr_time(window), None
-        return self._between(window, self._candidates(window)), None
+    def combine(self, group: FrameGroup) -> tuple[Image, None]:
+        """See ``GroupStream.combine``."""
+        if group.has_hr_frame:
+            return self._at_hr_time(group), None
+        return self._between(group, self._candidates(group)), None
 
-    def estimate(self, window: Window) -> Estimate:
+    def estimate(self, group: FrameGroup) -> Estimate:
         """The same image with the warped HR frames, for networks that refine it."""
-        candidates = self._candidates(window)
-        image = self._at_hr_time(window) if window.has_hr_frame else self._between(window, candidates)
+        candidates = self._candidates(group)
+        image = self._at_hr_time(group) if group.has_hr_frame else self._between(group, candidates)
         return Estimate(image, (candidates[0].moved, candidates[-1].moved))
 
-    def _candidates(self, window: Window) -> list[Candidate]:
-        return [self._candidate(window, k) for k in (0, 1)[: len(set(window.hr_index))]]
+    def _candidates(self, group: FrameGroup) -> list[Candidate]:
+        return [self._candidate(group, frame) for frame in group.hr]
 
-    def _at_hr_time(self, window: Window) -> Image:
+    def _at_hr_time(self, group: FrameGroup) -> Image:
         """The target's own HR frame, brought to what LR says."""
-        binned = self._binned(window.hr_index[0], window.hr[0])
-        coarse = believe(window.lr[1], binned, np.float32(window.lr_noise**2))
-        return window.hr[0] + self.pair.geometry.up(coarse - binned)
+        binned = self._binned(group.previous)
+        coarse = believe(group.reference.image, binned, np.float32(group.lr_noise**2))
+        return group.previous.image + self.grids.up(coarse - binned)
 
-    def _between(self, window: Window, candidates: list[Candidate]) -> Image:
+    def _between(self, group: FrameGroup, candidates: list[Candidate]) -> Image:
         """What is coarse from LR, what is fine from the candidates."""
-        expected, weights = self._trust(candidates, window.weights)
-        coarse = believe(window.lr[1], expected, np.float32(window.lr_noise**2))
-        image = self.pair.geometry.up(coarse)
+        expected, weights = self._trust(candidates, group.weights)
+        coarse = believe(group.reference.image, expected, np.float32(group.lr_noise**2))
+        image = self.grids.up(coarse)
         for weight, candidate in zip(weights, candidates, strict=True):
             image += self._enlarge(weight) * candidate.fine
-        image += self.pair.geometry.up(coarse - self.pair.geometry.down(image))
+        image += self.grids.up(coarse - self.grids.down(image))
         return image
 
     def _trust(
@@ -109,27 +109,27 @@ class FlowStream(WindowStream):
         share = share_lost(first.error, last.error, in_time)
         return (1 - share) * first.coarse + share * last.coarse, weights_of_two(aa, bb, ab, share)
 
-    def _candidate(self, window: Window, k: int) -> Candidate:
-        """HR neighbour ``k``, left in place or carried along the motion, whichever LR(t) bears out."""
-        target, still, variance = window.lr[1], window.hr[k], np.float32(window.lr_noise**2)
-        geometry, binned = self.pair.geometry, self._binned(window.hr_index[k], still)
-        seen = believe(window.lr_at_hr[k], binned, variance)
-        moved = warp(still, find_motion(target, seen, geometry.hr_shape, geometry.scale))
+    def _candidate(self, group: FrameGroup, neighbour: Frame) -> Candidate:
+        """An HR neighbour, left in place or carried along the motion, whichever LR(t) bears out."""
+        target, still, variance = group.reference.image, neighbour.image, np.float32(group.lr_noise**2)
+        grids, binned = self.grids, self._binned(neighbour)
+        seen = believe(group.lr_at(neighbour.time), binned, variance)
+        moved = warp(still, find_motion(target, seen, grids.hr_shape, grids.scale))
         still_error = error_energy(target - binned, variance)
-        moved_error = error_energy(target - geometry.down(moved), variance)
+        moved_error = error_energy(target - grids.down(moved), variance)
         # Squared, so that the better of the two is clearly preferred.
         motion = still_error**2 / (still_error**2 + moved_error**2)
         image = still + self._enlarge(motion) * (moved - still)
-        coarse = geometry.down(image)
+        coarse = grids.down(image)
         error = error_energy(target - coarse, variance)
-        return Candidate(coarse, image - geometry.up(coarse), error, moved)
+        return Candidate(coarse, image - grids.up(coarse), error, moved)
 
     def _enlarge(self, field: Image) -> Image:
-        return enlarge(field, self.pair.geometry.hr_shape, self.pair.geometry.scale)
+        return enlarge(field, self.grids.hr_shape, self.grids.scale)
 
     def _energy(self, a: Image, b: Image) -> Image:
         """Local mean (h, w) of the product of two fine structures (H, W)."""
-        return local_mean(self.pair.geometry.down(a * b))
+        return local_mean(self.grids.down(a * b))
 
 
 def local_mean(field: Image) -> Image:
@@ -206,4 +206,4 @@ def _part_left(signal: Image, ab: Image, share: Image) -> Image:
     return left
 
 
-flow = WindowFuser(FlowStream)
+flow = GroupFuser(FlowStream)

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_xfusion.core.methods.base import WindowFuser, WindowStream
+from napari_xfusion.core.methods.base import GroupFuser, GroupStream
 from napari_xfusion.core.methods.binned import BinnedFrames
-from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.types import Image, Window
+from napari_xfusion.core.rig import FrameGroup, FrameReader
+from napari_xfusion.core.types import Image
 
 
-class InterpolationStream(WindowStream):
+class InterpolationStream(GroupStream):
     """HR(t) = I + up(LR(t) - down(I)), with I linear in time between the HR frames.
 
     Binning is linear, so each HR frame is binned once and the binned ones are interpolated.
     """
 
-    def __init__(self, pair: Pair) -> None:
-        super().__init__(pair)
-        self._binned = BinnedFrames(pair.geometry.down)
+    def __init__(self, reader: FrameReader) -> None:
+        super().__init__(reader)
+        self._binned = BinnedFrames(self.grids.down)
 
-    def combine(self, window: Window) -> tuple[Image, None]:
-        """See ``WindowStream.combine``."""
-        before, after = (np.float32(w) for w in window.weights)
-        binned = [self._binned(k, hr) for k, hr in zip(window.hr_index, window.hr, strict=True)]
-        image = self.pair.geometry.up(window.lr[1] - before * binned[0] - after * binned[1])
-        for weight, hr in zip((before, after), window.hr, strict=True):
+    def combine(self, group: FrameGroup) -> tuple[Image, None]:
+        """See ``GroupStream.combine``."""
+        before, after = (np.float32(w) for w in group.weights)
+        binned = [self._binned(frame) for frame in group.ends]
+        image = self.grids.up(group.reference.image - before * binned[0] - after * binned[1])
+        for weight, frame in zip((before, after), group.ends, strict=True):
             if weight:
-                image += weight * hr
+                image += weight * frame.image
         return image, None
 
 
-interpolation = WindowFuser(InterpolationStream)
+interpolation = GroupFuser(InterpolationStream)

@@ -1,4 +1,4 @@
-"""The paper's networks on a sequence: every frame is encoded once, every target combined from what is kept.
+"""The paper's networks on a sequence: every frame is encoded once, every target combined from what is cached.
 
 EDVR and EDVR-STF differ only in which frames they take; neighbouring targets share most of them.
 """
@@ -6,7 +6,7 @@ EDVR and EDVR-STF differ only in which frames they take; neighbouring targets sh
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 
@@ -15,41 +15,35 @@ from napari_xfusion.core.networks.feed import as_tensor, free_memory
 from napari_xfusion.core.networks.network import Network, Output
 from napari_xfusion.core.networks.pcd import Encoded, Features
 from napari_xfusion.core.networks.tiles import HALO, Grid, Tile
-from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.types import SCALE, Role, Window
-
-
-class Source(NamedTuple):
-    """Which frame of which camera; what encoded frames are kept by, together with the tile."""
-
-    camera: str
-    number: int
-
+from napari_xfusion.core.rig import Frame, FrameGroup, FrameReader
+from napari_xfusion.core.rig.frames import FrameKey
+from napari_xfusion.core.types import SCALE
 
 KEPT_SHARE = 0.25
 """Of the free memory that encoded frames may take beyond those of the current targets."""
 
 
 class EncodedFeed:
-    """See ``Feed``. Keeps the encoded frames of the last windows, by frame and tile, as memory allows."""
+    """See ``Feed``. Caches the encoded frames of the last targets, by frame and tile, as memory allows."""
 
     halo = HALO
 
-    def __init__(self, network: Network, pair: Pair, grid: Grid, device: torch.device) -> None:
-        self.network, self.pair, self.grid, self.device = network, pair, grid, device
+    def __init__(self, network: Network, reader: FrameReader, grid: Grid, device: torch.device) -> None:
+        self.network, self.reader, self.grid, self.device = network, reader, grid, device
         self._budget = KEPT_SHARE * free_memory(device)
-        self._encoded: OrderedDict[tuple[Source, Tile], Encoded] = OrderedDict()
+        self._encoded: OrderedDict[tuple[FrameKey, Tile], Encoded] = OrderedDict()
         self._largest = 0
         """Bytes of the largest one so far."""
 
-    def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
+    def combine(self, groups: list[FrameGroup], tile: Tile, tiles: int) -> Output:
         """See ``Feed.combine``."""
-        sources = [[source_of(role, window) for window in windows] for role in self.network.inputs]
-        # Two uses of an LR frame lie at most 2s + 1 others apart; the windows' own must stay anyway.
-        keep = (2 * self.pair.separation + len(windows) + 2) * tiles
-        self._make_room({(source, tile) for same_role in sources for source in same_role}, keep)
-        frames = [stack_frames([self._encode(source, tile) for source in same_role]) for same_role in sources]
-        references = [as_tensor(self.grid.lr(w.lr[1]), tile.outer, 1, self.device) for w in windows]
+        inputs = [[group.by_role(role) for group in groups] for role in self.network.inputs]
+        # Two uses of an LR frame lie at most as many others apart as the LR frames of a group span.
+        span = max(int(group.lr[-1].time - group.lr[0].time) for group in groups)
+        keep = (span + len(groups) + 2) * tiles
+        self._make_room({(frame.key, tile) for same_role in inputs for frame in same_role}, keep)
+        frames = [stack_frames([self._encode(frame, tile) for frame in same_role]) for same_role in inputs]
+        references = [as_tensor(self.grid.lr(g.reference.image), tile.outer, 1, self.device) for g in groups]
         return self.network.combine(frames, self.network.base(torch.cat(references)))
 
     def free(self) -> None:
@@ -57,22 +51,22 @@ class EncodedFeed:
         self._encoded.clear()
         self._budget = 0.0
 
-    def _encode(self, source: Source, tile: Tile) -> Encoded:
-        """A frame's part in ``tile``, encoded now or kept from before."""
-        key = source, tile
+    def _encode(self, frame: Frame, tile: Tile) -> Encoded:
+        """A frame's part in ``tile``, encoded now or before."""
+        key = frame.key, tile
         if key not in self._encoded:
-            if source.camera == "lr":
-                image = self.grid.lr(self.pair.lr_frame(source.number))
+            if frame.key.camera == 0:
+                image = self.grid.lr(frame.image)
                 encoded = self.network.encode_lr(as_tensor(image, tile.outer, 1, self.device))
             else:
-                image = self.grid.hr(self.pair.hr_frame(source.number))
+                image = self.grid.hr(frame.image)
                 network = cast("EDVRSTF", self.network)
                 encoded = network.encode_hr(as_tensor(image, tile.outer, SCALE, self.device))
             size = sum(level.nbytes for level in (*encoded.features, *encoded.halves))
             self._encoded[key], self._largest = encoded, max(size, self._largest)
         return self._encoded[key]
 
-    def _make_room(self, wanted: set[tuple[Source, Tile]], keep: int) -> None:
+    def _make_room(self, wanted: set[tuple[FrameKey, Tile]], keep: int) -> None:
         """Drop what was used longest ago, so that ``keep`` are kept when all that is ``wanted`` is there.
 
         Fewer where they would not fit into the budget: small tiles of a large frame, halos included, hold
@@ -85,13 +79,6 @@ class EncodedFeed:
         fresh = len(wanted - self._encoded.keys())
         while len(self._encoded) + fresh > max(keep, len(wanted)):
             self._encoded.popitem(last=False)
-
-
-def source_of(role: Role, window: Window) -> Source:
-    """The frame that plays ``role`` in ``window``."""
-    if role.startswith("hr"):
-        return Source("hr", window.hr_index[role == "hr+"])
-    return Source("lr", int(window.times[("lr-", "lr", "lr+").index(role)]))
 
 
 def stack_frames(frames: list[Encoded]) -> Encoded:

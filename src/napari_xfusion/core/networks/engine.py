@@ -1,7 +1,7 @@
 """A network at work on a sequence, batch by batch and tile by tile, the same for all networks.
 
 Frames that do not fit into memory go through in tiles, each with a halo wide enough not to be seen. What the
-networks differ in, how a window becomes their input, is the feed's: ``encoded.py`` for those of the
+networks differ in, how a frame group becomes their input, is the feed's: ``encoded.py`` for those of the
 paper, ``lite_feed.py`` for the small one.
 """
 
@@ -28,7 +28,7 @@ from napari_xfusion.core.networks.network import Network
 from napari_xfusion.core.networks.tiles import Grid, Rect, cut_tiles, side_that_fits
 from napari_xfusion.core.networks.weights import Loaded, load_model
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import Pair
+from napari_xfusion.core.rig import FrameReader, Rig
 from napari_xfusion.core.types import SCALE, FusedFrame, Image, Region, Score, Token
 from napari_xfusion.errors import DeviceError, XFusionWarning
 
@@ -52,6 +52,8 @@ class NetworkFuser:
     """Side of the tiles in LR pixels; from the free memory when None."""
     batch: int = 1
     """Targets at once."""
+    separation: int = 1
+    """LR frames from one of the three inputs to the next."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -63,9 +65,9 @@ class NetworkFuser:
             "weights": self.loaded.sha256,
         }
 
-    def open(self, pair: Pair) -> NetworkStream:
+    def open(self, reader: FrameReader) -> NetworkStream:
         """See ``Fuser.open``."""
-        return NetworkStream(self, pair)
+        return NetworkStream(self, reader)
 
 
 def load_fuser(plan: Plan) -> NetworkFuser:
@@ -79,14 +81,14 @@ def load_fuser(plan: Plan) -> NetworkFuser:
     network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
     batch = GPU_BATCH if device.type == "cuda" else 1
-    return NetworkFuser(loaded, device, precision, plan.tile, batch)
+    return NetworkFuser(loaded, device, precision, plan.tile, batch, plan.separation)
 
 
-def make_feed(loaded: Loaded, pair: Pair, grid: Grid, device: torch.device) -> Feed:
-    """What turns windows of ``pair`` into the network's answers."""
+def make_feed(loaded: Loaded, reader: FrameReader, grid: Grid, device: torch.device) -> Feed:
+    """What turns frame groups of ``reader`` into the network's answers."""
     if loaded.card.variant == "lite":
-        return LiteFeed(cast("Lite", loaded.network), pair, grid, device)
-    return EncodedFeed(cast("Network", loaded.network), pair, grid, device)
+        return LiteFeed(cast("Lite", loaded.network), reader, grid, device)
+    return EncodedFeed(cast("Network", loaded.network), reader, grid, device)
 
 
 def find_device(name: str) -> torch.device:
@@ -128,13 +130,14 @@ class Launched(NamedTuple):
 
 
 class NetworkStream:
-    """See ``Stream``. The feed keeps what neighbouring windows share."""
+    """See ``Stream``. The feed caches what neighbouring targets share."""
 
-    def __init__(self, fuser: NetworkFuser, pair: Pair) -> None:
-        self.pair, self.fuser = pair, fuser
-        self.grid = Grid.of(pair.geometry)
-        self._feed = make_feed(fuser.loaded, pair, self.grid, fuser.device)
-        self.notes = card_notes(fuser.loaded.card, pair) + precision_notes(fuser.device, fuser.precision)
+    def __init__(self, fuser: NetworkFuser, reader: FrameReader) -> None:
+        self.reader, self.fuser = reader, fuser
+        self.grid = Grid.of(reader.rig.grids)
+        self._feed = make_feed(fuser.loaded, reader, self.grid, fuser.device)
+        self.notes = card_notes(fuser.loaded.card, reader.rig, fuser.separation)
+        self.notes += precision_notes(fuser.device, fuser.precision)
         self._collected = 0.0
         self._side = fuser.tile
         if self._side is None:
@@ -186,14 +189,14 @@ class NetworkStream:
     @torch.inference_mode()
     def _launch_tiles(self, batch: list[int], stop: Token, region: Region | None) -> Launched | None:
         began = perf_counter()
-        windows = [self.pair.window(target) for target in batch]
+        groups = [self.reader.group(target, self.fuser.separation) for target in batch]
         area, parts = self.grid.area(region), []
         tiles = list(cut_tiles(self.grid.padded, area, self._side, self._feed.halo))
         for tile in tiles:
             if stop.is_set():
                 return None
             with exact_float32():
-                out = self._feed.combine(windows, tile, len(tiles))
+                out = self._feed.combine(groups, tile, len(tiles))
             kept = tile.inner.seen_from(tile.outer)
             image, raw = kept.cut(out.image[:, 0], SCALE), kept.cut(out.raw)
             place = tile.inner.seen_from(area)
@@ -265,14 +268,14 @@ def exact_float32() -> AbstractContextManager[None]:
     return flags
 
 
-def card_notes(card: Card, pair: Pair) -> tuple[XFusionWarning, ...]:
-    """Warnings of how a pair lies outside what a model was trained for."""
+def card_notes(card: Card, rig: Rig, separation: int) -> tuple[XFusionWarning, ...]:
+    """Warnings of how a rig, and the separation of the LR frames, lie outside what a model was trained for."""
     found = {
-        "a separation": (card.trained.separations, float(pair.separation)),
-        "LR noise": (card.trained.noise, pair.grey.lr_noise),
+        "a separation": (card.trained.separations, float(separation)),
+        "LR noise": (card.trained.noise, rig.lr_noise),
     }
     if "hr-" in card.inputs:
-        found["HR frames as far"] = (card.trained.hr_distances, float(np.diff(pair.hr_times).max()))
+        found["HR frames as far"] = (card.trained.hr_distances, float(np.diff(rig.hr_times).max()))
     notes = [
         XFusionWarning(
             "outside-training",
@@ -281,8 +284,8 @@ def card_notes(card: Card, pair: Pair) -> tuple[XFusionWarning, ...]:
         for what, (span, value) in found.items()
         if span is not None and not span[0] <= value <= span[1]
     ]
-    if card.grey != pair.grey.rule:
-        text = f"the model was trained with {{grey}} {card.grey}, this run has {pair.grey.rule}."
+    if card.grey != rig.grey_rule:
+        text = f"the model was trained with {{grey}} {card.grey}, this run has {rig.grey_rule}."
         notes.append(XFusionWarning("grey-rule", text))
     return tuple(notes)
 

@@ -1,4 +1,4 @@
-"""How windows become a network's input: the contract, and the step from images to tensors that all share."""
+"""How frame groups become a network's input: the contract, and the step from images to tensors that all share."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from torch import Tensor
 
 from napari_xfusion.core.networks.network import Output
 from napari_xfusion.core.networks.tiles import Rect, Tile
-from napari_xfusion.core.types import Image, Window
+from napari_xfusion.core.rig import FrameGroup
+from napari_xfusion.core.types import Image
 
 
 class Feed(Protocol):
-    """Windows of one pair to a network's answers; keeps what neighbouring windows share, within bounds."""
+    """Frame groups of one rig to a network's answers; caches what neighbouring targets share, within bounds."""
 
     @property
     def halo(self) -> int:
         """LR pixels around a tile that can change it."""
         ...
 
-    def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:
-        """The network's answer for the outer rectangle of one of ``tiles`` tiles of the windows' targets."""
+    def combine(self, groups: list[FrameGroup], tile: Tile, tiles: int) -> Output:
+        """The network's answer for the outer rectangle of one of ``tiles`` tiles of the groups' targets."""
         ...
 
     def free(self) -> None:
-        """Drop what is kept, and keep no more than the current targets need from now on."""
+        """Drop what is cached, and cache no more than the current targets need from now on."""
         ...
 
 

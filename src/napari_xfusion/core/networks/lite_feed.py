@@ -18,8 +18,8 @@ from napari_xfusion.core.networks.feed import as_tensor
 from napari_xfusion.core.networks.lite import Inputs, Lite, facts_of
 from napari_xfusion.core.networks.network import Output
 from napari_xfusion.core.networks.tiles import LITE_HALO, Grid, Rect, Tile
-from napari_xfusion.core.rig import Pair
-from napari_xfusion.core.types import SCALE, Image, Window
+from napari_xfusion.core.rig import FrameGroup, FrameReader
+from napari_xfusion.core.types import SCALE, Image
 
 QUIETER = 0.3
 """Share of a frame that is taken to show its noise and nothing else."""
@@ -41,17 +41,17 @@ class Prepared(NamedTuple):
     facts: tuple[float, ...]
 
 
-def prepare(window: Window, flow: FlowStream, grid: Grid) -> Prepared:
-    """The network's input for the target of ``window``."""
-    estimate = flow.estimate(window)
-    distance = window.times[4] - window.times[3]
+def prepare(group: FrameGroup, flow: FlowStream, grid: Grid) -> Prepared:
+    """The network's input for the target of ``group``."""
+    estimate = flow.estimate(group)
+    distance = group.next.time - group.previous.time
     return Prepared(
-        lr=tuple(grid.padded_lr(image) for image in window.lr),
-        lr_at_hr=tuple(grid.padded_lr(image) for image in window.lr_at_hr),
+        lr=tuple(grid.padded_lr(frame.image) for frame in group.lr),
+        lr_at_hr=tuple(grid.padded_lr(image) for image in group.lr_at_hr),
         base=(grid.padded_hr(estimate.image),),
         moved=tuple(grid.padded_hr(image) for image in estimate.moved),
-        still=tuple(grid.padded_hr(image) for image in window.hr),
-        facts=facts_of(window.lr_noise, window.weights, distance, _quiet((estimate.image, *estimate.moved))),
+        still=tuple(grid.padded_hr(frame.image) for frame in group.ends),
+        facts=facts_of(group.lr_noise, group.weights, distance, _quiet((estimate.image, *estimate.moved))),
     )
 
 
@@ -68,15 +68,15 @@ class LiteFeed:
 
     halo = LITE_HALO
 
-    def __init__(self, network: Lite, pair: Pair, grid: Grid, device: torch.device) -> None:
+    def __init__(self, network: Lite, reader: FrameReader, grid: Grid, device: torch.device) -> None:
         self.network, self.grid, self.device = network, grid, device
-        self._flow = FlowStream(pair)
+        self._flow = FlowStream(reader)
         self._prepared: OrderedDict[int, Prepared] = OrderedDict()
 
-    def combine(self, windows: list[Window], tile: Tile, tiles: int) -> Output:  # noqa: ARG002 - see Feed
+    def combine(self, groups: list[FrameGroup], tile: Tile, tiles: int) -> Output:  # noqa: ARG002 - see Feed
         """See ``Feed.combine``."""
-        prepared = [self._prepare(window) for window in windows]
-        while len(self._prepared) > len(windows):
+        prepared = [self._prepare(group) for group in groups]
+        while len(self._prepared) > len(groups):
             self._prepared.popitem(last=False)
         parts = [self._part(p, tile.outer) for p in prepared]
         output: Output = self.network(Inputs(*(torch.cat(field) for field in zip(*parts, strict=True))))
@@ -86,11 +86,11 @@ class LiteFeed:
         """See ``Feed.free``."""
         self._prepared.clear()
 
-    def _prepare(self, window: Window) -> Prepared:
-        if window.index not in self._prepared:
-            self._prepared[window.index] = prepare(window, self._flow, self.grid)
-        self._prepared.move_to_end(window.index)
-        return self._prepared[window.index]
+    def _prepare(self, group: FrameGroup) -> Prepared:
+        if group.target not in self._prepared:
+            self._prepared[group.target] = prepare(group, self._flow, self.grid)
+        self._prepared.move_to_end(group.target)
+        return self._prepared[group.target]
 
     def _part(self, whole: Prepared, place: Rect) -> Inputs:
         """A rectangle of what was prepared, as tensors of one target."""

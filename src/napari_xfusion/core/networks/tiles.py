@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from napari_xfusion.core.degrade import Resampler, cubic
-from napari_xfusion.core.rig import Geometry
+from napari_xfusion.core.rig import Grids
 from napari_xfusion.core.types import SCALE, Image, Region
 
 ALIGN = 4
@@ -80,16 +80,16 @@ class Grid:
     """LR (h', w') to (h, w), where the sequences' scale is not 4."""
 
     @classmethod
-    def of(cls, geometry: Geometry) -> Grid:
-        """The grid for sequences of that geometry."""
-        height, width = geometry.hr_shape
+    def of(cls, grids: Grids) -> Grid:
+        """The grid for two cameras on those grids."""
+        height, width = grids.hr_shape
         size = math.ceil(height / SCALE), math.ceil(width / SCALE)
         padded = Rect(0, _up(size[0]), 0, _up(size[1]))
         resample = None
-        if geometry.scale != (float(SCALE), float(SCALE)) or geometry.lr_shape != size:
-            y, x = geometry.scale
-            resample = cubic(geometry.lr_shape, size, (SCALE / y, SCALE / x))
-        return cls(size, padded, geometry.hr_shape, resample)
+        if grids.scale != (float(SCALE), float(SCALE)) or grids.lr_shape != size:
+            y, x = grids.scale
+            resample = cubic(grids.lr_shape, size, (SCALE / y, SCALE / x))
+        return cls(size, padded, grids.hr_shape, resample)
 
     def lr(self, image: Image) -> Image:
         """An LR frame (h', w') on the padded grid, clipped to [0, 1] as the paper's networks want it."""

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings.source import damaged, told
 from napari_xfusion.core.types import Metadata
 from napari_xfusion.errors import InputError
@@ -98,12 +99,9 @@ def sequence_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
 
 
 def stack_fields(said: Said, T: int) -> dict[str, Any]:
-    """Return the fields ``times``, ``time_unit``, ``pixel_size`` and ``metadata`` of a Stack of T frames."""
-    numbers = np.arange(T, dtype=np.float64)
-    known = said.interval is not None and isfinite(said.interval * T)
+    """Return the fields ``clock``, ``pixel_size`` and ``metadata`` of a Stack of T frames."""
     return {
-        "times": numbers * said.interval if known and said.interval else numbers,
-        "time_unit": "s" if known else "frame",
+        "clock": Clock.regular(T, said.interval),
         "pixel_size": said.pixel_size,
         "metadata": Metadata(axes=said.axes, hr_times=said.hr_times),
     }

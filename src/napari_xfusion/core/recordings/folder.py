@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
@@ -80,7 +81,7 @@ def _sequence(files: list[Path], source: str, options: Options) -> Stack:
         read=read,
         digest=digest_files(files, names=True),
         source=source,
-        times=np.arange(len(files), dtype=np.float64),
+        clock=Clock.regular(len(files)),
         pixel_size=sequence.pixel_size,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import checked, damaged, digest_files, told
 from napari_xfusion.core.types import Stack
@@ -39,7 +40,7 @@ def open_movie(path: Path, _options: Options) -> Stack:
         read=read,
         digest=digest_files([path], names=False),
         source=str(path),
-        times=np.arange(shape[0], dtype=np.float64),
+        clock=Clock.regular(shape[0]),
     )
 
 

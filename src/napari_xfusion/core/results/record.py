@@ -15,12 +15,14 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError
 
 from napari_xfusion._version import __version__
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.results.outcome import Outcome
+from napari_xfusion.core.rig import Rig
 from napari_xfusion.core.types import Progress, Token
+from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError
 
 SCHEMA = 1
@@ -29,18 +31,14 @@ FORMAT = 1
 """Part of a run's identity; raised by hand when a method or a file format gives other bytes than before."""
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class ScoreRecord(_Value):
+class ScoreRecord(Value):
     """Attention of one input frame; see ``Score``."""
 
     raw: float
     sigmoid: float
 
 
-class FrameRecord(_Value):
+class FrameRecord(Value):
     """What is known of one frame beside its pixels."""
 
     frame: int
@@ -51,7 +49,7 @@ class FrameRecord(_Value):
     """Whether an HR frame was given at its time; None of a sequence that no run made."""
     seconds: float | None = None
     """Time it took to fuse."""
-    scores: dict[str, ScoreRecord] = {}
+    scores: dict[str, ScoreRecord] = Field(default_factory=dict)
     """By input, of networks."""
 
     def notes(self) -> dict[str, Any]:
@@ -60,26 +58,7 @@ class FrameRecord(_Value):
         return self.model_dump(mode="json", exclude=left_out, exclude_unset=True)
 
 
-class InputRecord(_Value):
-    """One of the two recordings."""
-
-    source: str
-    """Absolute path, or a name for an array."""
-    sha256: str
-    """Of its content."""
-    shape: tuple[int, int, int]
-    """(T, H, W)."""
-    dtype: str
-
-
-class Inputs(_Value):
-    """Both recordings."""
-
-    lr: InputRecord
-    hr: InputRecord
-
-
-class LayerRecord(_Value):
+class LayerRecord(Value):
     """The layer that a sequence was saved from."""
 
     name: str
@@ -88,7 +67,7 @@ class LayerRecord(_Value):
     """Names of the layers it was made from."""
 
 
-class _Record(_Value):
+class _Record(Value):
     """What both kinds of records contain."""
 
     schema_number: Annotated[int, Field(alias="schema")] = SCHEMA
@@ -116,7 +95,7 @@ class SequenceRecord(_Record):
 
 
 class RunRecord(_Record):
-    """What made a result: the settled plan, inputs, weights and versions, and a table of its frames."""
+    """What made a result: the settled plan, the rig, weights and versions, and a table of its frames."""
 
     format: int
     """``FORMAT`` of the version that made the result."""
@@ -126,23 +105,19 @@ class RunRecord(_Record):
     """With everything settled that was left open: HR times, frames, and the device, precision and tile used."""
     weights: str | None = None
     """sha256 of the network's weights; None of methods without."""
-    inputs: Inputs
+    rig: Rig
+    """The cameras, with the sha256 of their recordings."""
     versions: dict[str, str]
     """Of Python and of the packages that can change a result."""
-    scale: tuple[float, float]
-    """HR pixels per LR pixel, (y, x)."""
-    grey: dict[str, Any]
-    """The grey scale of the pair; see ``Grey``."""
-    hr_times: tuple[FiniteFloat, ...]
-    """Times of the HR frames in LR frame numbers."""
-    pixel_size: float | None
-    """Micrometres."""
-    frame_interval: float | None
-    """Seconds."""
     frames_resumed: NonNegativeInt = 0
     """Frames that an earlier, interrupted run had made."""
     warnings: tuple[str, ...] = ()
     """What was odd about the recordings and the run."""
+
+    @property
+    def hr_times(self) -> tuple[float, ...]:
+        """Times of the HR frames in LR frame numbers."""
+        return tuple(self.rig.hr_times.tolist())
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:

@@ -47,16 +47,18 @@ def save_stack(
 
 def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
     """What is about to be written; a sequence that no run made is known by its content."""
-    made = record if isinstance(record, RunRecord) else None
-    times = sequence.metadata.hr_times or () if made is None else made.hr_times
+    pixel_size, interval, times = sequence.pixel_size, sequence.clock.interval, sequence.metadata.hr_times
+    if isinstance(record, RunRecord):
+        pixel_size, interval = record.rig.hr.pixel_size, record.rig.fast.clock.interval
+        times = record.hr_times
     spec = OutputSpec(
         frames=tuple(each.frame for each in record.frames) or tuple(range(len(sequence))),
         shape=sequence.shape[1:],
         dtype=sequence.dtype,
         identity=record.identity,
-        pixel_size=(made or sequence).pixel_size,
-        frame_interval=(made or sequence).frame_interval,
-        hr_times=tuple(float(time) for time in times),
+        pixel_size=pixel_size,
+        frame_interval=interval,
+        hr_times=times or (),
     )
     if spec.identity:
         return spec

@@ -1,17 +1,28 @@
-"""Bring two stacks onto one clock, one grid and one grey scale."""
+"""Bring the recordings of several cameras onto one clock, one grid and one grey scale."""
 
-from napari_xfusion.core.rig.geometry import Geometry, fit_geometry
-from napari_xfusion.core.rig.grey import Grey
-from napari_xfusion.core.rig.pair import Pair, pair_stacks
+from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.rig.camera import Camera
+from napari_xfusion.core.rig.frames import Frame, FrameGroup, FrameReader
+from napari_xfusion.core.rig.grids import Grids
+from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
+from napari_xfusion.core.rig.pairing import make_rig, place_lr, tell_apart
+from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import find_hr_times, neighbours, seen_targets
 
 __all__ = [
-    "Geometry",
-    "Grey",
-    "Pair",
+    "Camera",
+    "Clock",
+    "Frame",
+    "FrameGroup",
+    "FrameReader",
+    "Grids",
+    "Mapping",
+    "Rig",
     "find_hr_times",
-    "fit_geometry",
+    "fit_mapping",
+    "make_rig",
     "neighbours",
-    "pair_stacks",
+    "place_lr",
     "seen_targets",
+    "tell_apart",
 ]

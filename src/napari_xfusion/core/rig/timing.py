@@ -105,6 +105,6 @@ def _listing(times: Times) -> str:
 
 def _hint(lr: Stack, hr: Stack) -> str:
     """The ratio of the frame intervals, where both files know theirs; the start stays unknown."""
-    if lr.frame_interval is None or hr.frame_interval is None:
+    if lr.clock.interval is None or hr.clock.interval is None:
         return ""
-    return f" (the frame intervals suggest a step of {hr.frame_interval / lr.frame_interval:.4g})"
+    return f" (the frame intervals suggest a step of {hr.clock.interval / lr.clock.interval:.4g})"

@@ -10,18 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion._version import __version__
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.evaluate import Row, evaluate
-from napari_xfusion.core.methods.base import WindowFuser
+from napari_xfusion.core.methods.base import GroupFuser
 from napari_xfusion.core.methods.bayesian_paper import PaperStream
 from napari_xfusion.core.networks.cards import describe, model_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.results.spec import stored
-from napari_xfusion.core.rig import Pair, neighbours, pair_stacks
+from napari_xfusion.core.rig import Rig, make_rig, neighbours
 from napari_xfusion.core.sequence import FusedSequence
 from napari_xfusion.core.session import Session
 from napari_xfusion.core.types import FusedFrame, Role, Score, Stack, Token
@@ -86,10 +87,10 @@ def weights_of(series: Series) -> str | None:
     return describe(model_of(Plan(method=series.method, model=series.model))).sha256
 
 
-def set_up(cell: Cell) -> tuple[Experiment, Pair]:
-    """The virtual experiment of a cell, and its two sequences paired."""
+def set_up(cell: Cell) -> tuple[Experiment, Rig]:
+    """The virtual experiment of a cell, and its two cameras."""
     experiment, plan = _simulated(cell)
-    return experiment, pair_stacks(experiment.lr, experiment.hr, plan)
+    return experiment, make_rig(plan, experiment.lr, experiment.hr)
 
 
 def fused(cell: Cell) -> tuple[Experiment, FusedSequence]:
@@ -106,45 +107,46 @@ def _simulated(cell: Cell) -> tuple[Experiment, Plan]:
     return experiment, cell.plan.plan_for(cell.series, condition, experiment.hr_times)
 
 
-def session_of(cell: Cell, pair: Pair) -> Session:
-    """The method of a cell at work on its pair."""
+def session_of(cell: Cell, rig: Rig) -> Session:
+    """The method of a cell at work on its rig."""
     fuser = None
     if cell.series.clusters is not None:
-        fuser = WindowFuser(partial(PaperStream, fraction=cell.series.clusters))
-    return Session(cell.plan.plan_for(cell.series, cell.condition, ()), pair, fuser)
+        fuser = GroupFuser(partial(PaperStream, fraction=cell.series.clusters))
+    return Session(cell.plan.plan_for(cell.series, cell.condition, ()), rig, fuser)
 
 
 def fused_sequence(
-    pair: Pair, frames: Iterator[FusedFrame], count: int, keep: Callable[[Mapping[Role, Score]], None]
+    rig: Rig, frames: Iterator[FusedFrame], count: int, keep: Callable[[Mapping[Role, Score]], None]
 ) -> Stack:
     """``frames`` as the sequence that ``fuse`` would write, in HR units and dtype, to be read once and in order.
 
     ``keep`` is given the attention scores of every frame.
     """
+    dtype = np.dtype(rig.hr.dtype)
 
     def read(_: int) -> NDArray[Any]:
         frame = next(frames, None)
         if frame is None:
             raise StoppedError
         keep(frame.scores)
-        return stored(frame.image, pair.hr.dtype)
+        return stored(frame.image, dtype)
 
     return Stack(
-        shape=(count, *pair.hr.shape[1:]),
-        dtype=pair.hr.dtype,
+        shape=(count, *rig.hr.shape[1:]),
+        dtype=dtype,
         read=read,
         digest=str,
         source="the fused sequence",
-        times=pair.lr.times[:count],
+        clock=rig.fast.clock.select(tuple(range(count))),
     )
 
 
 def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone) -> None:
     """Compute a cell into the file ``path``; raises XFusionError, and StoppedError when asked to stop."""
-    experiment, pair = set_up(cell)
+    experiment, rig = set_up(cell)
     scores: list[Mapping[Role, Score]] = []
-    with session_of(cell, pair) as session:
-        result = fused_sequence(pair, session.frames(cell.targets, stop), len(cell.targets), scores.append)
+    with session_of(cell, rig) as session:
+        result = fused_sequence(rig, session.frames(cell.targets, stop), len(cell.targets), scores.append)
         compared = evaluate(
             experiment.truth,
             result,
@@ -155,7 +157,7 @@ def compute(cell: Cell, path: Path, identity: str, stop: Token, done: FrameDone)
         notes = map(str, (*experiment.notes, *session.notes))
     same = _settings(cell, experiment)
     rows = [
-        same | _frame_of(row, pair) | {ATTENTION[role]: score.raw for role, score in found.items()}
+        same | _frame_of(row, rig) | {ATTENTION[role]: score.raw for role, score in found.items()}
         for row, found in zip(compared.rows, scores, strict=True)
     ]
     write_cell(path, rows, identity, notes)
@@ -177,7 +179,7 @@ def _settings(cell: Cell, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _frame_of(row: Row, pair: Pair) -> dict[str, Any]:
-    before = round(pair.hr_times[neighbours(pair.hr_times, row.frame)[0]])
+def _frame_of(row: Row, rig: Rig) -> dict[str, Any]:
+    before = round(rig.hr_times[neighbours(rig.hr_times, row.frame)[0]])
     frame = {"frame": row.frame, "seen": row.seen, "since_hr": row.frame - before}
     return frame | row.metrics._asdict()

@@ -86,5 +86,5 @@ def take_pictures(results: SequenceResults, stop: Token, done: Callable[[], None
         truth={t: experiment.truth.frame(t) for t in wanted},
         fused=made,
         grey=experiment.grey,
-        lr_grey=sequence.pair.grey.lr,
+        lr_grey=sequence.rig.fast.grey,
     )

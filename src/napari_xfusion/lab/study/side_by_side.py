@@ -50,7 +50,7 @@ def _sheets(results: SequenceResults, stop: Token, done: Callable[[], None]) -> 
     cell = results.cell(results.best() or results.series[0])
     experiment, sequence = fused(cell)
     scale = experiment.truth.shape[1] // experiment.lr.shape[1]
-    grey, lr_grey = experiment.grey, sequence.pair.grey.lr
+    grey, lr_grey = experiment.grey, sequence.rig.fast.grey
     try:
         for target in cell.targets:
             if stop.is_set():

@@ -52,9 +52,9 @@ def measure_time(cell: Cell, path: Path, identity: str, stop: Token, done: Calla
     reads the sequences, does not count. ``done`` receives the number of runs. When ``stop`` is set nothing is
     kept.
     """
-    _, pair = set_up(cell)
-    target = middle_unseen(cell.targets, pair.hr_times)
-    session, seconds = session_of(cell, pair), list[float]()
+    _, rig = set_up(cell)
+    target = middle_unseen(cell.targets, rig.hr_times)
+    session, seconds = session_of(cell, rig), list[float]()
     began = perf_counter()
     while len(seconds) <= cell.plan.runs and not stop.is_set():
         with session:

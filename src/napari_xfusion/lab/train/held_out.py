@@ -17,7 +17,7 @@ from napari_xfusion.core.types import Image
 from napari_xfusion.lab.scenes import Sample, expose
 from napari_xfusion.lab.train.batches import TRUTH, Batch, collate
 from napari_xfusion.lab.train.pool import Pool, sources_of
-from napari_xfusion.lab.train.task import Task, as_pair
+from napari_xfusion.lab.train.task import Task, as_rig
 
 COMPARED = ("bicubic", "interpolation", "flow")
 """Methods without weights that a network should beat."""
@@ -62,7 +62,7 @@ def open_held_out(pool: Pool, task: Task, batch: int) -> HeldOut:
         [collate(samples[k : k + batch], task) for k in range(0, len(samples), batch)],
         {method: _means(groups, list(_fuse(samples, method))) for method in COMPARED},
         task,
-        max(as_pair(sample)[0].grey.lr_noise for sample in samples),
+        max(as_rig(sample)[0].rig.lr_noise for sample in samples),
     )
 
 
@@ -75,8 +75,8 @@ def _fuse(samples: list[Sample], method: str) -> Iterator[float]:
     """PSNR of each sample fused by a method without weights."""
     stop = threading.Event()
     for sample in samples:
-        pair, target = as_pair(sample)
-        with Session(Plan(method=method), pair) as session:
+        reader, target = as_rig(sample)
+        with Session(Plan(method=method), reader.rig) as session:
             for frame in session.frames([target], stop):
                 yield _psnr(sample.truth, frame.image)
 

@@ -17,7 +17,7 @@ from napari_xfusion.core.networks.cards import Variant
 from napari_xfusion.core.networks.lite import Inputs
 from napari_xfusion.core.networks.lite_feed import prepare
 from napari_xfusion.core.networks.tiles import Grid
-from napari_xfusion.core.rig import Grey, Pair, fit_geometry
+from napari_xfusion.core.rig import Camera, Clock, FrameReader, Grids, Rig, fit_mapping
 from napari_xfusion.core.rig.grey import spread
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.lab.scenes import Sample
@@ -72,8 +72,9 @@ class LiteTask:
 
     def prepare(self, sample: Sample) -> Arrays:
         """See ``Task.prepare``."""
-        pair, target = as_pair(sample)
-        prepared = prepare(pair.window(target), FlowStream(pair), Grid.of(pair.geometry))
+        reader, target = as_rig(sample)
+        group = reader.group(target, sample.separation)
+        prepared = prepare(group, FlowStream(reader), Grid.of(reader.rig.grids))
         return {name: np.asarray(value, np.float32) for name, value in prepared._asdict().items()}
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
@@ -107,26 +108,26 @@ def log_error(image: Tensor, truth: Tensor) -> Tensor:
     return torch.log(error + EPSILON**2).mean() / 10
 
 
-def as_pair(sample: Sample) -> tuple[Pair, int]:
-    """A sample as the pair of sequences it would be cut from, and its target: for methods that take windows.
+def as_rig(sample: Sample) -> tuple[FrameReader, int]:
+    """A sample as the rig it would be cut from, and its target: for methods that take frame groups.
 
     The sequences hold no frames but those of the sample.
     """
     times = (sample.times - sample.times.min()).astype(int)
     lr = dict(zip(times.tolist(), (*sample.lr, *sample.hr_lr), strict=True))
     hr = dict(zip(times[3:].tolist(), sample.hr, strict=True))
-    geometry = fit_geometry(sample.lr.shape[1:], sample.truth.shape)
-    noise = spread(sample.hr_lr - np.stack([geometry.down(frame) for frame in sample.hr]))
-    pair = Pair(
-        lr=_stack("lr", int(times.max()) + 1, lr),
-        hr=_stack("hr", len(hr), dict(enumerate(hr.values()))),
-        hr_times=np.array(list(hr), np.float64),
-        geometry=geometry,
-        grey=Grey("match", Affine(0.0, 1.0), Affine(0.0, 1.0), noise, 1.0),
-        separation=sample.separation,
-        notes=(),
+    mapping = fit_mapping(sample.lr.shape[1:], sample.truth.shape)
+    down = Grids(sample.lr.shape[1:], sample.truth.shape, mapping).down
+    noise = spread(sample.hr_lr - np.stack([down(frame) for frame in sample.hr]))
+    fast = _stack("lr", int(times.max()) + 1, lr)
+    sharp = _stack("hr", len(hr), dict(enumerate(hr.values())))
+    grey, clock = Affine(0.0, 1.0), fast.clock.at(list(hr))
+    rig = Rig(
+        fast=Camera.of(fast, grey, clock=fast.clock, mapping=mapping, noise=noise),
+        sharp=(Camera.of(sharp, grey, clock=clock),),
+        correlation=1.0,
     )
-    return pair, int(times[1])
+    return FrameReader(rig), int(times[1])
 
 
 def _stack(name: str, count: int, frames: Mapping[int, Image]) -> Stack:
@@ -141,5 +142,5 @@ def _stack(name: str, count: int, frames: Mapping[int, Image]) -> Stack:
         read=read,
         digest=lambda: "",
         source=name,
-        times=np.arange(count, dtype=np.float64),
+        clock=Clock.regular(count),
     )

@@ -212,7 +212,7 @@ def _kept(truth: Stack, kept: tuple[int, ...]) -> Stack:
         (len(kept), *truth.shape[1:]),
         truth.dtype,
         source=f"{truth.source} (HR)",
-        times=truth.times[list(kept)],
+        clock=truth.clock.select(kept),
         metadata=Metadata(hr_times=tuple(map(float, kept))),
     )
 

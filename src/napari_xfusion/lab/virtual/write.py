@@ -61,13 +61,11 @@ def write_tiff(
     ImageJ's metadata where ImageJ knows the dtype and the size, else tifffile's JSON. Pixel size, seconds
     per frame (if even) and ``sequence.metadata.hr_times`` (LR frame numbers, ``0.0,20.0,40.0``) go with it.
     """
-    steps = np.diff(sequence.times)
-    even = sequence.time_unit == "s" and len(steps) and np.allclose(steps, steps[0], rtol=1e-3, atol=0)
     settings = tiff_settings(
         sequence.shape,
         sequence.dtype,
         pixel_size=sequence.pixel_size,
-        interval=float(f"{steps.mean():.9g}") if even else None,
+        interval=sequence.clock.interval if sequence.clock.is_regular else None,
         hr_times=[*(sequence.metadata.hr_times or ())],
         compressed=compression is not None,
     )

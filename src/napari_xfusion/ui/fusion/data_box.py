@@ -9,9 +9,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QGroupBox, QLineEdit, QSpinBox, QWidget
 
 from napari_xfusion.core.plan import parse_times
+from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.shared.layers import lr_and_hr, redraw, sequence_pair, title_of
+from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, add_row, form
 
@@ -58,7 +59,7 @@ class DataBox(QGroupBox):
             lr, hr = self.sequences()
         except InputError:
             return False
-        found = lr_and_hr(lr, hr)
+        found = tell_apart(lr, hr)
         return found is not None and found[0] is lr
 
     def guess(self) -> None:
@@ -83,7 +84,7 @@ class DataBox(QGroupBox):
                 continue
         for k, (a, first) in enumerate(sequences):
             for b, second in sequences[k + 1 :]:
-                found = lr_and_hr(first, second)
+                found = tell_apart(first, second)
                 if found is not None:
                     self.lr.choose(a if found[0] is first else b)
                     self.hr.choose(b if found[0] is first else a)

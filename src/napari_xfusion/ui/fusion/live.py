@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_xfusion.core.catalogue import METHODS
-from napari_xfusion.core.session import Session, pair_of
+from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import Image, Region, Token
 from napari_xfusion.ui.fusion.request import Request
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
@@ -33,8 +33,6 @@ class Answer:
     region: Region | None
     image: Image
     """(H, W) of the region, in the HR camera's units."""
-    scale: float
-    """HR pixels per LR pixel."""
     seconds: float
 
 
@@ -52,8 +50,7 @@ class OpenSequences:
         """One frame of ``request``, None when stopped."""
         session = self._open(request)
         for fused in session.frames([frame], stop, region):
-            scale = session.pair.geometry.scale[0]
-            return Answer(request, frame, region, fused.image, scale, fused.seconds)
+            return Answer(request, frame, region, fused.image, fused.seconds)
         return None
 
     def close(self) -> None:
@@ -67,7 +64,7 @@ class OpenSequences:
         key = plan, *request.sequences
         if self._session is None or key != self._key:
             self.close()
-            self._session = Session(plan, pair_of(plan, *request.sequences))
+            self._session = Session(plan, rig_of(plan, *request.sequences))
             self._key = key
         return self._session
 
@@ -121,7 +118,7 @@ class Previews(QObject):
         plan = answer.request.plan.model_copy(
             update={"frames": (answer.frame, answer.frame + 1), "region": answer.region}
         )
-        shown = answer.request.layer(answer.image[None], plan, answer.scale, detail=", preview")
+        shown = answer.request.layer(answer.image[None], plan, detail=", preview")
         if self._layer in self._viewer.layers:
             redraw(self._layer, shown)
         else:

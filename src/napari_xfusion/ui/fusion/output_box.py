@@ -20,7 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.core.types import Region
+from napari_xfusion.core.rig import place_lr
+from napari_xfusion.core.types import Region, Stack
 from napari_xfusion.errors import OutputError
 from napari_xfusion.ui.shared.place import region_of_shapes
 from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, form, listen
@@ -78,10 +79,13 @@ class OutputBox(QGroupBox):
         chosen = self.first.value(), self.last.value() + 1
         return None if chosen == (0, self._count) else chosen
 
-    def region_of(self, lr: Image, hr_shape: tuple[int, int]) -> Region | None:
-        """The chosen HR pixels, None for whole frames; raises InputError where the layer holds no shape."""
+    def region_of(self, layer: Image, lr: Stack, hr: Stack) -> Region | None:
+        """The chosen HR pixels, None for whole frames; ``layer`` shows ``lr``.
+
+        Raises InputError where the layer of shapes is empty, PairingError where LR and HR do not fit.
+        """
         shapes = self.region.layer()
-        return None if shapes is None else region_of_shapes(shapes, lr, hr_shape)
+        return None if shapes is None else region_of_shapes(shapes, layer, place_lr(lr, hr), hr.shape[1:])
 
     def target(self) -> Path | None:
         """The file to write, None for memory; raises OutputError where no name is given."""

@@ -109,7 +109,7 @@ class FusionPanel(Panel):
             **self.data.values(),
             **self.method.values(),
             frames=self.output.frames(),
-            region=self.output.region_of(layers[0], sequences[1].shape[1:]),
+            region=self.output.region_of(layers[0], *sequences),
         )
         replace = output is not None and self.output.replace.isChecked()
         return Request(plan, layers, sequences, output, replace)
@@ -181,7 +181,7 @@ class FusionPanel(Panel):
         request = self._request
         if not self.run_box.live.isChecked() or request is None or self._problem or self.runner.busy:
             return
-        seen = visible_region(request.layers[0], request.sequences[1].shape[1:])
+        seen = visible_region(request.layers[0], request.mapping, request.sequences[1].shape[1:])
         self.previews.ask(request, self._frame(), seen or request.plan.region)
 
     def _on_slider(self) -> None:
@@ -215,8 +215,9 @@ class FusionPanel(Panel):
             return
         frame, sequence = self._frame(), self._request.sequences[0]
         words = [f"frame {frame}"]
-        if sequence.time_unit == "s":
-            words.append(moment(float(sequence.times[frame])))
+        seconds = sequence.clock.seconds(frame)
+        if seconds is not None:
+            words.append(moment(seconds))
         note = self.runner.note(frame)
         compat.text_overlay(self._viewer).text = " · ".join(words + ([note] if note else []))
 

@@ -18,10 +18,11 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.results.record import RunRecord, record_path
+from napari_xfusion.core.rig import Mapping, place_lr
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, OutputError, OutputExistsError, XFusionError
-from napari_xfusion.ui.shared.layers import LayerData, beside, layer_name, title_of
+from napari_xfusion.ui.shared.layers import LayerData, derived_layer, layer_name, title_of
 from napari_xfusion.ui.shared.preferences import preferences
 from napari_xfusion.ui.shared.words import in_window_words
 
@@ -69,18 +70,22 @@ class Request:
                 text = text.replace(str(path), Path(path).name)
         return text
 
-    def layer(self, data: Any, plan: Plan, scale: float, *, detail: str = "") -> LayerData:
-        """The layer for ``data`` (T, H, W), which ``plan`` makes; ``scale`` is HR pixels per LR pixel."""
+    @property
+    def mapping(self) -> Mapping:
+        """Where LR pixels lie on the HR grid; raises PairingError."""
+        return place_lr(*self.sequences)
+
+    def layer(self, data: Any, plan: Plan, *, detail: str = "") -> LayerData:
+        """The layer for ``data`` (T, H, W), which ``plan`` makes."""
         lr, hr = self.layers
-        top, left = (plan.region.top, plan.region.left) if plan.region else (0, 0)
-        return beside(
+        corner = Mapping(shift=(plan.region.top, plan.region.left) if plan.region else (0, 0))
+        return derived_layer(
             lr,
             data,
             name=layer_name(self.title, "fused", self.method + detail),
             role="fused",
-            coarseness=1 / scale,
+            mapping=corner.then(self.mapping.inverse),
             first=plan.frames[0] if plan.frames else 0,
-            corner=(top / scale, left / scale),
             origins=self.layers,
             plan=plan,
             contrast_limits=tuple(hr.contrast_limits),
@@ -129,7 +134,7 @@ def _check_output(request: Request, size: float) -> None:
             )
         return
     open_sink(request.output)
-    check_outputs(request.sequences, [request.output])
+    check_outputs([stack.source for stack in request.sequences], [request.output])
     if request.output.exists() and not request.replace and not _is_of(request.plan, request.output):
         raise OutputExistsError(
             request.output,

@@ -45,8 +45,6 @@ class Begun:
     spec: OutputSpec
     done: frozenset[int]
     """Targets that an earlier run has made."""
-    scale: float
-    """HR pixels per LR pixel."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +213,7 @@ class Runner(QObject):
             result.layer.refresh(extent=False)
             result.shown.set()
             return
-        made = result.request.layer(data, plan, begun.scale)
+        made = result.request.layer(data, plan)
         known = replace(made.options["metadata"][METADATA], done=result.done)
         self._made = Image(made.data, **made.options | {"metadata": {METADATA: known}})
         QTimer.singleShot(DRAWN, self._add_layer)
@@ -309,7 +307,7 @@ def walk(result: Result) -> Body:
         run = Run(request.plan, *request.sequences)
         with sink:
             run.begin(sink)
-            tell(Begun(run.spec, frozenset(run.done), run.pair.geometry.scale[0]))
+            tell(Begun(run.spec, frozenset(run.done)))
             while not (result.shown.wait(0.02) or stop.is_set()):
                 pass
             for frame in run.frames(stop, order):

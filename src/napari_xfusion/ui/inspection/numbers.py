@@ -15,7 +15,7 @@ from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.consistency import Residual, residual
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
 from napari_xfusion.core.results.record import ScoreRecord
-from napari_xfusion.core.rig import find_hr_times, pair_stacks
+from napari_xfusion.core.rig import FrameReader, find_hr_times
 from napari_xfusion.core.sequence import FusedSequence, lr_consistency
 from napari_xfusion.core.types import Role, Stack
 from napari_xfusion.errors import PairingError
@@ -44,11 +44,10 @@ def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]
     Needs LR, HR and the fused sequence; with a truth, PSNR, AAD and SSIM too. ``sequence_of`` makes the fused sequence
     anew, where a network's scores were not recorded.
     """
-    lr, hr = sequences.stacks()
-    fused, first = stack_of(sequences.fused), sequences.first
-    times = find_hr_times(lr, hr, sequences.plan)
+    fused, first, rig = stack_of(sequences.fused), sequences.first, sequences.rig()
+    times = rig.hr_times
     seen = {round(t) for t in times.tolist()}
-    remainder = lr_consistency(sequences.fused_stack(), pair_stacks(lr, hr, sequences.plan))
+    remainder = lr_consistency(sequences.fused_stack(), FrameReader(rig))
     scores = _scores_of(sequences, sequence_of)
     there = fused_in(sequences.fused)
     rows = None if sequences.truth is None else _rows(sequences, fused, times.tolist())

@@ -14,13 +14,13 @@ import numpy as np
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import fit_geometry, pair_stacks
+from napari_xfusion.core.rig import FrameReader, Mapping
 from napari_xfusion.core.sequence import ATTENTION_SCALE, FusedSequence, difference, lr_consistency
 from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.inspection.sequences import Sequences
 from napari_xfusion.ui.shared.colours import diverging
-from napari_xfusion.ui.shared.layers import LayerData, beside, layer_name
+from napari_xfusion.ui.shared.layers import SAME, LayerData, derived_layer, layer_name
 from napari_xfusion.ui.shared.preferences import preferences
 from napari_xfusion.ui.shared.provenance import LayerRole, content_of, provenance_of, stack_of
 
@@ -101,7 +101,7 @@ class Recipes:
                 sequence.attention(role),
                 layer_name(sequences.title, "attention", ROLE_NAMES[role]),
                 "attention",
-                coarseness=ATTENTION_SCALE,
+                mapping=Mapping.scaled((ATTENTION_SCALE, ATTENTION_SCALE)),
                 visible=role == roles[-1],
                 **look,
             )
@@ -110,11 +110,11 @@ class Recipes:
 
     def consistency(self, sequences: Sequences, frame: int) -> list[LayerData]:
         """The binned fused sequence minus LR: what was invented or lost."""
-        sequence = lr_consistency(sequences.fused_stack(), pair_stacks(*sequences.stacks(), sequences.plan))
+        sequence = lr_consistency(sequences.fused_stack(), FrameReader(sequences.rig()))
         name = f"{sequences.title} · binned fused − LR"
         look = _differences(_about_zero(sequence, sequences.fused_near(frame)))
         look |= {"origins": (sequences.lr, sequences.hr, sequences.fused), "plan": sequences.plan}
-        return [beside(sequences.lr, sequence, name=name, role="consistency", **look)]
+        return [derived_layer(sequences.lr, sequence, name=name, role="consistency", **look)]
 
     def std(self, sequences: Sequences, frame: int) -> list[LayerData]:
         """The standard deviation of the Bayesian method."""
@@ -135,7 +135,7 @@ def frame_division(layer: Layer) -> LayerData:
     look = _differences(ratio_limits(sequence))
     if known is not None and known.entries is not None and len(layer.data) != len(sequence):
         sequence = _spread(sequence, known.entries)
-    return beside(layer, sequence, name=f"{layer.name}, frame-divided", role="difference", **look)
+    return derived_layer(layer, sequence, name=f"{layer.name}, frame-divided", role="difference", **look)
 
 
 def _key(plan: Plan, sequences: Sequences) -> Key:
@@ -151,16 +151,16 @@ def _by(sequences: Sequences, method: str) -> Plan:
 
 
 def _on_hr_grid(
-    sequences: Sequences, sequence: Stack, name: str, role: LayerRole, *, coarseness: float = 1.0, **look: Any
+    sequences: Sequences, sequence: Stack, name: str, role: LayerRole, *, mapping: Mapping = SAME, **look: Any
 ) -> LayerData:
-    """A layer with one frame per LR frame, its pixels ``coarseness`` HR pixels wide.
+    """A layer with one frame per LR frame, whose pixels ``mapping`` places on the HR grid.
 
-    Beside LR and not HR: only the LR layer surely has one entry per LR frame.
+    It is placed by the LR layer, not HR's: only LR surely has one entry per LR frame.
     """
-    lr, hr = sequences.stacks()
-    scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
     look.setdefault("origins", (sequences.lr, sequences.hr))
-    return beside(sequences.lr, sequence, name=name, role=role, coarseness=coarseness / scale, **look)
+    return derived_layer(
+        sequences.lr, sequence, name=name, role=role, mapping=mapping.then(sequences.mapping.inverse), **look
+    )
 
 
 def _differences(limits: tuple[float, float]) -> dict[str, Any]:

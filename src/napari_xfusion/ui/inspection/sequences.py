@@ -11,7 +11,7 @@ import numpy as np
 from napari_xfusion.core.catalogue import METHODS, networks
 from napari_xfusion.core.networks.cards import models_of
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import find_hr_times, fit_geometry
+from napari_xfusion.core.rig import Mapping, Rig, find_hr_times, make_rig, place_lr
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, UnknownTimesError, XFusionError
 from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
@@ -74,6 +74,15 @@ class Sequences:
         if self.lr is None or self.hr is None:
             raise ValueError("both sequences are needed")  # the buttons are off without them
         return stack_of(self.lr), stack_of(self.hr)
+
+    @property
+    def mapping(self) -> Mapping:
+        """Where LR pixels lie on the HR grid; raises PairingError."""
+        return place_lr(*self.stacks())
+
+    def rig(self) -> Rig:
+        """Both cameras as the plan pairs them; reads a few frames. Raises PairingError."""
+        return make_rig(self.plan, *self.stacks())
 
     def fused_stack(self) -> Stack:
         """The fused sequence, one whole frame per LR frame, float32; NaN where it was not fused."""
@@ -141,7 +150,7 @@ def pairing_problem(sequences: Sequences) -> str:
     """Why LR and HR do not pair; reads no frame."""
     try:
         lr, hr = sequences.stacks()
-        fit_geometry(lr.shape[1:], hr.shape[1:])
+        place_lr(lr, hr)
         find_hr_times(lr, hr, sequences.plan)
         if sequences.fused is not None:
             _check_fused(sequences, lr, hr)

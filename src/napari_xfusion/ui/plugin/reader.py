@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_xfusion.core.recordings import open_frames, open_stack
+from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import DamagedFileError, InputError
-from napari_xfusion.ui.shared.layers import LayerData, lr_and_hr, redraw, sequence_layer, sequence_pair
+from napari_xfusion.ui.shared.layers import LayerData, redraw, sequence_layer, sequence_pair
 from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
 from napari_xfusion.ui.shared.words import in_window_words
 
@@ -61,7 +62,7 @@ def _shown(sequence: Stack) -> LayerData:
     for layer in reversed(layers_of(viewer, "sequence") if viewer else []):
         known = provenance_of(layer)
         other = known.sequence if known else None
-        pair = None if other is None else lr_and_hr(other, sequence)
+        pair = None if other is None else tell_apart(other, sequence)
         if pair is not None:
             shown = sequence_pair(*pair)
             mine = pair.index(sequence)

@@ -1,12 +1,13 @@
 """Sequences as napari layers: the one place that knows where, when and in what grey a sequence is shown.
 
-Every function returns what ``viewer.add_image`` takes and touches no viewer, except ``redraw``. The first
-HR pixel has its centre at 0; a coarser sequence begins at the same *edge*, so its centre is half the difference
-of the pixel sides further. All layers of one experiment bear the same kinds of units, or napari drops them.
+Every function returns what ``viewer.add_image`` takes and touches no viewer, except ``redraw``. World coordinates
+are those of the output grid, in micrometres where the size of its pixels is known; where the pixels of a layer lie on
+it is a ``Mapping``. All layers of one experiment have the same kinds of units, or napari drops them.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import percentile_map
-from napari_xfusion.core.rig.geometry import fit_geometry
+from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.rig.pairing import place_lr
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import PairingError
 from napari_xfusion.ui.shared.provenance import METADATA, LayerRole, Origin, Provenance, provenance_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 CONTRAST_FRAMES = 4
 """Frames looked at for the contrast limits: more make opening a long sequence slow."""
 _SHOWN_AS: dict[LayerRole, str] = {"lr": "LR", "hr": "HR"}
+SAME = Mapping()
+"""Of layers on the output grid."""
 _CAMERAS = ("lr", "hr", "truth", "fused")
 
 
@@ -49,22 +52,20 @@ def sequence_layer(
     *,
     role: LayerRole,
     name: str | None = None,
-    coarseness: float = 1.0,
+    mapping: Mapping = SAME,
     pixel_size: float | None = None,
     frame_interval: float | None = None,
     entries: tuple[int, ...] | None = None,
 ) -> LayerData:
     """A sequence as a lazy layer (t, y, x), one chunk a frame: showing a frame reads that frame.
 
-    ``coarseness`` is the side of its pixel in HR pixels, ``pixel_size`` the side of an HR pixel in
+    ``mapping`` places its pixels on the output grid, ``pixel_size`` is the side of a pixel of that grid in
     micrometres and ``frame_interval`` the seconds from one entry to the next, where the sequence itself does
     not know; without them the units are pixels and frames. ``entries`` are the frame numbers to show one
     after another (default: all).
     """
-    pixel = pixel_size or (stack.pixel_size / coarseness if stack.pixel_size else None)
-    interval = frame_interval or (stack.frame_interval if entries is None else None)
-    side = (pixel or 1.0) * coarseness
-    shift = (pixel or 1.0) * (coarseness - 1) / 2
+    pixel = pixel_size or output_pixel(stack, mapping)
+    interval = frame_interval or (stack.clock.interval if entries is None else None)
     length = "um" if pixel else "pixel"
     grey, _ = percentile_map(stack, CONTRAST_FRAMES)
     data = lazy_frames(stack, entries)
@@ -72,8 +73,7 @@ def sequence_layer(
         "name": name or layer_name(sequence_title(stack) if role != "sequence" else _stem(stack), role),
         "axis_labels": ("t", "y", "x"),
         "units": ("s" if interval else "pixel", length, length),
-        "scale": (interval or 1.0, side, side),
-        "translate": (0.0, shift, shift),
+        **_place(mapping, interval or 1.0, pixel or 1.0),
         "contrast_limits": (grey.zero, grey.zero + grey.span),
         "rgb": False,
         "metadata": {METADATA: Provenance(role, sequence=stack, shown=data, entries=entries)},
@@ -91,8 +91,8 @@ def sequence_pair(
     its end. Where the times are not known, HR is spread over the sequence and its name says so. Raises
     PairingError when the frame sizes do not fit.
     """
-    scale = fit_geometry(lr.shape[1:], hr.shape[1:]).scale[0]
-    pixel = hr.pixel_size or (lr.pixel_size / scale if lr.pixel_size else None)
+    mapping = place_lr(lr, hr)
+    pixel = hr.pixel_size or output_pixel(lr, mapping)
     times = hr.metadata.hr_times if hr_times is None else tuple(hr_times)
     clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
     entries = tuple(min(neighbours(clock, t)[0], len(hr) - 1) for t in range(len(lr)))
@@ -101,7 +101,7 @@ def sequence_pair(
         lr,
         role="lr",
         name=layer_name(title or sequence_title(lr), "lr"),
-        coarseness=scale,
+        mapping=mapping,
         pixel_size=pixel,
     )
     high = sequence_layer(
@@ -109,7 +109,7 @@ def sequence_pair(
         role="hr",
         name=layer_name(title or sequence_title(hr), "hr", detail),
         pixel_size=pixel,
-        frame_interval=lr.frame_interval,
+        frame_interval=lr.clock.interval,
         entries=entries,
     )
     if times is not None:
@@ -118,53 +118,41 @@ def sequence_pair(
     return low, high
 
 
-def beside(
+def derived_layer(
     layer: Layer,
     data: Any,
     *,
     name: str,
     role: LayerRole,
-    coarseness: float = 1.0,
+    mapping: Mapping = SAME,
     first: int = 0,
-    corner: tuple[float, float] = (0.0, 0.0),
     origins: Sequence[Layer | None] = (),
     plan: Plan | None = None,
     **options: Any,
 ) -> LayerData:
     """Something made from ``layer`` at exactly its place and time, in its units.
 
-    ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``coarseness`` is the side of its
-    pixels in pixels of ``layer`` (4 for LR beside HR, 1/4 for HR beside LR), ``first`` the frame of
-    ``layer`` that its first frame belongs to, ``corner`` the row and column of ``layer`` where its first
-    pixel begins. ``origins`` are all layers it was made from (default: ``layer``), ``plan`` is the run
-    that made it. Contrast limits are those of ``layer`` unless ``options`` (for ``viewer.add_image``) give
-    others.
+    ``data`` is an array (T, y, x) or (y, x), or a Stack, shown lazily. ``mapping`` places its pixels on those of
+    ``layer``, ``first`` is the frame of ``layer`` that its first frame belongs to. ``origins`` are all layers it was
+    made from (default: ``layer``), ``plan`` is the run that made it. Contrast limits are those of ``layer`` unless
+    ``options`` (for ``viewer.add_image``) give others.
     """
     sequence = data if isinstance(data, Stack) else None
     data = data if sequence is None else lazy_frames(sequence)
-    n = data.ndim
-    before = np.array([first, *corner][-n:], dtype=float)
-    factor = np.array([1, coarseness, coarseness][-n:], dtype=float)
-    shift = before + (factor - 1) / 2
-    place = {
-        "axis_labels": tuple(layer.axis_labels[-n:]),
-        "units": tuple(layer.units[-n:]),
-        "scale": tuple(np.asarray(layer.scale)[-n:] * factor),
-        "translate": tuple(np.asarray(layer.translate)[-n:] + _linear(layer, n) @ shift),
-    }
-    if layer.ndim == n:
-        place |= {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
     made_of = tuple(Origin.of(origin) for origin in origins or (layer,) if origin is not None)
     provenance = Provenance(role, sequence, data, origins=made_of, plan=plan)
+    n = data.ndim
     return LayerData(
         data,
         {
             "name": name,
+            "axis_labels": tuple(layer.axis_labels[-n:]),
+            "units": tuple(layer.units[-n:]),
             "contrast_limits": tuple(layer.contrast_limits),
             "rgb": False,
             "metadata": {METADATA: provenance},
         }
-        | place
+        | _place_on(layer, mapping, first, n)
         | options,
     )
 
@@ -172,8 +160,9 @@ def beside(
 def redraw(layer: Layer, shown: LayerData) -> None:
     """Show ``shown`` in a layer that exists: data, name, place and provenance; its look stays."""
     layer.data = shown.data
-    for key in ("name", "axis_labels", "units", "scale", "translate"):
-        setattr(layer, key, shown.options[key])
+    for key in ("name", "axis_labels", "units", *_PLACE):
+        if key in shown.options:
+            setattr(layer, key, shown.options[key])
     layer.metadata = {**layer.metadata, **shown.options["metadata"]}
 
 
@@ -200,21 +189,6 @@ def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
     ):
         redraw(layer, shown)
     return True
-
-
-def lr_and_hr(a: Stack, b: Stack) -> tuple[Stack, Stack] | None:
-    """Which of two sequences is LR and which HR, or None where they are no such pair.
-
-    HR has the smaller pixels and fewer frames, of the same field of view.
-    """
-    lr, hr = sorted((a, b), key=lambda sequence: sequence.shape[1] * sequence.shape[2])
-    if len(hr) >= len(lr) or len(hr) < 2 or lr.shape[1:] == hr.shape[1:]:
-        return None
-    try:
-        fit_geometry(lr.shape[1:], hr.shape[1:])
-    except PairingError:
-        return None
-    return lr, hr
 
 
 def lazy_frames(stack: Stack, entries: Sequence[int] | None = None) -> da.Array:
@@ -260,11 +234,70 @@ def layer_name(title: str, role: LayerRole, detail: str = "") -> str:
     return f"{title} · {_SHOWN_AS.get(role, role)}" + (f" ({detail})" if detail else "")
 
 
-def _linear(layer: Layer, n: int) -> NDArray[np.float64]:
-    """How a step of one data pixel moves in the space of ``layer.translate``, (n, n)."""
-    if layer.ndim != n:
-        return np.diag(np.asarray(layer.scale, dtype=float)[-n:])
-    origin = np.asarray(layer.data_to_world(np.zeros(n)))
-    moved = np.stack([np.asarray(layer.data_to_world(step)) - origin for step in np.eye(n)], axis=1)
-    solved: NDArray[np.float64] = np.linalg.solve(layer.affine.linear_matrix, moved)
-    return solved
+_PLACE = ("scale", "translate", "rotate", "shear", "affine")
+"""What napari knows of the place of a layer."""
+
+
+def output_pixel(stack: Stack, mapping: Mapping) -> float | None:
+    """Side in micrometres of a pixel of the output grid, from that of a camera's; None where it is not known."""
+    return stack.pixel_size / math.sqrt(math.prod(mapping.scale)) if stack.pixel_size else None
+
+
+def _place(mapping: Mapping, interval: float, pixel: float) -> dict[str, Any]:
+    """A sequence on the output grid, whose pixels are ``pixel`` wide, frames ``interval`` from each other."""
+    if not _along_axes(mapping):
+        linear, shift = np.eye(3), np.zeros(3)
+        linear[1:, 1:], shift[1:] = mapping.linear, pixel * np.array(mapping.shift)
+        return {"scale": (interval, pixel, pixel), "affine": homogeneous(linear, shift)}
+    (y, _), (_, x) = mapping.linear
+    down, across = mapping.shift
+    return {
+        "scale": (interval, pixel * y, pixel * x),
+        "translate": (0.0, pixel * down, pixel * across),
+    }
+
+
+def _place_on(layer: Layer, mapping: Mapping, first: int, n: int) -> dict[str, Any]:
+    """The place of data with ``n`` axes whose pixels ``mapping`` places on those of ``layer``."""
+    linear, shift = np.eye(n), np.zeros(n)
+    linear[-2:, -2:], shift[-2:] = mapping.linear, mapping.shift
+    if n > 2:
+        shift[-3] = first
+    steps = np.asarray(layer.scale, dtype=float)[-n:]
+    if _along_axes(mapping):
+        to_place = (
+            np.diag(steps) if layer.ndim != n else np.linalg.solve(layer.affine.linear_matrix, _world(layer))
+        )
+        place = {
+            "scale": tuple(steps * np.diag(linear)),
+            "translate": tuple(np.asarray(layer.translate)[-n:] + to_place @ shift),
+        }
+        if layer.ndim == n:
+            place |= {"rotate": layer.rotate, "shear": layer.shear, "affine": layer.affine}
+        return place
+    world = np.diag(steps) if layer.ndim != n else _world(layer)
+    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))[-n:]
+    return {
+        "scale": tuple(steps),
+        "affine": homogeneous(world @ linear @ np.diag(1 / steps), world @ shift + origin),
+    }
+
+
+def _along_axes(mapping: Mapping) -> bool:
+    """Whether ``mapping`` neither turns, mirrors nor shears: napari's scale and translation describe it."""
+    (yy, yx), (xy, xx) = mapping.linear
+    return yx == xy == 0 and yy > 0 and xx > 0
+
+
+def _world(layer: Layer) -> NDArray[np.float64]:
+    """How a step of one data pixel along each axis moves in the world, (n, n)."""
+    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
+    steps = [np.asarray(layer.data_to_world(step)) - origin for step in np.eye(layer.ndim)]
+    return np.stack(steps, axis=1)
+
+
+def homogeneous(linear: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The affine map ``linear`` (n, n) and ``shift`` (n,) as one matrix (n + 1, n + 1)."""
+    matrix = np.eye(len(shift) + 1)
+    matrix[:-1, :-1], matrix[:-1, -1] = linear, shift
+    return matrix

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.rig.mapping import Mapping
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError
 
@@ -28,19 +29,23 @@ def frame_on_screen(viewer: napari.Viewer, layer: Image) -> int:
     return min(max(frame, 0), int(layer.data.shape[-3]) - 1)
 
 
-def visible_region(lr: Image, hr_shape: tuple[int, int]) -> Region | None:
-    """The HR pixels that are on screen, None where that is most of the frame (or nothing of it)."""
+def visible_region(lr: Image, mapping: Mapping, hr_shape: tuple[int, int]) -> Region | None:
+    """The HR pixels that are on screen, None where that is most of the frame (or nothing of it).
+
+    ``mapping`` places the pixels of the layer ``lr`` on the HR grid.
+    """
     seen = np.asarray(lr.corner_pixels)[:, -2:]
-    region = _to_hr(lr, seen[0] - 0.5, seen[1] + 0.5, hr_shape)
+    region = _to_hr(mapping, seen[0] - 0.5, seen[1] + 0.5, hr_shape)
     if not region.holds_pixels or math.prod(region.shape) > ZOOMED_IN * math.prod(hr_shape):
         return None
     return region
 
 
-def region_of_shapes(shapes: Shapes, lr: Image, hr_shape: tuple[int, int]) -> Region:
+def region_of_shapes(shapes: Shapes, lr: Image, mapping: Mapping, hr_shape: tuple[int, int]) -> Region:
     """The HR pixels around the selected shapes of a layer, or around all of them where none is selected.
 
-    Raises InputError where there are none on the frame.
+    ``mapping`` places the pixels of the layer ``lr`` on the HR grid. Raises InputError where there is
+    no shape on the frame.
     """
     chosen = sorted(shapes.selected_data) or range(len(shapes.data))
     corners: list[Any] = [shapes.data_to_world(corner)[-2:] for k in chosen for corner in shapes.data[k]]
@@ -48,7 +53,7 @@ def region_of_shapes(shapes: Shapes, lr: Image, hr_shape: tuple[int, int]) -> Re
         world = np.zeros((len(corners), lr.ndim))
         world[:, -2:] = corners
         pixels = np.array([lr.world_to_data(corner) for corner in world])[:, -2:]
-        region = _to_hr(lr, pixels.min(axis=0), pixels.max(axis=0), hr_shape)
+        region = _to_hr(mapping, pixels.min(axis=0), pixels.max(axis=0), hr_shape)
         if region.holds_pixels:
             return region
     raise InputError(
@@ -60,10 +65,10 @@ def region_of_shapes(shapes: Shapes, lr: Image, hr_shape: tuple[int, int]) -> Re
 
 
 def _to_hr(
-    lr: Image, first: NDArray[np.float64], last: NDArray[np.float64], hr_shape: tuple[int, int]
+    mapping: Mapping, first: NDArray[np.float64], last: NDArray[np.float64], hr_shape: tuple[int, int]
 ) -> Region:
-    """LR coordinates (y, x), where whole numbers are pixel centres, as whole HR pixels inside the frame."""
-    scale = np.array(hr_shape) / np.array(lr.data.shape[-2:])
-    low = np.floor((first + 0.5) * scale + 1e-6).clip(0, hr_shape).astype(int).tolist()
-    high = np.ceil((last + 0.5) * scale - 1e-6).clip(0, hr_shape).astype(int).tolist()
+    """A rectangle in LR coordinates (y, x) as whole HR pixels inside the frame."""
+    corners = mapping.to_output([(y, x) for y in (first[0], last[0]) for x in (first[1], last[1])])
+    low = np.floor(corners.min(axis=0) + 0.5 + 1e-6).clip(0, hr_shape).astype(int).tolist()
+    high = np.ceil(corners.max(axis=0) + 0.5 - 1e-6).clip(0, hr_shape).astype(int).tolist()
     return Region(low[0], high[0], low[1], high[1])

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import dask.array as da
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.recordings.describe import sequence_axis
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, LayerRecord, RunRecord, SequenceRecord
@@ -117,8 +118,8 @@ def _sequence_of(layer: Layer, source: Any) -> Stack:
     down, across = (in_unit(layer, k, "um") for k in (-2, -1))
     square = down is not None and across is not None and isclose(down, across, rel_tol=1e-3)
     seconds = None if axis is None else in_unit(layer, axis, "s")
-    sequence = replace(sequence, pixel_size=down if square else None)
-    return sequence if seconds is None else replace(sequence, times=sequence.times * seconds, time_unit="s")
+    clock = Clock.regular(len(sequence), seconds)
+    return replace(sequence, pixel_size=down if square else None, clock=clock)
 
 
 def content_of(layer: Layer) -> Any:

@@ -1,0 +1,102 @@
+"""One camera: where its frames come from, and when, where and in what grey they were taken."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.recordings import Recording
+from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.types import Stack
+from napari_xfusion.core.value import Value
+from napari_xfusion.errors import InputError
+
+
+class Camera(Value):
+    """A recording and its place in the rig. Saved as JSON, and sent to other processes."""
+
+    recording: Recording | None = None
+    """Opens the frames; None of arrays, which cannot be opened again."""
+    source: str
+    """Absolute path, or a name for an array."""
+    sha256: str | None = None
+    """Of the recording's content, where a run has read it."""
+    shape: tuple[int, int, int]
+    """(T, H, W)."""
+    dtype: str
+    pixel_size: float | None = None
+    """Side of a pixel in micrometres."""
+    clock: Clock
+    """On the clock of the rig, which is that of the fast camera."""
+    mapping: Mapping = Mapping()
+    """Pixels to the output grid."""
+    grey: Affine
+    """Camera values to grey units, which all cameras share."""
+    noise: Annotated[float, Field(ge=0)] | None = None
+    """Standard deviation of one pixel about the binned image of the sharp cameras, grey units."""
+    _stack: Stack | None = PrivateAttr(None)
+
+    @classmethod
+    def of(
+        cls,
+        stack: Stack,
+        grey: Affine,
+        *,
+        clock: Clock,
+        mapping: Mapping = Mapping(),  # noqa: B008 - frozen
+        noise: float | None = None,
+    ) -> Self:
+        """The camera of an open sequence."""
+        camera = cls(
+            recording=stack.recording if isinstance(stack.recording, Recording) else None,
+            source=_source(stack),
+            shape=stack.shape,
+            dtype=str(stack.dtype),
+            pixel_size=stack.pixel_size,
+            clock=clock,
+            mapping=mapping,
+            grey=grey,
+            noise=noise,
+        )
+        camera._stack = stack
+        return camera
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def open(self) -> Stack:
+        """The sequence; raises InputError where it is not there, damaged, or has another shape or dtype by now."""
+        if self._stack is not None:
+            return self._stack
+        if self.recording is None:
+            raise InputError(
+                self.source,
+                problem="this camera recorded into an array that is no longer in memory",
+                hint="save the array as a TIFF stack and pair the cameras again",
+            )
+        stack = self.recording.open()
+        if (stack.shape, stack.dtype) != (self.shape, np.dtype(self.dtype)):
+            raise InputError(
+                self.source,
+                expected=f"a recording of shape {self.shape}, {self.dtype}, as in the rig",
+                found=f"shape {stack.shape}, {stack.dtype}",
+                hint="give the recording that the rig was made with",
+            )
+        return stack
+
+    def with_checksum(self) -> Self:
+        """The same camera with the sha256 of its recording, which reads all of it."""
+        return self.model_copy(update={"sha256": self.open().digest()})
+
+
+def _source(stack: Stack) -> str:
+    place = Path(stack.source)
+    with suppress(OSError):  # a name may be too long to look for
+        place = place.resolve() if place.exists() else place
+    return str(place)

@@ -1,0 +1,195 @@
+"""The frames that serve a target, read when their pixels are asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.grey import Affine, fill_invalid
+from napari_xfusion.core.rig.rig import Rig
+from napari_xfusion.core.rig.timing import neighbours
+from napari_xfusion.core.types import Image, Role, Stack
+
+
+class FrameKey(NamedTuple):
+    """Which frame of which camera."""
+
+    camera: int
+    """0 is LR, 1 the first sharp camera."""
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of one camera; its pixels are read when they are asked for."""
+
+    key: FrameKey
+    """Equal for equal frames; for caches."""
+    time: float
+    """In LR frame numbers."""
+    read: Callable[[], Image]
+
+    @property
+    def image(self) -> Image:
+        """Grey units, read-only, on the camera's grid: (h, w) of LR, (H, W) of HR."""
+        return self.read()
+
+
+@dataclass(frozen=True, eq=False)
+class FrameGroup:
+    """All that serves one target: any number of LR and HR frames, in the order of time."""
+
+    target: int
+    """Number of the LR frame whose HR image is wanted."""
+    reference: Frame
+    """LR at the target's time."""
+    lr: tuple[Frame, ...]
+    """LR frames around it, the reference among them; where the recording ends, the last one is repeated."""
+    hr: tuple[Frame, ...]
+    """HR frames around it: the last at or before its time and the first after it; one outside the HR recording."""
+    lr_at: Callable[[float], Image]
+    """LR (h, w) at any time, see ``FrameReader.lr_at``."""
+    lr_noise: float
+    """Standard deviation of one LR pixel about the binned HR image, grey units."""
+
+    @property
+    def previous(self) -> Frame:
+        """The last HR frame at or before the target; the first of all where there is none."""
+        return self.hr[0]
+
+    @property
+    def next(self) -> Frame:
+        """The first HR frame after the target; the last of all where there is none."""
+        return self.hr[-1]
+
+    @property
+    def ends(self) -> tuple[Frame, Frame]:
+        """Previous and next HR frame; twice the same outside the HR recording."""
+        return self.previous, self.next
+
+    @property
+    def lr_at_hr(self) -> tuple[Image, Image]:
+        """LR (h, w) at the times of the previous and next HR frame."""
+        return self.lr_at(self.previous.time), self.lr_at(self.next.time)
+
+    @property
+    def has_hr_frame(self) -> bool:
+        """Whether there is an HR frame at the target's own time; it is the previous one."""
+        return self.previous.time == self.target
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Linear weights in time of the previous and next HR frame; (0.5, 0.5) where both are one frame."""
+        before, after = self.previous.time, self.next.time
+        if after <= before:
+            return 0.5, 0.5
+        position = (self.target - before) / (after - before)
+        return 1.0 - position, position
+
+    def by_role(self, role: Role) -> Frame:
+        """The frame that a network's input ``role`` takes; the outermost LR frames are ``lr-`` and ``lr+``."""
+        roles = {
+            "lr-": self.lr[0],
+            "lr": self.reference,
+            "lr+": self.lr[-1],
+            "hr-": self.previous,
+            "hr+": self.next,
+        }
+        return roles[role]
+
+
+class FrameReader:
+    """Reads the frames of a rig in grey units, each once while neighbouring targets need it. Thread-safe.
+
+    Raises InputError where a recording is missing or has changed.
+    """
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.invalid: dict[str, int] = {}
+        """Frames read so far that held NaN or infinite pixels, and how many; those were filled in."""
+        self._lr = FrameCache(self._reader(rig.fast.open(), "LR", rig.fast.grey), 10)
+        several = len(rig.sharp) > 1
+        self._sharp = [
+            self._reader(camera.open(), f"HR{number}" if several else "HR", camera.grey)
+            for number, camera in enumerate(rig.sharp, 1)
+        ]
+        self._hr = FrameCache(self._read_hr, 4)
+
+    def lr_frame(self, i: int) -> Image:
+        """LR frame ``i`` (h, w) in grey units, read-only."""
+        return self._lr(i)
+
+    def hr_frame(self, k: int) -> Image:
+        """HR frame ``k`` of ``Rig.exposures`` (H, W) in grey units, read-only."""
+        return self._hr(k)
+
+    def lr_at(self, time: float) -> Image:
+        """LR at any time (h, w), linear between two frames; ``time`` in LR frame numbers."""
+        return interpolate(self.lr_frame, time)
+
+    def group(self, target: int, separation: int = 1) -> FrameGroup:
+        """The frames that serve LR frame ``target``, LR frames ``separation`` from each other."""
+        self._lr.hold(2 * separation + 8)
+        numbers = (max(target - separation, 0), target, min(target + separation, len(self.rig) - 1))
+        lr = tuple(Frame(FrameKey(0, i), float(i), lambda i=i: self._lr(i)) for i in numbers)  # type: ignore[misc]
+        hr = tuple(self._hr_at(k) for k in sorted(set(neighbours(self.rig.hr_times, target))))
+        return FrameGroup(target, lr[1], lr, hr, self.lr_at, self.rig.lr_noise)
+
+    def _hr_at(self, k: int) -> Frame:
+        exposure = self.rig.exposures[k]
+        key = FrameKey(exposure.camera + 1, exposure.frame)
+        return Frame(key, float(self.rig.hr_times[k]), lambda: self._hr(k))
+
+    def _read_hr(self, k: int) -> Image:
+        exposure = self.rig.exposures[k]
+        return self._sharp[exposure.camera](exposure.frame)
+
+    def _reader(self, stack: Stack, name: str, grey: Affine) -> Callable[[int], Image]:
+        def read(i: int) -> Image:
+            frame, filled = fill_invalid(stack.frame(i))
+            if filled:
+                self.invalid[f"{name} {i}"] = filled
+            image = grey.to_grey(frame)
+            image.flags.writeable = False  # shared by all who ask for it
+            return image
+
+        return read
+
+
+def interpolate(frame: Callable[[int], NDArray[Any]], time: float) -> NDArray[Any]:
+    """The frame at ``time``, linear between the two frames next to it."""
+    i = int(np.floor(time))
+    part = np.float32(time - i)
+    if part == 0:
+        return frame(i)
+    return (1 - part) * frame(i) + part * frame(i + 1)
+
+
+class FrameCache:
+    """The frames asked for last, so that neighbouring targets read each frame once. Thread-safe."""
+
+    def __init__(self, read: Callable[[int], Image], size: int) -> None:
+        self._read, self._size = read, size
+        self._frames: OrderedDict[int, Image] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def hold(self, size: int) -> None:
+        """Keep at least ``size`` frames from now on."""
+        self._size = max(size, self._size)
+
+    def __call__(self, i: int) -> Image:
+        """Frame ``i``, read if it is not cached."""
+        with self._lock:
+            if i not in self._frames:
+                self._frames[i] = self._read(i)
+                if len(self._frames) > self._size:
+                    self._frames.popitem(last=False)
+            self._frames.move_to_end(i)
+            return self._frames[i]

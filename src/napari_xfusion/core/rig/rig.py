@@ -1,0 +1,127 @@
+"""A rig: the cameras that recorded one event, on one clock, one pixel grid and one grey scale."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.plan import GreyRule
+from napari_xfusion.core.rig.camera import Camera
+from napari_xfusion.core.rig.grids import Grids
+from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.value import Value
+from napari_xfusion.errors import InputError, XFusionWarning
+
+
+class Exposure(NamedTuple):
+    """A frame of one of the sharp cameras."""
+
+    camera: int
+    """Number among ``Rig.sharp``."""
+    frame: int
+
+
+class Rig(Value):
+    """One fast, coarse camera (LR) and one or more sharp ones (HR). Opens no file.
+
+    The clock of the rig is LR's, the output grid that of the first sharp camera; further ones share it.
+    ``FrameReader`` reads the frames.
+    """
+
+    schema_number: Annotated[Literal[1], Field(alias="schema")] = 1
+    """Of the JSON; raised when its fields change."""
+    fast: Camera
+    sharp: Annotated[tuple[Camera, ...], Field(min_length=1)]
+    grey_rule: GreyRule = "match"
+    """How the grey scales were found; see ``Plan.grey``."""
+    correlation: float
+    """Of LR with the binned HR images at common times; 1 is perfect."""
+    warnings: Annotated[tuple[XFusionWarning, ...], Field(exclude=True)] = ()
+    """What was odd about the recordings."""
+
+    @model_validator(mode="after")
+    def _one_grid(self) -> Self:
+        if any(c.mapping != Mapping() or c.shape[1:] != self.hr.shape[1:] for c in self.sharp):
+            raise ValueError("all sharp cameras must have the same pixel grid")
+        if not 0 <= self.hr_times[0] <= self.hr_times[-1] <= len(self.fast) - 1:
+            raise ValueError("HR times must lie inside the LR recording")
+        return self
+
+    def __len__(self) -> int:
+        """LR frames, each of which is a possible target."""
+        return len(self.fast)
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """All of them, the fast one first."""
+        return (self.fast, *self.sharp)
+
+    @property
+    def hr(self) -> Camera:
+        """The sharp camera whose pixel grid, grey values and dtype results have."""
+        return self.sharp[0]
+
+    @property
+    def lr_noise(self) -> float:
+        """Standard deviation of one LR pixel about the binned HR image, grey units; 0 where it is not known."""
+        return self.fast.noise or 0.0
+
+    @cached_property
+    def grids(self) -> Grids:
+        """The LR grid and the output grid."""
+        return Grids(self.fast.shape[1:], self.hr.shape[1:], self.fast.mapping)
+
+    @cached_property
+    def exposures(self) -> tuple[Exposure, ...]:
+        """The frames of all sharp cameras in the order of time."""
+        return tuple(exposure for _, exposure in self._by_time)
+
+    @cached_property
+    def hr_times(self) -> NDArray[np.float64]:
+        """(N,) their times in LR frame numbers."""
+        return np.array([time for time, _ in self._by_time])
+
+    @cached_property
+    def _by_time(self) -> list[tuple[float, Exposure]]:
+        return sorted(
+            (float(time), Exposure(number, frame))
+            for number, camera in enumerate(self.sharp)
+            for frame, time in enumerate(self.fast.clock.frames_of(camera.clock))
+        )
+
+    def with_checksums(self) -> Self:
+        """The same rig with the sha256 of every recording, which reads all of them."""
+        sharp = tuple(camera.with_checksum() for camera in self.sharp)
+        return self.model_copy(update={"fast": self.fast.with_checksum(), "sharp": sharp})
+
+    @property
+    def placement(self) -> list[dict[str, Any]]:
+        """Where and when, as JSON: what of a rig, besides the recordings' content, decides the result."""
+        return [camera.model_dump(mode="json", include={"clock", "mapping"}) for camera in self.cameras]
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the rig as JSON; raises WriteError."""
+        text = self.model_dump_json(by_alias=True, indent=1)
+        write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read a rig from JSON; opens no recording. Raises InputError where there is none, or it is damaged."""
+        try:
+            return cls.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            found = str(error)
+            if isinstance(error, ValidationError):
+                first = error.errors()[0]
+                found = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+            raise InputError(
+                path, expected="a rig file of schema 1", found=found, hint="make the rig file again"
+            ) from error
