@@ -10,7 +10,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core.run",),
     ("core.check", "core.sequence"),
     ("lab.virtual",),
-    ("lab.scenes",),
+    ("lab.scenes", "lab.workers"),
     ("lab.train", "lab.demo"),
     ("lab.study",),
     ("ui.shared",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from napari_xfusion.lab.study.results import Results, SequenceResults
 from napari_xfusion.lab.study.side_by_side import write_side_by_side
 from napari_xfusion.lab.study.table import as_columns, join, notes_of, read_cell, write_table
 from napari_xfusion.lab.study.times import Time, measure_time, read_time, write_times
+from napari_xfusion.lab.workers import cores
 
 PLAN = "plan.json"
 
@@ -279,13 +279,6 @@ def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list
             else:
                 cells += [Cell(sequence, name, condition, one, plan) for one in series]
     return cells, notes
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _note(cell: Cell, text: str) -> Note:
