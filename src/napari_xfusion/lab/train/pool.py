@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_xfusion.core.files import claim
 from napari_xfusion.core.recordings.source import told
 from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.errors import InputError, writing
@@ -149,11 +150,9 @@ def _prepare(plan: PoolPlan, folder: Path) -> None:
     """An empty pool where there is none; raises InputError where there is one of another plan."""
     with writing(folder, expected="room for the samples", hint="choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / PLAN).exists():
+        if not (folder / PLAN).exists():  # the plan comes last: without it the samples do not count
             np.lib.format.open_memmap(folder / FILE, "w+", plan.record, (plan.count,)).flush()
-            (folder / PLAN).write_text(plan.model_dump_json(indent=1), encoding="utf-8")
-        found = (folder / PLAN).read_text(encoding="utf-8")
-    if found != plan.model_dump_json(indent=1):
+    if claim(folder / PLAN, plan, "samples") != plan:
         raise _other(folder, "samples drawn by another plan")
 
 
