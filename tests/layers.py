@@ -11,7 +11,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core.run",),
     ("core.check", "core.sequence"),
     ("lab.virtual",),
-    ("lab.scenes",),
+    ("lab.scenes", "lab.workers"),
     ("lab.train", "lab.demo"),
     ("lab.study",),
     ("ui.shared",),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.types import SCALE
 from napari_xfusion.lab.scenes import KINDS, Sample, draw_clean, expose
 from napari_xfusion.lab.scenes.sample import RANGE
-from napari_xfusion.lab.train.pool import start_worker
+from napari_xfusion.lab.workers import start_worker
 
 LEVELS = 65535
 LOW, HIGH = RANGE

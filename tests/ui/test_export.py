@@ -18,6 +18,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results import MemorySink
 from napari_xfusion.core.results.record import RunRecord
+from napari_xfusion.core.results.sheet import BAR
 from napari_xfusion.core.run import Run, fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError, OutputError
@@ -160,8 +161,8 @@ def test_a_movie_shows_the_layers_side_by_side_at_the_same_time(layers):
     frames = list(export.side_by_side([export.pane(layer) for layer in chosen]))
     height, width = layers["hr"].data.shape[1:]
     assert len(frames) == 51
-    assert frames[0].shape == (height + 2 * export.BAR, 3 * width + 2 * export.GAP, 3)
-    hr, frame = sequences()[1], frames[14][2 * export.BAR :]
+    assert frames[0].shape == (height + 2 * BAR, 3 * width + 2 * export.GAP, 3)
+    hr, frame = sequences()[1], frames[14][2 * BAR :]
     low, high = layers["hr"].contrast_limits
     expected = np.clip((hr.frame(1).astype(float) - low) / (high - low), 0, 1) * 255
     middle = frame[:, width + export.GAP : 2 * width + export.GAP, 0]
@@ -297,7 +298,7 @@ def test_a_movie_pairs_sequences_by_their_times(layers):
     step = 1000 * lr.scale[0]  # milliseconds
     late = Image(sequence, scale=(step, 1, 1), translate=(3 * step, 0, 0), units=("ms", "um", "um"), **look)
     frames = list(export.side_by_side([export.pane(late), export.pane(lr)]))
-    shown = [bool(frame[2 * export.BAR :, :8].any()) for frame in frames]
+    shown = [bool(frame[2 * BAR :, :8].any()) for frame in frames]
     assert shown == [3 <= t < 6 for t in range(51)]  # black where the sequence has no frame
     counted = Image(sequence, **look)
     with pytest.raises(InputError, match=r"pixel and s\. Select sequences of one experiment"):
@@ -318,8 +319,8 @@ def test_a_movie_of_a_pyramid_shows_its_frames():
     layer = Image([sequence, sequence[:, ::2, ::2]], multiscale=True, contrast_limits=(0, 1280))
     frames = list(export.side_by_side([export.pane(layer)]))
     assert len(frames) == 5
-    assert frames[0].shape == (16 + 2 * export.BAR, 16, 3)
-    assert np.abs(frames[3][2 * export.BAR :, :, 0] - sequence[3] / 1280 * 255.0).max() <= 2
+    assert frames[0].shape == (16 + 2 * BAR, 16, 3)
+    assert np.abs(frames[3][2 * BAR :, :, 0] - sequence[3] / 1280 * 255.0).max() <= 2
 
 
 @pytest.mark.parametrize(

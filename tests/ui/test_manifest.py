@@ -59,6 +59,16 @@ def test_preferences_have_the_defaults_of_the_manifest_and_are_kept(plugin_setti
         settings.computing.device = "abacus"
 
 
+def test_without_a_page_of_preferences_the_manifest_s_defaults_hold():
+    compat._defaults.cache_clear()
+    settings = compat._defaults(PLUGIN)
+    assert settings.computing.model_dump() == {"device": "auto", "precision": "auto", "memory": 2.0}
+    assert settings.colours.model_dump() == {"difference": "blue-orange", "heat": "inferno"}
+    with pytest.raises(ValueError, match=r"enum|literal"):
+        settings.computing.device = "abacus"
+    compat._defaults.cache_clear()
+
+
 def test_every_colour_that_can_be_chosen_is_one_of_naparis(manifest):
     from napari.utils.colormaps import AVAILABLE_COLORMAPS
 

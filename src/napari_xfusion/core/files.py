@@ -6,8 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from napari_xfusion.errors import writing
+from napari_xfusion.errors import InputError, writing
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+M = TypeVar("M", bound="BaseModel")
 
 
 def make_folder(path: Path) -> None:
@@ -44,3 +50,20 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             write(part)
+
+
+def claim(path: Path, plan: M, of: str) -> M:
+    """Save a plan, that ``of`` the work in its folder, as ``path`` where there is none; the plan that is there.
+
+    Raises InputError where another file is there, OutputError where it cannot be written.
+    """
+    if not path.exists():
+        content = plan.model_dump_json(indent=1) + "\n"
+        write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
+        return plan
+    try:
+        return type(plan).model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            path, expected=f"the plan of {of}", found=str(error)[:200], hint="choose another folder"
+        ) from error

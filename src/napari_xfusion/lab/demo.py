@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
-from PIL import ImageDraw, ImageFont
 
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS, training_free
 from napari_xfusion.core.files import make_folder
@@ -16,6 +15,7 @@ from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.networks.cards import BUNDLED, describe, list_models
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import as_stack, open_stack
+from napari_xfusion.core.results.sheet import labelled, sheet
 from napari_xfusion.core.run import fuse, fuse_files
 from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.errors import InputError
@@ -93,13 +93,7 @@ def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
         (f"fused ({METHODS[DEFAULT_METHOD].title}), frame {moment}", grey.to_8bit(fused.frame(moment))),
         (f"truth, frame {moment}", grey.to_8bit(truth.frame(moment))),
     ]
-    height, width = truth.shape[1:]
-    bar, zoom = 22, max(1, 512 // width)
-    sheet = Picture.new("L", (2 * width * zoom + 6, 2 * (height * zoom + bar) + 6), 255)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for place, (title, shades) in enumerate(panels):
-        x, y = (place % 2) * (width * zoom + 6), (place // 2) * (height * zoom + bar + 6)
-        draw.text((x + 4, y + 2), title, fill=0, font=font)
-        image = Picture.fromarray(shades).resize((width * zoom, height * zoom), Picture.Resampling.NEAREST)
-        sheet.paste(image, (x, y + bar))
-    return sheet
+    zoom = max(1, 512 // truth.shape[2])
+    enlarged = [(title, shades.repeat(zoom, axis=0).repeat(zoom, axis=1)) for title, shades in panels]
+    pictures = [labelled(picture, title, top=2) for title, picture in enlarged]
+    return Picture.fromarray(sheet(pictures, across=2, gap=(6, 6)))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_xfusion.core.results.sheet import BAR
 from napari_xfusion.lab.study import side_by_side
 from napari_xfusion.lab.study.results import Results
-from napari_xfusion.lab.study.side_by_side import BAR, GAP, sheet, write_side_by_side
+from napari_xfusion.lab.study.side_by_side import GAP, in_panels, write_side_by_side
 from napari_xfusion.lab.study.study import open_sequences
 from napari_xfusion.lab.study.table import as_columns
 from tests.lab.study.conftest import FRAMES
@@ -22,7 +23,7 @@ from tests.lab.study.conftest import FRAMES
     ],
 )
 def test_panels_stand_where_there_is_room(shape, size):
-    image = sheet(
+    image = in_panels(
         {name: np.full(shape, level, np.uint8) for name, level in (("a", 10), ("b", 20), ("c", 30))}
     )
     assert image.shape == size

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
-from PIL import ImageDraw, ImageFont
 
 from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.results.movie_writer import write_movie
+from napari_xfusion.core.results.sheet import labelled, sheet
 from napari_xfusion.core.types import Token
 from napari_xfusion.lab.study.cells import StoppedError, fused
 from napari_xfusion.lab.study.results import SequenceResults
 
-BAR, GAP = 22, 6
-"""Pixels: of the titles, and between panels."""
+GAP = 6
+"""Pixels between panels."""
 RATE = 12
 """Frames per second."""
 
@@ -58,7 +58,7 @@ def _sheets(results: SequenceResults, stop: Token, done: Callable[[], None]) -> 
             last = max(k for k, time in enumerate(experiment.hr_times) if time <= target)
             age = target - experiment.hr_times[last]
             coarse = experiment.lr.frame(target).repeat(scale, axis=0).repeat(scale, axis=1)
-            yield sheet(
+            yield in_panels(
                 {
                     f"LR, frame {target}": lr_grey.to_8bit(coarse),
                     "HR, now" if age == 0 else f"HR, {age} frames ago": grey.to_8bit(
@@ -72,16 +72,8 @@ def _sheets(results: SequenceResults, stop: Token, done: Callable[[], None]) -> 
         sequence.close()
 
 
-def sheet(panels: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def in_panels(panels: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Panels (H, W) with their titles in one image: beside each other, or one below the other if wide."""
     height, width = next(iter(panels.values())).shape
     across = 1 if width > 1.5 * height else len(panels)
-    down = -(-len(panels) // across)
-    size = across * (width + GAP) - GAP, down * (height + BAR)
-    image = Picture.new("L", size, 255)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(14)
-    for number, (title, panel) in enumerate(panels.items()):
-        x, y = number % across * (width + GAP), number // across * (height + BAR)
-        draw.text((x + 4, y + 3), title, fill=0, font=font)
-        image.paste(Picture.fromarray(panel), (x, y + BAR))
-    return np.asarray(image)
+    return sheet([labelled(panel, title) for title, panel in panels.items()], across, (0, GAP))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.files import claim, make_folder
 from napari_xfusion.core.recordings import find_recording, open_stack
 from napari_xfusion.core.results.lock import OutputLock
 from napari_xfusion.core.types import SCALE, Progress, Token
-from napari_xfusion.errors import InputError, OutputError, writing
+from napari_xfusion.errors import InputError, OutputError
 from napari_xfusion.lab.study.cells import Cell, ImageSequence, StoppedError, weights_of
 from napari_xfusion.lab.study.figures import draw_figures
 from napari_xfusion.lab.study.note import Note, merged
@@ -27,6 +26,7 @@ from napari_xfusion.lab.study.results import Results, SequenceResults
 from napari_xfusion.lab.study.side_by_side import write_side_by_side
 from napari_xfusion.lab.study.table import as_columns, join, notes_of, read_cell, write_table
 from napari_xfusion.lab.study.times import Time, measure_time, read_time, write_times
+from napari_xfusion.lab.workers import cores
 
 PLAN = "plan.json"
 
@@ -65,7 +65,7 @@ def run_study(
     that are unavailable, and when no cell can be computed.
     """
     sequences, folder = open_sequences(movies), Path(folder)
-    claim(folder, plan)
+    claim_folder(folder, plan)
     lock = OutputLock(folder / ".lock")
     lock.acquire(folder)
     try:
@@ -215,32 +215,18 @@ def open_sequences(movies: Sequence[Path | str]) -> list[ImageSequence]:
     return sequences
 
 
-def claim(folder: Path, plan: StudyPlan) -> None:
+def claim_folder(folder: Path, plan: StudyPlan) -> None:
     """Make ``folder`` that of the study ``plan``; raises OutputError when it is another's."""
-    content = plan.model_dump_json(indent=1) + "\n"
+    make_folder(folder)
     path = folder / PLAN
-    try:
-        with writing(folder, expected="a folder to write into", hint="choose another {output}"):
-            folder.mkdir(parents=True, exist_ok=True)
-            there = path.read_text(encoding="utf-8") if path.exists() else None
-            if there is None and any(not path.name.startswith(".") for path in folder.iterdir()):
-                raise OutputError(
-                    folder,
-                    problem="the folder holds other files",
-                    hint="choose another {output}",
-                )
-            if there is None:
-                write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
-            elif StudyPlan.model_validate_json(there) != plan:
-                raise OutputError(
-                    path,
-                    problem="the folder holds the study of another plan",
-                    hint=f"resume with {{plan}} {path}, or choose another folder",
-                )
-    except ValueError as error:
+    if not path.exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
+        raise OutputError(folder, problem="the folder holds other files", hint="choose another {output}")
+    if claim(path, plan, "a study") != plan:
         raise OutputError(
-            path, expected="the plan of a study", found=str(error), hint="choose another folder"
-        ) from None
+            path,
+            problem="the folder holds the study of another plan",
+            hint=f"resume with {{plan}} {path}, or choose another folder",
+        )
 
 
 def settle_plan(
@@ -279,13 +265,6 @@ def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list
             else:
                 cells += [Cell(sequence, name, condition, one, plan) for one in series]
     return cells, notes
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _note(cell: Cell, text: str) -> Note:

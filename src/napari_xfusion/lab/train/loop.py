@@ -7,7 +7,6 @@ of the weights (paper, D12; Wang et al. 2019). On CUDA in bfloat16. One process,
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +32,7 @@ from napari_xfusion.lab.train.pool import Pool, fill_pool, sources_of
 from napari_xfusion.lab.train.ranks import Ranks, join
 from napari_xfusion.lab.train.state import State
 from napari_xfusion.lab.train.task import TASKS, Task
+from napari_xfusion.lab.workers import cores
 
 CHECKPOINT, MODEL = "checkpoint.pt", "model.safetensors"
 LARGEST_GRADIENT = 1.0
@@ -125,7 +125,7 @@ def _fill_pools(
             filled = fill_pool(
                 plan.pool(part),
                 place,
-                processes=os.cpu_count() or 1,
+                processes=cores(),
                 stop=stop,
                 progress=partial(progress, f"{part} samples"),
             )
@@ -189,7 +189,7 @@ class Loop:
         plan, state, resumed = self.plan, self.state, self.state.iteration
         model = self.ranks.wrap(state.network)
         sums, since = torch.zeros(2, device=self.ranks.device), 0
-        threads = min(8, os.cpu_count() or 1) if self.ranks.device.type == "cuda" else 1
+        threads = min(8, cores()) if self.ranks.device.type == "cuda" else 1
         stopping = False
         for batch in ahead(batches, range(resumed, plan.iterations), threads):
             sums += self.step(model, batch)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.files import claim
 from napari_xfusion.core.networks.cards import LiteSizes, Sizes, Variant, find_model, read_header
 from napari_xfusion.core.plan import validated
 from napari_xfusion.errors import InputError
@@ -84,16 +84,7 @@ class TrainPlan(BaseModel):
 
 def settle(plan: TrainPlan, folder: Path) -> None:
     """Save the plan in ``folder``; raises InputError where a training by another plan is there."""
-    path = folder / "plan.json"
-    if not path.exists():
-        write_whole(path, lambda beside: beside.write_text(plan.model_dump_json(indent=1), encoding="utf-8"))
-        return
-    try:
-        before = TrainPlan.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            path, expected="the plan of a training", found=str(error)[:200], hint="choose another folder"
-        ) from error
+    before = claim(folder / "plan.json", plan, "a training")
     changed = [name for name, value in plan if value != getattr(before, name)]
     if changed:
         raise InputError(

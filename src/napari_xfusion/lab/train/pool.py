@@ -7,25 +7,22 @@ alone. The file is a NumPy array of records; a record's last numbers, its times,
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_xfusion.core.files import claim
 from napari_xfusion.core.recordings.source import told
 from napari_xfusion.core.types import SCALE, Progress, Token
 from napari_xfusion.errors import InputError, writing
 from napari_xfusion.lab.scenes import Clean
 from napari_xfusion.lab.scenes.sample import RANGE
 from napari_xfusion.lab.train.clips import Part, Source, open_sources
+from napari_xfusion.lab.workers import share
 
 CHUNK = 32
 """Samples that a process draws at a time."""
@@ -105,47 +102,32 @@ def fill_pool(
 ) -> Pool | None:
     """The pool of ``plan`` in ``folder``, made or completed; None when stopped before.
 
-    Raises InputError where another pool is there, OutputError where there is no room.
+    Raises InputError where another pool is there, OutputError where there is no room or a process was killed.
     """
     _prepare(plan, folder)
     pool = Pool(plan, folder)
     missing = pool.missing()
     chunks = [missing[k : k + CHUNK] for k in range(0, len(missing), CHUNK)]
-    done = plan.count - len(missing)
+    counted = plan.count - len(missing)
     if missing:
-        progress(done, plan.count)
-    for drawn in _draw_all(plan, folder, chunks, processes=min(processes, len(chunks))):
-        done += drawn
-        progress(done, plan.count)
-        if stop.is_set():
-            break
+        progress(counted, plan.count)
+
+    def count(_: list[int], drawn: int) -> None:
+        nonlocal counted
+        counted += drawn
+        progress(counted, plan.count)
+
+    draw, processes = partial(_draw_chunk, plan, folder), min(processes, len(chunks))
+    if processes > 1:
+        share(draw, chunks, processes, stop, done=count)
+    else:
+        for chunk in chunks:
+            if not stop.is_set():
+                count(chunk, draw(chunk, stop))
     return None if stop.is_set() or pool.missing() else pool
 
 
-def _draw_all(plan: PoolPlan, folder: Path, chunks: Sequence[list[int]], *, processes: int) -> Iterator[int]:
-    """Draw the chunks, one number of samples after another as they are done."""
-    if processes <= 1:
-        for chunk in chunks:
-            yield _draw_chunk(plan, folder, chunk)
-        return
-    # Spawned, not forked: a fork of a process with threads (torch, OpenCV) may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker) as workers:
-        tasks = [workers.submit(_draw_chunk, plan, folder, chunk) for chunk in chunks]
-        try:
-            for task in as_completed(tasks):
-                yield task.result()
-        finally:
-            workers.shutdown(cancel_futures=True)
-
-
-def start_worker() -> None:
-    """One thread for each process, and Ctrl-C is for the main process to hear."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
-def _draw_chunk(plan: PoolPlan, folder: Path, chunk: list[int]) -> int:
+def _draw_chunk(plan: PoolPlan, folder: Path, chunk: list[int], _: Token) -> int:
     """Draw samples into the file; returns how many."""
     path, size = folder / FILE, plan.record.itemsize
     start = path.stat().st_size - plan.count * size
@@ -168,11 +150,9 @@ def _prepare(plan: PoolPlan, folder: Path) -> None:
     """An empty pool where there is none; raises InputError where there is one of another plan."""
     with writing(folder, expected="room for the samples", hint="choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / PLAN).exists():
+        if not (folder / PLAN).exists():  # the plan comes last: without it the samples do not count
             np.lib.format.open_memmap(folder / FILE, "w+", plan.record, (plan.count,)).flush()
-            (folder / PLAN).write_text(plan.model_dump_json(indent=1), encoding="utf-8")
-        found = (folder / PLAN).read_text(encoding="utf-8")
-    if found != plan.model_dump_json(indent=1):
+    if claim(folder / PLAN, plan, "samples") != plan:
         raise _other(folder, "samples drawn by another plan")
 
 

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
-from PIL import ImageDraw, ImageFont
 
 from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord
 from napari_xfusion.core.results.save import save_stack
+from napari_xfusion.core.results.sheet import labelled, sheet
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, writing
 from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
@@ -30,9 +29,8 @@ from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_o
 if TYPE_CHECKING:
     from napari.layers import Image
 
-BAR, GAP = 22, 4
-"""Pixels of the line of text above a movie's pictures, and between them."""
-WHITE, BLACK = 255, 0
+GAP = 4
+"""Pixels between a movie's pictures."""
 
 
 def save_sequence(
@@ -121,12 +119,9 @@ def side_by_side(
     height = max(p.data.shape[-2] for p in panes)
     for i in range(count):
         time = clock.start + i * clock.step
-        row: list[NDArray[np.uint8]] = []
-        for p in panes:
-            picture = _labelled(_enlarged(p.picture(time), height), p.name)
-            row += [np.full((height + BAR, GAP, 3), WHITE, np.uint8), picture]
+        row = [labelled(_enlarged(p.picture(time), height), p.name) for p in panes]
         said = f"frame {i}" + (f", {moment(time)}" if clock.unit == "s" else "")
-        yield _labelled(np.concatenate(row[1:], axis=1), said)
+        yield labelled(sheet(row, len(row), (0, GAP)), said)
         progress(i + 1, count)
 
 
@@ -225,10 +220,3 @@ def _enlarged(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     columns = np.arange(width) * picture.shape[1] // width
     enlarged: NDArray[np.uint8] = picture[rows[:, None], columns]
     return enlarged
-
-
-def _labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    bar = Picture.new("RGB", (picture.shape[1], BAR), (WHITE,) * 3)
-    plain = text.replace("µ", "u")  # which Pillow's own font lacks
-    ImageDraw.Draw(bar).text((4, 3), plain, fill=BLACK, font=ImageFont.load_default(14))
-    return np.concatenate([np.asarray(bar), picture])

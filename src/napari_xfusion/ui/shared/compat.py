@@ -38,19 +38,22 @@ def plugin_settings(plugin: str) -> Any:
     try:
         from napari.settings import get_plugin_settings  # noqa: PLC0415 - a second, and needed late
     except ImportError:
-        return _defaults()
+        return _defaults(plugin)
     return get_plugin_settings(plugin)
 
 
 @cache
-def _defaults() -> Any:
+def _defaults(plugin: str) -> Any:
     from napari.utils.events import EventedModel  # noqa: PLC0415 - as above
+    from npe2 import PluginManifest  # noqa: PLC0415 - as above
+    from pydantic import create_model  # noqa: PLC0415 - as above
 
-    class Computing(EventedModel):
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-        precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-        memory: float = 2.0
+    def group(properties: Any) -> EventedModel:
+        fields: dict[str, Any] = {
+            name: (Literal[tuple(each.enum)] if each.enum else float, each.default)
+            for name, each in properties.items()
+        }
+        return create_model("Settings", __base__=EventedModel, **fields)()
 
-    return SimpleNamespace(
-        computing=Computing(), colours=SimpleNamespace(difference="blue-orange", heat="inferno")
-    )
+    groups = PluginManifest.from_distribution(plugin).contributions.configurations or {}
+    return SimpleNamespace(**{name: group(each.properties) for name, each in groups.items()})
