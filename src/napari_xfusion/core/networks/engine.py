@@ -272,7 +272,7 @@ def card_notes(card: Card, pair: Pair) -> tuple[XFusionWarning, ...]:
         "LR noise": (card.trained.noise, pair.grey.lr_noise),
     }
     if "hr-" in card.inputs:
-        found["HR frames as far"] = (card.trained.hr_distances, float(np.diff(pair.hr_times).max()))
+        found["HR steps"] = (card.trained.hr_distances, float(np.diff(pair.hr_times).max()))
     notes = [
         XFusionWarning(
             "outside-training",
