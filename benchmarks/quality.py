@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py scenes [--steps 20] [--lr-psnr 20] [--scenes 3]
     python benchmarks/quality.py SEQUENCE... [--steps 4 10]            TIFF stacks, folders, movies
-    python benchmarks/quality.py still SEQUENCE                        does anything move that does not?
+    python benchmarks/quality.py static SEQUENCE                       does the result of a static recording move?
 
 `scenes` are new ones of each kind (256x256; seeds apart from those of training), recorded by a camera that
 detects 6000 photons at the intensity of the free beam, with a read noise of 0.15 %. LR is the mean of 4x4
@@ -104,7 +104,7 @@ def _mean(metrics: list[Metrics]) -> Metrics:
     return Metrics(*np.mean(metrics, axis=0).tolist())
 
 
-def still(case: Case, step: int) -> dict[str, tuple[float, float]]:
+def static(case: Case, step: int) -> dict[str, tuple[float, float]]:
     """Temporal standard deviation of each result and of the sequence itself at the same frames, grey units."""
     experiment = simulate(case.sequence, step)
     grey, _ = percentile_map(experiment.truth, len(case.sequence))
@@ -132,8 +132,8 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=3)
     parser.add_argument("--frames", type=int, default=41)
     asked = parser.parse_args()
-    if asked.sequences[0] == "still":
-        for name, (spread, own) in still(
+    if asked.sequences[0] == "static":
+        for name, (spread, own) in static(
             sequence_case(asked.sequences[1], asked.frames), asked.steps[0]
         ).items():
             _write(f"| {name} | {spread:.5f} | HR frames {own:.5f} |")

@@ -78,7 +78,7 @@ def turning(rng: np.random.Generator, t: float) -> ImageSequence:
 
 
 def flashing(rng: np.random.Generator, t: float) -> ImageSequence:
-    """Spots that appear, stay for some frames and vanish, over still texture."""
+    """Spots that appear, stay for some frames and vanish, over static texture."""
     frame = 0.5 + 0.05 * texture(rng, SHAPE, 1.2)
     for _ in range(60):
         place, radius, depth = rng.uniform(0, 1, 2) * SHAPE, rng.uniform(2, 9), rng.uniform(-0.5, 0.5)
@@ -89,7 +89,7 @@ def flashing(rng: np.random.Generator, t: float) -> ImageSequence:
 
 
 def cavity(rng: np.random.Generator, t: float) -> ImageSequence:
-    """A dark cavity with a bright, wavering rim that grows and moves through still texture."""
+    """A dark cavity with a bright, wavering rim that grows and moves through static texture."""
     y, x = Y - 70 - 0.4 * t, X - 60 - 2.2 * t
     phases = rng.uniform(0, 6, 4)
     waver = sum(1.5 * np.sin((k + 2) * np.arctan2(y, x) + p + t / 4) for k, p in enumerate(phases))

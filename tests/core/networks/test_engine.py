@@ -251,7 +251,7 @@ def test_another_runtime_error_is_not_taken_for_memory():
 @pytest.mark.parametrize(
     ("variant", "said"),
     [
-        ("edvr-stf", ("a separation", "HR frames as far", "{grey}")),
+        ("edvr-stf", ("a separation", "HR steps", "{grey}")),
         ("edvr", ("a separation", "{grey}")),  # takes no HR frames
     ],
 )

@@ -63,7 +63,7 @@ def test_numbers_like_the_papers_bear_all_its_statements_out():
             "bayesian-paper",
             "noisy",
             30,
-            "The Bayesian method is below EDVR in strong noise and passes it as LR gets cleaner",
+            "The Bayesian method is below EDVR in strong noise and above it at low LR noise",
             id="crossing",
         ),
         pytest.param("edvr-stf", "noisy", 38, "Quality rises with the LR PSNR", id="noise"),
@@ -93,7 +93,7 @@ def test_one_number_turns_its_statement(series, condition, psnr, fails):
 )
 def test_attention(attention, holds):
     found = verdicts(results(PAPER, attention))
-    assert found["Attention falls from the HR frame before and rises to the next"] is holds
+    assert found["Attention decreases after the previous HR frame and increases towards the next"] is holds
 
 
 def test_what_needs_a_network_is_not_tested_without_one():

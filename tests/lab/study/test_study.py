@@ -214,7 +214,9 @@ def odd(name):
     [
         pytest.param("constant", "one grey value throughout", ["noisy"], id="constant"),
         pytest.param("nan", "NaN or infinite", [], id="NaN"),
-        pytest.param("short", "4 frames are too few for base", ["base", "noisy", "apart"], id="too short"),
+        pytest.param(
+            "short", "4 frames are too few for condition base", ["base", "noisy", "apart"], id="too short"
+        ),
     ],
 )
 def test_odd_sequences_are_told_and_what_can_be_done_is_done(name, said, left_out, tmp_path):

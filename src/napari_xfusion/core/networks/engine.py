@@ -275,7 +275,7 @@ def card_notes(card: Card, rig: Rig, separation: int) -> tuple[XFusionWarning, .
         "LR noise": (card.trained.noise, rig.lr_noise),
     }
     if "hr-" in card.inputs:
-        found["HR frames as far"] = (card.trained.hr_distances, float(np.diff(rig.hr_times).max()))
+        found["HR steps"] = (card.trained.hr_distances, float(np.diff(rig.hr_times).max()))
     notes = [
         XFusionWarning(
             "outside-training",

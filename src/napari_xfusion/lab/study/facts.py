@@ -1,4 +1,4 @@
-"""All that a report says, as plain values: results.json, and what the page is filled with."""
+"""The content of a report as plain values: results.json, and the input of the page."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from napari_xfusion.lab.study.times import machine
 
 CAPTIONS = {
     "panels": "Both cameras and results around the middle of an interval between two HR frames. The HR row "
-    "is the truth: the HR camera saw its first and last frame only. Of frames much taller than wide the "
-    "middle is shown.",
-    "divided": "The same, each frame divided by the one before: what stands still is grey.",
-    "methods": "Where the two HR frames differ most, farthest in time from both; PSNR of the whole frame.",
-    "lr_psnr": "Against noise of LR. Unseen frames; boxes are quartiles with the median, whiskers the 5th "
+    "is the truth: the HR camera recorded only its first and last frame. Frames much taller than wide are "
+    "cropped to their middle.",
+    "divided": "The same, each frame divided by the previous one: static parts are grey.",
+    "methods": "The region where the two HR frames differ most, farthest in time from both; PSNR of the "
+    "complete frame.",
+    "lr_psnr": "PSNR against LR noise. Unseen frames; boxes are quartiles with the median, whiskers the 5th "
     "and 95th percentile.",
-    "hr_step": "Against the HR step, without noise. Boxes as above.",
-    "separation": "Against the separation of the three LR frames. Methods without weights look at one LR "
-    "frame at a time, so that nothing changes for them. Boxes as above.",
-    "clusters": "bayesian-paper against its number of clusters: median and quartiles of targets half way "
-    "between HR frames that are as far from them as the separation says.",
-    "attention": "How much each HR frame is listened to, divided by what it is at the HR frame's own time: "
+    "hr_step": "PSNR against the HR step, without noise. Boxes as above.",
+    "separation": "PSNR against the separation of the three LR frames. Methods without weights use a single "
+    "LR frame, so the separation has no effect on them. Boxes as above.",
+    "clusters": "PSNR of bayesian-paper against its number of clusters: median and quartiles of targets half "
+    "way between two HR frames, at a distance of one separation from both.",
+    "attention": "Attention to each HR frame, divided by that at the previous HR frame's own time: "
     "scores as in the paper or, where scores are negative, weights; below, as histograms over the time since "
-    "the HR frame before (dark: many frames).",
-    "times": "Seconds for one frame from its window alone, in memory: median and quartiles.",
+    "the previous HR frame (dark: many frames).",
+    "times": "Seconds per frame computed from its input frames alone, in memory: median and quartiles.",
 }
-"""Every figure, in the order of the page."""
+"""The caption of every figure, in the order of the page."""
 
 
 def gather(results: Results) -> dict[str, Any]:
-    """The facts of a study; numbers that are not finite are None."""
+    """Collect the facts of a study; numbers that are not finite are None."""
     facts = {
         "napari_xfusion": __version__,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -82,7 +83,7 @@ def _sequence_facts(results: SequenceResults) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for numbers that JSON does not know."""
+    """Replace numbers that JSON cannot represent by None."""
     if isinstance(value, dict):
         return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What the paper says, held against the numbers of a sequence: it holds, it does not, or was not tested."""
+"""Statements of the paper, tested on the results of a sequence: each holds, does not hold, or was not tested."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_xfusion.lab.study.results import TWO_CAMERAS, SequenceResults
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence of the paper, and what became of it here."""
+    """A statement of the paper and its outcome here."""
 
     text: str
     paper: str
@@ -21,7 +21,7 @@ class Statement:
     holds: bool | None
     """None where it could not be tested."""
     found: str
-    """The numbers here, or why there are none."""
+    """The numbers here, or the reason why there are none."""
 
 
 Finding = tuple[bool | None, str]
@@ -30,8 +30,8 @@ VISIBLE = 0.1
 
 
 def statements(results: SequenceResults) -> list[Statement]:
-    """Every statement for one sequence. Medians are of PSNR over unseen frames, in dB."""
-    return [Statement(text, paper, *_checked(check, results)) for text, paper, check in _STATEMENTS]
+    """Test every statement on one sequence. Medians are of PSNR over unseen frames, in dB."""
+    return [Statement(text, paper, *_checked(check, results)) for text, paper, check in STATEMENTS]
 
 
 def _checked(check: Callable[[SequenceResults], Finding], results: SequenceResults) -> Finding:
@@ -43,7 +43,7 @@ def _above_bicubic(results: SequenceResults) -> Finding:
     others = {name: results.median(name) for name in results.series if results.method(name) != "bicubic"}
     base = results.median("bicubic") if "bicubic" in results.series else float("nan")
     if not others or not np.isfinite([base, *others.values()]).all():
-        return None, "there are no finite medians to compare"
+        return None, "no finite medians to compare"
     below = [f"{name} {value:.2f}" for name, value in others.items() if value <= base]
     above = [f"{name} {value:.2f}" for name, value in others.items() if value > base]
     said = [f"bicubic {base:.2f}", *(["above: " + ", ".join(above)] if above else [])]
@@ -61,7 +61,7 @@ def _stf_above_edvr(results: SequenceResults) -> Finding:
 def _stf_above_edvr_at_the_ends(results: SequenceResults) -> Finding:
     ends = [c for name, c in results.sweep("hr_step").items() if name.endswith("(ends)")]
     if not ends:
-        return None, "the first and last HR frame alone were not tried"
+        return None, "the first and last HR frame alone are not in the study"
     return _compare(results, "edvr-stf", "edvr", lambda stf, edvr: stf > edvr, ends[0])
 
 
@@ -72,7 +72,7 @@ def _compare(
     test: Callable[[float, float], bool],
     condition: str | None = None,
 ) -> Finding:
-    """A comparison of the medians of the best series of two methods; `lite` counts as EDVR-STF."""
+    """Compare the medians of the best series of two methods; `lite` counts as EDVR-STF."""
     best = {}
     for method in (one, other):
         group = TWO_CAMERAS if method == "edvr-stf" else (method,)
@@ -80,7 +80,7 @@ def _compare(
         medians = {name: results.median(name, condition=condition) for name in names}
         finite = {name: value for name, value in medians.items() if np.isfinite(value)}
         if not finite:
-            return None, f"there is no {method} here"
+            return None, f"no result of {method}"
         name = max(finite, key=lambda n: finite[n])
         best[name] = finite[name]
     (a, x), (b, y) = best.items()
@@ -91,7 +91,7 @@ def _bayesian_passes_edvr(results: SequenceResults) -> Finding:
     edvr = results.best(results.networks("edvr")) if results.networks("edvr") else None
     sweep = results.sweep("lr_psnr")
     if edvr is None or not sweep or "bayesian-paper" not in results.series:
-        return None, "there is no edvr here, or no noise was tried"
+        return None, "no result of edvr, or no noise in the study"
     pairs = {
         label: (results.median("bayesian-paper", condition=c), results.median(edvr, condition=c))
         for label, c in sweep.items()
@@ -102,8 +102,8 @@ def _bayesian_passes_edvr(results: SequenceResults) -> Finding:
     return not flags[0] and flags[-1] and flags == sorted(flags), f"bayesian-paper and {edvr} at {said}"
 
 
-def _goes_one_way(setting: Setting, *, rising: bool, networks: bool) -> Callable[[SequenceResults], Finding]:
-    """Whether every method that the setting acts on goes one way along the axis."""
+def _is_monotonic(setting: Setting, *, rising: bool, networks: bool) -> Callable[[SequenceResults], Finding]:
+    """Make a check that the medians of every method that the setting affects are monotonic along its axis."""
 
     def check(results: SequenceResults) -> Finding:
         sweep = results.sweep(setting)
@@ -111,7 +111,7 @@ def _goes_one_way(setting: Setting, *, rising: bool, networks: bool) -> Callable
         if setting == "hr_step":  # these two take no HR
             names = [name for name in names if results.method(name) not in ("bicubic", "edvr")]
         if not sweep or not names:
-            return None, "not swept" if not sweep else "there is no network here"
+            return None, "not in the study" if not sweep else "no network in the study"
         follow: list[str] = []
         not_so: list[str] = []
         for name in names:
@@ -150,11 +150,11 @@ def _attention(results: SequenceResults) -> Finding:
         )
         found.append((ok, said))
     if not found:
-        return None, "there is no network with HR inputs here, or too few frames between HR frames"
+        return None, "no network with HR inputs in the study, or too few frames between HR frames"
     return all(ok for ok, _ in found), "; ".join(said for _, said in found)
 
 
-_STATEMENTS: tuple[tuple[str, str, Callable[[SequenceResults], Finding]], ...] = (
+STATEMENTS: tuple[tuple[str, str, Callable[[SequenceResults], Finding]], ...] = (
     ("Every method is above bicubic", "in both sequences (Fig. 4)", _above_bicubic),
     ("The Bayesian median is below EDVR-STF", "in both sequences (Fig. 4)", _bayesian_below_stf),
     ("EDVR-STF is above EDVR", "in both sequences at HR every 20th frame (Fig. 5)", _stf_above_edvr),
@@ -164,34 +164,35 @@ _STATEMENTS: tuple[tuple[str, str, Callable[[SequenceResults], Finding]], ...] =
         _stf_above_edvr_at_the_ends,
     ),
     (
-        "The Bayesian method is below EDVR in strong noise and passes it as LR gets cleaner",
+        "The Bayesian method is below EDVR in strong noise and above it at low LR noise",
         "at an LR PSNR of 40 and 50 dB (Fig. 4)",
         _bayesian_passes_edvr,
     ),
     (
         "Quality rises with the LR PSNR",
         "for all methods (Fig. 4)",
-        _goes_one_way("lr_psnr", rising=True, networks=False),
+        _is_monotonic("lr_psnr", rising=True, networks=False),
     ),
     (
         "Quality falls with the HR step",
         "for all methods that take HR (Fig. 5)",
-        _goes_one_way("hr_step", rising=False, networks=False),
+        _is_monotonic("hr_step", rising=False, networks=False),
     ),
     (
         "Quality of the networks falls with the separation",
         "Figs S3 and S4",
-        _goes_one_way("separation", rising=False, networks=True),
+        _is_monotonic("separation", rising=False, networks=True),
     ),
     (
-        "Attention falls from the HR frame before and rises to the next",
+        "Attention decreases after the previous HR frame and increases towards the next",
         "backward above 0.8 one frame after, below 0.3 nineteen after; forward mirrors it (Fig. 7)",
         _attention,
     ),
 )
+"""The text, the numbers of the paper and the check of every statement, in the order of the page."""
 
 
 def counts(found: list[Statement]) -> Iterator[tuple[str, int]]:
-    """How many hold, do not hold, and were not tested."""
+    """Count the statements that hold, do not hold, and were not tested."""
     for word, holds in (("hold", True), ("do not hold", False), ("could not be tested", None)):
         yield word, sum(statement.holds is holds for statement in found)

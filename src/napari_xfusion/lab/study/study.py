@@ -245,7 +245,7 @@ def settle_plan(
 
 
 def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list[Cell], list[Note]]:
-    """Every sequence under every condition by every method, and what a sequence is too short for.
+    """Pair every sequence with every condition and method; note conditions that a sequence is too short for.
 
     Methods alternate, so that slow ones are spread evenly over the time.
     """
@@ -260,7 +260,7 @@ def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list
         for name, condition, series in wanted:
             targets = Cell(sequence, name, condition, plan.series[0], plan).targets
             if sequence.frames < condition.shortest or not targets:
-                text = f"{sequence.frames} frames are too few for {name}, which is left out."
+                text = f"{sequence.frames} frames are too few for condition {name}: it is skipped."
                 notes.append(Note(sequence.name, text))
             else:
                 cells += [Cell(sequence, name, condition, one, plan) for one in series]
