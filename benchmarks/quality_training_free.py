@@ -55,8 +55,8 @@ def discs(rng: np.random.Generator, t: float) -> ImageSequence:
     return frame
 
 
-def carried(rng: np.random.Generator, t: float) -> ImageSequence:
-    """Texture carried by a smooth field of 0 to 8 pixels a frame."""
+def advected(rng: np.random.Generator, t: float) -> ImageSequence:
+    """Texture advected by a smooth field of 0 to 8 pixels a frame."""
     ground = 0.5 + 0.15 * texture(rng, (700, 1100), 1.5, 6)
     across, down = 8 * np.exp(-(((Y - SHAPE[0] / 2) / 60) ** 2)), 0.5 * np.sin(X / 70)
     return map_coordinates(ground, [Y + 60 + down * t, X + 400 - across * t], order=3, mode="wrap")
@@ -100,7 +100,7 @@ def cavity(rng: np.random.Generator, t: float) -> ImageSequence:
 
 SCENES: dict[str, tuple[Callable[[np.random.Generator, float], ImageSequence], float]] = {
     "discs": (discs, 0.02),
-    "carried texture": (carried, 0.01),
+    "advected texture": (advected, 0.01),
     "turning grains": (turning, 0.01),
     "flashing spots": (flashing, 0.015),
     "cavity": (cavity, 0.03),

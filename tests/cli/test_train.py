@@ -44,7 +44,7 @@ def pool(tmp_path_factory):
 @pytest.fixture
 def command(pool):
     def make(folder, *more):
-        return ["train", "scenes:carried", "-o", folder, "--pool", pool, "--device", "cpu", *TINY, *more]
+        return ["train", "scenes:advected", "-o", folder, "--pool", pool, "--device", "cpu", *TINY, *more]
 
     return make
 

@@ -354,9 +354,7 @@ def test_the_preferences_page_and_the_panel_are_one(panel, qtbot):
     settled(panel, qtbot)
 
 
-def test_a_step_is_not_carried_over_to_sequences_that_know_their_times(
-    panel, make_napari_viewer, sequences, qtbot
-):
+def test_a_step_is_not_kept_to_sequences_that_know_their_times(panel, make_napari_viewer, sequences, qtbot):
     panel.data.hr_step.setValue(3)
     settled(panel, qtbot)
     other = make_napari_viewer(show=False)

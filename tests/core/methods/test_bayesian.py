@@ -158,10 +158,10 @@ def test_weight_and_prior_are_those_of_the_best_unbiased_mixture() -> None:
     changes = np.stack([first.ravel(), second.ravel()])
     inverse = np.linalg.inv(np.cov(changes))
     weights = inverse.sum(axis=1) / inverse.sum()
-    trust = base.size / (base.size + PRIOR_PIXELS)
+    confidence = base.size / (base.size + PRIOR_PIXELS)
     assert model.weight[0] == pytest.approx(weights[1], abs=1e-3)
     assert model.prior[0] == pytest.approx(1 / inverse.sum(), rel=1e-3)
-    assert model.drift[0] == pytest.approx(trust * weights @ changes.mean(axis=1), abs=1e-4)
+    assert model.drift[0] == pytest.approx(confidence * weights @ changes.mean(axis=1), abs=1e-4)
     assert model.noise[0] < 1e-12
 
 
@@ -277,12 +277,12 @@ def test_constant_sequence_stays_constant(fuser: GroupFuser, value: float) -> No
 def test_still_sequence_with_lr_noise_gives_the_hr_frame() -> None:
     """Where nothing changes LR noise must not come through, interpolation lets all of it through."""
     rng = np.random.default_rng(8)
-    still = blob(60.0)
-    lr = np.clip(binned(np.repeat(still[None], 9, axis=0)) + rng.normal(0, 0.05, (9, 24, 32)), 0, 1)
-    reader = make_reader(lr, np.stack([still, still]), (0, 8))
+    static = blob(60.0)
+    lr = np.clip(binned(np.repeat(static[None], 9, axis=0)) + rng.normal(0, 0.05, (9, 24, 32)), 0, 1)
+    reader = make_reader(lr, np.stack([static, static]), (0, 8))
     (ours,), (floor,) = fuse(bayesian, reader, 3), fuse(interpolation, reader, 3)
-    assert psnr(ours.image, still) > psnr(floor.image, still) + 10
-    assert psnr(ours.image, still) > 38
+    assert psnr(ours.image, static) > psnr(floor.image, static) + 10
+    assert psnr(ours.image, static) > 38
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
@@ -332,11 +332,11 @@ def test_a_flash_moves_every_pixel() -> None:
 
 
 def test_lr_bias_is_not_taken_for_change() -> None:
-    """An LR camera that reads 0.05 too bright at all times leaves a still sequence as HR saw it."""
-    still = 0.8 * blob(60.0)
-    lr = np.repeat(binned(still[None]) + 0.05, 9, axis=0)
-    (frame,) = fuse(bayesian, make_reader(lr, np.stack([still, still]), (0, 8)), 4)
-    assert np.abs(frame.image - still).max() < 1e-3
+    """An LR camera that reads 0.05 too bright at all times leaves a static sequence as HR saw it."""
+    static = 0.8 * blob(60.0)
+    lr = np.repeat(binned(static[None]) + 0.05, 9, axis=0)
+    (frame,) = fuse(bayesian, make_reader(lr, np.stack([static, static]), (0, 8)), 4)
+    assert np.abs(frame.image - static).max() < 1e-3
 
 
 def test_weights_stay_between_the_hr_frames() -> None:

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_xfusion.core.methods import make_fuser
-from napari_xfusion.core.methods.flow import believe, share_lost, weight_of_one, weights_of_two
+from napari_xfusion.core.methods.flow import kalman_update, share_lost, weight_of_one, weights_of_two
 from napari_xfusion.core.plan import make_plan
 from tests.sequences import reader_of, stack, two_cameras
 
 SHAPE = (96, 128)
 
 
-def carried(speed=1.7, frames=9, noise=0.0):
-    """Fine texture carried to the right."""
+def warped(speed=1.7, frames=9, noise=0.0):
+    """Fine texture warped to the right."""
     rng = np.random.default_rng(0)
     ground = gaussian_filter(rng.normal(size=(96, 220)), 1.5)
     y, x = np.mgrid[:96, 20:148].astype(float)
@@ -31,8 +31,8 @@ def jumping(noise=0.0):
     return with_noise(0.5 + 1.2 * np.array(sequence), noise)
 
 
-def still(noise=0.0):
-    return with_noise(np.repeat(carried()[:1], 9, axis=0), noise)
+def static(noise=0.0):
+    return with_noise(np.repeat(warped()[:1], 9, axis=0), noise)
 
 
 def with_noise(sequence, noise):
@@ -56,11 +56,11 @@ def psnr(method, sequence, reader, targets):
 @pytest.mark.parametrize(
     ("sequence", "lr_noise"),
     [
-        pytest.param(carried(), 0.0, id="carried"),
-        pytest.param(carried(noise=0.02), 0.0, id="carried, noisy"),
-        pytest.param(carried(), 0.05, id="carried, LR noisy"),
-        pytest.param(still(noise=0.02), 0.0, id="still, noisy"),
-        pytest.param(still(), 0.05, id="still, LR noisy"),
+        pytest.param(warped(), 0.0, id="warped"),
+        pytest.param(warped(noise=0.02), 0.0, id="warped, noisy"),
+        pytest.param(warped(), 0.05, id="warped, LR noisy"),
+        pytest.param(static(noise=0.02), 0.0, id="static, noisy"),
+        pytest.param(static(), 0.05, id="static, LR noisy"),
         pytest.param(jumping(), 0.0, id="jumping"),
         pytest.param(jumping(noise=0.02), 0.05, id="jumping, both noisy"),
         pytest.param(with_noise(np.full((9, *SHAPE), 0.5), 0.1), 0.0, id="nothing but noise"),
@@ -79,19 +79,19 @@ def test_never_worse_than_bicubic_or_interpolation(sequence, lr_noise, last):
 
 
 def test_carried_texture_is_much_better_than_without_motion():
-    sequence = carried()
+    sequence = warped()
     reader = make_reader(sequence)
     assert psnr("flow", sequence, reader, (1, 2, 3)) > psnr("interpolation", sequence, reader, (1, 2, 3)) + 8
 
 
 def test_at_an_hr_time_the_hr_frame_comes_back():
-    sequence = carried(noise=0.02)
+    sequence = warped(noise=0.02)
     for lr_noise, floor in ((0.0, 60), (0.05, 30)):
         assert psnr("flow", sequence, make_reader(sequence, lr_noise=lr_noise), (0, 4, 8)) > floor
 
 
 def test_twice_the_same_bytes():
-    reader = make_reader(carried(noise=0.02), lr_noise=0.02)
+    reader = make_reader(warped(noise=0.02), lr_noise=0.02)
     runs = []
     for _ in range(2):
         with make_fuser(make_plan(method="flow")).open(reader) as stream:
@@ -141,7 +141,7 @@ def test_weights_are_finite_not_negative_and_bounded(data):
 
 def test_without_noise_what_was_seen_is_believed():
     seen = np.random.default_rng(0).random((9, 9), dtype=np.float32)
-    assert believe(seen, np.zeros_like(seen), np.float32(0)) is seen
+    assert kalman_update(seen, np.zeros_like(seen), np.float32(0)) is seen
 
 
 def test_noise_is_taken_off_where_the_expectation_is_right_and_change_is_kept():
@@ -149,9 +149,9 @@ def test_noise_is_taken_off_where_the_expectation_is_right_and_change_is_kept():
     truth = np.zeros((64, 64), np.float32)
     truth[:, 32:] = 1
     seen = (truth + rng.normal(0, 0.1, truth.shape)).astype(np.float32)
-    believed = believe(seen, np.zeros_like(seen), np.float32(0.01))
-    assert (believed - truth)[:, :20].std() < 0.04
-    np.testing.assert_allclose(believed[:, 44:], seen[:, 44:], atol=0.05)
+    updated = kalman_update(seen, np.zeros_like(seen), np.float32(0.01))
+    assert (updated - truth)[:, :20].std() < 0.04
+    np.testing.assert_allclose(updated[:, 44:], seen[:, 44:], atol=0.05)
 
 
 def test_the_loss_is_shared_by_time_and_error():

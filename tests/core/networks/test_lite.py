@@ -69,7 +69,7 @@ def wild() -> torch.nn.Module:
 def test_where_all_agree_nothing_changes():
     x = inputs()
     lr = torch.nn.functional.avg_pool2d(x.base, 4).expand(-1, 3, -1, -1)
-    x = x._replace(lr=lr, moved=x.base.expand(-1, 2, -1, -1))
+    x = x._replace(lr=lr, warped=x.base.expand(-1, 2, -1, -1))
     with torch.inference_mode():
         np.testing.assert_allclose(wild()(x).image, x.base, atol=1e-6)
 
@@ -79,7 +79,7 @@ def test_changes_stay_within_a_quarter_of_the_disagreement():
     x = inputs()
     with torch.inference_mode():
         change = (wild()(x).image - x.base).abs().numpy()[0, 0]
-    base, (before, after), lr = (part.numpy()[0].astype(float) for part in (x.base[:, 0], x.moved, x.lr))
+    base, (before, after), lr = (part.numpy()[0].astype(float) for part in (x.base[:, 0], x.warped, x.lr))
     quiet = 4 * float(x.facts[0, 4]) ** 2
     limit = np.zeros((8, 12))
     for y in range(8):

@@ -97,7 +97,7 @@ def test_times_are_those_of_the_paper():
 
 
 def test_lr_is_the_binned_clean_hr_before_noise():
-    free = [d for d in (sample("carried", seed) for seed in range(30)) if np.isinf(d.b0)]
+    free = [d for d in (sample("advected", seed) for seed in range(30)) if np.isinf(d.b0)]
     assert len(free) >= 2
     for drawn in free:
         spread = np.sqrt(1 / drawn.hr_photons / 16)  # of the HR camera's noise, binned
@@ -108,7 +108,7 @@ def test_lr_is_the_binned_clean_hr_before_noise():
 
 def test_the_noise_is_that_of_the_two_cameras():
     for seed in range(25):
-        drawn = sample("carried", seed, 128)
+        drawn = sample("advected", seed, 128)
         light = np.clip(drawn.truth, 0.02, 0.9)
         lit = (drawn.truth > 0.02) & (drawn.truth < 0.9)
         spread = np.sqrt(light / drawn.hr_photons + (HR_READ_NOISE / drawn.hr_photons) ** 2)

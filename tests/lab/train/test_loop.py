@@ -111,7 +111,7 @@ def test_it_learns(plan):
     """Four samples, seen again and again: the loss falls well below that of the enlarged LR frame."""
     sizes = {"channels": 8, "extract": 1, "reconstruct": 1, "groups": 2}
     toy = plan(sizes=sizes, rate=4e-3, iterations=400)
-    drawn = (draw_sample(KINDS["carried"], np.random.default_rng(seed), 32) for seed in range(24))
+    drawn = (draw_sample(KINDS["advected"], np.random.default_rng(seed), 32) for seed in range(24))
     batch = collate([sample for sample in drawn if np.isinf(sample.b0)][:4], TASKS["edvr-stf"])
     state = State(toy, torch.device("cpu"))
     loop = Loop(toy, Ranks(0, 1, torch.device("cpu")), state, TASKS["edvr-stf"], None)

@@ -82,7 +82,7 @@ def fit_change(clusters: Clusters, group: FrameGroup, interval: Interval, block:
     whole frame, change linear in time, no drift.
     """
     mean, spread = clusters.mean, clusters.spread
-    trust = clusters.sizes / (clusters.sizes + PRIOR_PIXELS)
+    confidence = clusters.sizes / (clusters.sizes + PRIOR_PIXELS)
     position = group.weights[1]
 
     after = interval.before + interval.change
@@ -90,7 +90,7 @@ def fit_change(clusters: Clusters, group: FrameGroup, interval: Interval, block:
     errors = lr_before - interval.before, lr_after - after
     bias = mean((errors[0] + errors[1]) / 2)
     squares = ((errors[0] - spread(bias)) ** 2 + (errors[1] - spread(bias)) ** 2) / 2
-    noise = trust * mean(squares) + (1 - trust) * float(squares.mean())
+    noise = confidence * mean(squares) + (1 - confidence) * float(squares.mean())
 
     so_far, whole = group.reference.image - spread(bias) - interval.before, interval.change
     mean_so_far, mean_whole = mean(so_far), mean(whole)
@@ -98,8 +98,8 @@ def fit_change(clusters: Clusters, group: FrameGroup, interval: Interval, block:
     variance = mean(centred**2) + ROUNDING
     unlike_linear = so_far - np.float32(position) * whole
     # Beyond 0..1 the mixture would amplify the HR frames' noise.
-    weight = np.clip(position + trust * mean(unlike_linear * centred) / variance, 0, 1)
-    drift = trust * (mean_so_far - weight * mean_whole)
+    weight = np.clip(position + confidence * mean(unlike_linear * centred) / variance, 0, 1)
+    drift = confidence * (mean_so_far - weight * mean_whole)
 
     # The innovation varies by p + r; what LR noise does not explain is error of the prediction.
     innovation = so_far - spread(weight) * whole - spread(drift)

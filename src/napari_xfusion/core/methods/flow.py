@@ -1,6 +1,6 @@
-"""HR neighbours carried to the target's time by the motion seen in LR, each trusted for what it is worth.
+"""HR neighbours warped to the target's time along the motion seen in LR, weighted by their local reliability.
 
-LR(t) gives what is coarse; the HR neighbours, carried, give what is fine, C - up(down(C)):
+LR(t) gives what is coarse; the HR neighbours, warped, give what is fine, C - up(down(C)):
 
     HR(t) = up(coarse) + w_before * fine_before + w_after * fine_after
 
@@ -11,8 +11,8 @@ from one HR frame to the next. Of a the part <ab>/<aa> lives on in b; if a share
 a and the target, the part (<ab>/<aa>)^s lives on in x. Where a and b agree this becomes interpolation in
 time along the motion; where they have nothing in common, both weights vanish and bicubic is left.
 
-Noise enters twice. HR noise: what a and b disagree in where they agree best is no structure, and is taken
-off <aa> and <bb>. LR noise: LR(t) is believed against what the HR neighbours say by a Kalman gain.
+Noise enters twice. HR noise: what a and b disagree in where they agree best is no structure, and is
+subtracted from <aa> and <bb>. LR noise: LR(t) and the prediction of the HR neighbours are combined by a Kalman gain.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ class Candidate:
     """What does not survive binning, (H, W)."""
     error: Image
     """Energy (h, w) by which ``coarse`` misses LR(t) beyond LR noise."""
-    moved: Image
-    """The HR neighbour carried along the motion, (H, W)."""
+    warped: Image
+    """The HR neighbour warped along the motion, (H, W)."""
 
 
 class Estimate(NamedTuple):
     """A fused image and what it was made of, (H, W) each."""
 
     image: Image
-    moved: tuple[Image, Image]
-    """Both HR neighbours carried to the target's time; twice the same where there is one."""
+    warped: tuple[Image, Image]
+    """Both HR neighbours warped to the target's time; twice the same where there is one."""
 
 
 class FlowStream(GroupStream):
-    """Two candidates, how far each is to be trusted, and their sum on LR(t)."""
+    """Two candidates, their weights, and their sum on LR(t)."""
 
     def __init__(self, reader: FrameReader) -> None:
         super().__init__(reader)
@@ -76,7 +76,7 @@ class FlowStream(GroupStream):
         """The same image with the warped HR frames, for networks that refine it."""
         candidates = self._candidates(group)
         image = self._at_hr_time(group) if group.has_hr_frame else self._between(group, candidates)
-        return Estimate(image, (candidates[0].moved, candidates[-1].moved))
+        return Estimate(image, (candidates[0].warped, candidates[-1].warped))
 
     def _candidates(self, group: FrameGroup) -> list[Candidate]:
         return [self._candidate(group, frame) for frame in group.hr]
@@ -84,20 +84,20 @@ class FlowStream(GroupStream):
     def _at_hr_time(self, group: FrameGroup) -> Image:
         """The target's own HR frame, brought to what LR says."""
         binned = self._binned(group.previous)
-        coarse = believe(group.reference.image, binned, np.float32(group.lr_noise**2))
+        coarse = kalman_update(group.reference.image, binned, np.float32(group.lr_noise**2))
         return group.previous.image + self.grids.up(coarse - binned)
 
     def _between(self, group: FrameGroup, candidates: list[Candidate]) -> Image:
         """What is coarse from LR, what is fine from the candidates."""
-        expected, weights = self._trust(candidates, group.weights)
-        coarse = believe(group.reference.image, expected, np.float32(group.lr_noise**2))
+        expected, weights = self._weigh(candidates, group.weights)
+        coarse = kalman_update(group.reference.image, expected, np.float32(group.lr_noise**2))
         image = self.grids.up(coarse)
         for weight, candidate in zip(weights, candidates, strict=True):
             image += self._enlarge(weight) * candidate.fine
         image += self.grids.up(coarse - self.grids.down(image))
         return image
 
-    def _trust(
+    def _weigh(
         self, candidates: list[Candidate], in_time: tuple[float, float]
     ) -> tuple[Image, tuple[Image, ...]]:
         """What the candidates together say of LR(t), and the weights of their fine structure; all (h, w)."""
@@ -110,19 +110,19 @@ class FlowStream(GroupStream):
         return (1 - share) * first.coarse + share * last.coarse, weights_of_two(aa, bb, ab, share)
 
     def _candidate(self, group: FrameGroup, neighbour: Frame) -> Candidate:
-        """An HR neighbour, left in place or carried along the motion, whichever LR(t) bears out."""
-        target, still, variance = group.reference.image, neighbour.image, np.float32(group.lr_noise**2)
+        """An HR neighbour, left in place or warped along the motion, whichever LR(t) bears out."""
+        target, static, variance = group.reference.image, neighbour.image, np.float32(group.lr_noise**2)
         grids, binned = self.grids, self._binned(neighbour)
-        seen = believe(group.lr_at(neighbour.time), binned, variance)
-        moved = warp(still, find_motion(target, seen, grids.hr_shape, grids.scale))
-        still_error = error_energy(target - binned, variance)
-        moved_error = error_energy(target - grids.down(moved), variance)
+        seen = kalman_update(group.lr_at(neighbour.time), binned, variance)
+        warped = warp(static, find_motion(target, seen, grids.hr_shape, grids.scale))
+        static_error = error_energy(target - binned, variance)
+        warped_error = error_energy(target - grids.down(warped), variance)
         # Squared, so that the better of the two is clearly preferred.
-        motion = still_error**2 / (still_error**2 + moved_error**2)
-        image = still + self._enlarge(motion) * (moved - still)
+        motion = static_error**2 / (static_error**2 + warped_error**2)
+        image = static + self._enlarge(motion) * (warped - static)
         coarse = grids.down(image)
         error = error_energy(target - coarse, variance)
-        return Candidate(coarse, image - grids.up(coarse), error, moved)
+        return Candidate(coarse, image - grids.up(coarse), error, warped)
 
     def _enlarge(self, field: Image) -> Image:
         return enlarge(field, self.grids.hr_shape, self.grids.scale)
@@ -147,7 +147,7 @@ def error_energy(residual: Image, variance: np.float32) -> Image:
     return energy
 
 
-def believe(seen: Image, expected: Image, variance: np.float32) -> Image:
+def kalman_update(seen: Image, expected: Image, variance: np.float32) -> Image:
     """An LR frame (h, w) between what was seen, with noise ``variance``, and what was expected.
 
     The Kalman gain p / (p + r), the variance p of the expectation taken from how far it misses locally.

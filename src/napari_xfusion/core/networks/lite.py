@@ -1,14 +1,14 @@
 """EDVR-STF lite: the paper's idea in a size for a laptop, all of it at LR resolution.
 
 What the paper's network learns to do, alignment, is done beforehand by the motion seen in LR: the network is
-handed the HR neighbours as they are and carried to the target's time, and a first result to start from
+handed the HR neighbours as they are and warped to the target's time, and a first result to start from
 (``base``, the method ``flow``). HR images enter by pixel unshuffling: the 16 HR pixels under an LR pixel
 become 16 channels, so that nothing is lost and no convolution runs at full resolution. As in the paper, each
 input is weighed by its temporal attention against the reference LR frame. The network answers with small
-filters, for every HR pixel its own: what to take from around it in ``base``, in the carried HR frames and in
-the unmoved ones; and with a residual. It may change ``base`` by no more than a share of how far the carried
-frames, ``base`` and LR disagree there: where they agree, there is nothing to repair, and a network that
-makes something up all the same cannot be believed. See `limit_of`.
+filters, for every HR pixel its own: what to take from around it in ``base``, in the warped HR frames and in
+the static ones; and with a residual. It may change ``base`` by no more than a share of how far the warped
+frames, ``base`` and LR disagree there: where they agree there is nothing to correct, and this keeps the network
+from inventing structure. See `limit_of`.
 
 Shape legend: B targets · n channels · H W HR pixels · h w LR pixels
 """
@@ -29,7 +29,7 @@ from napari_xfusion.core.types import ROLES, SCALE, Role
 
 _BLOCK = SCALE * SCALE
 REACH = (5, 3, 3, 1, 1)
-"""Sides in HR pixels of the filters on ``base``, both ``moved`` and both ``still``."""
+"""Sides in HR pixels of the filters on ``base``, both ``warped`` and both ``static``."""
 TAPS = sum(side * side for side in REACH)
 LIMITS = (-1.0, 3.0)
 """Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
@@ -48,9 +48,9 @@ class Inputs(NamedTuple):
     """(B, 2, h, w): LR at the times of the HR frames."""
     base: Tensor
     """(B, 1, H, W): the result to start from."""
-    moved: Tensor
-    """(B, 2, H, W): the HR frames carried to the target's time."""
-    still: Tensor
+    warped: Tensor
+    """(B, 2, H, W): the HR frames warped to the target's time."""
+    static: Tensor
     """(B, 2, H, W): the HR frames as they are."""
     facts: Tensor
     """(B, 5): LR noise, weights in time of both HR frames, distance between them, disagreement of HR images
@@ -101,8 +101,8 @@ class Lite(nn.Module):
         """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
         height = fused.shape[2]
         rows = height if torch.is_grad_enabled() else LR_STRIP
-        base, moved, still = (part.clamp(*LIMITS) for part in (x.base, x.moved, x.still))
-        images = [base, *moved.chunk(2, 1), *still.chunk(2, 1)]
+        base, warped, static = (part.clamp(*LIMITS) for part in (x.base, x.warped, x.static))
+        images = [base, *warped.chunk(2, 1), *static.chunk(2, 1)]
         padded = [
             functional.pad(image, [side // 2] * 4, mode="replicate") if side > 1 else image
             for image, side in zip(images, REACH, strict=True)
@@ -122,7 +122,7 @@ class Lite(nn.Module):
         )
         here = lr[:, 1:2]
         noise, *weights, distance = (maps(fact, here) for fact in facts[:, :4].unbind(1))
-        under = [unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.moved, x.still)]
+        under = [unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.warped, x.static)]
         doubt = apart.clamp(1e-4, 1).log10().to(kind)  # from noiseless sequences to wrong motion
         reference = self.encode_reference(torch.cat([here - 0.5, under[0], noise, doubt], 1))
         beside = [self.encode_lr(torch.cat([lr[:, i, None] - here, here - 0.5, noise], 1)) for i in (0, 2)]
@@ -141,12 +141,12 @@ class Lite(nn.Module):
 
 
 def disagreements(x: Inputs) -> tuple[Tensor, Tensor]:
-    """How far ``base``, both carried HR frames and LR disagree in each LR pixel: two sums of mean squares.
+    """How far ``base``, both warped HR frames and LR disagree in each LR pixel: two sums of mean squares.
 
     Each (B, 1, h, w), grey units squared: of the three differences in HR pixels among ``base`` and the
-    carried frames, and of the two between a carried frame, binned, and LR.
+    warped frames, and of the two between a warped frame, binned, and LR.
     """
-    before, after = x.moved.chunk(2, 1)
+    before, after = x.warped.chunk(2, 1)
     finer = [functional.avg_pool2d((a - b) ** 2, SCALE) for a, b in combinations((x.base, before, after), 2)]
     coarser = [(functional.avg_pool2d(frame, SCALE) - x.lr[:, 1:2]) ** 2 for frame in (before, after)]
     return finer[0] + finer[1] + finer[2], coarser[0] + coarser[1]
@@ -155,9 +155,9 @@ def disagreements(x: Inputs) -> tuple[Tensor, Tensor]:
 def limit_of(x: Inputs, finer: Tensor, coarser: Tensor) -> Tensor:
     """What ``base`` may change by at most, (B, 1, h, w) in grey units, from `disagreements`.
 
-    HR images disagree by their noise and where texture was not carried exactly. Only noise is there in quiet
+    HR images disagree by their noise and where texture was not warped exactly. Only noise is there in quiet
     parts of the frame, too, and it is for taking off; so more than it does not count.
-    Disagreement with LR says that something is elsewhere than it was carried to.
+    Disagreement with LR says that something is elsewhere than it was warped to.
     """
     quiet = QUIET * x.facts[:, 4, None, None, None] ** 2
     return SHARE * _around(torch.minimum(finer, quiet) + COARSER * coarser)

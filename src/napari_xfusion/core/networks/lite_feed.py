@@ -34,9 +34,9 @@ class Prepared(NamedTuple):
     """Two."""
     base: tuple[Image, ...]
     """One of (H, W)."""
-    moved: tuple[Image, ...]
+    warped: tuple[Image, ...]
     """Two."""
-    still: tuple[Image, ...]
+    static: tuple[Image, ...]
     """Two."""
     facts: tuple[float, ...]
 
@@ -49,9 +49,9 @@ def prepare(group: FrameGroup, flow: FlowStream, grid: Grid) -> Prepared:
         lr=tuple(grid.padded_lr(frame.image) for frame in group.lr),
         lr_at_hr=tuple(grid.padded_lr(image) for image in group.lr_at_hr),
         base=(grid.padded_hr(estimate.image),),
-        moved=tuple(grid.padded_hr(image) for image in estimate.moved),
-        still=tuple(grid.padded_hr(frame.image) for frame in group.ends),
-        facts=facts_of(group.lr_noise, group.weights, distance, _quiet((estimate.image, *estimate.moved))),
+        warped=tuple(grid.padded_hr(image) for image in estimate.warped),
+        static=tuple(grid.padded_hr(frame.image) for frame in group.ends),
+        facts=facts_of(group.lr_noise, group.weights, distance, _quiet((estimate.image, *estimate.warped))),
     )
 
 
@@ -103,7 +103,7 @@ class LiteFeed:
             lr=cut(whole.lr, 1),
             lr_at_hr=cut(whole.lr_at_hr, 1),
             base=cut(whole.base, SCALE),
-            moved=cut(whole.moved, SCALE),
-            still=cut(whole.still, SCALE),
+            warped=cut(whole.warped, SCALE),
+            static=cut(whole.static, SCALE),
             facts=torch.from_numpy(facts).to(self.device),
         )

@@ -1,6 +1,6 @@
 """Moving synthetic radiographs to train fusion networks on: one file per kind of scene."""
 
-from napari_xfusion.lab.scenes.carried import carried
+from napari_xfusion.lab.scenes.advected import advected
 from napari_xfusion.lab.scenes.crack import crack
 from napari_xfusion.lab.scenes.nonsense import nonsense
 from napari_xfusion.lab.scenes.powder import powder
@@ -10,7 +10,7 @@ from napari_xfusion.lab.scenes.spray import bubbles, spray
 from napari_xfusion.lab.scenes.stirring import stirring
 
 KINDS: dict[str, Kind] = {
-    "carried": carried,
+    "advected": advected,
     "nonsense": nonsense,
     "powder": powder,
     "stirring": stirring,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_xfusion.core.types import Image
-from napari_xfusion.lab.scenes.carried import Layer
+from napari_xfusion.lab.scenes.advected import Layer
 from napari_xfusion.lab.scenes.motion import draw_motion
 from napari_xfusion.lab.scenes.scene import LONGEST, Depth, Floats, draw_speed, grid, step
 from napari_xfusion.lab.scenes.texture import texture

@@ -1,6 +1,6 @@
-"""Sharp, detailed matter carried by a smooth motion; sometimes more of it passes in front.
+"""Sharp, detailed matter advected by a smooth motion; sometimes more of it passes in front.
 
-What a network learns here is when to trust the flow.
+A network learns here when optical flow is reliable.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Layer:
         return mixed
 
 
-def carried(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
+def advected(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     """One to three layers, each with its own motion of up to 8 pixels per frame."""
     layers = [_layer(rng, shape) for _ in range(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))]
     x, y = grid(shape)
