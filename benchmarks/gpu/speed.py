@@ -169,9 +169,9 @@ def bundled(reader: FrameReader, device: torch.device) -> Iterator[dict[str, Any
         for where, precision in ((device.type, "float32"), (device.type, "bfloat16"), ("cpu", "float32")):
             plan = Plan(method=describe(path).card.variant, model=name, device=where, precision=precision)
             fuser = load_method(plan)
-            batch = getattr(fuser, "batch", 1)
-            targets = range(1, 1 + min(len(reader.rig) - 1, batch * (7 if where == "cuda" else 3)))
             with fuser.open(reader) as stream:
+                batch = getattr(stream, "batch", 1)
+                targets = range(1, 1 + min(len(reader.rig) - 1, batch * (7 if where == "cuda" else 3)))
                 seconds = [frame.seconds for frame in stream.fuse(targets, threading.Event())][2 * batch :]
             yield {
                 "model": name,

@@ -1,6 +1,7 @@
 """A network at work on a sequence gives what its plain forward gives, however it is cut up."""
 
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from napari_xfusion.core.networks import encoded
 from napari_xfusion.core.networks.build import edvr, edvr_stf
 from napari_xfusion.core.networks.cards import INPUTS, Card, Sizes, Trained
 from napari_xfusion.core.networks.engine import (
+    GPU_BATCHES,
     NetworkFuser,
     card_notes,
+    check_precision,
     find_device,
     load_fuser,
     precision_notes,
 )
-from napari_xfusion.core.networks.tiles import Grid
+from napari_xfusion.core.networks.tiles import Grid, Rect, batch_that_fits
 from napari_xfusion.core.networks.weights import Loaded, save_model
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.types import Region
@@ -310,6 +313,26 @@ def test_lower_precisions_are_near_float32(precision, tmp_path):
 def test_a_precision_that_slows_down_is_said(device, precision, capability, said, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert bool(precision_notes(torch.device(device), precision)) == said
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "refused"),
+    [
+        pytest.param("mps", "bfloat16", True, id="bfloat16 on Apple's GPUs"),
+        pytest.param("mps", "float16", False, id="float16 on Apple's GPUs"),
+        pytest.param("cpu", "bfloat16", False, id="bfloat16 on a CPU"),
+    ],
+)
+def test_a_precision_that_a_device_does_not_have_is_refused(device, precision, refused):
+    with pytest.raises(DeviceError, match="float16 or float32") if refused else nullcontext():
+        check_precision(torch.device(device), precision)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "batch"), [(16 * 25600, 16), (16 * 25600 - 1, 8), (5 * 25600, 4), (25600, 1), (100, 1)]
+)
+def test_as_many_targets_at_once_as_fit_into_memory(pixels, batch):
+    assert batch_that_fits(Rect(0, 100, 0, 256), pixels, GPU_BATCHES) == batch
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an NVIDIA GPU")

@@ -25,19 +25,21 @@ from napari_xfusion.core.networks.feed import Feed, free_memory
 from napari_xfusion.core.networks.lite import Lite
 from napari_xfusion.core.networks.lite_feed import LiteFeed
 from napari_xfusion.core.networks.network import Network
-from napari_xfusion.core.networks.tiles import Grid, Rect, cut_tiles, side_that_fits
+from napari_xfusion.core.networks.tiles import Grid, Rect, batch_that_fits, cut_tiles, side_that_fits
 from napari_xfusion.core.networks.weights import Loaded, load_model
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Rig
 from napari_xfusion.core.types import SCALE, FusedFrame, Image, Region, Score, Token
 from napari_xfusion.errors import DeviceError, XFusionWarning
 
-GPU_BATCH = 4
-"""Targets at once on a GPU; a CPU is busy with one."""
+GPU_BATCHES = (16, 8, 4, 2, 1)
+"""Targets at once on a GPU: the most whose frames fit into its memory untiled (16 took 6.1 ms a frame, 4 took 7.7)."""
 WORKING_MAPS = 60
 """Feature maps of LR size in memory at the peak of one target (benchmarks/network.py)."""
 SHARE = 0.6
 """Of the free memory that one target may take."""
+BFLOAT16_SINCE = (8, 0)
+"""Compute capability of the first NVIDIA GPUs with bfloat16 (Ampere)."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -50,8 +52,8 @@ class NetworkFuser:
     precision: str = "float32"
     tile: int | None = None
     """Side of the tiles in LR pixels; from the free memory when None."""
-    batch: int = 1
-    """Targets at once."""
+    batch: int | None = None
+    """Targets at once; from the free memory of a GPU when None, else 1."""
     separation: int = 1
     """LR frames from one of the three inputs to the next."""
 
@@ -73,15 +75,15 @@ class NetworkFuser:
 def load_fuser(plan: Plan) -> NetworkFuser:
     """The network that ``plan`` names, ready on its device.
 
-    Raises ModelError for weights that are unavailable, DeviceError for a device that is missing.
+    Raises ModelError for weights that are unavailable, DeviceError for a device that is missing or lacks the precision.
     """
     device = find_device(plan.device)
     loaded = load_model(model_of(plan))
     precision = "float32" if plan.precision == "auto" else plan.precision
+    check_precision(device, precision)
     network = loaded.network.to(device=device, dtype=PRECISIONS[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
-    batch = GPU_BATCH if device.type == "cuda" else 1
-    return NetworkFuser(loaded, device, precision, plan.tile, batch, plan.separation)
+    return NetworkFuser(loaded, device, precision, plan.tile, separation=plan.separation)
 
 
 def make_feed(loaded: Loaded, reader: FrameReader, grid: Grid, device: torch.device) -> Feed:
@@ -104,6 +106,21 @@ def find_device(name: str) -> torch.device:
             hint="use {device} auto, or install a torch build for it",
         )
     return torch.device(name)
+
+
+def check_precision(device: torch.device, precision: str) -> None:
+    """Raise DeviceError where ``device`` does not compute in ``precision`` itself."""
+    if precision != "bfloat16":
+        return
+    has_it = device.type == "cpu" or (
+        device.type == "cuda" and torch.cuda.get_device_capability(device) >= BFLOAT16_SINCE
+    )
+    if not has_it:
+        raise DeviceError(
+            setting="precision",
+            problem=f"{device.type} does not compute in bfloat16 here",
+            hint="use {precision} float16 or float32",
+        )
 
 
 class Part(NamedTuple):
@@ -139,9 +156,12 @@ class NetworkStream:
         self.notes = card_notes(fuser.loaded.card, reader.rig, fuser.separation)
         self.notes += precision_notes(fuser.device, fuser.precision)
         self._collected = 0.0
+        pixels = self._affordable_pixels()
+        batches = GPU_BATCHES if fuser.device.type == "cuda" else (1,)
+        self.batch = fuser.batch or batch_that_fits(self.grid.padded, pixels, batches)
         self._side = fuser.tile
         if self._side is None:
-            self._side = side_that_fits(self.grid.padded, self._affordable_pixels(), self._feed.halo)
+            self._side = side_that_fits(self.grid.padded, pixels / self.batch, self._feed.halo)
 
     @property
     def used(self) -> Mapping[str, Any]:
@@ -154,7 +174,7 @@ class NetworkStream:
         A GPU is handed the next batch before the results of this one are fetched, so that it never idles.
         """
         remaining, waiting = iter(targets), None
-        while batch := list(itertools.islice(remaining, self.fuser.batch)):
+        while batch := list(itertools.islice(remaining, self.batch)):
             launched = self._launch(batch, stop, region)
             if launched is None:
                 return
@@ -243,10 +263,10 @@ class NetworkStream:
             torch.cuda.empty_cache()
 
     def _affordable_pixels(self) -> float:
-        """LR pixels of a tile, halo included, that the free memory has room for."""
+        """LR pixels, halos included and of all targets together, that the free memory has room for."""
         sizes = self.fuser.loaded.card.sizes
         per_pixel = WORKING_MAPS * sizes.channels * PRECISIONS[self.fuser.precision].itemsize
-        return SHARE * free_memory(self.fuser.device) / (per_pixel * self.fuser.batch)
+        return SHARE * free_memory(self.fuser.device) / per_pixel
 
     def _halve_tiles(self) -> None:
         """Go on with smaller tiles after memory ran out; raises DeviceError when they are smallest."""

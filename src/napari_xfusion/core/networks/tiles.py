@@ -144,6 +144,11 @@ def cut_tiles(padded: Rect, area: Rect, side: int | None, halo: int = HALO) -> I
             yield Tile(outer, inner)
 
 
+def batch_that_fits(padded: Rect, pixels: float, batches: tuple[int, ...]) -> int:
+    """The first of ``batches`` whose frames together have at most ``pixels``; the last one where none has."""
+    return next((n for n in batches if n * padded.bottom * padded.right <= pixels), batches[-1])
+
+
 def side_that_fits(padded: Rect, pixels: float, halo: int = HALO) -> int | None:
     """Side of the largest tiles whose outer rectangle has at most ``pixels``; None when a frame has no more.
 
