@@ -1,7 +1,7 @@
 """Motion between two LR frames on the HR grid, and carrying an image along it.
 
 OpenCV's dense inverse search (Kroeger et al., 2016) takes 8-bit images; how grey values reach those 8 bits
-is settled here and nowhere else. Nothing is kept between calls, so all of it may run in several threads.
+is settled here and nowhere else. Nothing is cached between calls, so all of it may run in several threads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run as a value: what was asked for, checked once, saved as JSON beside every output.
+"""A run as a value: what was asked for, checked once, saved as JSON next to every output.
 
 A plan knows no data and no fuser; pairing reports whether it fits two stacks.
 """
@@ -46,11 +46,11 @@ class Plan(Value):
     hr_times: tuple[float, ...] | None = None
     """Times of the HR frames in LR frame numbers."""
     hr_step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """LR frames from one HR frame to the next; need not be whole."""
+    """LR frames from one HR frame to the next; may be a fraction."""
     hr_start: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     """LR frame of the first HR frame, with ``hr_step``."""
     separation: Annotated[int, Field(ge=1)] = 1
-    """LR frames between the three of a window (paper, D5)."""
+    """LR frames from one of the three LR inputs to the next (paper, D5)."""
     frames: tuple[int, int] | None = None
     """Targets A..B-1; every LR frame when None."""
     region: Region | None = None

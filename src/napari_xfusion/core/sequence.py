@@ -28,7 +28,7 @@ class FusedSequence:
     """What ``plan`` makes of two sequences, frame by frame, in any order and from any thread.
 
     Raises XFusionError at once when the sequences do not pair, the weights are missing or the device is.
-    ``close`` frees what the method keeps and ends a frame that is being made, at its next tile.
+    ``close`` frees what the method caches and ends a frame that is being made, at its next tile.
     """
 
     def __init__(self, plan: Plan, lr: Stack, hr: Stack) -> None:
@@ -56,7 +56,7 @@ class FusedSequence:
             return self._kept[target]
 
     def known(self, target: int) -> FusedFrame | None:
-        """The frame at ``target`` if it is kept; makes none, and waits for none."""
+        """The frame at ``target`` if it is cached; makes none, and waits for none."""
         return self._kept.get(target)
 
     def images(self) -> Stack:
@@ -88,7 +88,7 @@ class FusedSequence:
         return self._view(read, shape, f", attention {role}")
 
     def close(self) -> None:
-        """Free what is kept; frames can no longer be made."""
+        """Free what is cached; frames can no longer be made."""
         self._stop.set()
         with self._lock:
             self._kept.clear()

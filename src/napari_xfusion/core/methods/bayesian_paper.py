@@ -8,7 +8,7 @@ HR pixels too, so that HR(t) follows from (H_a, H_b) by the conditional Gaussian
     observation  L(t) = mean over the N pixels of a block + noise   variance r, from the pairs at t_a and t_b
 
 Pixels are independent given the cluster, so the Kalman step stays inside a block: its innovation, times
-P / (P + N r), is added to each of its pixels. The paper's baseline (M7), kept to compare with: it loses HR
+P / (P + N r), is added to each of its pixels. The paper's baseline (M7), for comparison: it loses HR
 detail, because the line through a cluster's grey values has a slope below one.
 
 Source: Xue, Leung, Fung, Remote Sens. 9(12), 1310 (2017).

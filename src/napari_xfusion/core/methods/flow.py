@@ -32,7 +32,7 @@ from napari_xfusion.core.types import Image
 NEIGHBOURHOOD = 2.0
 """Standard deviation, in LR pixels, of the Gaussian over which energies are averaged."""
 NEGLIGIBLE = np.float32(1e-6)
-"""Energy that is not told from zero: a thousandth of the grey scale, squared."""
+"""Energy that counts as zero: a thousandth of the grey scale, squared."""
 AGREEING = 2
 """Per cent of the pixels, those where the two HR neighbours agree best, that tell the HR noise."""
 

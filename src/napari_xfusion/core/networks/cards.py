@@ -74,7 +74,7 @@ class Trained(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     separations: Span | None = None
-    """LR frames between the three of a window."""
+    """LR frames from one of the three inputs to the next."""
     hr_distances: Span | None = None
     """LR frames from the target to an HR frame."""
     noise: Span | None = None
@@ -96,7 +96,7 @@ class Card(BaseModel):
     variant: Variant
     sizes: Sizes | LiteSizes
     inputs: tuple[Role, ...]
-    """The frames of a window in the order the network takes them."""
+    """The input frames in the order the network takes them."""
     base: Literal["bilinear", "flow"] = "bilinear"
     """What the network's residual is added to."""
     scale: Literal[4] = 4
@@ -137,7 +137,7 @@ def list_models() -> dict[str, Path]:
 
 
 def models_folder() -> Path:
-    """The folder where the user keeps models of his own; need not exist."""
+    """The folder where the user stores their own models; need not exist."""
     return Path(platformdirs.user_data_dir("napari-xfusion", appauthor=False)) / "models"
 
 

@@ -124,7 +124,7 @@ def _quickest(device: torch.device, dtype: torch.dtype, channels: int, groups: i
 
 
 def _example(device: torch.device, dtype: torch.dtype, channels: int, groups: int) -> tuple[Tensor, ...]:
-    """A window of small frames as `DeformPack` would pass it, with offsets of some pixels."""
+    """A group of small frames as `DeformPack` would pass it, with offsets of some pixels."""
     generator = torch.Generator().manual_seed(0)  # the same example every time
     sizes = (5, channels, 64, 128), (5, groups * 3 * TAPS, 64, 128), (channels, channels, 3, 3)
     x, moved, weight = (

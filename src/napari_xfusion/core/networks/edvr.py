@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from napari_xfusion.core.networks.network import REFERENCE, Network, Output, encode_window
+from napari_xfusion.core.networks.network import REFERENCE, Network, Output, encode_group
 from napari_xfusion.core.types import Role
 
 
@@ -20,4 +20,4 @@ class EDVR(Network):
 
         ``lr`` (B, 3, 1, h, w): LR at t-s, t, t+s in grey units, sides multiples of 4.
         """
-        return self.combine(encode_window(self.encode_lr, lr), self.base(lr[:, REFERENCE]))
+        return self.combine(encode_group(self.encode_lr, lr), self.base(lr[:, REFERENCE]))

@@ -14,7 +14,7 @@ from napari_xfusion.core.networks.network import (
     Network,
     Output,
     check_sides,
-    encode_window,
+    encode_group,
 )
 from napari_xfusion.core.networks.pcd import Encoded, PCDAlign
 from napari_xfusion.core.networks.tsa import TSAFusion
@@ -50,7 +50,7 @@ class EDVRSTF(Network):
         ``lr`` (B, 3, 1, h, w): LR at t-s, t, t+s; ``hr`` (B, 2, 1, 4h, 4w): HR before and after t; in
         grey units, h and w multiples of 4.
         """
-        frames = encode_window(self.encode_lr, lr) + encode_window(self.encode_hr, hr)
+        frames = encode_group(self.encode_lr, lr) + encode_group(self.encode_hr, hr)
         return self.combine(frames, self.base(lr[:, REFERENCE]))
 
     def encode_hr(self, frames: Tensor, rows: int = HR_STRIP) -> Encoded:

@@ -67,7 +67,7 @@ class EncodedFeed:
         return self._encoded[key]
 
     def _make_room(self, wanted: set[tuple[FrameKey, Tile]], keep: int) -> None:
-        """Drop what was used longest ago, so that ``keep`` are kept when all that is ``wanted`` is there.
+        """Drop what was used longest ago, so that ``keep`` are left when all that is ``wanted`` is there.
 
         Fewer where they would not fit into the budget: small tiles of a large frame, halos included, hold
         many times the frame.

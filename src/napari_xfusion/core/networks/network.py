@@ -1,9 +1,9 @@
 """The pipeline that the networks of the paper share: encode frames, align, fuse, reconstruct.
 
-A streaming engine calls ``encode_lr``, ``encode_hr`` (once per frame, kept) and ``combine`` (once per
+A streaming engine calls ``encode_lr``, ``encode_hr`` (once per frame, cached) and ``combine`` (once per
 target); ``forward`` of the variants is built of the same parts and serves training and tests.
 
-Shape legend: B targets or frames · F frames of a window · n channels · H W HR pixels · h w LR pixels
+Shape legend: B targets or frames · F frames of a group · n channels · H W HR pixels · h w LR pixels
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_xfusion.errors import ModelError
 
 MULTIPLE = 4
 REFERENCE = 1
-"""Which of a window's frames is the LR frame at the target's time."""
+"""Which of a group's frames is the LR frame at the target's time."""
 LR_STRIP = 32
 """LR rows of the full-resolution tail in memory at once."""
 TAIL_HALO = 2
@@ -76,11 +76,11 @@ class Network(nn.Module):
         return self._encode(act(self.conv_first(frames.to(self.conv_first.weight.dtype))))
 
     def combine(self, frames: Sequence[Encoded], base: Tensor) -> Output:
-        """The images of B targets from the F encoded frames of their windows, ordered as ``inputs``.
+        """The images of B targets from the F encoded frames of their groups, ordered as ``inputs``.
 
         ``base`` (B, 1, H, W) is what the residual is added to.
         """
-        self._check_window(frames, base)
+        self._check_group(frames, base)
         reference = self.pcd_align.prepare_reference(frames[REFERENCE].features)
         aligned = self.pcd_align(frames, reference)
         del reference
@@ -101,11 +101,11 @@ class Network(nn.Module):
         l3 = act(self.conv_l3_2(act(self.conv_l3_1(l2))))
         return self.pcd_align.prepare_frame(Features(l1, l2, l3))
 
-    def _check_window(self, frames: Sequence[Encoded], base: Tensor) -> None:
+    def _check_group(self, frames: Sequence[Encoded], base: Tensor) -> None:
         sizes = [tuple(SCALE * side for side in frame.features.l1.shape[2:]) for frame in frames]
         if sizes != [tuple(base.shape[2:])] * len(self.inputs):
             raise ModelError(
-                "a network's window",
+                "a network's input frames",
                 expected=f"{len(self.inputs)} frames of {tuple(base.shape[2:])} HR pixels, four times LR",
                 found=", ".join(map(str, sizes)) or "none",
                 hint="crop HR to four times the size of LR",
@@ -119,10 +119,10 @@ class Network(nn.Module):
         return residual
 
 
-def encode_window(encode: Callable[[Tensor], Encoded], window: Tensor) -> list[Encoded]:
-    """The frames of ``window`` (B, F, 1, h, w), encoded as one batch and handed out frame by frame."""
-    features, halves = encode(window.transpose(0, 1).flatten(0, 1))
-    levels = [level.chunk(window.shape[1]) for level in (*features, *halves)]
+def encode_group(encode: Callable[[Tensor], Encoded], group: Tensor) -> list[Encoded]:
+    """The frames of ``group`` (B, F, 1, h, w), encoded as one batch and handed out frame by frame."""
+    features, halves = encode(group.transpose(0, 1).flatten(0, 1))
+    levels = [level.chunk(group.shape[1]) for level in (*features, *halves)]
     return [Encoded(Features(*frame[:3]), Features(*frame[3:])) for frame in zip(*levels, strict=True)]
 
 

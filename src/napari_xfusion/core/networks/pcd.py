@@ -1,4 +1,4 @@
-"""PCD: every frame of a window is moved onto the reference LR frame (Wang et al. 2019, EDVR, section 3.2).
+"""PCD: every input frame is aligned to the reference LR frame (Wang et al. 2019, EDVR, section 3.2).
 
 A pyramid of three levels, coarse to fine: at each, a frame's features and the reference's say how far
 things moved (the coarser level's answer, doubled, helps), and a deformable convolution moves the
@@ -6,9 +6,9 @@ frame's features there. One more such step, the cascade, refines the result.
 
 The first convolution of each level reads [frame, reference] stacked in channels. It is computed in two
 halves, conv(frame) + conv(reference), because a frame serves many targets and a reference all frames
-of its window: both halves are computed once.
+of its group: both halves are computed once.
 
-Shape legend: B targets · F frames of a window · n channels · h w LR pixels.
+Shape legend: B targets · F frames of a group · n channels · h w LR pixels.
 Stacks of F·B are frame-major: frame f of target b is entry f*B + b.
 """
 
@@ -39,7 +39,7 @@ class Features(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """All of one frame that alignment wants; depends on nothing but the frame, so it can be kept."""
+    """All of one frame that alignment wants; depends on nothing but the frame, so it can be cached."""
 
     features: Features
     halves: Features
@@ -47,7 +47,7 @@ class Encoded(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The reference's halves of the first offset convolutions; serves all frames of a window."""
+    """The reference's halves of the first offset convolutions; serves all frames of a group."""
 
     halves: Features
     cascade: Tensor
@@ -55,7 +55,7 @@ class Reference(NamedTuple):
 
 
 class PCDAlign(nn.Module):
-    """Alignment of all frames of a window, the reference too, to the reference."""
+    """Alignment of all frames of a group, the reference too, to the reference."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -70,12 +70,12 @@ class PCDAlign(nn.Module):
         self.cas_dcnpack = DeformPack(n, groups)
 
     def prepare_frame(self, features: Features) -> Encoded:
-        """What a frame brings to every window it is in; compute it once per frame."""
+        """What a frame brings to every group it is in; compute it once per frame."""
         halves = (_first_half(self.offset_conv1[k], x) for k, x in features._asdict().items())
         return Encoded(features, Features(*halves))
 
     def prepare_reference(self, features: Features) -> Reference:
-        """What the reference brings to its window; compute it once per target."""
+        """What the reference brings to its group; compute it once per target."""
         halves = (_second_half(self.offset_conv1[k], x) for k, x in features._asdict().items())
         return Reference(Features(*halves), _second_half(self.cas_offset_conv1, features.l1))
 

@@ -3,7 +3,7 @@
 In time, a frame counts where its embedding agrees with the reference's. In space, a small pyramid of
 attention scales and shifts the fused features.
 
-Shape legend: B targets · F frames of a window · n channels · h w LR pixels.
+Shape legend: B targets · F frames of a group · n channels · h w LR pixels.
 Stacks of F·B are frame-major: frame f of target b is entry f*B + b.
 """
 
