@@ -9,6 +9,7 @@ import typer
 
 from napari_xfusion._version import __version__
 from napari_xfusion.cli.options import (
+    DeviceOption,
     Frames,
     GreyOption,
     HrStart,
@@ -126,7 +127,7 @@ def fuse(
     region: RegionOption = None,
     grey: GreyOption = "match",
     dtype: Annotated[Literal["hr", "float32"], typer.Option(help="of the result")] = "hr",
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="for networks")] = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="for networks")
     ] = "auto",

@@ -35,8 +35,13 @@ RegionOption = Annotated[
         help="HR pixels only: rows A to B-1, columns C to D-1", metavar="A:B,C:D", show_default=False
     ),
 ]
-Separation = Annotated[int, typer.Option(help="LR frames between the three of a window", metavar="S")]
+Separation = Annotated[
+    int, typer.Option(help="LR frames from one of the three LR inputs to the next", metavar="S")
+]
 GreyOption = Annotated[GreyRule, typer.Option(help="how grey values of LR and HR are brought together")]
+DeviceOption = Annotated[
+    str, typer.Option(help="where networks run; cuda:1 is the second GPU", metavar="auto|cpu|cuda|cuda:N|mps")
+]
 ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
 if TYPE_CHECKING:
     MethodName = str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import typer
 from tqdm import tqdm
 
-from napari_xfusion.cli.options import Json
+from napari_xfusion.cli.options import DeviceOption, Json
 from napari_xfusion.cli.terminal import Progress, report, stop_on_signal
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.errors import InputError
@@ -55,7 +55,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights, samples and noise")] = 0,
     half: Annotated[bool, typer.Option("--half", help="store the model in 16-bit floats")] = False,
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="to train on")] = "auto",
+    device: DeviceOption = "auto",
     minutes: Annotated[float, typer.Option(min=0, help="stop after so long; run again to resume")] = float(
         "inf"
     ),

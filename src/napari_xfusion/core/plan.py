@@ -27,6 +27,14 @@ def _known(name: str) -> str:
     return name
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ValueError("Input should be auto, cpu, cuda, cuda:N for GPU number N, or mps")
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_device)]
+"""``auto``, ``cpu``, ``mps``, ``cuda`` (the first NVIDIA GPU) or ``cuda:N``."""
 MethodName = Annotated[str, AfterValidator(_known)]
 """The name of a method in the catalogue."""
 M = TypeVar("M", bound=BaseModel)
@@ -59,7 +67,7 @@ class Plan(Value):
     """One grey scale: LR matched to binned HR, each sequence's own percentiles, or values as they are."""
     dtype: Literal["hr", "float32"] = "hr"
     """Of the files that are written: the HR sequence's, or float32."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: DeviceName = "auto"
     """Where networks run; a GPU where there is one by default."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Numbers that networks compute with; float32 by default."""

@@ -23,7 +23,7 @@ from napari_xfusion.core.networks.tiles import Grid, Rect, batch_that_fits
 from napari_xfusion.core.networks.weights import Loaded, save_model
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.types import Region
-from napari_xfusion.errors import DeviceError, ModelError
+from napari_xfusion.errors import DeviceError, ModelError, PairingError
 from tests.sequences import moving_discs, reader_of, stack, two_cameras
 
 in_regions = pytest.mark.parametrize(
@@ -337,9 +337,17 @@ def test_as_many_targets_at_once_as_fit_into_memory(pixels, batch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an NVIDIA GPU")
 def test_a_device_that_is_not_there_is_told():
-    with pytest.raises(DeviceError) as caught:
-        find_device("cuda")
-    assert caught.value.setting == "device"
+    for name in ("cuda", "cuda:1", "tpu"):
+        with pytest.raises(DeviceError, match="available: cpu") as caught:
+            find_device(name)
+        assert caught.value.setting == "device"
+
+
+@pytest.mark.parametrize("name", ["cuda:", "cuda:-1", "cuda1", "gpu", "CPU", "cpu:0", ""])
+def test_names_that_are_no_device(name):
+    with pytest.raises(PairingError, match="cuda:N"):
+        make_plan(device=name)
+    assert make_plan(device="cuda:3").device == "cuda:3"
 
 
 @pytest.mark.gpu

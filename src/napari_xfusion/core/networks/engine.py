@@ -94,15 +94,20 @@ def make_feed(loaded: Loaded, reader: FrameReader, grid: Grid, device: torch.dev
 
 
 def find_device(name: str) -> torch.device:
-    """The device ``name``, or the best there is for ``auto``; raises DeviceError where it is missing."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """The device ``name`` (see ``Plan.device``), or the best available for ``auto``.
+
+    Raises DeviceError where it is missing.
+    """
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    available = ["cuda", *gpus] if gpus else []
+    available += ["mps"] * torch.backends.mps.is_available() + ["cpu"]
     if name == "auto":
-        return torch.device(next(kind for kind, found in there.items() if found))
-    if not there[name]:
+        return torch.device(available[0])
+    if name not in available:
         raise DeviceError(
             setting="device",
-            expected=f"a {name} device that torch {torch.__version__} can use",
-            found=f"only {', '.join(kind for kind, found in there.items() if found)}",
+            expected=f"a device that torch {torch.__version__} can use",
+            found=f"{name}; available: {', '.join(available)}",
             hint="use {device} auto, or install a torch build for it",
         )
     return torch.device(name)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_xfusion.core.catalogue import METHODS, training_free
 from napari_xfusion.core.networks.cards import describe, list_models
-from napari_xfusion.core.plan import MethodName, Plan
+from napari_xfusion.core.plan import DeviceName, MethodName, Plan
 from napari_xfusion.errors import InputError, ModelError
 
 Preset = Literal["quick", "full"]
@@ -105,7 +105,7 @@ class StudyPlan(BaseModel):
     """Repetitions behind each median time; networks that are slow get fewer."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the LR noise: the same for all methods."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: DeviceName = "auto"
     """For networks."""
 
     @model_validator(mode="after")
