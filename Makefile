@@ -16,6 +16,9 @@ RUN = $(VENV)/bin/
 WINDOWS = xvfb libegl1 libgl1 libgl1-mesa-dri libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 libxcb-cursor0 \
     libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1
 
+# Tests start the command dozens of times, which would compile the package each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint windows coverage soak site pictures pictures-fresh package clean
 
 demo: $(VENV)/ready

@@ -23,6 +23,22 @@ def _own_home(tmp_path_factory, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each worker gets neighbouring tests, which share fixtures, and takes over from others at the end."""
+    if config.getoption("dist") != "load":  # by request
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Long tests first, the others in their random order."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
 def pytest_addoption(parser):
     parser.addoption("--pictures", metavar="FOLDER", help="save the pictures of the documentation there")
 

@@ -89,8 +89,9 @@ def test_killed_and_started_again_gives_the_same_bytes(command, tmp_path, capsys
     assert not list((tmp_path / "killed").glob(".*"))
 
 
+@pytest.mark.early
 def test_ctrl_c_stops_with_a_checkpoint(command, tmp_path):
-    more = ("--iterations", "100000")
+    more = ("--iterations", "10000")  # a row of the table is a thousandth
     process = start(*command(tmp_path, *more))
     wait_for_rows(process, tmp_path, 1)
     process.send_signal(signal.SIGINT)

@@ -42,6 +42,7 @@ def environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.mark.early
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
 def test_the_blocks_of_a_page_run(page, sequences, environment, tmp_path):
     folder = shutil.copytree(sequences, tmp_path / "sequences")

@@ -23,6 +23,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.early
 def test_the_site_is_whole(site):
     """One build for all: it executes the notebooks."""
     pages = {

@@ -9,12 +9,12 @@ from napari_xfusion.errors import InputError, OutputError
 from napari_xfusion.lab.workers import share
 
 
-def work(task, signals):
+def work(task, _stop, count):
     if task == "die":
         os._exit(1)
     if task == "fail":
         raise InputError("task", problem="it fails", hint="none")
-    signals.count()
+    count()
     return task * 2
 
 

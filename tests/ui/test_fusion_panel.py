@@ -457,15 +457,15 @@ import sys
 import napari
 from qtpy.QtCore import QTimer
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.ui.fusion import FusionPanel
 from napari_xfusion.ui.shared.layers import sequence_pair
 
 viewer = napari.Viewer()
 for layer in sequence_pair(*map(open_stack, sys.argv[1:])):
     viewer.add_image(layer.data, **layer.options)
-panel = FusionPanel(viewer)
-viewer.window.add_dock_widget(panel)
-assert "torch" not in sys.modules, "torch is loaded"
+for name in ("Inspect", "Virtual experiment", "Fusion"):
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
+loaded = {"torch", "pyqtgraph"} & set(sys.modules)
+assert not loaded, loaded
 
 def run():
     if panel.run_box.run.isEnabled():
@@ -480,7 +480,7 @@ napari.run()
 """
 
 
-def test_quitting_during_a_run_is_quiet_and_opening_loads_no_torch(sequences, viewer):
+def test_quitting_during_a_run_is_quiet_and_panels_load_neither_torch_nor_pyqtgraph(sequences, qtbot):
     """In a process of its own, to its very end."""
     command = [sys.executable, "-c", QUIT, *map(str, sequences)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=os.environ)

@@ -391,15 +391,6 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     assert panel.cancel.isHidden()
 
 
-def test_opening_the_panel_loads_neither_torch_nor_pyqtgraph():
-    import subprocess
-    import sys
-
-    code = "import napari_xfusion.ui.inspection, sys; print({'torch', 'pyqtgraph'} & set(sys.modules))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "set()"
-
-
 @pytest.mark.parametrize("moment", ["at once", "in the first layer", "after two layers"])
 def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, monkeypatch, moment):
     """Of timers and widgets ``nothing_left`` makes sure, the fixture of every window test."""

@@ -66,6 +66,7 @@ def pace(monkeypatch):
     pace.allow()
 
 
+@pytest.mark.early
 def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, tmp_path, picture, pace):
     viewer.open_sample("napari-xfusion", "two-cameras")
     panel = panel_of(viewer, "fusion", "FusionPanel")

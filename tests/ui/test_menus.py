@@ -1,8 +1,5 @@
 """What napari's menus offer: the panels as docks, and commands on the selected layers."""
 
-import subprocess
-import sys
-
 import pytest
 from app_model import Application
 from qtpy.QtWidgets import (
@@ -107,22 +104,6 @@ def test_fuse_opens_the_panel_on_the_selected_sequences(viewer):
     dock = viewer.window._wrapped_dock_widgets[f"Fusion ({PLUGIN})"]
     panel = next(w for w in dock.findChildren(QWidget) if type(w).__name__ == "FusionPanel")
     assert [box.layer().name for box in (panel.data.lr, panel.data.hr)] == ["sample · LR", "sample · HR"]
-
-
-def test_opening_the_panels_imports_no_torch():
-    code = """
-import sys
-import napari
-viewer = napari.Viewer(show=False)
-viewer.open_sample("napari-xfusion", "two-cameras")
-for name in ("Fusion", "Inspect", "Virtual experiment"):
-    viewer.window.add_plugin_dock_widget("napari-xfusion", name)
-print(*sys.modules)
-viewer.close()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "torch" not in done.stdout.split()
-    assert "QThread" not in done.stderr
 
 
 def test_panels_become_tabs_of_one_place_the_newest_in_front(viewer):

@@ -81,6 +81,17 @@ COMMAND = "napari-xfusion study <discs> & more"
 
 
 @pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> Path:
+    """A network of random weights."""
+    return made_once(tmp_path_factory, "tiny-model", make_tiny_model) / "tiny.safetensors"
+
+
+def make_tiny_model(folder: Path) -> None:
+    card = Card(variant="edvr-stf", sizes=SIZES, inputs=INPUTS["edvr-stf"])
+    save_model(folder / "tiny.safetensors", lively(edvr_stf(**SIZES.model_dump())), card)
+
+
+@pytest.fixture(scope="session")
 def small(tmp_path_factory) -> Small:
     folder = made_once(tmp_path_factory, "small-study", make_small)
     return pickle.loads((folder / "small.pickle").read_bytes())  # noqa: S301 - our own
@@ -88,9 +99,8 @@ def small(tmp_path_factory) -> Small:
 
 def make_small(folder: Path) -> None:
     movie = write_sequence(folder / "discs.tif", (moving_discs(FRAMES, SIZE) * 3000 + 500).astype(np.uint16))
+    make_tiny_model(folder)
     model = folder / "tiny.safetensors"
-    card = Card(variant="edvr-stf", sizes=SIZES, inputs=INPUTS["edvr-stf"])
-    save_model(model, lively(edvr_stf(**SIZES.model_dump())), card)
     plan = small_plan(model)
     done = study([movie], folder / "out", plan, jobs=2, command=COMMAND)
     (folder / "small.pickle").write_bytes(pickle.dumps(Small(movie, model, plan, done)))

@@ -40,11 +40,11 @@ def test_presets_hold_the_sweeps_of_the_paper(name, frames, noise, steps, separa
     ]
 
 
-def test_models_at_hand_are_in_a_preset_and_large_ones_by_request_only(small, monkeypatch):
+def test_models_at_hand_are_in_a_preset_and_large_ones_by_request_only(tiny_model, monkeypatch):
     from napari_xfusion.core.networks.cards import models_folder
 
     models_folder().mkdir(parents=True)
-    (models_folder() / "beam.safetensors").write_bytes(small.model.read_bytes())
+    (models_folder() / "beam.safetensors").write_bytes(tiny_model.read_bytes())
     (models_folder() / "broken.safetensors").write_bytes(b"nothing")
     names = [series.name for series in preset("quick", 50).series]
     assert "beam" in names

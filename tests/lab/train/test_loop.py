@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import threading
+from itertools import count, islice
 
 import numpy as np
 import pytest
@@ -108,15 +109,15 @@ def test_without_matplotlib_there_are_the_tables(plan, trained, tmp_path, monkey
 
 
 def test_it_learns(plan):
-    """Four samples, seen again and again: the loss falls well below that of the enlarged LR frame."""
+    """Two samples, seen again and again: the loss falls well below that of the enlarged LR frame."""
     sizes = {"channels": 8, "extract": 1, "reconstruct": 1, "groups": 2}
     toy = plan(sizes=sizes, rate=4e-3, iterations=400)
-    drawn = (draw_sample(KINDS["advected"], np.random.default_rng(seed), 32) for seed in range(24))
-    batch = collate([sample for sample in drawn if np.isinf(sample.b0)][:4], TASKS["edvr-stf"])
+    drawn = (draw_sample(KINDS["advected"], np.random.default_rng(seed), 32) for seed in count())
+    batch = collate(list(islice((each for each in drawn if np.isinf(each.b0)), 2)), TASKS["edvr-stf"])
     state = State(toy, torch.device("cpu"))
     loop = Loop(toy, Ranks(0, 1, torch.device("cpu")), state, TASKS["edvr-stf"], None)
     base = charbonnier(state.network.base(batch["lr"][:, 1]), batch["truth"]).item()
-    losses = [loop.step(state.network, batch)[0].item() for _ in range(150)]
+    losses = [loop.step(state.network, batch)[0].item() for _ in range(80)]
     assert losses[-1] < 0.75 * base < losses[0]
 
 

@@ -1,15 +1,14 @@
-"""Cells side by side on the cores of a machine."""
+"""Cells as tasks of worker processes, which import no more than they need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.lab.study.cells import Cell, StoppedError, compute
-from napari_xfusion.lab.workers import Signals, share
 
 
 class Task(NamedTuple):
@@ -20,24 +19,10 @@ class Task(NamedTuple):
     identity: str
 
 
-def run_tasks(
-    tasks: Sequence[Task], jobs: int, stop: Token, frames_done: Callable[[int], None]
-) -> dict[Task, str]:
-    """Compute every task into its file by ``jobs`` processes of one thread each; what failed, and why.
-
-    ``frames_done`` receives the number of frames done so far. When ``stop`` is set the cells at work are given up
-    and those that are finished are kept.
-    """
-    problems: dict[Task, str | None] = {}
-    hint = "rerun the same command with fewer {jobs} to resume"
-    share(_work, tasks, jobs, stop, done=problems.__setitem__, count=frames_done, hint=hint)
-    return {task: problem for task, problem in problems.items() if problem is not None}
-
-
-def _work(task: Task, signals: Signals) -> str | None:
-    """In a worker: compute a task; what stands in its way, if anything."""
+def work(task: Task, stop: Token, count_frame: Callable[[], None]) -> str | None:
+    """Compute a task into its file, in a worker process; what prevents it, if anything."""
     try:
-        compute(task.cell, task.path, task.identity, signals, signals.count)
+        compute(task.cell, task.path, task.identity, stop, count_frame)
     except StoppedError:
         return "stopped"
     except XFusionError as error:

@@ -20,13 +20,13 @@ from napari_xfusion.lab.study.note import Note, merged
 from napari_xfusion.lab.study.pictures import take_pictures
 from napari_xfusion.lab.study.plan import Condition, Preset, Series, StudyPlan, read_plan
 from napari_xfusion.lab.study.plan import preset as make_preset
-from napari_xfusion.lab.study.pool import Task, run_tasks
+from napari_xfusion.lab.study.pool import Task, work
 from napari_xfusion.lab.study.report import write_report
 from napari_xfusion.lab.study.results import Results, SequenceResults
 from napari_xfusion.lab.study.side_by_side import write_side_by_side
 from napari_xfusion.lab.study.table import as_columns, join, notes_of, read_cell, write_table
 from napari_xfusion.lab.study.times import Time, measure_time, read_time, write_times
-from napari_xfusion.lab.workers import cores
+from napari_xfusion.lab.workers import cores, share
 
 PLAN = "plan.json"
 
@@ -114,11 +114,14 @@ class _Study:
         found = {task: read_cell(task.path, task.identity) for task in self.tasks}
         missing = [task for task in self.tasks if found[task] is None]
         self.count.add(sum(len(task.cell.targets) for task in self.tasks if found[task] is not None))
-        failed = run_tasks(missing, jobs, self.stop, self.count.beside)
+        hint = "rerun the same command with fewer {jobs} to resume"
+        problems: dict[Task, str | None] = {}
+        noted = problems.__setitem__
+        share(work, missing, jobs, self.stop, done=noted, count=self.count.beside, hint=hint)
         found |= {task: read_cell(task.path, task.identity) for task in missing}
         cells = {task: cell for task, cell in found.items() if cell is not None}
         if not self.stop.is_set():
-            self._told(failed, len(cells))
+            self._told({task: why for task, why in problems.items() if why is not None}, len(cells))
             self.count.cells_done()
         for task, cell in cells.items():
             self.notes += [_note(task.cell, text) for text in notes_of(cell)]

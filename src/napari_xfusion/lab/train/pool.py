@@ -123,11 +123,11 @@ def fill_pool(
     else:
         for chunk in chunks:
             if not stop.is_set():
-                count(chunk, draw(chunk, stop))
+                count(chunk, draw(chunk))
     return None if stop.is_set() or pool.missing() else pool
 
 
-def _draw_chunk(plan: PoolPlan, folder: Path, chunk: list[int], _: Token) -> int:
+def _draw_chunk(plan: PoolPlan, folder: Path, chunk: list[int], *_: object) -> int:
     """Draw samples into the file; returns how many."""
     path, size = folder / FILE, plan.record.itemsize
     start = path.stat().st_size - plan.count * size

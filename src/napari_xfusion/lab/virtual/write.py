@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def write_experiment(
     folder: str | Path,
     *,
     compression: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Write ``experiment`` into ``folder`` and return what experiment.json says.
 
@@ -38,7 +39,7 @@ def write_experiment(
     folder = Path(folder)
     sequences = {"lr.tif": experiment.lr, "hr.tif": experiment.hr, "truth.tif": experiment.truth}
     _may_write(folder, sequences, experiment.movie.source)
-    count = _Count(sum(map(len, sequences.values())), progress)
+    done, frames = count(1), sum(map(len, sequences.values()))
     expected, do = "a folder to write into, with enough space", "choose another folder"
     with writing(folder, expected=expected, hint=do), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,9 @@ def write_experiment(
             name: stack.enter_context(replacing(folder / name)) for name in (RECORD, *reversed(sequences))
         }
         for name, sequence in sequences.items():
-            write_tiff(sequence, parts[name], compression=compression, each=count)
+            write_tiff(
+                sequence, parts[name], compression=compression, each=lambda: progress(next(done), frames)
+            )
         record = _record(experiment)
         parts[RECORD].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
@@ -121,15 +124,3 @@ def _may_write(folder: Path, names: Iterable[str], movie: str) -> None:
             problem="a sequence that was not simulated has this name",
             hint="choose another folder",
         )
-
-
-class _Count:
-    """Tells ``progress`` after every frame how many of all are done."""
-
-    def __init__(self, frames: int, progress: Progress | None) -> None:
-        self.done, self.frames, self.progress = 0, frames, progress
-
-    def __call__(self) -> None:
-        self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, self.frames)
