@@ -167,6 +167,57 @@ def test_an_hr_frame_that_shows_nothing_is_left_out_of_the_match(value):
         assert value_of[0] == pytest.approx(value_of[1], abs=0.01)
 
 
+def label(hr, value):
+    hr[:, 2:6, 4:30] = value
+
+
+def stamp(hr, value):
+    hr[:, 0, :14] = value
+
+
+def hot(hr, value):
+    hr[:, 9, 9] = value
+
+
+@pytest.mark.parametrize(
+    ("spoil", "value"),
+    [
+        pytest.param(label, 30, id="bright label"),
+        pytest.param(label, -30, id="dark label"),
+        pytest.param(stamp, 60, id="time stamp"),
+        pytest.param(hot, 2e4, id="hot pixel"),
+        pytest.param(hot, -2e6, id="fill value"),
+    ],
+)
+def test_hr_pixels_that_lr_does_not_show_leave_the_grey_scale_as_it_is(spoil, value):
+    lr, hr, times = two_cameras(moving_discs(), 4)
+    plan = make_plan(hr_times=times)
+    expected = reader_of(stack(lr), stack(hr), plan).rig
+    spoilt = hr.copy()
+    spoil(spoilt, value)
+    rig = reader_of(stack(lr), stack(spoilt), plan).rig
+    assert "unlike-pixels" in [note.code for note in rig.warnings]
+    assert rig.correlation == pytest.approx(expected.correlation, abs=0.01)
+    assert rig.hr.grey.span == pytest.approx(expected.hr.grey.span, rel=0.2)
+    for camera in (0.3, 0.7):
+        values = [r.hr.grey.from_grey(r.fast.grey.to_grey(np.float32([camera]))) for r in (rig, expected)]
+        assert values[0] == pytest.approx(values[1], abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_good_pairs_give_no_warning(seed):
+    """Scenes with noise of 40 to 20 dB, and sparse ones: bright spots on a dark, empty field."""
+    rng = np.random.default_rng(seed)
+    sequence = moving_discs(seed=seed)
+    if seed % 5 == 0:
+        sequence = np.clip(0.35 - sequence, 0, None) ** 2
+    lr, hr, times = two_cameras(sequence, 4)
+    noise = np.ptp(lr) * 10 ** -rng.uniform(1, 2)
+    lr = rng.uniform(0.1, 9) * (lr + noise * rng.standard_normal(lr.shape)) + rng.uniform(-1, 1)
+    hr = hr + 0.3 * noise * rng.standard_normal(hr.shape)
+    assert reader_of(stack(lr), stack(hr), make_plan(hr_times=times)).rig.warnings == ()
+
+
 def test_an_lr_sequence_that_shows_nothing_does_not_agree_with_hr():
     lr, hr, times = two_cameras(moving_discs(), 4)
     rig = reader_of(stack(np.full_like(lr, 7)), stack(hr), make_plan(hr_times=times)).rig

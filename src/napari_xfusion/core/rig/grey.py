@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ from napari_xfusion.errors import PairingError, XFusionWarning
 
 FLAT = 1e-5
 """Standard deviation in grey units of an image that shows nothing."""
+MIDDLE = (10.0, 90.0)
+"""Percentiles of the HR values through which a line is fitted that bright and dark outliers cannot tilt."""
+FAR = 8.0
+"""Standard deviations from that line beyond which a pixel does not belong to it."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,25 @@ def fit_grey(
         )
         notes += (XFusionWarning("unlike", text),)
     lows, binned = np.stack([low for low, _ in alike]), np.stack([high for _, high in alike])
+    good = np.ones(lows.shape, bool)
     if rule == "match":
-        matched = _match(lows, binned)
-        if matched is None:
+        line = _match(lows, binned)
+        if line is None:
             text = "LR could not be matched to binned HR; each sequence has its own percentiles instead."
             notes += (XFusionWarning("no-match", text),)
-        else:
-            lr_map = matched
+        elif line.bad is None:
+            lr_map = line.lr
+        else:  # percentiles of HR may be those of its bad pixels: its range is that of LR, through the line
+            low, high = line.lr.to_grey(np.array([lr_map.zero, lr_map.zero + lr_map.span])).tolist()
+            hr_map = Affine(hr_map.zero + low * hr_map.span, hr_map.span * (high - low))
+            binned, good = (binned - np.float32(low)) / np.float32(high - low), ~line.bad
+            text = (
+                f"{100 * line.bad.mean():.2g}% of the HR pixels compared with LR have values that LR does not show "
+                "(a label, a time stamp, hot or saturated pixels?). The grey scale leaves them out, unrepaired."
+            )
+            notes += (XFusionWarning("unlike-pixels", text, hr.source),)
     seen = lr_map.to_grey(lows)
-    correlation = _correlation(seen, binned)
+    correlation = _correlation(seen[good], binned[good])
     if rule == "match" and correlation < 0.5:
         text = (
             f"LR and binned HR agree poorly at common times (correlation {correlation:.2f}). "
@@ -111,15 +125,41 @@ def _alike(compared: list[tuple[NDArray[Any], Image]]) -> list[tuple[NDArray[Any
     return [pair for pair, c in zip(compared, correlation, strict=True) if least <= 0 or c >= least]
 
 
-def _match(seen: NDArray[Any], binned: Image) -> Affine | None:
+class Line(NamedTuple):
+    """The line LR = span * grey + zero."""
+
+    lr: Affine
+    """LR values to the grey units of the binned HR frames."""
+    bad: NDArray[np.bool_] | None
+    """(N, h, w): pixels far off the line, where such pixels would have tilted a line through all; else None."""
+
+
+def _match(seen: NDArray[Any], binned: Image) -> Line | None:
     """Robust line LR = span * grey + zero through pixels of common times; None where there is none.
 
     ``seen`` are LR frames (N, h, w) in camera units, ``binned`` the HR frames in grey units.
 
     LR is the dependent variable because it is the noisier one: the other way round noise would flatten
-    the slope. Huber weights keep what moved between the two exposures from tilting it.
+    the slope. Huber weights keep what moved between the two exposures from tilting it. They do not help against
+    HR pixels far beyond all others, such as a label of the camera: a line through the middle of the HR values is
+    taken where it leaves much less of LR unexplained.
     """
     lr, grey = (x.ravel().astype(np.float64) for x in (seen, binned))
+    all_pixels = _huber(lr, grey)
+    middle = _within(grey, MIDDLE)
+    robust = _huber(lr[middle], grey[middle])
+    if robust is not None:
+        residual = _residual(lr, grey, robust)
+        scale = 1.4826 * float(np.median(residual))
+        if all_pixels is None or 2 * np.median(residual) < np.median(_residual(lr, grey, all_pixels)):
+            return Line(robust, (residual > FAR * scale).reshape(seen.shape))
+    return None if all_pixels is None else Line(all_pixels, None)
+
+
+def _huber(lr: NDArray[np.float64], grey: NDArray[np.float64]) -> Affine | None:
+    """The line by iteratively reweighted least squares; None where it rises nowhere."""
+    if not lr.size:
+        return None
     weight = np.ones_like(lr)
     zero = span = 0.0
     for _ in range(8):
@@ -136,6 +176,17 @@ def _match(seen: NDArray[Any], binned: Image) -> Affine | None:
     if not span > 1e-6 * max(float(np.ptp(lr)), 1e-300):
         return None
     return Affine(zero, span)
+
+
+def _residual(lr: NDArray[np.float64], grey: NDArray[np.float64], line: Affine) -> NDArray[np.float64]:
+    residual: NDArray[np.float64] = np.abs(lr - line.span * grey - line.zero)
+    return residual
+
+
+def _within(values: NDArray[np.float64], percentiles: tuple[float, float]) -> NDArray[np.bool_]:
+    low, high = np.percentile(values, percentiles)
+    inside: NDArray[np.bool_] = (values >= low) & (values <= high)
+    return inside
 
 
 def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
