@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from napari_xfusion.core.grey import fill_invalid, sample_frames
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.camera import Camera
@@ -9,6 +13,7 @@ from napari_xfusion.core.rig.frames import interpolate
 from napari_xfusion.core.rig.grey import fit_grey
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
+from napari_xfusion.core.rig.misfit import misfit_warnings
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import find_hr_times
 from napari_xfusion.core.types import Stack
@@ -27,14 +32,15 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     hr_times = find_hr_times(lr, hr, plan)
     _check_frames(plan, lr, hr)
     down = Grids(lr.shape[1:], hr.shape[1:], mapping).down
-    common = [
-        (
-            interpolate(lambda i: fill_invalid(lr.frame(i))[0], float(hr_times[k])),
-            fill_invalid(hr.frame(k))[0],
-        )
-        for k in sample_frames(len(hr), COMMON_TIMES)
-    ]
+
+    def lr_at(time: float) -> NDArray[Any]:
+        return interpolate(lambda i: fill_invalid(lr.frame(i))[0], time)
+
+    times = {float(hr_times[k]): k for k in sample_frames(len(hr), COMMON_TIMES)}
+    common = [(lr_at(time), fill_invalid(hr.frame(k))[0]) for time, k in times.items()]
     grey = fit_grey(plan.grey, (lr, hr), common, down)
+    binned = [(time, down(grey.hr.to_grey(high))) for time, (_, high) in zip(times, common, strict=True)]
+    misfits = misfit_warnings(binned, lambda time: grey.lr.to_grey(lr_at(time)), len(lr) - 1)
     absent = [
         XFusionWarning(
             "absent-chunks",
@@ -49,7 +55,7 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
         sharp=(Camera.of(hr, grey.hr, clock=lr.clock.at(hr_times)),),
         grey_rule=grey.rule,
         correlation=grey.correlation,
-        warnings=(*absent, *grey.notes),
+        warnings=(*absent, *grey.notes, *misfits),
     )
 
 

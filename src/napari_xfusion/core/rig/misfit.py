@@ -1,0 +1,224 @@
+"""Whether LR and HR lie upon each other and HR times are right: seen from frames of common times.
+
+Nothing is corrected here; what is significant becomes a warning with its size and direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.types import Image
+from napari_xfusion.errors import XFusionWarning
+
+LONGEST_SIDE = 192
+"""LR pixels of the images that are compared; larger ones are reduced, which makes it quick and averages noise."""
+SMALLEST_SIDE = 8
+"""LR pixels; smaller images show too little."""
+DELAYS = range(-6, 7)
+"""LR frames by which HR times may be found to be off."""
+SHORTEST_SHIFT = 0.15
+"""LR pixels; what is less is not worth a warning."""
+BLUR = 1.5
+"""Standard deviation in pixels by which images are blurred before they are aligned."""
+SHORTEST_DELAY = 0.3
+"""LR frames."""
+LEAST_CORRELATION = 0.5
+"""Of aligned images."""
+LEAST_GAIN = 0.05
+"""Share of the mean square difference of LR and binned HR that another time must remove."""
+LEAST_GAIN_BETWEEN = 0.3
+"""The same of a time between two LR frames, which no frame shows."""
+SIGMAS = 6.0
+"""Standard errors, from the scatter among the HR frames, that make a finding significant."""
+
+Common = Sequence[tuple[float, Image]]
+"""HR times in LR frame numbers, and the HR frames of these times, binned to (h, w), in grey units."""
+
+
+class Placement(NamedTuple):
+    """Where LR lies on the binned HR image."""
+
+    down: float
+    """LR pixels, at the middle of the frame."""
+    right: float
+    turn: float
+    """Radians, from the rows to the columns: clockwise on the screen."""
+
+
+def misfit_warnings(common: Common, lr: Callable[[float], Image], last: int) -> tuple[XFusionWarning, ...]:
+    """Warnings of a shift or turn between the cameras, and of HR times that are early or late.
+
+    ``lr`` gives the LR frame (h, w) of a time in grey units, 0 to ``last``. A shift and a delay look alike where
+    everything moves alike: the one that explains the difference better is reported.
+    """
+    if min(common[0][1].shape) < SMALLEST_SIDE:
+        return ()
+    common = [(time, _reduced(image)) for time, image in common]
+    factor = _factor(lr(common[0][0]).shape)
+
+    def reduced(time: float) -> Image:
+        return _reduced(lr(time))
+
+    placement, moved = _find_placement(common, reduced)
+    delay, delayed = _find_delay(common, reduced, last)
+    if delay and (placement is None or delayed < moved):
+        direction = "late" if delay > 0 else "early"
+        text = (
+            f"HR times look {abs(delay):.1f} LR frames too {direction}: each HR frame agrees best with LR at its "
+            f"time {-delay:+.1f}. Check {{hr_start}} or {{hr_times}}."
+        )
+        return (XFusionWarning("delayed", text),)
+    if placement is None:
+        return ()
+    found = _in_words(placement, factor, max(common[0][1].shape))
+    if not found:
+        return ()
+    text = f"LR appears {found} against HR. Align the recordings: every method loses detail otherwise."
+    return (XFusionWarning("misplaced", text),)
+
+
+def _in_words(placement: Placement, factor: int, side: int) -> str:
+    """What is worth mentioning of a placement on images that are ``factor`` times smaller than LR, ``side`` wide."""
+    down, right = factor * placement.down, factor * placement.right
+    shifts = [
+        f"{abs(value):.2f} LR pixels {directions[value < 0]}"
+        for value, directions in ((right, ("to the right", "to the left")), (down, ("down", "up")))
+        if abs(value) >= SHORTEST_SHIFT
+    ]
+    found = [f"shifted by {' and '.join(shifts)}"] if shifts else []
+    if abs(placement.turn) * factor * side / 2 >= SHORTEST_SHIFT:
+        direction = "clockwise" if placement.turn > 0 else "counterclockwise"
+        found.append(f"turned by {abs(np.degrees(placement.turn)):.2f} degrees {direction}")
+    return " and ".join(found)
+
+
+class _Aligned(NamedTuple):
+    """One HR frame against LR."""
+
+    placement: Placement
+    variance: NDArray[np.float64]
+    """(3,) of the placement, from what is left unexplained."""
+    left: float
+    """Mean square difference of the aligned images."""
+
+
+def _find_placement(common: Common, lr: Callable[[float], Image]) -> tuple[Placement | None, float]:
+    """The placement of LR where it is significant, and the mean square difference that it leaves."""
+    found = [aligned for time, image in common if (aligned := _align(image, lr(time))) is not None]
+    if len(found) < 2:
+        return None, np.inf
+    values = np.array([each.placement for each in found])
+    scatter = values.var(axis=0, ddof=1) / len(found)
+    noise = np.mean([each.variance for each in found], axis=0) / len(found)
+    error, middle = np.sqrt(scatter + noise), np.median(values, axis=0)
+    reach = np.array([1, 1, max(common[0][1].shape) / 2])  # a turn in pixels at the border
+    significant = (np.abs(middle) > SIGMAS * error) & (np.abs(middle) * reach > SHORTEST_SHIFT / 2)
+    if not significant.any():
+        return None, np.inf
+    placement = Placement(*np.where(significant, middle, 0.0).tolist())
+    return placement, float(np.mean([each.left for each in found]))
+
+
+def _align(image: Image, lr: Image) -> _Aligned | None:
+    """How ``image`` is shifted and turned to become ``lr``; None where they have nothing in common.
+
+    Evangelidis and Psarakis 2008, from no shift and from that of the phase correlation; images are blurred
+    beforehand, as the blur of the search itself biases the result.
+    """
+    here, there = (cv2.GaussianBlur(each, (0, 0), BLUR) for each in (image, lr))
+    window = cv2.createHanningWindow(image.shape[::-1], cv2.CV_32F)
+    shift, _ = cv2.phaseCorrelate(here.copy(), there.copy(), window)  # which writes into its arguments
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
+    best, matrix = LEAST_CORRELATION, None
+    for right, down in ((0.0, 0.0), shift):
+        start = np.array([[1, 0, right], [0, 1, down]], np.float32)
+        try:
+            score, found = cv2.findTransformECC(
+                here, there, start, cv2.MOTION_EUCLIDEAN, criteria, inputMask=None, gaussFiltSize=1
+            )
+        except cv2.error:  # no contrast, or nothing in common
+            continue
+        if score > best:
+            best, matrix = score, found.astype(np.float64)
+    if matrix is None:
+        return None
+    middle = (np.array(image.shape[::-1]) - 1) / 2
+    right, down = matrix[:, :2] @ middle + matrix[:, 2] - middle
+    placement = Placement(float(down), float(right), float(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size, border = image.shape[::-1], cv2.BORDER_REPLICATE
+    raw, soft = (cv2.warpAffine(each, matrix, size, flags=flags, borderMode=border) for each in (lr, there))
+    return _Aligned(placement, _variance(here, _difference(here, soft)), _difference(image, raw))
+
+
+def _variance(image: Image, left: float) -> NDArray[np.float64]:
+    """Variance (3,) of a placement found on blurred ``image`` with the mean square difference ``left``.
+
+    By least squares; blurred noise is alike in some 4 pi BLUR^2 pixels.
+    """
+    down, right = np.gradient(image)
+    y, x = (np.arange(n) - (n - 1) / 2 for n in image.shape)
+    slopes = np.stack([down, right, down * x - right * y[:, None]]).reshape(3, -1)
+    # A shift of a smooth image is a change of brightness, which says nothing: that part does not count.
+    brightness, _ = np.linalg.qr(np.stack([np.ones(image.size), image.ravel()], axis=1))
+    slopes = slopes - slopes @ brightness @ brightness.T
+    information = slopes @ slopes.T / max(4 * np.pi * BLUR**2 * left, 1e-30)
+    variance: NDArray[np.float64] = np.diag(np.linalg.pinv(information))
+    return variance
+
+
+def _find_delay(common: Common, lr: Callable[[float], Image], last: int) -> tuple[float, float]:
+    """How late HR times are in LR frames, 0 where it is not significant; and the mean square difference then."""
+    inner = common[1:-1]  # the first and the last one may lie at the ends of LR
+    tried = [d for d in DELAYS if all(0 <= time + d <= last for time, _ in inner)]
+    if len(inner) < 2 or len(tried) < 3:
+        return 0.0, np.inf
+    now = tried.index(0)
+    absolute = np.array([[_difference(image, lr(time + d)) for d in tried] for time, image in inner])
+    if not absolute[:, now].all():
+        return 0.0, np.inf  # equal already
+    differences = absolute / absolute[:, [now]]
+    mean = differences.mean(axis=0)
+    best = min(max(int(mean.argmin()), 1), len(tried) - 2)
+    before, at, after = differences[:, best - 1 : best + 2].T
+    # The parabola through three differences of each HR frame; the mean one has its minimum at ``offset``.
+    slope, curve = (after - before) / 2, before - 2 * at + after
+    if curve.mean() <= 0:
+        return 0.0, np.inf
+    offset = float(np.clip(-slope.mean() / curve.mean(), -1, 1))
+    lowest = at + slope * offset + curve * offset**2 / 2
+    gains, late = differences[:, now] - lowest, -(tried[best] + offset)
+    # Of two mean squares of noise alone, and from the scatter among the HR frames.
+    chance = 2 / np.sqrt(inner[0][1].size * len(inner))
+    error = max(chance, gains.std(ddof=1) / np.sqrt(len(gains)))
+    least = LEAST_GAIN if tried[best] else LEAST_GAIN_BETWEEN
+    significant = gains.mean() > max(SIGMAS * error, least) and (gains > 0).all()
+    if not significant or abs(late) < SHORTEST_DELAY:
+        return 0.0, np.inf
+    return late, float((lowest * absolute[:, now]).mean())
+
+
+def _difference(a: Image, b: Image) -> float:
+    """Mean square difference, without what differs in grey scale: that may be fitted to frames that do not fit."""
+    a, b = a - a.mean(), b - b.mean()
+    slope = float((a * b).sum() / max(float((b * b).sum()), 1e-30))
+    return float(np.mean((a - np.float32(slope) * b) ** 2))
+
+
+def _factor(shape: tuple[int, ...]) -> int:
+    return -(-max(shape) // LONGEST_SIDE)
+
+
+def _reduced(image: Image) -> Image:
+    """An image of at most LONGEST_SIDE; hot pixels are clipped, so that they do not decide."""
+    image, factor = np.clip(image, -0.5, 1.5), _factor(image.shape)
+    if factor == 1:
+        return image
+    size = image.shape[1] // factor, image.shape[0] // factor
+    cropped = image[: size[1] * factor, : size[0] * factor]
+    return np.asarray(cv2.resize(cropped, size, interpolation=cv2.INTER_AREA))
