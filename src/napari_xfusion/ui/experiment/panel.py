@@ -63,16 +63,10 @@ class Settings:
 
     hr_step: Annotated[int, row("HR step", "LR frames from one HR frame to the next.", 1, 100_000)] = 10
     noise: Annotated[bool, row("LR noise", "Add photon noise to LR.")] = True
-    lr_psnr: Annotated[float, row("LR PSNR (dB)", "Level of the photon noise, as the PSNR of LR.", 5, 90)] = (
-        40.0
-    )
-    binning: Annotated[
-        Binning, row("LR binning", "Downsampling used to simulate LR: mean of 4 x 4 pixels, or bicubic.")
-    ] = "mean"
+    lr_psnr: Annotated[float, row("LR PSNR (dB)", "Noise level, as the PSNR of LR.", 5, 90)] = 40.0
+    binning: Annotated[Binning, row("LR binning", "Mean of 4 x 4 pixels, or bicubic reduction.")] = "mean"
     seed: Annotated[int, row("Seed", "Random seed of the noise.", 0, 2**31 - 1)] = 0
-    separation: Annotated[
-        int, row("Separation", "LR frames between neighbouring input frames of a method.", 1, 100)
-    ] = 1
+    separation: Annotated[int, row("Separation", "LR frames between neighbouring input frames.", 1, 100)] = 1
 
     def simulate(self, truth: Stack) -> Experiment:
         """Simulate LR and HR of ``truth``."""
@@ -108,7 +102,7 @@ class ExperimentPanel(Panel):
         self.run = QPushButton("Compare methods")
         self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop. Completed rows are kept.")
         self.save = QPushButton(
-            "Save CSV …", enabled=False, toolTip="Save the table, with medians and maxima."
+            "Save CSV …", enabled=False, toolTip="Save the table with medians and maxima."
         )
         self.progress = QProgressBar(self, visible=False, toolTip="Frames fused and compared")
         self.table = QTableWidget(self)

@@ -26,16 +26,9 @@ if TYPE_CHECKING:
 class Pairing:
     """The times of the HR frames, as entered."""
 
-    hr_step: Annotated[
-        float, row("HR step", "LR frames from one HR frame to the next; need not be an integer.", 0, 1e6)
-    ] = 0.0
-    hr_start: Annotated[
-        float, row("HR start", "With an HR step: LR frame of the first HR frame.", -1e6, 1e6)
-    ] = 0.0
-    hr_times: Annotated[
-        str,
-        row("HR times", "Instead of a step: LR frame of every HR frame, or a text file of these numbers."),
-    ] = ""
+    hr_step: Annotated[float, row("HR step", "LR frames from HR frame to HR frame, e.g. 9.5.", 0, 1e6)] = 0.0
+    hr_start: Annotated[float, row("HR start", "LR frame of the first HR frame.", -1e6, 1e6)] = 0.0
+    hr_times: Annotated[str, row("HR times", "LR frames of all HR frames, or a text file of them.")] = ""
 
 
 class DataBox(QGroupBox):

@@ -29,13 +29,9 @@ class Options:
     """The advanced options of a plan."""
 
     separation: Annotated[int, row("Separation", "LR frames between neighbouring input frames.", 1, 1000)] = 1
-    device: Annotated[Device, row("Device", "Device for networks. auto selects a GPU if available.")] = "auto"
-    precision: Annotated[
-        Precision, row("Precision", "Floating-point format of networks. auto selects float32.")
-    ] = "auto"
-    tile: Annotated[
-        int, row("Tile size", "Side of a network's tiles in LR pixels. 0: from the free memory.", 0, 4096)
-    ] = 0
+    device: Annotated[Device, row("Device", "Device for networks. auto prefers a GPU.")] = "auto"
+    precision: Annotated[Precision, row("Precision", "Number format of networks. auto is float32.")] = "auto"
+    tile: Annotated[int, row("Tile size", "Network tiles in LR pixels. 0: from free memory.", 0, 4096)] = 0
 
 
 class MethodBox(QGroupBox):

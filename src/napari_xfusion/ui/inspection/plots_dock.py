@@ -40,21 +40,12 @@ QUALITY = (
     ("SSIM", "Structural similarity to the truth, 7x7 pixels."),
 )
 CONSISTENCY = (
-    (
-        "RMS",
-        "Binned fused minus LR, root mean square in grey units: invented or lost structure, and noise.",
-    ),
+    ("RMS", "Binned fused minus LR, root mean square in grey units: wrong structure, and noise."),
     ("mean", "Binned fused minus LR, mean in grey units: brightness added (above 0) or lost."),
 )
 ATTENTION = (
-    (
-        "attention score",
-        "Mean attention of the previous (backward) and next (forward) HR frame, not normalised.",
-    ),
-    (
-        "normalised attention",
-        "Normalised to the backward value at the previous HR time: scores, or weights if scores are negative.",
-    ),
+    ("attention score", "Mean attention of the previous (backward) and next (forward) HR frame."),
+    ("normalised attention", "Divided by the backward value at the previous HR time."),
 )
 
 
