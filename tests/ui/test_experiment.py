@@ -30,7 +30,7 @@ def panel(viewer):
     made = sequence_layer(stack(SEQUENCE, "discs", pixel_size=2.0), role="truth", name="discs · truth")
     viewer.add_image(made.data, **made.options)
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Virtual experiment")
-    panel.hr_step.setValue(7)
+    panel.settings["hr_step"].value = 7
     return panel
 
 
@@ -52,7 +52,7 @@ def choose(panel, *methods) -> None:
 
 
 def test_sequences_are_those_of_the_core_and_lie_upon_each_other(panel, viewer, qtbot):
-    panel.seed.setValue(3)
+    panel.settings["seed"].value = 3
     run(panel, qtbot, panel.make)
     made = {provenance_of(layer).role: layer for layer in viewer.layers if "simulated" in layer.name}
     expected = simulate(stack(SEQUENCE), 7, lr_psnr=40, seed=3)
@@ -85,13 +85,13 @@ def test_table_is_what_the_core_evaluates(panel, qtbot, tmp_path, monkeypatch):
             row = rows[method, kind]
             assert int(row["count"]) == expected[kind]["frames"]
             assert float(row["ssim median"]) == pytest.approx(expected[kind]["ssim"]["median"], rel=1e-5)
-    assert panel.status.text() == "done"
+    assert panel.status.text() == "Done."
 
 
 def test_settings_reach_the_experiment(panel, qtbot):
-    panel.noisy.setChecked(False)
-    panel.binning.setCurrentIndex(1)
-    panel.separation.setValue(2)
+    panel.settings["noise"].value = False
+    panel.settings["binning"].value = "bicubic"
+    panel.settings["separation"].value = 2
     choose(panel, "bicubic")
     run(panel, qtbot, panel.run)
     experiment = simulate(stack(SEQUENCE), 7, binning="bicubic")
@@ -110,7 +110,7 @@ def test_cancel_keeps_methods_that_are_whole(panel, qtbot, pace):
     panel.cancel.click()
     pace.allow()
     wait(qtbot, lambda: not panel._worker.busy)
-    assert panel.status.text() == "stopped"
+    assert panel.status.text() == "Stopped."
     assert set(panel.evaluations) == {"bicubic"}
     assert panel.table.item(0, 0).text() != "–"
     assert panel.run.isEnabled()
@@ -119,7 +119,7 @@ def test_cancel_keeps_methods_that_are_whole(panel, qtbot, pace):
 
 def test_a_sequence_that_cannot_be_used_is_told(panel, viewer, qtbot):
     flat = sequence_layer(stack(np.full((5, 32, 32), 7, np.uint16), "flat"), role="sequence", name="flat")
-    panel.movie.choose(viewer.add_image(flat.data, **flat.options))
+    panel.sequence.choose(viewer.add_image(flat.data, **flat.options))
     run(panel, qtbot, panel.make)
     assert "one grey value throughout" in panel.status.text()
     assert not any("simulated" in layer.name for layer in viewer.layers)
@@ -127,24 +127,24 @@ def test_a_sequence_that_cannot_be_used_is_told(panel, viewer, qtbot):
 
 def test_what_was_done_to_the_sequence_is_told(panel, viewer, qtbot):
     odd = sequence_layer(stack(SEQUENCE[:, :30, :], "odd"), role="sequence")
-    panel.movie.choose(viewer.add_image(odd.data, **odd.options))
-    panel.noisy.setChecked(False)
+    panel.sequence.choose(viewer.add_image(odd.data, **odd.options))
+    panel.settings["noise"].value = False
     run(panel, qtbot, panel.make)
     said, *notes = panel.status.text().splitlines()
-    assert said == "done"
+    assert said == "Done."
     assert "cropped" in notes[0]
 
 
 def test_tab_goes_through_the_fields_as_they_are_seen(panel):
-    expected = [panel.movie, panel.hr_step, panel.lr_psnr, panel.make, panel.run, panel.cancel, panel.save]
-    chain = [panel.movie]
-    while (following := chain[-1].nextInFocusChain()) is not panel.movie:
+    expected = [panel.sequence, *panel.settings.natives, panel.make, panel.run, panel.cancel, panel.save]
+    chain = [panel.sequence]
+    while (following := chain[-1].nextInFocusChain()) is not panel.sequence:
         chain.append(following)
     assert [widget for widget in chain if widget in expected] == expected
 
 
 def test_a_mask_is_refused_before_anything_runs(panel, viewer):
-    panel.movie.choose(viewer.add_image(np.zeros((5, 32, 32), bool), name="mask"))
+    panel.sequence.choose(viewer.add_image(np.zeros((5, 32, 32), bool), name="mask"))
     assert not panel.make.isEnabled()
     assert not panel.run.isEnabled()
     assert panel.status.text().startswith("mask: expected grey values")
@@ -154,15 +154,15 @@ def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Virtual experiment")
     assert not panel.make.isEnabled()
-    assert "Choose a sharp, fast sequence first" in panel.make.toolTip()
+    assert "Select a fast, sharp sequence first" in panel.make.toolTip()
     made = sequence_layer(stack(SEQUENCE, "discs"), role="sequence", name="discs")
     viewer.add_image(made.data, **made.options)
-    assert panel.movie.currentText() == "discs"  # the first sequence that comes is taken
+    assert panel.sequence.currentText() == "discs"  # the first sequence that comes is taken
     assert panel.make.isEnabled()
     choose(panel)
     assert not panel.run.isEnabled()
-    assert "Choose a method first" in panel.run.toolTip()
-    assert panel.status.text() == "Choose a method first."
+    assert "Select a method first" in panel.run.toolTip()
+    assert panel.status.text() == "Select a method first."
     assert not panel.methods["edvr"].isEnabled()
     assert "No weights" in panel.methods["edvr"].toolTip()
 
@@ -180,13 +180,13 @@ def test_closing_in_the_middle_leaves_nothing(panel, viewer, pace, opened_by_clo
 
 
 def test_a_reason_goes_when_it_holds_no_more(panel, qtbot):
-    sequence = panel.movie.layer()
-    panel.movie.setCurrentIndex(0)
-    assert panel.status.text().startswith("Choose a sharp, fast sequence")
+    sequence = panel.sequence.layer()
+    panel.sequence.setCurrentIndex(0)
+    assert panel.status.text().startswith("Select a fast, sharp sequence")
     assert not panel.make.isEnabled()
-    panel.movie.choose(sequence)
+    panel.sequence.choose(sequence)
     assert panel.make.isEnabled()
     assert panel.status.text() == ""
     run(panel, qtbot, panel.make)
-    panel.noisy.toggle()
-    assert panel.status.text() == "done"
+    panel.settings["noise"].value = False
+    assert panel.status.text() == "Done."

@@ -198,7 +198,7 @@ def test_the_box_saves_sequence_movie_view_and_numbers(box, qtbot, tmp_path):
     ):
         save(tmp_path / name)
         ended(qtbot, box)
-        assert box.said.text() == f"saved {name}"
+        assert box.status.text() == f"saved {name}"
         assert (tmp_path / name).stat().st_size > 100
     assert "psnr" in (tmp_path / "numbers.csv").read_text()
     with av.open(str(tmp_path / "movie.mp4")) as file:
@@ -236,7 +236,7 @@ def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path)
     for _ in range(2):
         box.export_sequence(tmp_path / "sequence.tif")
         ended(qtbot, box)
-        assert "7 frames that are not fused yet are 0" in box.said.text()
+        assert "7 frames not fused yet are saved as 0" in box.status.text()
     frames = json.loads((tmp_path / "sequence.tif.json").read_text())["frames"]
     assert [each["frame"] for each in frames if each["done"]] == sorted(done)
     assert not box.save_numbers.isEnabled() or box._truth_of(layer) is not None
@@ -251,13 +251,13 @@ def test_a_frame_that_is_black_throughout_is_there(box, viewer, qtbot, tmp_path,
         layer.metadata = {METADATA: known}
     box.export_sequence(tmp_path / "sequence.tif")
     ended(qtbot, box)
-    assert box.said.text() == "saved sequence.tif"
+    assert box.status.text() == "saved sequence.tif"
 
 
 def test_what_cannot_be_done_is_off_with_its_reason(box, viewer):
     box.sequence.choose(viewer.layers["sample · LR"])
     assert not box.copy_command.isEnabled()
-    assert "fused sequences" in box.copy_command.toolTip()
+    assert "Select a fused sequence" in box.copy_command.toolTip()
     box.sequence.choose(viewer.layers[2])  # the truth itself
     assert not box.save_numbers.isEnabled()
     assert "whose truth is a layer" in box.save_numbers.toolTip()
@@ -270,7 +270,7 @@ def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
 
     box.export_sequence(tmp_path / "gone" / "sequence.tif")
     ended(qtbot, box)
-    assert "folder" in box.said.text()
+    assert "folder" in box.status.text()
     assert "folder" in notification_manager.records[-1].message
     assert box.save_sequence.isEnabled()
 
@@ -335,4 +335,4 @@ def test_places_that_are_none_are_told(box, qtbot, tmp_path, name, said):
     (tmp_path / "file").touch()
     (box.export_movie if "movie" in name else box.export_sequence)(tmp_path / name)
     ended(qtbot, box)
-    assert said in box.said.text()
+    assert said in box.status.text()

@@ -77,7 +77,7 @@ def cancel(panel, qtbot, pace):
 
 
 def to_file(panel, path, qtbot):
-    panel.output.output.setCurrentText("a file")
+    panel.output.destination.setCurrentText("file")
     panel.output.path.setText(str(path))
     settled(panel, qtbot)
 
@@ -106,7 +106,7 @@ def test_hr_is_shown_at_the_times_that_the_run_takes(panel, viewer, sequences, p
     hr = panel.data.hr.layer()
     sharp = open_stack(sequences[1])
     np.testing.assert_array_equal(hr.data[10], sharp.frame(2))
-    panel.data.hr_step.setValue(3)
+    panel.data.pairing["hr_step"].value = 3
     settled(panel, qtbot)
     run_for(panel, qtbot, pace, 1)
     np.testing.assert_array_equal(hr.data[10], sharp.frame(3))
@@ -154,7 +154,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     def opened():
         panel = open_panel(viewer, qtbot)
         panel.method.method.setCurrentText(METHOD)
-        panel.data.hr_times.setText("0, 4, 8, 12, 16, 20")
+        panel.data.pairing["hr_times"].value = "0, 4, 8, 12, 16, 20"
         settled(panel, qtbot)
         return panel
 
@@ -339,38 +339,41 @@ def test_a_region_follows_what_is_drawn_and_selected(panel, viewer, qtbot):
 
 def test_what_has_no_effect_is_off(panel, qtbot):
     for step, times, able in ((0, "", (True, False)), (4, "", (True, True)), (4, "0, 4", (False, False))):
-        panel.data.hr_step.setValue(step)
-        panel.data.hr_times.setText(times)
-        assert (panel.data.hr_step.isEnabled(), panel.data.hr_start.isEnabled()) == able
+        panel.data.pairing["hr_step"].value = step
+        panel.data.pairing["hr_times"].value = times
+        assert (panel.data.pairing["hr_step"].enabled, panel.data.pairing["hr_start"].enabled) == able
     settled(panel, qtbot)
 
 
 def test_the_preferences_page_and_the_panel_are_one(panel, qtbot):
     computing = compat.plugin_settings("napari-xfusion").computing
     computing.device, computing.precision = "cpu", "bfloat16"
-    assert (panel.method.device.currentText(), panel.method.precision.currentText()) == ("cpu", "bfloat16")
-    panel.method.device.setCurrentText("auto")
+    assert (panel.method.options["device"].value, panel.method.options["precision"].value) == (
+        "cpu",
+        "bfloat16",
+    )
+    panel.method.options["device"].value = "auto"
     assert (computing.device, computing.precision) == ("auto", "bfloat16")
     settled(panel, qtbot)
 
 
 def test_a_step_is_not_kept_to_sequences_that_know_their_times(panel, make_napari_viewer, sequences, qtbot):
-    panel.data.hr_step.setValue(3)
+    panel.data.pairing["hr_step"].value = 3
     settled(panel, qtbot)
     other = make_napari_viewer(show=False)
     open_sequences(other, sequences)
-    assert open_panel(other, qtbot).data.hr_step.value() == 0
+    assert open_panel(other, qtbot).data.pairing["hr_step"].value == 0
 
 
 def test_settings_are_remembered(panel, make_napari_viewer, sequences, qtbot):
     panel.method.method.setCurrentText("bayesian")
-    panel.data.separation.setValue(3)
+    panel.method.options["separation"].value = 3
     settled(panel, qtbot)
     other = make_napari_viewer(show=False)
     open_sequences(other, sequences)
     again = open_panel(other, qtbot)
     assert again.method.method.currentText() == "bayesian"
-    assert again.data.separation.value() == 3
+    assert again.method.options["separation"].value == 3
 
 
 def test_settings_that_make_no_sense_are_left_alone(viewer, sequences, qtbot):
@@ -378,12 +381,12 @@ def test_settings_that_make_no_sense_are_left_alone(viewer, sequences, qtbot):
 
     settings_file().parent.mkdir(parents=True)
     settings_file().write_text(
-        '{"fusion": {"data": {"hr_step": "x", "separation": null}, "method": {"method": 7}}}'
+        '{"fusion": {"data": {"hr_step": "x"}, "method": {"method": 7, "separation": null}}}'
     )
     open_sequences(viewer, sequences)
     panel = open_panel(viewer, qtbot)
     assert panel.method.method.currentText() == DEFAULT_METHOD
-    assert panel.data.separation.value() == 1
+    assert panel.method.options["separation"].value == 1
 
 
 def test_it_fits_a_small_screen(panel):

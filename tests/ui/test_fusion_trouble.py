@@ -35,7 +35,7 @@ def panel_on(make_napari_viewer, plugin, qtbot):
             panel.data.lr.choose(viewer.layers["LR"])
             panel.data.hr.choose(viewer.layers["HR"])
         panel.method.method.setCurrentText("flow")
-        panel.data.hr_times.setText(", ".join(f"{t:g}" for t in times or ()))
+        panel.data.pairing["hr_times"].value = ", ".join(f"{t:g}" for t in times or ())
         settled(panel, qtbot)
         return panel
 
@@ -47,10 +47,10 @@ def refused(panel):
     run, preview = panel.run_box.run, panel.run_box.preview
     assert not run.isEnabled()
     assert not preview.isEnabled()
-    assert run.toolTip() == preview.toolTip()
+    assert all(panel._problem in button.toolTip() for button in (run, preview))
     assert panel.run_box.status.text()
     assert panel.run_box.status.text() in panel.data.found.text()
-    return run.toolTip()
+    return panel._problem
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ def test_the_slider_moves_while_a_picture_is_chosen(panel_on, qtbot):
 
 def test_times_that_are_no_numbers(panel_on, qtbot):
     panel = panel_on(LR, HR)
-    panel.data.hr_times.setText("0, four")
+    panel.data.pairing["hr_times"].value = "0, four"
     settled(panel, qtbot)
     assert refused(panel).startswith("HR times: expected numbers")
-    panel.data.hr_times.setText("0 4 8 11")
+    panel.data.pairing["hr_times"].value = "0 4 8 11"
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()
     assert panel.run_box.status.text() == ""
@@ -150,7 +150,7 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
 )
 def test_outputs_that_cannot_be(panel_on, tmp_path, name, said, qtbot):
     panel = panel_on(LR, HR)
-    panel.output.output.setCurrentText("a file")
+    panel.output.destination.setCurrentText("file")
     panel.output.path.setText(str(tmp_path / name) if name else "")
     settled(panel, qtbot)
     assert said in refused(panel)
@@ -161,15 +161,15 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
     fuse_files(make_plan(method="bicubic", hr_times=TIMES), LR, HR, output)
     before = output.read_bytes()
     panel = panel_on(LR, HR)
-    panel.output.output.setCurrentText("a file")
+    panel.output.destination.setCurrentText("file")
     panel.output.path.setText(str(output))
     settled(panel, qtbot)
-    assert "use the Replace box to replace it" in refused(panel)
+    assert "tick Overwrite" in refused(panel)
     panel.method.method.setCurrentText("bicubic")  # the same run's own
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()
     panel.method.method.setCurrentText("flow")
-    panel.output.replace.setChecked(True)
+    panel.output.overwrite.setChecked(True)
     settled(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)
@@ -191,7 +191,7 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
     """RLIMIT_FSIZE stands for it: told, what was done is kept, and goes on when there is room."""
     lr, hr, times = two_cameras((moving_discs(60, (32, 48)) * 20000).astype(np.uint16), step=4)
     panel = panel_on(lr, hr, times)
-    panel.output.output.setCurrentText("a file")
+    panel.output.destination.setCurrentText("file")
     panel.output.path.setText(str(tmp_path / name))
     settled(panel, qtbot)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -220,7 +220,7 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
 def test_an_output_taken_away_is_not_said_to_be_kept(panel_on, tmp_path, monkeypatch, qtbot):
     pace = Pace(monkeypatch)
     panel = panel_on(LR, HR)
-    panel.output.output.setCurrentText("a file")
+    panel.output.destination.setCurrentText("file")
     panel.output.path.setText(str(tmp_path / "fused.tif"))
     settled(panel, qtbot)
     panel.run_box.run.click()
@@ -254,7 +254,7 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     panel = panel_on(lr, hr, times)
     panel.method.method.setCurrentText("edvr-stf")
     panel.method.choose_model(str(tmp_path / "mine.safetensors"))
-    panel.method.device.setCurrentText("cpu")
+    panel.method.options["device"].value = "cpu"
     settled(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)
@@ -263,7 +263,7 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     assert "Memory ran out" in said
     assert fused_layer(panel._viewer).name == "LR · fused (mine)"
     limit[0] = 0  # and where no tile is small enough
-    panel.data.separation.setValue(2)
+    panel.method.options["separation"].value = 2
     settled(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)

@@ -78,10 +78,10 @@ def test_every_kind_of_layer_lies_where_and_when_its_sequences_do(viewer, layers
     panel = open_panel(viewer)
     for tip in (
         *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
-        "Add a layer: what bicubic makes",
+        "Add a layer: the same two sequences fused by bicubic.",
         "Add a layer: the fused sequence minus bicubic",
         "Add a layer: the fused sequence binned to LR",
-        "Add a layer: how sure the Bayesian",
+        "Add a layer: the standard deviation",
     ):
         press(panel, qtbot, tip)
     made = [layer for layer in viewer.layers if layer not in layers.values()]
@@ -107,7 +107,7 @@ def test_what_is_shown_is_what_the_core_computes(viewer, layers, qtbot):
     std = {f.index: f.std for f in fuse(Plan(method="bayesian"), lr, hr, targets=[5, 23])}
     press(panel, qtbot, "Add a layer: truth, each frame divided")
     press(panel, qtbot, "Add a layer: the fused sequence minus flow")
-    press(panel, qtbot, "Add a layer: how sure the Bayesian")
+    press(panel, qtbot, "Add a layer: the standard deviation")
     for t in (5, 23):
         viewer.dims.set_current_step(0, t)
         by_name = {layer.name: layer for layer in viewer.layers}
@@ -130,7 +130,7 @@ def test_hr_is_divided_by_its_previous_hr_frame_and_shown_at_lr_times(viewer, la
 
 def test_only_the_frame_on_screen_is_made(viewer, layers, qtbot):
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: what bicubic makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     sequence = next(iter(panel._recipes._sequences.values()))
     drained(panel, qtbot)
     viewer.dims.set_current_step(0, 40)
@@ -141,7 +141,7 @@ def test_only_the_frame_on_screen_is_made(viewer, layers, qtbot):
 
 def test_a_slow_sequence_never_stops_the_window_and_skips_what_was_scrubbed_over(viewer, layers, qtbot):
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: what bicubic makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     layer = viewer.layers["melt · baseline (bicubic)"]
     gate, asked = threading.Event(), []
     inner = layer.data.stack
@@ -166,7 +166,7 @@ def test_a_slow_sequence_never_stops_the_window_and_skips_what_was_scrubbed_over
 def test_a_slow_sequence_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot, monkeypatch):
     monkeypatch.setattr(lazy, "PATIENCE", 0)  # every frame takes more than the window waits for
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: what bicubic makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     layer, asked = viewer.layers["melt · baseline (bicubic)"], []
     inner = layer.data.stack
 
@@ -189,7 +189,7 @@ def test_a_slow_sequence_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbo
 
 def test_a_duplicate_of_a_made_layer_shows_the_same(viewer, layers, qtbot):
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: what bicubic makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     layer = viewer.layers.selection.active
     _duplicate_layer(viewer.layers)
     copy = viewer.layers[layer.name + " copy"]
@@ -201,7 +201,7 @@ def test_an_error_of_a_sequence_is_told_once_and_the_layer_stays_blank(viewer, l
     told = []
     monkeypatch.setattr("napari_xfusion.ui.inspection.panel.show_error", told.append)
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: what bicubic makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     layer = viewer.layers["melt · baseline (bicubic)"]
 
     asked = []
@@ -224,7 +224,7 @@ def test_attention_of_every_input_lies_on_the_network_grid(viewer, layers, qtbot
     metadata = layers["fused"].metadata
     layers["fused"].metadata = {**metadata, METADATA: replace(metadata[METADATA], plan=plan)}
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add one layer for each input")
+    press(panel, qtbot, "Add a layer for each input")
     names = ("LR before", "LR", "LR after", "HR before, backward", "HR after, forward")
     maps = [viewer.layers[f"melt · attention ({name})"] for name in names]
     sequence = FusedSequence(plan, *sample()[:2])
@@ -266,18 +266,18 @@ def test_a_frame_that_is_black_throughout_is_a_frame(viewer, layers, qtbot):
 def test_the_same_layer_is_not_added_twice(viewer, layers, qtbot):
     panel = open_panel(viewer)
     for _ in range(2):
-        press(panel, qtbot, "Add a layer: what flow makes")
+        press(panel, qtbot, "Add a layer: the same two sequences fused by flow.")
         viewer.layers[-1].visible = viewer.layers[-1].name == "x"
     assert sum("flow" in layer.name for layer in viewer.layers) == 1
 
 
 def test_a_layer_is_made_anew_of_other_data_in_the_same_layers(viewer, layers, qtbot):
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: what flow makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by flow.")
     lr, hr, _ = sample()
     swapped = np.stack([lr.frame(t)[::-1] for t in range(len(lr))])
     layers["lr"].data = swapped
-    press(panel, qtbot, "Add a layer: what flow makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by flow.")
     made = [layer for layer in viewer.layers if "flow" in layer.name]
     assert len(made) == 2
     expected = next(fuse(Plan(method="flow"), as_stack(swapped), hr, targets=[5])).image
@@ -302,7 +302,7 @@ def test_sequences_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
         viewer.add_image(made.data, **made.options)
     panel = open_panel(viewer)
     assert panel.status.text().startswith("51 LR and 6 HR frames")
-    press(panel, qtbot, "Add a layer: what bicubic makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     assert "melt · baseline (bicubic)" in viewer.layers
 
 
@@ -330,7 +330,7 @@ def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
     panel = open_panel(viewer)
     for button, _ in panel._buttons:
         assert not button.isEnabled()
-        assert "Not now: Choose" in button.toolTip()
+        assert "Not available: Choose" in button.toolTip()
     assert panel.status.text() == "Choose an LR sequence and an HR sequence first."
 
 
@@ -357,7 +357,7 @@ def test_sequences_that_do_not_fit_are_told_in_words(viewer, layers, chosen, sai
 def test_methods_without_weights_are_off_with_a_reason(viewer, layers, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
     panel = open_panel(viewer)
-    (button,) = [b for b, _ in panel._buttons if b.statusTip().startswith("Add a layer: what EDVR makes")]
+    (button,) = [b for b, _ in panel._buttons if b.statusTip().endswith("fused by EDVR.")]
     assert not button.isEnabled()
     assert "No weights of EDVR" in button.toolTip()
 

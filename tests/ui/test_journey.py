@@ -26,11 +26,14 @@ from tests.ui.test_menus import run
 
 EVERY_LAYER = (
     *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
-    *(f"Add a layer: what {name}" for name in ("bicubic", "interpolation", "flow", "Bayesian makes")),
+    *(
+        f"Add a layer: the same two sequences fused by {name}"
+        for name in ("bicubic.", "interpolation", "flow", "Bayesian.")
+    ),
     "Add a layer: the fused sequence minus bicubic",
     "Add a layer: the fused sequence binned to LR",
-    "Add a layer: how sure the Bayesian",
-    "Add one layer for each input",
+    "Add a layer: the standard deviation",
+    "Add a layer for each input",
 )
 
 
@@ -80,7 +83,7 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     picture("preview")
 
     # Run, cancel halfway, resume.
-    panel.output.output.setCurrentText("a file")
+    panel.output.destination.setCurrentText("file")
     panel.output.path.setText(str(tmp_path / "fused.tif"))
     settled(panel, qtbot)
     panel.run_box.run.click()
@@ -108,7 +111,7 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     # Out of the window, and the same from the command line.
     panel.export.sequence.choose(fused)
     panel.export.export_sequence(tmp_path / "exported.tif")
-    wait(qtbot, lambda: "saved" in panel.export.said.text())
+    wait(qtbot, lambda: "saved" in panel.export.status.text())
     sequences = [str(sample_sequence(name)) for name in ("lr", "hr")]
     assert main(["fuse", *sequences, "-o", str(tmp_path / "headless.tif")]) == 0
     headless = tifffile.imread(tmp_path / "headless.tif")

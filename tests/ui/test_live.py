@@ -80,7 +80,7 @@ def test_live_follows_slider_method_and_separation(panel, viewer, sequences, qtb
     plan = is_truth(live_layer(viewer), sequences)
     assert (plan.method, plan.frames) == ("bicubic", (5, 6))
     assert live_layer(viewer).name == "melt01 · fused (bicubic, preview)"
-    panel.data.separation.setValue(2)
+    panel.method.options["separation"].value = 2
     answered(panel, qtbot)
     assert is_truth(live_layer(viewer), sequences).separation == 2
     panel.run_box.live.setChecked(False)
@@ -160,7 +160,7 @@ def test_stale_answers_never_win(panel, viewer, sequences, qtbot, changes):
         if kind == 0:
             panel.method.method.setCurrentText(chance.choice(METHODS))
         elif kind == 1:
-            panel.data.separation.setValue(chance.randrange(1, 4))
+            panel.method.options["separation"].value = chance.randrange(1, 4)
         else:
             viewer.dims.set_current_step(0, chance.randrange(12))
         if number % 6:
@@ -173,7 +173,7 @@ def test_stale_answers_never_win(panel, viewer, sequences, qtbot, changes):
     plan = is_truth(live_layer(viewer), sequences)
     assert (plan.method, plan.separation) == (
         panel.method.method.currentText(),
-        panel.data.separation.value(),
+        panel.method.options["separation"].value,
     )
     assert plan.frames == (panel._frame(), panel._frame() + 1)
 

@@ -108,7 +108,7 @@ def test_cancel_keeps_what_is_drawn(dock, qtbot, pace):
     pace.allow()
     wait(qtbot, lambda: not dock._worker.busy)
     assert len(dock.numbers) == 3
-    assert dock.status.text().startswith("stopped: ")
+    assert dock.status.text().startswith("Stopped: ")
     assert len(dock.quality.plots[0].listDataItems()[0].xData) == len(dock.numbers)
     assert dock.compute.isEnabled()
 
@@ -132,7 +132,7 @@ def test_without_a_truth_only_quality_is_missing(dock, viewer, layers, qtbot):
     compute(dock, qtbot)
     assert dock.numbers[0].row is None
     assert len(dock.consistency.plots[0].listDataItems()[0].xData) == 51
-    assert "need a truth" in dock.status.text()
+    assert "require a truth" in dock.status.text()
     assert not dock.save.isEnabled()
 
 
@@ -266,7 +266,7 @@ def test_numbers_of_other_sequences_take_the_old_curves_away(dock, viewer, layer
     assert dock.quality.plots[0].listDataItems()
     viewer.layers.remove(layers["truth"])
     compute(dock, qtbot)
-    assert dock.status.text() == "51 frames; PSNR, AAD and SSIM need a truth; attention needs a network"
+    assert dock.status.text() == "51 frames; PSNR, AAD and SSIM require a truth; attention requires a network"
     assert [plot.listDataItems() for plot in dock.quality.plots] == [[], [], []]
     viewer.layers.remove(layers["fused"])
     assert dock._in_words().startswith("51 frames of melt · fused (interpolation); ")
@@ -301,7 +301,7 @@ def test_profile_is_of_what_is_shown_as_it_is_shown(dock, viewer, layers):
 def test_profile_of_a_slow_layer_comes_with_it(viewer, layers, qtbot):
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     dock = panel.show_plots()
-    press(panel, qtbot, "Add a layer: what bicubic makes")
+    press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     layer = viewer.layers.selection.active
     inner, gate = layer.data.stack, threading.Event()
 

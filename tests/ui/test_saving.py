@@ -54,7 +54,7 @@ def test_what_the_dialog_did_not_ask_to_replace_is_asked_for(saved, tmp_path, mo
     )
     (tmp_path / "sequence.tif").touch()
     assert saved("sequence") == names
-    assert asked == ["sequence.tif already exists. Do you want to replace it?"]
+    assert asked == ["sequence.tif already exists. Overwrite it?"]
 
 
 def test_an_error_is_told(monkeypatch, qtbot, tmp_path):

@@ -6,9 +6,9 @@ import gc
 import threading
 
 import pytest
-from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow
+from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
 
-from napari_xfusion.ui.shared.widgets import draw_later
+from napari_xfusion.ui.shared.widgets import Sentence, draw_later, form
 from tests.ui.samples import add_sample, wait
 
 
@@ -51,3 +51,15 @@ def test_the_plots_come_again_after_their_dock_was_closed(make_napari_viewer, pl
     with qtbot.waitSignal(plots.destroyed, timeout=120_000):
         plots.parent().destroyOnClose()
     assert panel.show_plots().isVisibleTo(viewer.window._qt_window)
+
+
+def test_wrapped_text_is_visible_completely_at_every_width(qtbot):
+    box = QWidget()
+    qtbot.addWidget(box)
+    text, layout = Sentence(box), form(box)
+    layout.addRow(text)
+    box.show()
+    for width in (380, 320, 400):
+        text.setText("One of many sentences on what was found. " * 40)
+        box.resize(width, 5000)
+        wait(qtbot, lambda: text.height() >= text.heightForWidth(text.width()) > 100)

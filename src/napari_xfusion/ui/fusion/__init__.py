@@ -1,4 +1,4 @@
-"""The Fusion panel: two sequences in layers become one, and the window shows it while it is made."""
+"""The Fusion panel: fuse two image layers and show the result during the run."""
 
 from napari_xfusion.ui.fusion.panel import FusionPanel
 

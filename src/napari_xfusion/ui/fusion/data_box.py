@@ -1,17 +1,19 @@
-"""Which two layers are fused, and when the HR frames were taken."""
+"""The box for the LR and HR layers and the times of the HR frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QGroupBox, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QGroupBox, QWidget
 
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
+from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, add_row, form
@@ -19,6 +21,15 @@ from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, add_row, form
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Layer
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The times of the HR frames, as entered."""
+
+    hr_step: Annotated[float, row("HR step", "LR frames from HR frame to HR frame, e.g. 9.5.", 0, 1e6)] = 0.0
+    hr_start: Annotated[float, row("HR start", "LR frame of the first HR frame.", -1e6, 1e6)] = 0.0
+    hr_times: Annotated[str, row("HR times", "LR frames of all HR frames, or a text file of them.")] = ""
 
 
 class DataBox(QGroupBox):
@@ -32,29 +43,22 @@ class DataBox(QGroupBox):
         self._shown: tuple[Layer, tuple[float, ...]] | None = None
         self.lr = LayerCombo(viewer, is_image, parent=self)
         self.hr = LayerCombo(viewer, is_image, parent=self)
-        self.hr_step = QDoubleSpinBox(self)
-        self.hr_start = QDoubleSpinBox(self)
-        self.hr_times = QLineEdit(self)
-        self.separation = QSpinBox(self)
         self.found = Sentence(self)
         self._build()
         self.lr.chosen.connect(self.changed)
         self.hr.chosen.connect(self.changed)
-        for box in (self.hr_step, self.hr_start, self.separation):
-            box.valueChanged.connect(lambda _: self.changed.emit())
-        self.hr_times.textChanged.connect(lambda _: self.changed.emit())
-        self.hr.chosen.connect(self._believe_hr)
-        self.changed.connect(self._offer_times)
-        self._offer_times()
+        self.hr.chosen.connect(self._use_metadata)
+        self.changed.connect(self._update_fields)
+        self._update_fields()
 
     @property
     def undecided(self) -> bool:
-        """Whether LR and HR are not two layers yet."""
+        """Whether LR and HR are not two different layers yet."""
         return self.lr.layer() is self.hr.layer()
 
     @property
     def fits(self) -> bool:
-        """Whether the chosen layers look like LR and HR of each other; reads no frame."""
+        """Whether the selected layers fit as LR and HR; reads no frame."""
         try:
             lr, hr = self.sequences()
         except InputError:
@@ -63,7 +67,7 @@ class DataBox(QGroupBox):
         return found is not None and found[0] is lr
 
     def guess(self) -> None:
-        """Choose the first two sequences of the viewer that are LR and HR of each other."""
+        """Select the first two sequences of the viewer that fit as LR and HR."""
         roles = {known.role: layer for layer in self._viewer.layers if (known := provenance_of(layer))}
         if "lr" in roles and "hr" in roles:
             self.lr.choose(roles["lr"])
@@ -72,9 +76,9 @@ class DataBox(QGroupBox):
         self.choose([layer for layer in self._viewer.layers if is_image(layer)])
 
     def choose(self, layers: list[Layer]) -> None:
-        """Choose LR and HR out of ``layers``: the first two that fit, else the first two.
+        """Select LR and HR among ``layers``: the first two that fit, else the first two.
 
-        Of the latter the panel then says why they do not.
+        In the latter case the panel shows why they do not fit.
         """
         sequences = []
         for layer in layers:
@@ -97,7 +101,7 @@ class DataBox(QGroupBox):
             self.hr.choose(hr[0])
 
     def layers(self) -> tuple[Image, Image]:
-        """The layers of LR and HR; raises InputError where one is missing."""
+        """The layers of LR and HR; raises InputError if one is missing."""
         lr, hr = self.lr.layer(), self.hr.layer()
         if lr is None or hr is None:
             raise InputError("Data", problem="no image layer for LR and HR", hint="open both sequences")
@@ -115,7 +119,7 @@ class DataBox(QGroupBox):
         return stack_of(lr), stack_of(hr)
 
     def show_hr_at(self, hr_times: Iterable[float]) -> None:
-        """Show the HR sequence at these times, if we opened it and it was shown at others, or at none known."""
+        """Show the HR sequence at these times, if this plugin opened it and shows it at other or unknown times."""
         layer, (lr, hr) = self.layers()[1], self.sequences()
         known, times = provenance_of(layer), tuple(map(float, hr_times))
         if (
@@ -129,44 +133,37 @@ class DataBox(QGroupBox):
         self._shown = layer, times
 
     def values(self) -> dict[str, Any]:
-        """The pairing as settings of a plan; raises InputError for HR times that are none."""
-        times = parse_times(self.hr_times.text())
-        by_step = times is None and self.hr_step.value() > 0
+        """The pairing as settings of a plan; raises InputError for invalid HR times."""
+        entered = self.pairing.value()
+        times = parse_times(entered.hr_times)
+        by_step = times is None and entered.hr_step > 0
         return {
             "hr_times": times,
-            "hr_step": self.hr_step.value() if by_step else None,
-            "hr_start": self.hr_start.value() if by_step else 0.0,
-            "separation": self.separation.value(),
+            "hr_step": entered.hr_step if by_step else None,
+            "hr_start": entered.hr_start if by_step else 0.0,
         }
 
     def saved(self) -> dict[str, Any]:
-        """What to remember."""
-        return {
-            "hr_step": self.hr_step.value(),
-            "hr_start": self.hr_start.value(),
-            "separation": self.separation.value(),
-        }
+        """The values to save for the next session."""
+        return {name: self.pairing[name].value for name in ("hr_step", "hr_start")}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Set what was remembered, where it can be."""
-        for box, value in ((self.hr_step, saved.get("hr_step")), (self.hr_start, saved.get("hr_start"))):
-            if isinstance(value, int | float):
-                box.setValue(value)
-        if isinstance(saved.get("separation"), int):
-            self.separation.setValue(saved["separation"])
+        """Set saved values, if they are valid."""
+        self.pairing.restore(saved)
 
-    def _believe_hr(self) -> None:
-        """A sequence that knows when its frames were taken is believed; the step was that of another."""
+    def _use_metadata(self) -> None:
+        """HR times in the metadata of a new HR layer take precedence over the step of the previous one."""
         layer = self.hr.layer()
         known = provenance_of(layer) if layer is not None else None
         if known is not None and known.sequence is not None and known.sequence.metadata.hr_times is not None:
-            self.hr_step.setValue(0)
+            self.pairing["hr_step"].value = 0
 
-    def _offer_times(self) -> None:
-        """Turn off what has no effect: a step beside times, a start without a step."""
-        by_step = not self.hr_times.text().strip()
-        self.hr_step.setEnabled(by_step)
-        self.hr_start.setEnabled(by_step and self.hr_step.value() > 0)
+    def _update_fields(self) -> None:
+        """Disable fields without effect: the step if times are given, the start without a step."""
+        entered = self.pairing.value()
+        by_step = not entered.hr_times.strip()
+        self.pairing["hr_step"].enabled = by_step
+        self.pairing["hr_start"].enabled = by_step and entered.hr_step > 0
 
     def _shown_at(self, layer: Layer, hr: Stack) -> tuple[float, ...] | None:
         if self._shown is not None and self._shown[0] is layer:
@@ -175,34 +172,17 @@ class DataBox(QGroupBox):
 
     def _build(self) -> None:
         layout = form(self)
-        for label, field, tip in (
-            ("LR", self.lr, "The fast, coarse sequence"),
-            ("HR", self.hr, "The sharp sequence with fewer frames, of the same field of view"),
-            ("HR step", self.hr_step, "One HR frame every N LR frames; may be a fraction"),
-            (
-                "HR start",
-                self.hr_start,
-                "With an HR step: the LR frame at which the first HR frame was taken",
-            ),
-            (
-                "HR times",
-                self.hr_times,
-                "Or the LR frame number of every HR frame: 0, 10, 20; or a file that holds them",
-            ),
-            ("Separation", self.separation, "LR frames between the three of a window"),
-        ):
-            add_row(layout, label, field, tip)
+        add_row(layout, "LR", self.lr, "The fast, low-resolution sequence.")
+        add_row(layout, "HR", self.hr, "The slow, high-resolution sequence of the same field of view.")
+        self.pairing = Form(Pairing, layout, self.changed.emit)
+        for name in ("hr_step", "hr_start"):
+            self.pairing[name].native.setDecimals(4)
+        self.pairing["hr_step"].native.setSpecialValueText("from HR metadata")
+        self.pairing["hr_times"].native.setPlaceholderText("from HR step")
         layout.addRow(self.found)
-        self.found.setToolTip("What was found, how the sequences pair, and what a run takes")
-        self.hr_step.setRange(0, 1e6)
-        self.hr_step.setDecimals(4)
-        self.hr_step.setSpecialValueText("from the HR sequence")
-        self.hr_start.setRange(-1e6, 1e6)
-        self.hr_start.setDecimals(4)
-        self.hr_times.setPlaceholderText("by step")
-        self.separation.setRange(1, 1000)
+        self.found.setToolTip("Properties and pairing of the sequences, and the cost of a run.")
 
 
 def is_image(layer: Layer) -> bool:
-    """Whether a layer can be taken for a sequence; what it holds is looked at later, and told."""
+    """Whether a layer is an image layer; its content is checked later."""
     return type(layer).__name__ == "Image"

@@ -1,7 +1,8 @@
-"""The box of the Fusion panel from which sequences, movies, numbers and commands leave the window."""
+"""The Export box of the Fusion panel: sequences, movies, views, numbers and commands."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
-from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, listen
+from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, listen, offer
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -28,52 +29,52 @@ SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr)"
 
 
 class ExportBox(QGroupBox):
-    """Save the chosen sequence, a movie of the layers, the view, the numbers; copy the command of the run."""
+    """Save the selected sequence, a movie of the layers, the view or the numbers; copy the command of the run."""
 
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Export", parent)
         self._viewer = viewer
         self.sequence = LayerCombo(viewer, is_sequence, parent=self)
-        self.save_sequence = QPushButton("Sequence...", self)
-        self.save_movie = QPushButton("Movie...", self)
-        self.save_view = QPushButton("View...", self)
-        self.save_numbers = QPushButton("Numbers...", self)
+        self.save_sequence = QPushButton("Sequence …", self)
+        self.save_movie = QPushButton("Movie …", self)
+        self.save_view = QPushButton("View …", self)
+        self.save_numbers = QPushButton("Numbers …", self)
         self.copy_command = QPushButton("Copy command", self)
         self.cancel = QPushButton("Cancel", self)
-        self.said = Sentence(self)
-        self._worker = Worker(self, "export", told=self._on_told, ended=self._on_ended, every=100)
+        self.status = Sentence(self)
+        self._worker = Worker(self, "export", told=self._on_progress, ended=self._on_ended, every=100)
         self._lay_out()
-        for button, work in (
-            (self.save_sequence, self._save_sequence),
-            (self.save_movie, self._save_movie),
-            (self.save_view, self._save_view),
-            (self.save_numbers, self._save_numbers),
-            (self.copy_command, self._copy_command),
-            (self.cancel, self._worker.cancel),
+        for button, *dialog in (
+            (self.save_sequence, "Save sequence", "{}.tif", SEQUENCE, self.export_sequence),
+            (self.save_movie, "Save movie", "movie.mp4", "MP4 (*.mp4)", self.export_movie),
+            (self.save_view, "Save view", "view.png", "PNG (*.png)", self.export_view),
+            (self.save_numbers, "Save numbers", "numbers.csv", CSV, self.export_numbers),
         ):
-            button.clicked.connect(lambda _, work=work: work())
-        self.sequence.chosen.connect(self.look_again)
-        listen(self, viewer.layers.events.removed, self.look_again)
+            button.clicked.connect(lambda _, dialog=dialog: self._save(*dialog))
+        self.copy_command.clicked.connect(lambda _: self._copy_command())
+        self.cancel.clicked.connect(lambda _: self._worker.cancel())
+        self.sequence.chosen.connect(self.update_buttons)
+        listen(self, viewer.layers.events.removed, self.update_buttons)
         listen(self, viewer.layers.events.inserted, self._choose_newest)
-        self.look_again()
+        self.update_buttons()
 
     def export_sequence(self, path: Path) -> None:
-        """Write the chosen sequence to ``path``."""
+        """Write the selected sequence to ``path``."""
         layer = self._layer()
 
         def body(stop: Token, tell: Tell) -> str:
-            whole = export.save_sequence(layer, path, stop=stop, progress=lambda *count: tell(count))
-            if not whole:
-                return "stopped; save the same again to resume"
+            complete = export.save_sequence(layer, path, stop=stop, progress=lambda *count: tell(count))
+            if not complete:
+                return "Stopped. Save to the same file again to resume."
             missing = export.frames_missing(layer)
             return f"saved {path.name}" + (
-                f"; {missing} frames that are not fused yet are 0" if missing else ""
+                f"; {missing} frames not fused yet are saved as 0" if missing else ""
             )
 
         self._begin(body)
 
     def export_movie(self, path: Path) -> None:
-        """Write the selected layers (all that are shown, if fewer than two) side by side to ``path``."""
+        """Write the selected layers (all visible ones if fewer than two) side by side to ``path``."""
         _check_ending(path, ".mp4")
         chosen = [layer for layer in self._viewer.layers if layer in self._viewer.layers.selection]
         if len(chosen) < 2:
@@ -82,8 +83,8 @@ class ExportBox(QGroupBox):
         if not panes:
             raise OutputError(
                 path,
-                problem="no sequence to show",
-                hint="select or show one or more sequences first",
+                problem="no sequence to write",
+                hint="select one or more sequences, or make them visible",
             )
 
         def body(stop: Token, tell: Tell) -> str:
@@ -93,7 +94,7 @@ class ExportBox(QGroupBox):
         self._begin(body)
 
     def export_numbers(self, path: Path) -> None:
-        """Write the numbers of the chosen sequence to ``path``; with metrics where its truth is a layer."""
+        """Write the numbers of the selected sequence to ``path``, with metrics if its truth is a layer."""
         layer = self._layer()
         truth = self._truth_of(layer)
 
@@ -104,127 +105,115 @@ class ExportBox(QGroupBox):
         self._begin(body)
 
     def export_view(self, path: Path) -> None:
-        """Write what the canvas shows to ``path``."""
+        """Write the canvas to ``path``."""
         _check_ending(path, ".png")
         with writing(path):
             self._viewer.screenshot(str(path), canvas_only=True, flash=False)
-        self.said.setText(f"saved {path.name}")
+        self.status.setText(f"saved {path.name}")
 
     def command(self) -> str:
-        """The command line that makes the chosen sequence; raises InputError where its sequences are no files."""
+        """The command line for the selected sequence; raises InputError if its inputs are not files."""
         made = export.made_from(self._layer(), self._viewer.layers)
         if made is None:
-            raise LookupError("no run made this sequence")  # the button is off then
+            raise LookupError("this sequence is not the result of a run")  # the button is disabled then
         return export.command_line(*made, "fused.tif")
 
     def _layer(self) -> Image:
         layer = self.sequence.layer()
         if layer is None:
-            raise LookupError("no sequence is chosen")  # the buttons are off then
+            raise LookupError("no sequence is selected")  # the buttons are disabled then
         return layer
 
     def _truth_of(self, layer: Image) -> Image | None:
-        """The newest truth among the layers that a sequence can be compared with, itself not counted."""
+        """The newest truth layer of the same frame size, other than the layer itself."""
         size = layer.data.shape[-2:]
         truths = [x for x in layers_of(self._viewer, "truth") if x is not layer and x.data.shape[-2:] == size]
         return truths[-1] if truths else None
 
-    # What happens on the way.
+    # Progress.
 
     def _begin(self, body: Body) -> None:
         self._worker.ask(body)
-        self.look_again()
+        self.update_buttons()
 
-    def _on_told(self, news: list[tuple[int, int]]) -> None:
+    def _on_progress(self, news: list[tuple[int, int]]) -> None:
         done, total = news[-1]
-        self.said.setText(f"{done} of {total} frames")
+        self.status.setText(f"{done} of {total} frames")
 
     def _on_ended(self, outcome: Outcome) -> None:
         if outcome.error is not None:
             show_error(outcome.in_words())
-        self.said.setText(outcome.in_words() or str(outcome.value))
-        self.look_again()
+        self.status.setText(outcome.in_words() or str(outcome.value))
+        self.update_buttons()
 
     def _choose_newest(self) -> None:
-        """A sequence that is being fused is what the user will want to save."""
+        """Select a new fused sequence."""
         newest = self._viewer.layers[-1]
         known = provenance_of(newest)
         if known is not None and known.role == "fused":
             self.sequence.choose(newest)
 
-    def look_again(self) -> None:
-        """Turn buttons on and off, each with its reason."""
+    def update_buttons(self) -> None:
+        """Enable or disable the buttons; tooltips show the reason."""
         layer, busy = self.sequence.layer(), self._worker.busy
-        made = layer is not None and export.made_from(layer, self._viewer.layers) is not None
-        told = layer is not None and (export.has_numbers(layer) or self._truth_of(layer) is not None)
+        from_run = layer is not None and export.made_from(layer, self._viewer.layers) is not None
+        numbers = layer is not None and (export.has_numbers(layer) or self._truth_of(layer) is not None)
         movie = find_spec("av") is not None
-        for button, able, tip, why in (
-            (self.save_sequence, True, "Write the sequence as TIFF, OME-TIFF or OME-Zarr", ""),
+        none = "" if layer is not None else "No sequence is selected."
+        for button, able, does, why in (
+            (self.save_sequence, True, "Write the sequence as TIFF, OME-TIFF or OME-Zarr.", ""),
             (
                 self.save_movie,
                 movie,
-                "Write the selected layers side by side as MP4",
-                'needs pip install "napari-xfusion[movie]"',
+                "Write the selected layers side by side as an MP4 movie.",
+                'It requires pip install "napari-xfusion[movie]".',
             ),
             (
                 self.save_numbers,
-                told,
-                "Write a CSV with a row for each frame",
-                "for sequences that a run has finished, or whose truth is a layer",
+                numbers,
+                "Write a CSV file with one row per frame.",
+                "Select the result of a completed run, or a sequence whose truth is a layer.",
             ),
             (
                 self.copy_command,
-                made,
-                "Copy the command line that makes this sequence without a window",
-                "for fused sequences whose LR and HR are open",
+                from_run,
+                "Copy the command line that computes this sequence.",
+                "Select a fused sequence whose LR and HR are open.",
             ),
         ):
-            usable = layer is not None and not busy
-            button.setEnabled(usable and able)
-            button.setToolTip(tip if able else f"{tip}: {why}")
+            offer(button, does, none or ("" if able else why), busy=busy)
         self.cancel.setEnabled(busy)
 
-    # Dialogs.
-
-    def _save_sequence(self) -> None:
-        ask_and_save(self, "Save sequence", f"{self._layer().name}.tif", SEQUENCE, self.export_sequence)
-
-    def _save_movie(self) -> None:
-        ask_and_save(self, "Save movie", "movie.mp4", "MP4 (*.mp4)", self.export_movie)
-
-    def _save_view(self) -> None:
-        ask_and_save(self, "Save view", "view.png", "PNG (*.png)", self.export_view)
-
-    def _save_numbers(self) -> None:
-        ask_and_save(self, "Save numbers", "numbers.csv", CSV, self.export_numbers)
+    def _save(self, title: str, name: str, kinds: str, save: Callable[[Path], object]) -> None:
+        ask_and_save(self, title, name.format(self.sequence.currentText()), kinds, save)
 
     def _copy_command(self) -> None:
         try:
             QApplication.clipboard().setText(self.command())
         except XFusionError as error:
             show_error(in_window_words(error))
-            self.said.setText(in_window_words(error))
+            self.status.setText(in_window_words(error))
         else:
-            self.said.setText("copied; paste it into a terminal")
+            self.status.setText("Copied. Paste it into a terminal.")
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
         grid.setContentsMargins(6, 2, 6, 2)
         grid.setSpacing(2)
-        self.sequence.setToolTip("The sequence to save")
-        self.save_view.setToolTip("Write what the canvas shows as a picture")
-        self.cancel.setToolTip("Stop saving")
+        self.sequence.setToolTip("The sequence to export.")
+        self.save_view.setToolTip("Write the canvas as a PNG image.")
+        self.cancel.setToolTip("Stop saving.")
         grid.addWidget(self.sequence, 0, 0, 1, 3)
         buttons = (self.save_sequence, self.save_movie, self.save_view)
         more = (self.save_numbers, self.copy_command, self.cancel)
         for row, group in enumerate((buttons, more), start=1):
             for column, button in enumerate(group):
                 grid.addWidget(button, row, column)
-        grid.addWidget(self.said, 3, 0, 1, 3)
+        grid.addWidget(self.status, 3, 0, 1, 3)
 
 
 def _check_ending(path: Path, ending: str) -> None:
     if path.suffix.lower() != ending:
         raise OutputError(
-            path, expected=f"a name ending with {ending}", found=path.name, hint="choose such a name"
+            path, expected=f"a name ending with {ending}", found=path.name, hint="change the name"
         )

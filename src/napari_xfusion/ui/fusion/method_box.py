@@ -1,23 +1,41 @@
-"""How the sequences are fused: method, weights, and the device of a network."""
+"""The box for the fusion method: method, model, and advanced options."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QPushButton, QWidget
+from superqt.utils import signals_blocked
 
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.doctor import devices_in_words
 from napari_xfusion.core.networks.cards import SUFFIX, models_of
-from napari_xfusion.core.plan import Plan
-from napari_xfusion.ui.shared.preferences import computing_events, keep_computing, preferences
-from napari_xfusion.ui.shared.widgets import Sentence, add_row, form, listen
+from napari_xfusion.ui.shared.form import Form, row
+from napari_xfusion.ui.shared.preferences import (
+    Device,
+    Precision,
+    computing_events,
+    preferences,
+    save_computing,
+)
+from napari_xfusion.ui.shared.widgets import Section, Sentence, add_row, form, listen
+
+
+@dataclass(frozen=True)
+class Options:
+    """The advanced options of a plan."""
+
+    separation: Annotated[int, row("Separation", "LR frames between neighbouring input frames.", 1, 1000)] = 1
+    device: Annotated[Device, row("Device", "Device for networks. auto prefers a GPU.")] = "auto"
+    precision: Annotated[Precision, row("Precision", "Number format of networks. auto is float32.")] = "auto"
+    tile: Annotated[int, row("Tile size", "Network tiles in LR pixels. 0: from free memory.", 0, 4096)] = 0
 
 
 class MethodBox(QGroupBox):
-    """Method and model; device and precision, for networks."""
+    """Method, model and options of a plan."""
 
     changed = Signal()
 
@@ -25,111 +43,102 @@ class MethodBox(QGroupBox):
         super().__init__("Method", parent)
         self.method = QComboBox(self)
         self.model = QComboBox(self)
-        self.file = QPushButton("File...", self)
-        self.device = QComboBox(self)
-        self.precision = QComboBox(self)
-        self.there: QLabel = Sentence(self)
+        self.file = QPushButton("File …", self)
+        self.hardware = Sentence(self)
         self._build()
         self.method.setCurrentText(DEFAULT_METHOD)
+        self._use_preferences()
         self._list_models()
         self.method.currentIndexChanged.connect(lambda _: self._list_models())
-        for combo in (self.method, self.model, self.device, self.precision):
+        for combo in (self.method, self.model):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
-        for combo in (self.device, self.precision):
-            combo.currentIndexChanged.connect(lambda _: self._keep_computing())
         events = computing_events()
         for emitter in (events.device, events.precision):
-            listen(self, emitter, self._take_computing)
+            listen(self, emitter, self._use_preferences)
         listen(self, events.memory, self.changed.emit)
         self.file.clicked.connect(lambda _: self._choose_file())
 
     def values(self) -> dict[str, Any]:
         """The settings of a plan."""
+        options = asdict(self.options.value())
         return {
             "method": self.method.currentText(),
             "model": self.model.currentData() if self._takes_weights() else None,
-            "device": self.device.currentText(),
-            "precision": self.precision.currentText(),
+            **options,
+            "tile": options["tile"] or None,
         }
 
     def saved(self) -> dict[str, Any]:
-        """What to remember; device and precision are kept in napari's preferences."""
-        return {key: self.values()[key] for key in ("method", "model")}
+        """The values to save for the next session; device and precision are saved in napari's preferences."""
+        return {name: self.values()[name] for name in ("method", "model", "separation")}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Set what was remembered, where it can be."""
+        """Set saved values, if they are valid; options other than the defaults are displayed."""
         index = self.method.findText(str(saved.get("method")))
         if index >= 0:
             self.method.setCurrentIndex(index)
         if saved.get("model"):
             self.choose_model(str(saved["model"]))
+        self.options.restore({"separation": saved.get("separation")})
+        if self.options.value() != Options():
+            self.advanced.expand()
 
     def choose_model(self, model: str) -> None:
-        """Choose weights by name or file."""
+        """Select a model by name or file."""
         index = self.model.findData(model)
         if index < 0:
             self.model.addItem(model, model)
             index = self.model.count() - 1
         self.model.setCurrentIndex(index)
 
-    def say_what_is_there(self) -> None:
-        """Write the devices and their free memory."""
-        self.there.setText(devices_in_words())
+    def show_hardware(self) -> None:
+        """Show the devices and their free memory."""
+        self.hardware.setText(devices_in_words())
 
     def _takes_weights(self) -> bool:
         return METHODS[self.method.currentText()].takes_weights
 
-    def _take_computing(self) -> None:
-        """What is chosen on the Preferences page is chosen here, too."""
+    def _use_preferences(self) -> None:
         chosen = preferences()
-        self.device.setCurrentText(chosen.device)
-        self.precision.setCurrentText(chosen.precision)
+        self.options.restore({"device": chosen.device, "precision": chosen.precision})
 
-    def _keep_computing(self) -> None:
-        keep_computing(self.device.currentText(), self.precision.currentText())
+    def _on_option(self) -> None:
+        options = self.options.value()
+        save_computing(options.device, options.precision)
+        self.changed.emit()
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Weights of a network", "", f"Weights (*{SUFFIX})")
+        path, _ = QFileDialog.getOpenFileName(self, "Model of a network", "", f"Weights (*{SUFFIX})")
         if path:
             self.choose_model(path)
 
     def _list_models(self) -> None:
-        """The available models of the chosen method."""
-        method = self.method.currentText()
+        """List the available models of the selected method."""
         before = self.model.currentData()
-        self.model.blockSignals(True)
-        self.model.clear()
-        if self._takes_weights():
-            for name in models_of(method):
+        takes_weights = self._takes_weights()
+        with signals_blocked(self.model):
+            self.model.clear()
+            for name in models_of(self.method.currentText()) if takes_weights else ():
                 self.model.addItem(name, name)
-            self.model.setCurrentIndex(max(self.model.findData(before), 0))
-        else:
-            self.model.addItem("needs none", None)
-        self.model.blockSignals(False)
-        for widget in (self.model, self.file, self.device, self.precision):
-            widget.setEnabled(self._takes_weights())
+            if not takes_weights:
+                self.model.addItem("not required", None)
+            self.model.setCurrentIndex(max(self.model.findData(before), 0) if self.model.count() else -1)
+        for widget in (self.model, self.file):
+            widget.setEnabled(takes_weights)
+        for name in ("device", "precision", "tile"):
+            self.options[name].enabled = takes_weights
 
     def _build(self) -> None:
         layout = form(self)
         for method in METHODS.values():
             self.method.addItem(method.name)
             self.method.setItemData(self.method.count() - 1, method.summary, 3)
-        for combo, field in ((self.device, "device"), (self.precision, "precision")):
-            combo.addItems(get_args(Plan.model_fields[field].annotation))
-        self._take_computing()
-        for label, widget, tip in (
-            (
-                "Method",
-                self.method,
-                "\n".join(f"{method.name}: {method.summary}" for method in METHODS.values()),
-            ),
-            ("Model", self.model, "The weights of a network"),
-            ("", self.file, "Take weights from a file"),
-            ("Device", self.device, "Where a network runs; auto takes a GPU where there is one"),
-            ("Precision", self.precision, "Numbers a network computes with; auto is float32"),
-            ("", self.there, "What this machine has"),
-        ):
-            add_row(layout, label, widget, tip)
-            if isinstance(widget, QComboBox):
-                widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.say_what_is_there()
+        methods = "\n".join(f"{method.name}: {method.summary}" for method in METHODS.values())
+        add_row(layout, "Method", self.method, methods)
+        add_row(layout, "Model", self.model, "The weights file of the network.")
+        add_row(layout, "", self.file, "Select a weights file.")
+        self.advanced = Section("Advanced options", self)
+        self.options = Form(Options, self.advanced.rows, self._on_option)
+        self.advanced.rows.addRow(self.hardware)
+        layout.addRow(self.advanced)
+        self.show_hardware()

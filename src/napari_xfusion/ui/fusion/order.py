@@ -1,4 +1,4 @@
-"""Which frame next: the one on screen, then its neighbours, then the rest."""
+"""Order of the frames in a run: the displayed one, then its neighbours, then the rest."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 
 
 class NearestFirst:
-    """Frames by their distance to the one looked at, which may change at any time and from any thread."""
+    """Frames by distance to the displayed one, which may change at any time and from any thread."""
 
-    def __init__(self, looked_at: int = 0) -> None:
-        self._looked_at = looked_at
+    def __init__(self, displayed: int = 0) -> None:
+        self._displayed = displayed
 
     def look_at(self, frame: int) -> None:
-        """Frames near ``frame`` come first from now on."""
-        self._looked_at = frame
+        """Put frames near ``frame`` first from now on."""
+        self._displayed = frame
 
     def __call__(self, missing: Sequence[int]) -> Iterator[int]:
-        """Each of ``missing`` once, chosen when it is asked for; of two equally near the later one first."""
+        """Yield each of ``missing`` once, the nearest at that time first; of two equally near the later one."""
         left = sorted(missing)
         while left:
-            here = self._looked_at
+            here = self._displayed
             after = bisect_left(left, here)
             before = after - 1
             if before < 0 or (after < len(left) and left[after] - here <= here - left[before]):

@@ -1,4 +1,4 @@
-"""How much is fused, and where it goes."""
+"""The box for frames, region and output of a run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
     QGroupBox,
-    QHBoxLayout,
-    QLineEdit,
     QPushButton,
     QSpinBox,
     QWidget,
 )
+from superqt import QElidingLineEdit
+from superqt.utils import signals_blocked
 
 from napari_xfusion.core.rig import place_lr
 from napari_xfusion.core.types import Region, Stack
@@ -30,52 +30,51 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-MEMORY, FILE = "in memory", "a file"
+MEMORY, FILE = "memory", "file"
 ENDINGS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr)"
 
 
 class OutputBox(QGroupBox):
-    """Frames, region, and memory or file."""
+    """Frames, region, destination."""
 
     changed = Signal()
 
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
-        super().__init__("Result", parent)
+        super().__init__("Output", parent)
         self.first, self.last = QSpinBox(self), QSpinBox(self)
         self.region = LayerCombo(
-            viewer, lambda layer: type(layer).__name__ == "Shapes", none="whole frame", parent=self
+            viewer, lambda layer: type(layer).__name__ == "Shapes", none="full frame", parent=self
         )
-        self.output = QComboBox(self)
-        self.path = QLineEdit(self)
-        self.browse = QPushButton("...", self)
-        self.replace = QCheckBox("Replace", self)
+        self.destination = QComboBox(self)
+        self.path = QElidingLineEdit(parent=self)
+        self.browse = QPushButton("…", self)
+        self.overwrite = QCheckBox("Overwrite", self)
         self._count = 0
         self._drawn: tuple[Any, ...] | None = None
-        """The shapes that the region was taken from last."""
-        self._heard: set[UUID] = set()
+        """The last shapes of the region."""
+        self._connected: set[UUID] = set()
         self._build()
         for spin in (self.first, self.last):
             spin.valueChanged.connect(lambda _: self.changed.emit())
         self.region.chosen.connect(self._on_region)
-        self.output.currentIndexChanged.connect(lambda _: self._on_output())
+        self.destination.currentIndexChanged.connect(lambda _: self._on_output())
         self.path.textChanged.connect(lambda _: self.changed.emit())
-        self.replace.toggled.connect(lambda _: self.changed.emit())
+        self.overwrite.toggled.connect(lambda _: self.changed.emit())
         self.browse.clicked.connect(lambda _: self._browse())
         self._on_output()
 
     def set_count(self, count: int) -> None:
-        """The number of LR frames there are; all of them are chosen when it changes."""
+        """Set the number of LR frames; a new number selects all of them."""
         if count == self._count:
             return
         self._count = count
         for spin, value in ((self.first, 0), (self.last, count - 1)):
-            spin.blockSignals(True)
-            spin.setRange(0, max(count - 1, 0))
-            spin.setValue(value)
-            spin.blockSignals(False)
+            with signals_blocked(spin):
+                spin.setRange(0, max(count - 1, 0))
+                spin.setValue(value)
 
     def frames(self) -> tuple[int, int] | None:
-        """Targets A..B-1 as a plan has them, None for all."""
+        """Targets A..B-1 as in a plan, None for all."""
         chosen = self.first.value(), self.last.value() + 1
         return None if chosen == (0, self._count) else chosen
 
@@ -88,37 +87,39 @@ class OutputBox(QGroupBox):
         return None if shapes is None else region_of_shapes(shapes, layer, place_lr(lr, hr), hr.shape[1:])
 
     def target(self) -> Path | None:
-        """The file to write, None for memory; raises OutputError where no name is given."""
-        if self.output.currentText() == MEMORY:
+        """The output file, None for memory; raises OutputError if no name is given."""
+        if self.destination.currentText() == MEMORY:
             return None
         name = self.path.text().strip()
         if not name:
             raise OutputError(
-                "Result", problem="no file name is given", hint="enter one, or keep the result in memory"
+                "Output",
+                problem="no file name is given",
+                hint="enter one, or select memory as the destination",
             )
         return Path(name).expanduser()
 
     def saved(self) -> dict[str, Any]:
-        """What to remember: neither frames nor file, which belong to one sequence."""
-        return {"output": self.output.currentText()}
+        """The values to save for the next session, without frames and file, which belong to one sequence."""
+        return {"destination": self.destination.currentText()}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Set what was remembered, where it can be."""
-        index = self.output.findText(str(saved.get("output")))
+        """Set saved values, if they are valid."""
+        index = self.destination.findText(str(saved.get("destination")))
         if index >= 0:
-            self.output.setCurrentIndex(index)
+            self.destination.setCurrentIndex(index)
 
     def _on_region(self) -> None:
-        """Another layer was chosen: from now on what is drawn in it counts."""
+        """Connect to changes of the selected shapes layer."""
         shapes = self.region.layer()
-        if shapes is not None and shapes.unique_id not in self._heard:
-            self._heard.add(shapes.unique_id)
+        if shapes is not None and shapes.unique_id not in self._connected:
+            self._connected.add(shapes.unique_id)
             for emitter in (shapes.events.set_data, shapes.events.highlight):
                 listen(self, emitter, self._on_drawn)
         self._on_drawn()
 
     def _on_drawn(self) -> None:
-        """Shapes may have been drawn, moved or selected; napari tells so for every frame and hover, too."""
+        """Report a change if shapes differ: napari emits these events for every frame and hover, too."""
         shapes = self.region.layer()
         drawn = None
         if shapes is not None:
@@ -132,13 +133,13 @@ class OutputBox(QGroupBox):
             self.changed.emit()
 
     def _on_output(self) -> None:
-        to_file = self.output.currentText() == FILE
-        for widget in (self.path, self.browse, self.replace):
+        to_file = self.destination.currentText() == FILE
+        for widget in (self.path, self.browse, self.overwrite):
             widget.setEnabled(to_file)
         self.changed.emit()
 
     def _browse(self) -> None:
-        # That a name is taken is said in the panel, where an unfinished run is told from a finished one.
+        # The panel itself reports an existing file, because an interrupted run can be resumed.
         path, _ = QFileDialog.getSaveFileName(
             self, "Fused sequence", self.path.text(), ENDINGS, options=QFileDialog.Option.DontConfirmOverwrite
         )
@@ -146,31 +147,23 @@ class OutputBox(QGroupBox):
             self.path.setText(path)
 
     def _build(self) -> None:
-        self.output.addItems([MEMORY, FILE])
+        self.destination.addItems([MEMORY, FILE])
+        self.path.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.path.setPlaceholderText("fused.tif, .ome.tif or .zarr")
-        layout = form(self)
-        frames, place = QHBoxLayout(), QHBoxLayout()
-        for row, widgets in ((frames, (self.first, self.last)), (place, (self.path, self.browse))):
-            for widget in widgets:
-                row.addWidget(widget)
+        for widget, name in (
+            (self.first, "First LR frame"),
+            (self.last, "Last LR frame"),
+            (self.path, "Output file"),
+            (self.browse, "Select the output file"),
+        ):
+            widget.setAccessibleName(name)
         self.browse.setMaximumWidth(32)
-        name = "Name of the file; an unfinished run with the same settings is resumed"
+        layout = form(self)
         for label, field, tip in (
-            ("Frames", frames, "First and last LR frame to fuse"),
-            (
-                "Region",
-                self.region,
-                "Fuse only what the shapes of a layer enclose: the selected ones, else all",
-            ),
-            ("Keep", self.output, "Results larger than memory go to a file, and survive whatever happens"),
-            ("File", place, name),
-            ("", self.replace, "Replace what bears that name, when the new sequence is whole"),
+            ("Frames", (self.first, self.last), "First and last LR frame to fuse."),
+            ("Region", self.region, "Fuse only the area of the selected shapes of a layer (default: all)."),
+            ("Destination", self.destination, "Use a file for large results, or to resume after a crash."),
+            ("File", (self.path, self.browse), "Output file. An interrupted run is resumed."),
+            ("", self.overwrite, "Overwrite an existing file once the new result is complete."),
         ):
             add_row(layout, label, field, tip)
-        for widget, tip in (
-            (self.first, "First LR frame to fuse"),
-            (self.last, "Last LR frame to fuse"),
-            (self.path, name),
-            (self.browse, "Choose the file"),
-        ):
-            widget.setToolTip(tip)

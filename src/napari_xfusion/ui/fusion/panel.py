@@ -1,11 +1,11 @@
-"""The panel itself: what is asked for is looked at as it changes, and runs when nothing is in the way."""
+"""The Fusion panel: it checks every change of the settings, and starts runs and previews."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.quantities import moment
@@ -34,23 +34,24 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 SETTLE = 120
-"""Milliseconds without a change before settings are looked at."""
+"""Milliseconds without a change before the settings are checked."""
 LABELS = 200
-"""Milliseconds from one label of the frame on screen to the next: drawing one takes longer than the frame."""
+"""Minimum milliseconds between updates of the frame label, which take longer to draw than a frame."""
 PANEL = "fusion"
-"""The name under which settings are kept."""
+"""The name of this panel in the settings file."""
+CHECKING = "Checking input …"
 
 
 class FusionPanel(Panel):
-    """Fuse two sequences of a viewer, and watch it."""
+    """Fuse two image sequences of a viewer and follow the run."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._request: Request | None = None
-        self._problem = "the sequences are being looked at"
+        self._problem = CHECKING
         self._fresh = True
-        """Whether the settings have changed since Live answered them: the end of a run is no such change."""
+        """Whether the settings have changed since the last live preview; the end of a run is not a change."""
         self.data = DataBox(viewer, self)
         self.method = MethodBox(self)
         self.output = OutputBox(viewer, self)
@@ -59,25 +60,25 @@ class FusionPanel(Panel):
         self.runner = Runner(viewer, self)
         self.previews = Previews(viewer, self)
         self._checks = Worker(self, "fusion check", ended=self._on_examined, every=20)
-        self._settle = _single_shot(self, SETTLE, self._look)
-        self._moved = _single_shot(self, SETTLE, self._ask_live)
+        self._settle = _single_shot(self, SETTLE, self._examine)
+        self._view_changed = _single_shot(self, SETTLE, self._ask_live)
         self._labelled = _single_shot(self, LABELS, self._label_frame)
-        self._lay_out()
+        self.lay_out((self.data, self.method, self.output, self.export), self.run_box)
         saved = load_settings(PANEL)
         for box, name in ((self.data, "data"), (self.method, "method"), (self.output, "output")):
             box.restore(saved.get(name) or {})
         self.data.guess()
         self._connect()
-        self._look()
+        self._examine()
 
     def choose(self, layers: list[Layer]) -> None:
-        """Choose LR and HR out of ``layers``."""
+        """Select LR and HR among ``layers``."""
         self.data.choose(layers)
 
-    # What is asked for.
+    # The request.
 
     def _changed(self) -> None:
-        self._request, self._problem = None, "the sequences are being looked at"
+        self._request, self._problem = None, CHECKING
         self._fresh = True
         self._checks.forget()
         self.previews.forget()
@@ -89,8 +90,8 @@ class FusionPanel(Panel):
             self.data.guess()
             self._settle.start()
 
-    def _look(self) -> None:
-        """Have the request examined in the other thread."""
+    def _examine(self) -> None:
+        """Examine the request in the background thread."""
         if self.data.undecided:
             self.data.guess()
         try:
@@ -101,7 +102,7 @@ class FusionPanel(Panel):
         self._checks.ask(lambda *_: (request, examine(request)))
 
     def _ask(self) -> Request:
-        """The request that the fields make; raises XFusionError where they make none."""
+        """The request as set in the panel; raises XFusionError for invalid settings."""
         sequences, layers = self.data.sequences(), self.data.layers()
         self.output.set_count(len(sequences[0]))
         output = self.output.target()
@@ -111,8 +112,8 @@ class FusionPanel(Panel):
             frames=self.output.frames(),
             region=self.output.region_of(layers[0], *sequences),
         )
-        replace = output is not None and self.output.replace.isChecked()
-        return Request(plan, layers, sequences, output, replace)
+        overwrite = output is not None and self.output.overwrite.isChecked()
+        return Request(plan, layers, sequences, output, overwrite)
 
     def _on_examined(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -122,7 +123,7 @@ class FusionPanel(Panel):
 
     def _found(self, request: Request | None, findings: Findings) -> None:
         self._request, self._problem = request, findings.problem
-        wrong = [f"Wrong: {findings.problem}"] if findings.problem else []
+        wrong = [f"Error: {findings.problem}"] if findings.problem else []
         self.data.found.setText("\n".join([*findings.lines, *wrong]))
         self._show_ready()
         self._save()
@@ -136,7 +137,7 @@ class FusionPanel(Panel):
                 self._ask_live()
 
     def _arrange(self, request: Request) -> None:
-        """Now that it is known how the sequences pair, they are shown so."""
+        """Align the two layers as the plan pairs them."""
         if arrange(*request.layers, find_hr_times(*request.sequences, request.plan)):
             self._viewer.reset_view()
 
@@ -155,7 +156,7 @@ class FusionPanel(Panel):
         }
         save_settings(PANEL, values)
 
-    # What is done.
+    # Runs and previews.
 
     def _run(self) -> None:
         if self._request is not None and not self._problem:
@@ -163,21 +164,21 @@ class FusionPanel(Panel):
             self.previews.forget()
             self.runner.start(self._request, self._frame())
             self.run_box.set_running()
-            self.run_box.say("reading the sequences")
+            self.run_box.say("Reading the sequences …")
 
     def _preview(self) -> None:
         if self._request is not None and not self._problem:
             self._show_hr()
-            self.run_box.say(f"fusing frame {self._frame()}")
+            self.run_box.say(f"Fusing frame {self._frame()} …")
             self.previews.ask(self._request, self._frame(), self._request.plan.region)
 
     def _show_hr(self) -> None:
-        """The HR sequence at the times that the run takes for its own."""
+        """Show the HR sequence at the HR times of the plan."""
         if self._request is not None:
             self.data.show_hr_at(find_hr_times(*self._request.sequences, self._request.plan))
 
     def _ask_live(self) -> None:
-        """With Live on, the frame under the slider; during a run that is the run's own next frame."""
+        """Request a live preview, unless a run is active, which fuses the displayed frame first anyway."""
         request = self._request
         if not self.run_box.live.isChecked() or request is None or self._problem or self.runner.busy:
             return
@@ -197,20 +198,20 @@ class FusionPanel(Panel):
         self._label_frame()
 
     def _on_ended(self, words: str) -> None:
-        self.method.say_what_is_there()
+        self.method.show_hardware()
         self.run_box.say(words)
         self._show_ready()
         self._label_frame()
-        self._look()
+        self._examine()
 
-    # What is on screen.
+    # The canvas.
 
     def _frame(self) -> int:
         """The LR frame under the slider."""
         return 0 if self._request is None else frame_on_screen(self._viewer, self._request.layers[0])
 
     def _label_frame(self) -> None:
-        """Frame, time, and a word where the result is not there yet."""
+        """Label the canvas with frame and time, and with a note if the frame is not fused yet."""
         if self._request is None:
             return
         frame, sequence = self._frame(), self._request.sequences[0]
@@ -221,10 +222,6 @@ class FusionPanel(Panel):
         note = self.runner.note(frame)
         compat.text_overlay(self._viewer).text = " · ".join(words + ([note] if note else []))
 
-    def _show_overlays(self) -> None:
-        compat.text_overlay(self._viewer).visible = True
-        compat.scale_bar(self._viewer).visible = True
-
     def _connect(self) -> None:
         for box in (self.data, self.method, self.output):
             box.changed.connect(self._changed)
@@ -234,33 +231,18 @@ class FusionPanel(Panel):
         self.run_box.live_switched.connect(lambda _: self._ask_live())
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
-        self.runner.ended.connect(lambda _: self.export.look_again())
+        self.runner.ended.connect(lambda _: self.export.update_buttons())
         self.previews.shown.connect(self.run_box.say)
         listen(self, self._viewer.layers.events.inserted, self._on_inserted)
         listen(self, self._viewer.dims.events.current_step, self._on_slider)
         for emitter in (compat.camera(self._viewer).events.zoom, compat.camera(self._viewer).events.center):
-            listen(self, emitter, self._moved.start)
-        self._show_overlays()
-
-    def _lay_out(self) -> None:
-        inside = QWidget(self)
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.data, self.method, self.output, self.export):
-            column.addWidget(widget)
-        column.addStretch()
-        area = QScrollArea(self)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidget(inside)
-        outside = QVBoxLayout(self)
-        outside.setContentsMargins(0, 0, 0, 0)
-        outside.addWidget(area)
-        outside.addWidget(self.run_box)  # always in reach, however small the screen
+            listen(self, emitter, self._view_changed.start)
+        compat.text_overlay(self._viewer).visible = True
+        compat.scale_bar(self._viewer).visible = True
 
 
 def _single_shot(owner: QWidget, milliseconds: int, then: Callable[[], object]) -> QTimer:
-    """A timer that calls ``then`` once things have been quiet for a while."""
+    """A timer that calls ``then`` once, ``milliseconds`` after its last start."""
     timer = QTimer(owner)
     timer.setSingleShot(True)
     timer.setInterval(milliseconds)

@@ -1,4 +1,4 @@
-"""What the panel asks for, as one value, and what is found out about it before anything runs."""
+"""A fusion request as one value, and its check before the run."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 MEMORY_SHARE = 0.7
-"""Of the free memory that a result kept in memory may take."""
+"""Maximum fraction of the free memory for a result in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A run that is asked for."""
+    """A requested run."""
 
     plan: Plan
     layers: tuple[Image, Image]
-    """Of LR and HR."""
+    """The layers of LR and HR."""
     sequences: tuple[Stack, Stack]
     """LR and HR."""
     output: Path | None = None
@@ -48,19 +48,19 @@ class Request:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal for requests that make the same sequence in the same place."""
+        """Equal for requests of the same sequence with the same output."""
         return self.plan, *self.sequences, self.output, self.replace
 
     @property
     def method(self) -> str:
-        """The method's name, or that of its weights."""
+        """The name of the method, or of its model."""
         if not METHODS[self.plan.method].takes_weights:
             return self.plan.method
         return model_of(self.plan).stem
 
     @property
     def title(self) -> str:
-        """What the sequences are called."""
+        """The common name of the sequences."""
         return title_of(self.layers[0])
 
     def by_name(self, text: str) -> str:
@@ -95,15 +95,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is to be said of a request."""
+    """The result of the check of a request."""
 
     lines: Sequence[str]
     problem: str = ""
-    """What keeps it from running."""
+    """Why it cannot run; empty if it can."""
 
 
 def examine(request: Request) -> Findings:
-    """Look at sequences, pairing, weights and output as a run would; reads a few frames and fuses none."""
+    """Check sequences, pairing, model and output of a request; reads a few frames and fuses none."""
     found = check(request.plan, *request.sequences)
     problem = found.problem
     if problem is None:
@@ -113,12 +113,12 @@ def examine(request: Request) -> Findings:
             problem = error
     lines = [" ".join(line.split()) for line in found.facts()]
     lines += [f"note {in_window_words(note)}" for note in found.notes]
-    told = "" if problem is None else in_window_words(problem)
-    return Findings([request.by_name(line) for line in lines], request.by_name(told))
+    reason = "" if problem is None else in_window_words(problem)
+    return Findings([request.by_name(line) for line in lines], request.by_name(reason))
 
 
 def unfinished(output: Path) -> Path:
-    """Where the unfinished sequence of ``output`` stands."""
+    """The path of the incomplete result for ``output``."""
     return output.with_name(f"{output.name}.partial")
 
 
@@ -127,9 +127,9 @@ def _check_output(request: Request, size: float) -> None:
         free, allowed = psutil.virtual_memory().available, preferences().memory * 1e9
         if size > min(MEMORY_SHARE * free, allowed):
             raise OutputError(
-                "Result",
+                "Output",
                 expected=f"{byte_count(size)} of free memory",
-                found=f"{byte_count(free)} free, and {byte_count(allowed)} allowed by the preferences",
+                found=f"{byte_count(free)} free, {byte_count(allowed)} allowed in the preferences",
                 hint="write to a file, or fuse fewer frames or a region",
             )
         return
@@ -139,27 +139,27 @@ def _check_output(request: Request, size: float) -> None:
         raise OutputExistsError(
             request.output,
             setting="output",
-            problem="this file holds something else, or a result computed with different settings",
-            hint="choose another name, or use {overwrite} to replace it",
+            problem="this file exists and does not hold a result computed with these settings",
+            hint="choose another name, or tick {overwrite}",
         )
     free = shutil.disk_usage(request.output.parent).free
     if size > free and not unfinished(request.output).exists() and not request.output.exists():
         raise OutputError(
             request.output,
-            problem=f"the result needs {byte_count(size)}, the disk has {byte_count(free)} free",
+            problem=f"the result needs {byte_count(size)}, but only {byte_count(free)} are free on the disk",
             hint="choose another disk",
         )
     if not os.access(request.output.parent, os.W_OK):
         raise OutputError(
-            request.output, problem="no permission to write into its folder", hint="choose another folder"
+            request.output, problem="no permission to write to its folder", hint="choose another folder"
         )
 
 
 def _is_of(plan: Plan, output: Path) -> bool:
-    """Whether what stands at ``output`` may be the result of ``plan``: the run itself compares sequences, too."""
+    """Whether the file at ``output`` may be a result of ``plan``; the run compares the sequences, too."""
     try:
-        made = RunRecord.load(record_path(output)).plan
+        recorded = RunRecord.load(record_path(output)).plan
     except InputError:
         return False
     compared = ("method", "separation", "region", "grey", "dtype")
-    return all(getattr(made, name) == getattr(plan, name) for name in compared)
+    return all(getattr(recorded, name) == getattr(plan, name) for name in compared)

@@ -1,4 +1,4 @@
-"""Preview, Live, Run and Cancel; how far the run is, and what is in the way."""
+"""The buttons Preview, Live, Run and Cancel; progress, and the reason if a run is not possible."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QProgressBar, QPushButton, QWidget
 
 from napari_xfusion.core.quantities import duration
-from napari_xfusion.ui.shared.widgets import Sentence
+from napari_xfusion.ui.shared.widgets import Sentence, offer
 
 
 class Pace:
-    """Frames a second of a run, and the time that is left."""
+    """Frames per second of a run, and the remaining time."""
 
     def __init__(self, resumed: int, total: int, began: float | None = None) -> None:
         self._resumed, self._total = resumed, total
@@ -21,9 +21,9 @@ class Pace:
     def in_words(self, done: int, now: float | None = None) -> str:
         """``12 of 101 frames · 8.3 frames/s · 11 s left``."""
         words = [f"{done} of {self._total} frames"]
-        made, seconds = done - self._resumed, (monotonic() if now is None else now) - self._began
-        if made > 0 and seconds > 0:
-            rate = made / seconds
+        new, seconds = done - self._resumed, (monotonic() if now is None else now) - self._began
+        if new > 0 and seconds > 0:
+            rate = new / seconds
             words += [f"{rate:.3g} frames/s", f"{duration((self._total - done) / rate)} left"]
         return " · ".join(words)
 
@@ -42,45 +42,42 @@ class RunBox(QGroupBox):
         self.progress = QProgressBar(self)
         self.status = Sentence(self)
         self._refused = ""
-        """The reason that was given last, as it is shown."""
+        """The last reason, as displayed."""
         self._build()
         self.preview.clicked.connect(lambda _: self.preview_asked.emit())
         self.live.toggled.connect(self.live_switched)
         self.run.clicked.connect(lambda _: self.run_asked.emit())
         self.cancel.clicked.connect(lambda _: self.cancel_asked.emit())
-        self.set_ready("nothing is looked at yet")
+        self.set_ready("No input yet.")
 
     def set_ready(self, reason: str, *, resumes: bool = False) -> None:
-        """Let it run, or say in ``reason`` why not."""
+        """Enable the buttons, or disable them with ``reason`` in their tooltips."""
         self.run.setText("Resume" if resumes else "Run")
         for button in (self.run, self.preview):
-            button.setEnabled(not reason)
-            button.setToolTip(reason or button.whatsThis())
+            offer(button, button.whatsThis(), reason)
         self.cancel.setEnabled(False)
 
     def refuse(self, reason: str) -> None:
-        """Say beside the buttons why they are off; '' takes the last reason back."""
+        """Show why the buttons are disabled; '' removes the last reason."""
         if reason or self.status.text() == self._refused:
             self.say(reason)
         self._refused = self.status.text() if reason else ""
 
     def set_running(self) -> None:
-        """Only Cancel, until the run ends."""
-        self.run.setEnabled(False)
-        self.run.setToolTip("a run is at work")
-        self.preview.setEnabled(False)
-        self.preview.setToolTip("the run fuses the frame under the slider first")
+        """Enable only Cancel until the run ends."""
+        offer(self.run, self.run.whatsThis(), "A run is in progress.")
+        offer(self.preview, self.preview.whatsThis(), "The run fuses the displayed frame first.")
         self.cancel.setEnabled(True)
 
     def show_progress(self, done: int, total: int, words: str) -> None:
-        """How far the run is."""
+        """Show the progress of the run."""
         self.progress.setRange(0, max(total, 1))
         self.progress.setValue(done)
         self.progress.setVisible(True)
         self.status.setText(words)
 
     def say(self, words: str) -> None:
-        """One sentence on what happened."""
+        """Show one sentence of status."""
         self.status.setText(words)
 
     def _build(self) -> None:
@@ -93,14 +90,10 @@ class RunBox(QGroupBox):
         layout.addWidget(self.progress, 2, 0, 1, 2)
         layout.addWidget(self.status, 3, 0, 1, 2)
         self.progress.setVisible(False)
-        self.preview.setWhatsThis("Fuse the frame under the slider only")
-        self.run.setWhatsThis("Fuse all frames; the one on screen first, then its neighbours")
-        for widget, tip in (
-            (
-                self.live,
-                "Fuse the frame under the slider whenever it or a setting changes; what is seen of it",
-            ),
-            (self.cancel, "Stop; what is done stays, and the run can be resumed"),
-            (self.progress, "Frames that are done"),
-        ):
-            widget.setToolTip(tip)
+        self.preview.setWhatsThis("Fuse the displayed frame only.")
+        self.run.setWhatsThis("Fuse all frames: the displayed frame first, then its neighbours.")
+        self.live.setToolTip(
+            "Re-fuse the displayed frame (visible area only) whenever the slider or a setting changes."
+        )
+        self.cancel.setToolTip("Stop the run. Completed frames are kept; the run can be resumed.")
+        self.progress.setToolTip("Completed frames")

@@ -1,4 +1,4 @@
-"""What the panels remember from one session to the next: one small JSON file of the user."""
+"""Panel settings saved between sessions, in one JSON file of the user."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from napari_xfusion.core.files import replacing
 
 
 def settings_file() -> Path:
-    """Where the settings are kept."""
+    """The path of the settings file."""
     return Path(platformdirs.user_config_dir("napari-xfusion", appauthor=False)) / "window.json"
 
 
 def load_settings(panel: str) -> dict[str, Any]:
-    """What ``panel`` saved last; empty where there is nothing, or nothing that can be read."""
+    """The last saved settings of ``panel``; empty if there are none or they cannot be read."""
     saved = _read().get(panel)
     return saved if isinstance(saved, dict) else {}
 
 
 def save_settings(panel: str, values: Mapping[str, Any]) -> None:
-    """Keep the JSON ``values`` for ``panel``. Where they cannot be kept, nothing is lost but the comfort."""
+    """Save the JSON ``values`` for ``panel``; failures to write are ignored."""
     everything = _read() | {panel: dict(values)}
     with suppress(OSError):
         settings_file().parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What can be looked at of a fused sequence, as layers beside it."""
+"""The Inspect panel: layers and plots that show the reliability of a fused sequence."""
 
 from napari_xfusion.ui.inspection.panel import InspectPanel
 

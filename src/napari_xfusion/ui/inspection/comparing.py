@@ -1,4 +1,4 @@
-"""The part of the Inspect panel that puts layers beside or upon each other."""
+"""The Compare box of the Inspect panel: grid, linked contrast, wipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QPushButton, QSlid
 
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import Wipe, is_sequence, link_contrast, show_grid
-from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, listen, tab_through
+from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, listen, offer, tab_through
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -23,16 +23,16 @@ class ComparingBox(QGroupBox):
         self._viewer = viewer
         self._wipe: Wipe | None = None
         self.grid = QCheckBox("Grid of visible layers")
-        self.grid.setToolTip("Every visible layer in a cell of its own; zoom and slider move all of them")
+        self.grid.setToolTip("Show each visible layer in its own cell, with common zoom and slider.")
         self.grid.setChecked(compat.grid(viewer).enabled)
-        self.contrast = QCheckBox("One contrast for HR and results")
+        self.contrast = QCheckBox("Link contrast of HR and results")
         self.contrast.setToolTip(
-            "HR, fused sequences, truth and baselines have the same grey values: changing one changes all"
+            "HR, fused sequences, truth and results of other methods share one grey scale; link their contrast."
         )
-        self.left = LayerCombo(viewer, is_sequence, none="choose", parent=self)
-        self.right = LayerCombo(viewer, is_sequence, none="choose", parent=self)
+        self.left = LayerCombo(viewer, is_sequence, none="none", parent=self)
+        self.right = LayerCombo(viewer, is_sequence, none="none", parent=self)
         self.slider = QSlider(Qt.Orientation.Horizontal, maximum=1000, value=500)
-        self.slider.setToolTip("Where one layer ends and the other begins")
+        self.slider.setToolTip("Position of the edge between the two layers.")
         self.wipe = QPushButton("Wipe", checkable=True)
         self._lay_out()
         self.grid.toggled.connect(lambda on: show_grid(viewer, on))
@@ -54,8 +54,8 @@ class ComparingBox(QGroupBox):
         column.addWidget(self.grid)
         column.addWidget(self.contrast)
         rows = QFormLayout()
-        add_row(rows, "Left", self.left, "The layer that the wipe reveals left of the edge")
-        add_row(rows, "Right", self.right, "The layer that is seen right of the edge")
+        add_row(rows, "Left", self.left, "The layer shown left of the edge.")
+        add_row(rows, "Right", self.right, "The layer shown right of the edge.")
         column.addLayout(rows)
         column.addWidget(self.slider)
         column.addWidget(self.wipe)
@@ -67,10 +67,9 @@ class ComparingBox(QGroupBox):
             and self.left.layer() is not self.right.layer()
         )
         self.wipe.setChecked(False)
-        self.wipe.setEnabled(ready)
         self.slider.setEnabled(ready)
-        does = "Reveal the left layer over the right one, up to the slider"
-        self.wipe.setToolTip(does if ready else f"{does}\n\nNot now: choose two different layers above.")
+        does = "Show the left layer over the right one, up to the slider."
+        offer(self.wipe, does, "" if ready else "Select two different layers above.")
 
     def _toggle(self, on: bool) -> None:
         if self._wipe is not None:
@@ -83,7 +82,7 @@ class ComparingBox(QGroupBox):
             self._wipe.move(self.slider.value() / 1000)
 
     def _follow_removal(self) -> None:
-        """The wipe ends with its layer."""
+        """End the wipe when its layer is removed."""
         if self._wipe is not None and self._wipe.layer not in self._viewer.layers:
             self.wipe.setChecked(False)
 

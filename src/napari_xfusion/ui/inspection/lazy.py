@@ -1,4 +1,4 @@
-"""Sequences whose frames take time to make, as data of a layer: the window asks, and never waits for long."""
+"""Layer data whose frames are computed in the background, so that the window never waits for long."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from napari_xfusion.core.types import Stack
 from napari_xfusion.ui.inspection.background import Background
 
 PATIENCE = 0.015
-"""Seconds that the window waits for a frame: a quick one is there at once, without a blink."""
+"""Seconds that the window waits for a frame, so that fast frames appear without flicker."""
 Wanted = tuple[range, tuple[Any, ...]]
-"""Frames, and the index of what is wanted of each."""
+"""Frames, and the index into each of them."""
 
 
 class LazySequence:
-    """A Stack as napari takes it, (T, y, x): frames are made in a background, when they are shown.
+    """A Stack as an array (T, y, x) for napari; frames are computed in a background when they are displayed.
 
-    In the window's thread a frame that is not there is blank (NaN), and ``arrived`` is called, in the same
-    thread, when it is. Other threads wait for it. Only the frame that was asked for last is still wanted.
+    In the main thread a frame that is not available yet is blank (NaN); ``arrived`` is called in the main
+    thread when it is available. Other threads wait for it. Only the last requested frame is computed.
     """
 
     ndim = 3
@@ -42,16 +42,16 @@ class LazySequence:
         self._background, self._arrived, self._failed = background, arrived, failed
         self._wanted: Wanted | None = None
         self._answer: Future[NDArray[Any]] | None = None
-        """What is made of it, or has been."""
+        """The request in progress, or the last one."""
         self._late: Wanted | None = None
-        """What was shown blank because it took long."""
+        """The request displayed as blank because it was not ready in time."""
         self._quick = True
-        """Whether the last frame came in time; if not, waiting for the next would only stop the window."""
-        self._told = False
+        """Whether the last frame was ready in time; if not, the main thread does not wait for the next one."""
+        self._reported = False
         self.made_as: tuple[Any, ...] = ()
-        """What it shows, by which its maker knows it again."""
+        """Identifies the content, to find an existing layer of it."""
         self.awake = False
-        """To be set when the layer enters the viewer: napari asks for frame 0 before, which nobody sees."""
+        """Set when the layer is added to the viewer; napari reads frame 0 before, which is not displayed."""
 
     @property
     def size(self) -> int:
@@ -62,28 +62,28 @@ class LazySequence:
         return len(self.stack)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """NumPy's basic indexing. A part of several frames, as 3-D wants it, comes when all are made."""
+        """NumPy's basic indexing. Several frames, as for 3-D, are available when all are computed."""
         first, *rest = key if isinstance(key, tuple) else (key,)
         frame, part = range(len(self))[first], tuple(rest)
         frames = range(frame, frame + 1) if isinstance(frame, int) else frame
-        # One frame is kept whole, so that all who look at parts of it share it.
+        # A single frame is computed completely, so that all readers of its parts share it.
         made = self._read(frames, ())[:, *part] if len(frames) == 1 else self._read(frames, part)
         return np.asarray(made[0]) if isinstance(frame, int) else made
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """All frames, waiting for each: whoever asks for the whole sequence is about to save it."""
+        """Compute all frames, for example to save the sequence."""
         return self._make(range(len(self)), ()).astype(dtype or self.dtype, copy=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself, which nobody can change: a duplicate of its layer shows the same sequence."""
+        """Return itself, as it is immutable: a duplicated layer shows the same sequence."""
         return self
 
     def forget(self) -> None:
-        """Make the frame anew when it is shown next: what it is made from has changed."""
+        """Recompute the frame when it is displayed next, because its input has changed."""
         self._wanted = self._answer = None
 
     def _read(self, frames: range, part: tuple[Any, ...]) -> NDArray[Any]:
-        """``part`` of each of ``frames``, or blank in the window's thread when they take long."""
+        """``part`` of each of ``frames``, or blank in the main thread if they are not ready in time."""
         if threading.current_thread() is not threading.main_thread():
             return self._make(frames, part)
         if not self.awake:
@@ -97,7 +97,7 @@ class LazySequence:
             return self._answer.result(timeout=PATIENCE if self._quick else 0)
         except TimeoutError:
             self._late, self._quick = wanted, False
-        except Exception:  # noqa: S110 - told by _fail
+        except Exception:  # noqa: S110 - reported by _fail
             pass
         return self._blank(frames, part)
 
@@ -109,7 +109,7 @@ class LazySequence:
             self._answer = self._background.ask(
                 lambda: self._timed(wanted), lambda _: self._arrive(wanted), self._fail
             )
-        except RuntimeError:  # the panel is gone
+        except RuntimeError:  # the panel is closed
             self.forget()
 
     def _arrive(self, wanted: Wanted) -> None:
@@ -118,23 +118,23 @@ class LazySequence:
             self._arrived(self)
 
     def _fail(self, error: Exception) -> None:
-        if not self._told:
-            self._told = True
+        if not self._reported:
+            self._reported = True
             self._failed(error)
 
     def _timed(self, wanted: Wanted) -> NDArray[Any]:
         began = perf_counter()
-        made = self._make(*wanted, still=lambda: self._wanted == wanted)
+        made = self._make(*wanted, is_wanted=lambda: self._wanted == wanted)
         self._quick = perf_counter() - began < PATIENCE
         return made
 
     def _make(
-        self, frames: range, part: tuple[Any, ...], still: Callable[[], bool] = lambda: True
+        self, frames: range, part: tuple[Any, ...], is_wanted: Callable[[], bool] = lambda: True
     ) -> NDArray[Any]:
-        """``part`` of each of ``frames``; ends with CancelledError when it is ``still`` wanted no more."""
+        """``part`` of each of ``frames``; raises CancelledError as soon as ``is_wanted`` is false."""
         made = self._blank(frames, part)
         for k, i in enumerate(frames):
-            if k and not still():
+            if k and not is_wanted():
                 raise CancelledError
             made[k] = self.stack.frame(i)[part]
         return made

@@ -1,4 +1,4 @@
-"""The Inspect panel: what the fused sequence is made of, where it may be wrong, and sequences beside each other."""
+"""The Inspect panel: layers that show the reliability of a fused sequence, and tools to compare layers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import (
     QDockWidget,
-    QFrame,
     QGridLayout,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.plan import Plan
@@ -43,7 +40,7 @@ from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.layers import LayerData
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.provenance import METADATA, content_of, provenance_of
-from napari_xfusion.ui.shared.widgets import LayerCombo, Panel, Sentence, add_row, form, listen
+from napari_xfusion.ui.shared.widgets import LayerCombo, Panel, Sentence, add_row, form, listen, offer
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -54,17 +51,17 @@ if TYPE_CHECKING:
 
 Recipe = Callable[[Sequences, int], list[LayerData]]
 SEQUENCE_TIPS = {
-    "fused": "The result to look into; sequences that it was fused from are chosen with it",
-    "lr": "The fast, coarse sequence",
-    "hr": "The slow, sharp sequence",
-    "truth": "The sharp fast sequence of a virtual experiment, if there is one: gives PSNR, AAD and SSIM",
+    "fused": "The fused sequence to inspect. Its LR and HR are selected with it.",
+    "lr": "The fast, low-resolution sequence.",
+    "hr": "The slow, high-resolution sequence.",
+    "truth": "The true sequence of a virtual experiment, if available: the reference of PSNR, AAD and SSIM.",
 }
 
 
 class InspectPanel(Panel):
-    """Adds layers that show how far to trust a fused sequence, compares layers, and opens the plots.
+    """Add layers that show the reliability of a fused sequence, compare layers, and open the plots.
 
-    Layers are computed one frame at a time, when the slider reaches it; nothing is loaded whole.
+    A frame of a layer is computed when it is displayed; no sequence is loaded completely.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
@@ -76,23 +73,21 @@ class InspectPanel(Panel):
         self._buttons: list[tuple[QPushButton, Callable[[Sequences], str]]] = []
         self.destroyed.connect(partial(Recipes.close, recipes))
         self._plots: PlotsDock | None = None
-        self.boxes = {
-            name: LayerCombo(viewer, is_sequence, none=f"no {_WORDS[name]}", parent=self) for name in _WORDS
-        }
+        self.boxes = {name: LayerCombo(viewer, is_sequence, none="none", parent=self) for name in _WORDS}
         self.status = Sentence(self)
         self.scores = Sentence(self)
-        self._heard: WeakSet[Layer] = WeakSet()
+        self._connected: WeakSet[Layer] = WeakSet()
         self._cancelled = 0
-        """How often layers were cancelled: those that were asked for before are not added."""
+        """Number of cancellations; layers requested before the last one are not added."""
         self._attended: Plan | None = None
-        """The run whose attention is among the layers."""
-        self._looked_at: tuple[Layer | None, int] = (None, 0)
-        self.cancel = QPushButton("Cancel", toolTip="Stop making layers; those that are there stay")
-        self._lay_out()
+        """The plan whose attention is among the layers."""
+        self._displayed: tuple[Layer | None, int] = (None, 0)
+        self.cancel = QPushButton("Cancel", toolTip="Stop computing new layers. Completed layers are kept.")
+        self._build()
         for box in self.boxes.values():
-            box.chosen.connect(self._look_again)
-        self.boxes["fused"].chosen.connect(self._take_origins)
-        listen(self, viewer.layers.events.inserted, self._take_new)
+            box.chosen.connect(self._update_buttons)
+        self.boxes["fused"].chosen.connect(self._select_inputs)
+        listen(self, viewer.layers.events.inserted, self._select_new)
         listen(self, viewer.dims.events.current_step, self._show_scores)
         self.cancel.clicked.connect(self._cancel)
         self._choose(guess(viewer.layers))
@@ -100,7 +95,7 @@ class InspectPanel(Panel):
 
     @property
     def sequences(self) -> Sequences:
-        """The layers that are chosen."""
+        """The selected layers."""
         return Sequences(**{name: box.layer() for name, box in self.boxes.items()})
 
     @property
@@ -110,26 +105,26 @@ class InspectPanel(Panel):
         return 0 if layer is None else frame_on_screen(self._viewer, layer)
 
     def add(self, recipe: Recipe) -> None:
-        """Make the layers of ``recipe`` in the background, and add them when they are ready."""
+        """Compute the layers of ``recipe`` in the background and add them when they are ready."""
         sequences, frame = self.sequences, self.frame
         add = partial(self._add, sequences, self._cancelled)
-        future = self._background.ask(lambda: recipe(sequences, frame), add, self._tell)
+        future = self._background.ask(lambda: recipe(sequences, frame), add, self._show_error)
         self._making.append(future)
         self._show_status()
 
     def show_plots(self) -> PlotsDock:
-        """The dock with the plots, below the sequences; pyqtgraph is loaded when it is first wanted."""
+        """Show the dock of plots below the canvas; pyqtgraph is loaded on first use."""
         from napari_xfusion.ui.inspection.plots_dock import PlotsDock  # noqa: PLC0415
 
         window = self._viewer.window
         if self._plots is None:
             main = self.main_window()
             for old in main.findChildren(PlotsDock) if main is not None else ():
-                if isinstance(old.parent(), QDockWidget):  # of a panel that was closed
+                if isinstance(old.parent(), QDockWidget):  # of a closed panel
                     window.remove_dock_widget(old)
             self._plots = PlotsDock(self._viewer, lambda: self.sequences, self._recipes)
             self._plots.destroyed.connect(self._forget_plots)
-        if self._plots.parent() is None:  # new, or its dock was closed just now
+        if self._plots.parent() is None:  # new, or its dock was just closed
             window.add_dock_widget(self._plots, name="Plots", area="bottom")
         self._plots.parent().show()
         return self._plots
@@ -143,13 +138,13 @@ class InspectPanel(Panel):
             for sequence in vars(sequences).values()
         )
         if gone or cancelled != self._cancelled:
-            made = []  # a closing viewer removes its sequences first
+            made = []  # a closing viewer removes its layers first
         for _, options in made:
             known = options["metadata"][METADATA]
             origins = [x for x in known.origins_among(self._viewer.layers) if x is not None]
             made_as = options["name"], known.plan, *(id(content_of(x)) for x in origins)
             if not self._shown_already(made_as):
-                sequence = LazySequence(known.sequence, self._background, self._arrived, self._tell)
+                sequence = LazySequence(known.sequence, self._background, self._arrived, self._show_error)
                 options["metadata"][METADATA] = replace(known, shown=sequence)
                 layer = Image(sequence, **options)
                 sequence.awake, sequence.made_as = True, made_as
@@ -160,7 +155,7 @@ class InspectPanel(Panel):
         self._show_status()
 
     def _shown_already(self, made_as: tuple[Any, ...]) -> bool:
-        """Whether a layer shows the same already, of the same data; it is shown again if it was hidden."""
+        """Whether a layer already shows the same of the same data; if so, make it visible and select it."""
         layer = next((x for x in self._viewer.layers if getattr(x.data, "made_as", ()) == made_as), None)
         if layer is None:
             return False
@@ -169,42 +164,42 @@ class InspectPanel(Panel):
         return True
 
     def _arrived(self, sequence: LazySequence) -> None:
-        """Draw layers whose frame has come."""
+        """Draw the layers whose frame is ready."""
         for layer in self._viewer.layers:
-            if sequence is layer.data or sequence is getattr(layer.data, "data", None):  # wiped
+            if sequence is layer.data or sequence is getattr(layer.data, "data", None):  # in a wipe
                 layer.refresh(extent=False)
         if self._plots is not None:
             self._plots.draw_profile()
         self._show_scores()
 
     def _show_scores(self) -> None:
-        """The attention scores of the frame on screen, where they are known."""
+        """Show the attention scores of the displayed frame, if they are known."""
         plan, sequences = self._attended, self.sequences
         ready = None not in (plan, sequences.lr, sequences.hr)
         frame = self._recipes.known(plan, sequences, self.frame) if plan and ready else None
         scores = {} if frame is None else frame.scores
         words = {"hr-": "backward", "hr+": "forward"}
-        said = [f"{words[role]} {score.raw:.3f}" for role, score in scores.items() if role in words]
-        self.scores.setText(f"frame {self.frame}: {', '.join(said)}" if said else "")
-        self.scores.setVisible(bool(said))
+        parts = [f"{words[role]} {score.raw:.3f}" for role, score in scores.items() if role in words]
+        self.scores.setText(f"frame {self.frame}: {', '.join(parts)}" if parts else "")
+        self.scores.setVisible(bool(parts))
 
     def _follow_run(self) -> None:
-        """The fused sequence changed under the slider: what is made from it is made anew."""
-        fused, before, self._looked_at = (
+        """Recompute layers derived from the fused sequence after its displayed frame has changed."""
+        fused, before, self._displayed = (
             self.sequences.fused,
-            self._looked_at,
+            self._displayed,
             (self.sequences.fused, self.frame),
         )
-        if fused is None or before != self._looked_at:
-            return  # only the slider was moved
+        if fused is None or before != self._displayed:
+            return  # only the slider has changed
         for layer in self._viewer.layers:
             known = provenance_of(layer)
-            made_of_it = known is not None and fused in known.origins_among([fused])
-            if made_of_it and isinstance(layer.data, LazySequence):
+            derived = known is not None and fused in known.origins_among([fused])
+            if derived and isinstance(layer.data, LazySequence):
                 layer.data.forget()
                 layer.refresh(extent=False, thumbnail=False)
 
-    def _tell(self, error: Exception) -> None:
+    def _show_error(self, error: Exception) -> None:
         show_error(in_window_words(error))
         self._show_status()
 
@@ -220,99 +215,83 @@ class InspectPanel(Panel):
         self.cancel.setVisible(bool(self._making))
         reason = problem(self.sequences, ("lr", "hr"))
         if self._making:
-            self.status.setText("Making layers: pairing the sequences, first frame …")
+            self.status.setText("Computing layers: pairing the sequences, first frame …")
         else:
             self.status.setText(reason or self._pairing())
 
     def _pairing(self) -> str:
         lr, hr = self.sequences.stacks()
-        made = f", fused by {self.sequences.plan.method}" if self.sequences.fused is not None else ""
-        return f"{len(lr)} LR and {len(hr)} HR frames{made}. New layers lie exactly upon these."
+        method = f", fused by {self.sequences.plan.method}" if self.sequences.fused is not None else ""
+        return f"{len(lr)} LR and {len(hr)} HR frames{method}. New layers are aligned with these."
 
-    def _take_new(self) -> None:
-        """Sequences that have just come are chosen where nothing was."""
+    def _select_new(self) -> None:
+        """Select new sequences where none is selected."""
         found = guess(self._viewer.layers)
         for name, box in self.boxes.items():
             if box.layer() is None:
                 box.choose(getattr(found, name))
-        self._look_again()
+        self._update_buttons()
 
-    def _take_origins(self) -> None:
-        """With a fused sequence, the sequences it was fused from."""
+    def _select_inputs(self) -> None:
+        """Select LR and HR of the selected fused sequence."""
         fused = self.boxes["fused"].layer()
         if fused is not None:
-            self._hear(fused)
+            self._connect(fused)
             found = guess([*(x for x in self._viewer.layers if x is not fused), fused])
             for name in ("lr", "hr"):
                 self.boxes[name].choose(getattr(found, name) or self.boxes[name].layer())
 
-    def _hear(self, fused: Layer) -> None:
-        """Hear when frames of a fused sequence come, once for each sequence."""
-        if fused not in self._heard:
-            self._heard.add(fused)
-            self._looked_at = fused, self.frame
+    def _connect(self, fused: Layer) -> None:
+        """Connect to changes of a fused sequence, once for each sequence."""
+        if fused not in self._connected:
+            self._connected.add(fused)
+            self._displayed = fused, self.frame
             listen(self, fused.events.set_data, self._follow_run)
 
     def _choose(self, sequences: Sequences) -> None:
         for name, box in self.boxes.items():
             box.choose(getattr(sequences, name))
-        self._take_origins()
-        self._look_again()
+        self._select_inputs()
+        self._update_buttons()
 
-    def _look_again(self) -> None:
-        """Turn buttons on and off by what is chosen, each with its reason."""
+    def _update_buttons(self) -> None:
+        """Enable or disable the buttons; tooltips show the reason."""
         sequences = self.sequences
         for button, reason_of in self._buttons:
-            reason = reason_of(sequences)
-            button.setEnabled(not reason)
-            button.setToolTip(f"{button.statusTip()}\n\nNot now: {reason}" if reason else button.statusTip())
+            offer(button, button.statusTip(), reason_of(sequences))
         self._show_status()
         if self._plots is not None:
-            self._plots.look_again()
+            self._plots.update_buttons()
 
-    def _lay_out(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        for box in (
+    def _build(self) -> None:
+        plots = QPushButton("Plots …", toolTip="Numbers per frame, attention histograms and a line profile.")
+        plots.clicked.connect(self.show_plots)
+        parts = (
             self._sequences_box(),
             self._division_box(),
             self._baselines_box(),
-            self._trust_box(),
+            self._reliability_box(),
             ComparingBox(self._viewer),
-        ):
-            column.addWidget(box)
-        plots = QPushButton("Plots …")
-        plots.setToolTip("Numbers per frame, attention histograms and a line profile, below the sequences")
-        plots.clicked.connect(self.show_plots)
-        column.addWidget(plots)
-        column.addStretch()
-        scroll = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
-        scroll.setWidget(inner)
-        bottom = QHBoxLayout()
-        bottom.addWidget(self.status, stretch=1)
-        bottom.addWidget(self.cancel)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll, stretch=1)
-        whole.addLayout(bottom)
+            plots,
+        )
+        self.lay_out(parts, self.status, self.cancel)
 
     def _sequences_box(self) -> QGroupBox:
         group = QGroupBox("Sequences")
         rows = form(group)
         for name, box in self.boxes.items():
-            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             add_row(rows, _WORDS[name], box, SEQUENCE_TIPS[name])
         return group
 
     def _division_box(self) -> QGroupBox:
         group = QGroupBox("Frame division")
-        group.setToolTip("Each frame divided by the one before: what stands still is 1, what moves shows")
+        group.setToolTip("Each frame divided by the previous one: static parts are 1, changes stand out.")
         row = QHBoxLayout(group)
         for kind in ("lr", "hr", "fused", "truth"):
             row.addWidget(
                 self._button(
                     kind.upper() if len(kind) == 2 else kind,
-                    f"Add a layer: {_WORDS[kind]}, each frame divided by its previous one",
+                    f"Add a layer: {_WORDS[kind]}, each frame divided by the previous one.",
                     partial(self._division, kind=kind),
                     partial(problem, needed=(kind,)),
                 )
@@ -327,16 +306,18 @@ class InspectPanel(Panel):
         grid = QGridLayout(group)
         grid.setColumnStretch(0, 1)
         for row, method in enumerate(METHODS):
-            grid.addWidget(QLabel(METHODS[method].title), row, 0)
+            title = QElidingLabel(METHODS[method].title)
+            title.setToolTip(METHODS[method].summary)
+            grid.addWidget(title, row, 0)
             sequence = self._button(
                 "sequence",
-                f"Add a layer: what {METHODS[method].title} makes of the same two sequences",
+                f"Add a layer: the same two sequences fused by {METHODS[method].title}.",
                 partial(self._baseline, method=method),
                 partial(method_problem, method=method, needed=("lr", "hr")),
             )
             minus = self._button(
                 "difference",
-                f"Add a layer: the fused sequence minus {METHODS[method].title}; blue is darker, orange brighter",
+                f"Add a layer: the fused sequence minus {METHODS[method].title}; blue is darker, orange brighter.",
                 partial(self._difference, method=method),
                 partial(method_problem, method=method, needed=("lr", "hr", "fused")),
             )
@@ -350,33 +331,33 @@ class InspectPanel(Panel):
     def _difference(self, sequences: Sequences, frame: int, method: str) -> list[LayerData]:
         return self._recipes.difference(sequences, method, frame)
 
-    def _trust_box(self) -> QGroupBox:
-        group = QGroupBox("How far to trust it")
+    def _reliability_box(self) -> QGroupBox:
+        group = QGroupBox("Reliability")
         column = QVBoxLayout(group)
         for text, tip, recipe, reason in (
             (
                 "LR consistency",
-                "Add a layer: the fused sequence binned to LR, minus LR: what was invented or lost, and noise",
+                "Add a layer: the fused sequence binned to LR, minus LR: invented or lost structure, and noise.",
                 self._recipes.consistency,
                 partial(problem, needed=("lr", "hr", "fused")),
             ),
             (
                 "Standard deviation",
-                "Add a layer: how sure the Bayesian method is of each pixel, in HR grey values",
+                "Add a layer: the standard deviation of each pixel by the Bayesian method, in HR grey values.",
                 self._recipes.std,
                 partial(problem, needed=("lr", "hr")),
             ),
             (
                 "Attention",
-                "Add one layer for each input of a network: where it agrees with the reference LR frame",
+                "Add a layer for each input frame of a network: its attention, the agreement with the target LR frame.",
                 self._recipes.attention,
                 network_problem,
             ),
         ):
             column.addWidget(self._button(text, tip, recipe, reason))
         self.scores.setToolTip(
-            "Mean attention of the HR frame before (backward) and after (forward) in the frame on screen, "
-            "before the sigmoid, as in the paper's curves"
+            "Mean attention of the previous (backward) and next (forward) HR frame for the displayed frame, "
+            "before the sigmoid, as in the curves of the paper."
         )
         column.addWidget(self.scores)
         return group

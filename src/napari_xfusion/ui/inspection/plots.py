@@ -1,4 +1,4 @@
-"""Curves with a cursor that is the time slider, histograms of attention, and a profile along a line."""
+"""Curves over time with a cursor linked to the time slider, attention histograms, and a line profile."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 Curve = tuple[NDArray[Any], NDArray[Any]]
 """x and y of one line."""
 DARK = 0.5
-"""Brightness of a background below which it is a dark one."""
+"""Brightness below which a background counts as dark."""
 
 
 class Plots(QWidget):
-    """One or more plots in a row, in the colours of napari's theme."""
+    """One or more plots side by side, in the colours of napari's theme."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -40,7 +40,7 @@ class Plots(QWidget):
         self.plots: list[pg.PlotItem] = []
 
     def add_plot(self, x: str, y: str, tip: str) -> pg.PlotItem:
-        """One more plot at the right, with the names of its axes."""
+        """Add a plot on the right, with axis labels ``x`` and ``y``."""
         plot = self.area.addPlot(0, len(self.plots))
         plot.setLabel("bottom", x)
         plot.setLabel("left", y)
@@ -53,7 +53,7 @@ class Plots(QWidget):
         return plot
 
     def restyle(self) -> None:
-        """Take the colours of the theme."""
+        """Apply the colours of the theme."""
         theme = get_theme(self._viewer.theme)
         self.area.setBackground(theme.background.as_hex())
         pen = pg.mkPen(theme.text.as_hex())
@@ -68,21 +68,21 @@ class Plots(QWidget):
 
     @property
     def colours(self) -> tuple[str, ...]:
-        """Colours of lines for the theme's background."""
+        """Line colours for the background of the theme."""
         red, green, blue = get_theme(self._viewer.theme).background.as_rgb_tuple()[:3]
         return lines(0.299 * red + 0.587 * green + 0.114 * blue < 255 * DARK)
 
     @property
     def ink(self) -> str:
-        """The colour of text."""
+        """The text colour."""
         return str(get_theme(self._viewer.theme).text.as_hex())
 
 
 class FramePlots(Plots):
-    """Plots of one number per frame. Their cursors move together; ``moved`` tells when by hand."""
+    """Plots of one number per frame. Their cursors are linked; ``dragged`` is emitted when the user moves them."""
 
-    moved = Signal(int)
-    """The frame that a cursor was dragged to, or that was clicked."""
+    dragged = Signal(int)
+    """The frame at which the user put the cursor by dragging or clicking."""
 
     def __init__(
         self, viewer: Viewer, axes: Sequence[tuple[str, str]], parent: QWidget | None = None
@@ -102,7 +102,7 @@ class FramePlots(Plots):
     def show_curves(
         self, plot: int, curves: Sequence[tuple[str, Curve]], seen: NDArray[np.bool_] | None = None
     ) -> None:
-        """Draw named curves over frames in plot ``plot``; frames that were ``seen`` are circled."""
+        """Draw named curves over frames in plot ``plot``; frames at HR times (``seen``) are circled."""
         item = self.plots[plot]
         for old in list(item.listDataItems()):
             item.removeItem(old)
@@ -116,12 +116,12 @@ class FramePlots(Plots):
         self.restyle()
 
     def clear(self) -> None:
-        """Take the curves away."""
+        """Remove the curves."""
         for plot in range(len(self.plots)):
             self.show_curves(plot, [])
 
     def show_frame(self, frame: float) -> None:
-        """Put all cursors to ``frame``."""
+        """Put all cursors at ``frame``."""
         for cursor in self.cursors:
             cursor.setValue(frame)
 
@@ -134,7 +134,7 @@ class FramePlots(Plots):
 
     def _move(self, position: float) -> None:
         self.show_frame(round(position))
-        self.moved.emit(round(position))
+        self.dragged.emit(round(position))
 
     def _click(self, event: Any) -> None:
         for plot in self.plots:
@@ -150,10 +150,10 @@ class HistogramPlots(Plots):
         self.images: list[pg.ImageItem] = []
         for name in ("backward", "forward"):
             plot = self.add_plot(
-                "LR frames since the HR frame",
+                "LR frames since the previous HR frame",
                 f"{name} score",
-                f"How often the {name} score had that value, that long after the HR frame before; "
-                "divided by the score at the HR frame's own time",
+                f"Frequency of the {name} score against the time since the previous HR frame; "
+                "scores are normalised to the value at the acquisition time of the HR frame.",
             )
             image = pg.ImageItem()
             image.setColorMap(pg.colormap.get("inferno"))
@@ -161,12 +161,12 @@ class HistogramPlots(Plots):
             self.images.append(image)
 
     def clear(self) -> None:
-        """Take the histograms away."""
+        """Remove the histograms."""
         for image in self.images:
             image.clear()
 
     def show_scores(self, relative: NDArray[np.int_], scores: Sequence[Scores]) -> None:
-        """Draw backward and forward scores of frames ``relative`` to their HR frame."""
+        """Draw backward and forward scores of frames ``relative`` to their previous HR frame."""
         for image, score in zip(self.images, scores, strict=True):
             counts, score_edges, frame_edges = histogram(relative, score, bins=25)
             image.setImage(counts.T)
@@ -176,14 +176,14 @@ class HistogramPlots(Plots):
 
 
 class ProfilePlot(Plots):
-    """Grey values of several layers along one line, as bright as they are shown."""
+    """Grey values of several layers along one line, scaled to their contrast limits."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
         plot = self.add_plot(
             "distance along the line",
-            "grey value as shown",
-            "0 and 1 are the contrast limits of each layer, so that sequences of both cameras compare",
+            "displayed grey value",
+            "0 and 1 are the contrast limits of each layer, so that LR and HR can be compared.",
         )
         plot.addLegend(offset=(-5, 5))
 
@@ -200,10 +200,10 @@ class ProfilePlot(Plots):
 
 
 def profile(layer: Image, ends: NDArray[np.float64], frame_point: Sequence[float]) -> Curve:
-    """A layer's values along a line at the slider, 0 and 1 being its contrast limits.
+    """The values of a layer along a line in the displayed frame; 0 and 1 are its contrast limits.
 
-    ``ends`` (2, 2) are the (y, x) of both ends in the world, ``frame_point`` the slider's position there.
-    Distances are in the world's units; values outside of the layer are NaN.
+    ``ends`` (2, 2) are the (y, x) of both ends in world coordinates, ``frame_point`` the world position of the slider.
+    Distances are in world units; values outside the layer are NaN.
     """
     t = float(layer.world_to_data(frame_point)[0])
     data = pixels_of(layer)

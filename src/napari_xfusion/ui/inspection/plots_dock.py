@@ -1,4 +1,4 @@
-"""The plots of an inspection: computed frame by frame beside the window, tied to its slider."""
+"""The dock of plots: numbers per frame, computed in the background and linked to the time slider."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
-from napari_xfusion.ui.shared.widgets import Docked, Sentence, listen
+from napari_xfusion.ui.shared.widgets import Docked, Sentence, listen, offer
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -35,35 +35,29 @@ if TYPE_CHECKING:
 
 LINE = "line of the profile"
 QUALITY = (
-    ("PSNR (dB)", "Peak signal-to-noise ratio to the truth; circles: an HR frame was given at that time"),
-    ("AAD (of 255)", "Average absolute difference to the truth, in 8-bit grey levels"),
-    ("SSIM", "Structural similarity to the truth, 7x7 window"),
+    ("PSNR (dB)", "Peak signal-to-noise ratio against the truth; circles mark HR times."),
+    ("AAD (of 255)", "Mean absolute difference from the truth, in 8-bit grey levels."),
+    ("SSIM", "Structural similarity to the truth, 7x7 pixels."),
 )
 CONSISTENCY = (
-    (
-        "RMS",
-        "Binned fused minus LR, root mean square in grey units: what was invented, lost, or is noise",
-    ),
-    ("mean", "Binned fused minus LR, mean in grey units: brightness that was added (above 0) or lost"),
+    ("RMS", "Binned fused minus LR, root mean square in grey units: wrong structure, and noise."),
+    ("mean", "Binned fused minus LR, mean in grey units: brightness added (above 0) or lost."),
 )
 ATTENTION = (
-    ("attention score", "Mean attention of the HR frame before (backward) and after (forward), raw"),
-    (
-        "normalised attention",
-        "Divided by the backward one at the HR frame before: scores, or weights where those are negative",
-    ),
+    ("attention score", "Mean attention of the previous (backward) and next (forward) HR frame."),
+    ("normalised attention", "Divided by the backward value at the previous HR time."),
 )
 
 
 class PlotsDock(Docked):
-    """Numbers per frame in tabs, with a button that computes them and one that stops."""
+    """Tabs of numbers per frame, with buttons to compute, cancel and save them."""
 
     def __init__(self, viewer: Viewer, sequences: Callable[[], Sequences], recipes: Recipes) -> None:
         super().__init__()
         self._viewer, self._sequences, self._recipes = viewer, sequences, recipes
         self.numbers: list[FrameNumbers] = []
         self._shown = sequences()
-        self._heard: WeakSet[Layer] = WeakSet()
+        self._connected: WeakSet[Layer] = WeakSet()
         self._worker = Worker(self, "inspection numbers", told=self._take, ended=self._end, every=150)
         self.quality = FramePlots(viewer, QUALITY)
         self.consistency = FramePlots(viewer, CONSISTENCY)
@@ -71,30 +65,29 @@ class PlotsDock(Docked):
         self.histograms = HistogramPlots(viewer)
         self.profile = ProfilePlot(viewer)
         self.compute = QPushButton("Compute")
-        self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop; what is drawn stays")
-        self.save = QPushButton("Save CSV …", toolTip="PSNR, AAD and SSIM of every frame as a table")
-        self.line = QPushButton("Draw a line", toolTip="Add a line to the sequences; drag its ends")
-        self.status = Sentence(self)
-        self.tabs = QTabWidget(
-            toolTip="Numbers of every frame of the fused sequence, and values along a line"
+        self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop. Completed frames are kept.")
+        self.save = QPushButton("Save CSV …", toolTip="Save PSNR, AAD and SSIM of every frame as a table.")
+        self.line = QPushButton(
+            "Draw a line", toolTip="Add a line on the canvas; drag its ends to change it."
         )
+        self.status = Sentence(self)
+        self.tabs = QTabWidget(toolTip="Numbers per frame of the fused sequence, and values along a line.")
         self._lay_out()
         self._connect()
-        self.look_again()
+        self.update_buttons()
         self._slide()
         self._follow_layers()
 
-    def look_again(self) -> None:
-        """Say what can be computed of the sequences that are chosen now."""
+    def update_buttons(self) -> None:
+        """Enable or disable Compute for the selected sequences; its tooltip shows the reason."""
         reason = problem(self._sequences(), ("lr", "hr", "fused"))
-        does = "Go through the fused sequence and draw its numbers, frame by frame"
-        self.compute.setEnabled(not reason and not self._worker.busy)
-        self.compute.setToolTip(f"{does}\n\nNot now: {reason}" if reason else does)
+        does = "Compute and draw the numbers of every frame of the fused sequence."
+        offer(self.compute, does, reason, busy=self._worker.busy)
         if not self._worker.busy:
             self.status.setText(reason or self._in_words())
 
     def start(self) -> None:
-        """Compute the numbers of the chosen sequences."""
+        """Compute the numbers of the selected sequences."""
         sequences = self._shown = self._sequences()
         self.numbers = []
         for plots in (self.quality, self.consistency, self.attention, self.histograms):
@@ -111,7 +104,7 @@ class PlotsDock(Docked):
                 tell(each)
 
         self._worker.ask(body)
-        self.status.setText("pairing the sequences …")
+        self.status.setText("Pairing the sequences …")
 
     def _take(self, news: list[FrameNumbers]) -> None:
         self.numbers += news
@@ -120,21 +113,21 @@ class PlotsDock(Docked):
 
     def _end(self, outcome: Outcome) -> None:
         self.cancel.setEnabled(False)
-        self.look_again()
-        told = outcome.in_words()
-        self.status.setText(told or f"{'stopped: ' if outcome.cancelled else ''}{self._in_words()}")
+        self.update_buttons()
+        error = outcome.in_words()
+        self.status.setText(error or f"{'Stopped: ' if outcome.cancelled else ''}{self._in_words()}")
         self._draw()
 
     def _in_words(self) -> str:
         if not self.numbers:
             return "Nothing computed yet."
-        lacking = [] if self._shown.truth is not None else ["PSNR, AAD and SSIM need a truth"]
+        missing = [] if self._shown.truth is not None else ["PSNR, AAD and SSIM require a truth"]
         if not METHODS[self._shown.plan.method].takes_weights:
-            lacking.append("attention needs a network")
-        return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *lacking])
+            missing.append("attention requires a network")
+        return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *missing])
 
     def _of_others(self) -> str:
-        """Which sequence the numbers are of, where another one is chosen now."""
+        """The sequence of the numbers, if another one is selected now."""
         fused = self._shown.fused
         return f" of {fused.name}" if fused is not None and fused is not self._sequences().fused else ""
 
@@ -151,7 +144,7 @@ class PlotsDock(Docked):
         if rows is not None:
             for k, name in enumerate(("psnr", "aad", "ssim")):
                 values = [getattr(row.metrics, name) for row in rows.rows]
-                finite = np.where(np.isinf(values), np.nan, values)  # frames equal to the truth
+                finite = np.where(np.isinf(values), np.nan, values)  # of frames equal to the truth
                 self.quality.show_curves(k, [(name.upper(), (frames, finite))], seen)
         for k, name in enumerate(("rms", "bias")):
             values = [getattr(each.residual, name) for each in numbers]
@@ -172,7 +165,7 @@ class PlotsDock(Docked):
         self.histograms.show_scores(normal.relative, (normal.backward, normal.forward))
 
     def _slide(self) -> None:
-        """The slider was moved: the cursors and the profile follow."""
+        """Update cursors and profile to the displayed frame."""
         layer = self._sequences().lr or self._sequences().fused
         if layer is not None:
             for plots in (self.quality, self.consistency, self.attention):
@@ -180,19 +173,19 @@ class PlotsDock(Docked):
         self.draw_profile()
 
     def _go_to(self, frame: int) -> None:
-        """A cursor was moved: the slider follows."""
+        """Set the slider to the frame of the cursor."""
         layer = self._sequences().lr or self._sequences().fused
         if layer is not None:
             frame = min(max(frame, 0), layer.data.shape[0] - 1)
             self._viewer.dims.set_point(0, float(layer.data_to_world((frame, 0, 0))[0]))
 
     def draw_line(self) -> Shapes | None:
-        """A layer with one line across the sequences, that the profile is taken along; None without a sequence."""
+        """Add the layer with the line of the profile; None if no sequence is open."""
         layer = self._line()
         if layer is None or not layer.data:
             sequence = self._sequences().lr or next(filter(is_sequence, self._viewer.layers), None)
             if sequence is None:
-                self.status.setText("Open a sequence first; the line is drawn on it.")
+                self.status.setText("Open a sequence first.")
                 return None
             layer = self._add_line(sequence, layer)
         layer.mode = "direct"
@@ -201,7 +194,7 @@ class PlotsDock(Docked):
         return layer
 
     def _add_line(self, sequence: Layer, layer: Shapes | None) -> Shapes:
-        """Put a line across the middle of ``sequence``, into ``layer`` or a new one."""
+        """Add a line across the middle of ``sequence`` to ``layer`` or a new layer."""
         (top, left), (bottom, right) = sequence.extent.world[:, -2:]
         middle, quarter = (top + bottom) / 2, (right - left) / 4
         if layer is None:
@@ -216,10 +209,10 @@ class PlotsDock(Docked):
         return layer
 
     def draw_profile(self) -> None:
-        """Draw the values of the visible sequences along the line, from its first point to its last."""
+        """Draw the values of the visible sequences along the line, from its first to its last point."""
         line, dims = self._line(), self._viewer.dims
         sequences = [layer for layer in self._viewer.layers if is_sequence(layer) and layer.visible]
-        flat = dims.ndisplay == 2 and dims.ndim - 3 in dims.not_displayed  # one frame is on screen
+        flat = dims.ndisplay == 2 and dims.ndim - 3 in dims.not_displayed  # one frame is displayed
         if line is None or not line.data or not sequences or not flat:
             self.profile.show_profiles([], "")
             return
@@ -235,18 +228,18 @@ class PlotsDock(Docked):
         return next((layer for layer in shapes if layer.name == LINE), None)
 
     def _follow_layers(self) -> None:
-        """Layers came or went: the profile is of those that are there and shown, as they are shown."""
+        """Connect to new layers, and draw the profiles of the visible ones."""
         for layer in filter(is_sequence, self._viewer.layers):
-            if layer not in self._heard:
-                self._heard.add(layer)
+            if layer not in self._connected:
+                self._connected.add(layer)
                 for emitter in (layer.events.visible, layer.events.contrast_limits):
                     listen(self, emitter, self.draw_profile)
         self.draw_profile()
 
     def write_csv(self, path: Path) -> None:
-        """The comparison with the truth as a file; raises OutputError where it cannot be written."""
+        """Write the comparison with the truth to a file; raises OutputError if it cannot be written."""
         rows = evaluation_of(self.numbers)
-        if rows is not None:  # else the button is off
+        if rows is not None:  # else the button is disabled
             with writing(path):
                 rows.write_csv(path)
 
@@ -265,7 +258,7 @@ class PlotsDock(Docked):
         self.save.clicked.connect(self._save)
         self.line.clicked.connect(self.draw_line)
         for plots in (self.quality, self.consistency, self.attention):
-            plots.moved.connect(self._go_to)
+            plots.dragged.connect(self._go_to)
         listen(self, self._viewer.dims.events.current_step, self._slide)
         for emitter in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
             listen(self, emitter, self._follow_layers)
@@ -274,11 +267,11 @@ class PlotsDock(Docked):
 
     def _lay_out(self) -> None:
         for name, plots, tip in (
-            ("Quality", self.quality, "Against the truth, where there is one"),
-            ("LR consistency", self.consistency, "Against what the fast camera saw"),
-            ("Attention", self.attention, "Which HR frame a network listened to"),
-            ("Histograms", self.histograms, "Attention against the distance to the HR frame"),
-            ("Line profile", self.profile, "Grey values of the visible sequences along a line"),
+            ("Quality", self.quality, "Metrics against the truth, if available."),
+            ("LR consistency", self.consistency, "Agreement of the binned result with LR."),
+            ("Attention", self.attention, "Attention of a network to the HR frames."),
+            ("Histograms", self.histograms, "Attention against the time since the previous HR frame."),
+            ("Line profile", self.profile, "Grey values of the visible sequences along a line."),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(plots, name), tip)
             plots.restyle()
@@ -294,4 +287,4 @@ class PlotsDock(Docked):
 
 
 def _no_sequence() -> Any:
-    raise LookupError("only networks have attention")  # frame_numbers asks for networks only
+    raise LookupError("only networks have attention")  # frame_numbers calls this for networks only

@@ -1,1 +1,1 @@
-"""What the manifest names beside the panels: reader, writer, sample, menu commands."""
+"""Reader, writer, sample and menu commands of the manifest."""

@@ -1,4 +1,4 @@
-"""What napari's menus call on the layers that are selected: thin, each a few calls of the core."""
+"""Menu commands for the selected layers."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 def divide_frames(viewer: napari.Viewer) -> None:
-    """Beside every selected sequence, the sequence of its frames divided by their previous ones."""
+    """Add for every selected sequence a layer of its frames divided by their previous ones."""
     sequences = [layer for layer in viewer.layers if layer in viewer.layers.selection and is_sequence(layer)]
     if not sequences:
         show_warning("Frame division: select one or more sequences in the layer list first.")
     for layer in sequences:
         try:
-            made = frame_division(layer)
+            divided = frame_division(layer)
         except XFusionError as error:
             show_error(in_window_words(error))
         else:
-            viewer.add_image(made.data, **made.options)
+            viewer.add_image(divided.data, **divided.options)
 
 
 def compare(viewer: napari.Viewer) -> None:
-    """The visible layers beside each other, named, HR and results under one contrast; or stacked again."""
+    """Switch the grid of visible layers on or off, with linked contrast of HR and results."""
     on = not compat.grid(viewer).enabled
     if on and sum(layer.visible for layer in viewer.layers) < 2:
         show_warning("Compare: make two or more layers visible first.")
@@ -41,6 +41,6 @@ def compare(viewer: napari.Viewer) -> None:
 
 
 def fuse_selected(viewer: napari.Viewer) -> None:
-    """Open the Fusion panel on the two sequences that are selected."""
+    """Open the Fusion panel with the two selected sequences."""
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Fusion")
     panel.choose([layer for layer in viewer.layers if layer in viewer.layers.selection])

@@ -1,9 +1,9 @@
 """Opening sequences in napari, by drag and drop, File > Open or ``napari --plugin napari-xfusion``.
 
-Lazily, with axes, units, frame time and contrast. A sequence that fits one that is open becomes LR or HR of the
-pair, and both take their places. What is no sequence of grey frames (a photo) is refused with the reason, and
-napari offers its other readers; a damaged sequence is reported and not opened, for others would show what is
-left of it as if it were whole.
+Sequences open lazily, with axes, units, frame time and contrast. A sequence that pairs with an open one becomes
+LR or HR of the pair, and both layers are aligned. A file that is not a greyscale image sequence, such as a photo,
+is rejected with the reason, and napari offers its other readers. A damaged sequence is reported and not opened,
+because other readers would show the rest as if it were complete.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
 from napari_xfusion.ui.shared.words import in_window_words
 
 LayerTuple = tuple[Any] | tuple[Any, dict[str, Any], str]
-"""What napari takes from a reader; ``(None,)`` is a file that was dealt with and gives no layer."""
+"""A layer of a reader; ``(None,)`` is a file that was handled and gives no layer."""
 Reader = Callable[[object], list[LayerTuple]]
 
 
@@ -31,32 +31,32 @@ def get_reader(path: str | PathLike[str] | list[str]) -> Reader:
     try:
         sequence = open_frames(list(map(Path, path))) if isinstance(path, list) else open_stack(path)
     except DamagedFileError as error:
-        return _telling(error)
+        return _reporting(error)
     except InputError as error:
-        return _refusing(error)
+        return _rejecting(error)
     return lambda _path: [(*_shown(sequence), "image")]
 
 
-def _telling(error: InputError) -> Reader:
-    def tell(_path: object) -> list[LayerTuple]:
-        from napari.utils.notifications import show_error  # noqa: PLC0415 - napari is there when it reads
+def _reporting(error: InputError) -> Reader:
+    def report(_path: object) -> list[LayerTuple]:
+        from napari.utils.notifications import show_error  # noqa: PLC0415 - a reader runs inside napari
 
         show_error(in_window_words(error))
         return [(None,)]
 
-    return tell
+    return report
 
 
-def _refusing(error: InputError) -> Reader:
-    def refuse(_path: object) -> list[LayerTuple]:
+def _rejecting(error: InputError) -> Reader:
+    def reject(_path: object) -> list[LayerTuple]:
         raise error
 
-    return refuse
+    return reject
 
 
 def _shown(sequence: Stack) -> LayerData:
-    """The sequence as a layer; where it makes a pair with an open one, that one is moved to its place."""
-    from napari import current_viewer  # noqa: PLC0415 - napari is there when it reads
+    """The sequence as a layer; if it pairs with an open one, both are aligned."""
+    from napari import current_viewer  # noqa: PLC0415 - a reader runs inside napari
 
     viewer = current_viewer()
     for layer in reversed(layers_of(viewer, "sequence") if viewer else []):

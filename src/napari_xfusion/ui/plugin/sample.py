@@ -1,4 +1,4 @@
-"""The sample sequence that comes with the package, for File > Open Sample."""
+"""The sample of the package, for File > Open Sample."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TITLE = "sample"
 
 
 def sample_layers() -> list[LayerTuple]:
-    """LR and HR of a virtual experiment, and, hidden, the truth they were made from."""
+    """LR and HR of a virtual experiment and, hidden, their truth."""
     lr, hr, truth = (open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
     hidden = sequence_layer(truth, role="truth", name=layer_name(TITLE, "truth"))
     hidden.options["visible"] = False

@@ -1,4 +1,4 @@
-"""The sample sequence and its fused result in napari, each sequence exactly where and when it was."""
+"""Show the sample and its fused result in napari, aligned in space and time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_xfusion.ui.shared.layers import LayerData, layer_name, sequence_laye
 
 
 def demo_layers(fused: Path) -> list[LayerData]:
-    """The sample's LR sequence, its truth and the fused sequence, lowest first, in micrometres and seconds."""
+    """LR, truth and fused sequence of the sample, lowest layer first, in micrometres and seconds."""
     lr, hr, truth = (open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
     return [
         sequence_pair(lr, hr, title=TITLE)[0],
@@ -25,12 +25,12 @@ def demo_layers(fused: Path) -> list[LayerData]:
 
 
 def show_demo(fused: Path) -> None:
-    """Open a window on the sample and the fused sequence, and return when it is closed.
+    """Show the sample and the fused sequence in napari, and return when the window is closed.
 
-    Raises DeviceError where napari, a Qt binding or a screen is missing.
+    Raises DeviceError if napari, a Qt binding or a screen is missing.
     """
     _require_window()
-    import napari  # noqa: PLC0415 - the window is optional, and takes seconds to import
+    import napari  # noqa: PLC0415 - optional, and takes seconds to import
 
     viewer = napari.Viewer(title="napari-xfusion: sample sequence")
     for layer in demo_layers(fused):
@@ -55,5 +55,5 @@ def _require_window() -> None:
             "the window",
             expected="napari, a Qt binding and a screen",
             found=f"no {', no '.join(missing).replace('no a ', 'no ')}",
-            hint='run pip install "napari-xfusion[gui]", and start it where there is a screen',
+            hint='run pip install "napari-xfusion[gui]", and run it on a machine with a screen',
         )

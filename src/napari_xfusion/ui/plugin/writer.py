@@ -1,4 +1,4 @@
-"""Saving a layer as a sequence: File > Save, through the sinks that runs use, with a record beside it."""
+"""File > Save for an image sequence: the same files as a run writes, with a record."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from napari_xfusion.ui.shared.provenance import sequence_record, stack_of
 
 
 def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write an image layer to ``path``: TIFF, OME-TIFF or OME-Zarr by its ending, replacing what is there.
+    """Write an image layer to ``path``: TIFF, OME-TIFF or OME-Zarr by its extension, overwriting an existing file.
 
-    Returns the path. Raises InputError for a layer that is no sequence of grey frames, OutputError where it
+    Returns the path. Raises InputError for a layer that is not a greyscale image sequence, OutputError if the file
     cannot be written.
     """
-    from napari.layers import Layer  # noqa: PLC0415 - napari is there when it saves
+    from napari.layers import Layer  # noqa: PLC0415 - a writer runs inside napari
 
     layer = Layer.create(data, attributes, "image")
     save_stack(stack_of(layer), path, sequence_record(layer), overwrite=True)

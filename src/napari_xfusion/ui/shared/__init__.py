@@ -1,1 +1,1 @@
-"""What several panels use: layers, work beside the window, colours, widgets."""
+"""Parts common to the panels: layers, background jobs, colours, forms, widgets."""

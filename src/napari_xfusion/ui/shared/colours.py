@@ -1,7 +1,7 @@
-"""Colours that are told apart by colour-blind eyes, on light and on dark.
+"""Colours that colour-blind people can distinguish, on light and on dark backgrounds.
 
-Lines are those of Okabe and Ito (2008), a little lighter or darker where the background asks for it; the
-diverging map goes from blue over white to orange-brown, which differ in brightness for every kind of eye.
+Line colours follow Okabe and Ito (2008), lightened or darkened for the background. The diverging map runs from
+blue through white to orange-brown, which differ in brightness for every type of colour vision.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ BLUE_ORANGE = ("#0b2f6b", "#3f7fc6", "#b7d4ee", "#f7f7f7", "#f6c89a", "#cf6d12",
 
 
 def diverging(chosen: str) -> Colormap | str:
-    """The colormap for differences that the user chose: ``blue-orange`` or one of napari's.
+    """The colormap for differences that the user selected: ``blue-orange`` or one of napari's.
 
     Blue is below the middle, white in it, orange above; NaN is transparent.
     """
-    from napari.utils import Colormap  # noqa: PLC0415 - napari is there when a layer is made
+    from napari.utils import Colormap  # noqa: PLC0415 - napari is loaded when a layer is created
 
     if chosen != "blue-orange":
         return chosen
@@ -29,5 +29,5 @@ def diverging(chosen: str) -> Colormap | str:
 
 
 def lines(on_dark: bool) -> tuple[str, ...]:
-    """Colours of lines in a plot, in the order in which they are to be used."""
+    """Line colours of a plot, in order of use."""
     return LINES_ON_DARK if on_dark else LINES_ON_LIGHT

@@ -1,8 +1,7 @@
-"""Sequences beside each other in a grid, or one revealed over the other by a wipe; and what a sequence is."""
+"""Compare sequences in a grid or by a wipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,27 +23,27 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 IN_HR_UNITS: tuple[LayerRole, ...] = ("hr", "fused", "truth", "baseline")
-"""Layers whose grey values mean the same, so that one contrast fits all."""
+"""Layers on the grey scale of HR, which can share contrast limits."""
 LINKED = ("contrast_limits", "gamma")
 
 
 def is_sequence(layer: Layer) -> bool:
-    """Whether a layer is a sequence of grey frames."""
+    """Whether a layer is a greyscale image sequence."""
     grey = getattr(layer, "rgb", None) is False and layer.ndim == 3
     return grey and not isinstance(layer.data, WipedFrames)
 
 
 def show_grid(viewer: Viewer, on: bool) -> None:
-    """Show every visible layer in a cell of its own, named, all under one camera; or stacked again."""
+    """Switch the grid on, each visible layer in a cell with its name, or off."""
     compat.grid(viewer).enabled = on
     for layer in viewer.layers:
         layer.name_overlay.visible = on
 
 
 def link_contrast(viewer: Viewer, on: bool) -> list[Layer]:
-    """Give layers in HR units one contrast, that of the topmost, and let them change together.
+    """Link the contrast of all layers on the grey scale of HR, starting from that of the topmost, or unlink it.
 
-    Returns the layers that were linked or, with ``on`` False, let go.
+    Returns these layers.
     """
     layers = [x for x in viewer.layers if (known := provenance_of(x)) and known.role in IN_HR_UNITS]
     if layers:
@@ -57,7 +56,7 @@ def link_contrast(viewer: Viewer, on: bool) -> list[Layer]:
 
 
 class WipedFrames:
-    """A layer's data of which only the columns left of ``edge`` are shown; the rest is transparent (NaN)."""
+    """The data of a layer left of column ``edge``; the rest is transparent (NaN)."""
 
     def __init__(self, data: Any) -> None:
         self.data, self.edge = data, int(data.shape[-1])
@@ -80,10 +79,10 @@ class WipedFrames:
 
 
 class Wipe:
-    """One layer over another, revealed up to a part of its width.
+    """Show one layer over another up to a fraction of its width.
 
-    It is a layer of its own, on top, that shares the place and look of ``over``: the two layers themselves
-    are not touched but for their visibility, which ``remove`` gives back.
+    The wipe is an additional top layer with position and appearance of ``over``. Of the two layers only the
+    visibility changes; ``remove`` restores it.
     """
 
     def __init__(self, viewer: Viewer, over: Layer, under: Layer) -> None:
@@ -102,21 +101,16 @@ class Wipe:
         self.move(0.5)
 
     def move(self, part: float) -> None:
-        """Reveal the left ``part`` of the width, 0 to 1."""
+        """Show the left ``part`` of the width, 0 to 1."""
         self._frames.edge = round(part * self._frames.shape[-1])
         self.layer.refresh(extent=False, thumbnail=False)
 
     def remove(self) -> None:
-        """Take the wipe away and show again what was shown before."""
+        """Remove the wipe and restore the visibility of the layers."""
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
-        restore(self._before.items())
-
-
-def restore(visibility: Iterable[tuple[Layer, bool]]) -> None:
-    """Show and hide layers as they were; those that were removed meanwhile take no harm."""
-    for layer, visible in visibility:
-        layer.visible = visible
+        for layer, visible in self._before.items():
+            layer.visible = visible
 
 
 _LOOK = (
@@ -132,4 +126,4 @@ _LOOK = (
     "gamma",
     "interpolation2d",
 )
-"""What the wipe takes over from the layer that it shows."""
+"""Properties that the wipe copies from the layer it shows."""

@@ -1,4 +1,4 @@
-"""What differs between the versions of napari that are supported: 0.7 to 0.9. Each entry says what goes with which."""
+"""Differences between the supported versions of napari, 0.7 to 0.9."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scale_bar(viewer: Viewer) -> Any:
 def plugin_settings(plugin: str) -> Any:
     """The settings of the Preferences page, which napari has for plugins since 0.9.
 
-    Before, the defaults hold, and what is set is kept until Python ends.
+    Older versions use the defaults; changes last until Python exits.
     """
     try:
         from napari.settings import get_plugin_settings  # noqa: PLC0415 - a second, and needed late

@@ -1,4 +1,4 @@
-"""What the user chose in napari's Preferences for this plugin; the choices are declared in napari.yaml."""
+"""The settings of this plugin in napari's Preferences; they are declared in napari.yaml."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from typing import Any, Literal
 from napari_xfusion.ui.shared import compat
 
 PLUGIN = "napari-xfusion"
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """The settings of all panels, as they are at the moment."""
+    """The current preferences, common to all panels."""
 
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    device: Device
+    precision: Precision
     memory: float
-    """Gigabytes that a result may take in memory; larger ones have to go to a file."""
+    """Maximum size of a result in memory in gigabytes; larger results must be written to a file."""
     difference: str
-    """Colours about 1: ``blue-orange``, or the name of a napari colormap."""
+    """Colormap of differences: ``blue-orange``, or the name of a napari colormap."""
     heat: str
-    """Name of the napari colormap of attention and standard deviation."""
+    """Colormap of attention and standard deviation, by its name in napari."""
 
 
 def preferences() -> Preferences:
-    """The user's choices; the defaults of napari.yaml where there are none."""
+    """Read the preferences; the defaults are those of napari.yaml."""
     chosen = compat.plugin_settings(PLUGIN)
     computing, colours = chosen.computing, chosen.colours
     return Preferences(
@@ -34,11 +36,11 @@ def preferences() -> Preferences:
 
 
 def computing_events() -> Any:
-    """napari's event emitters ``device``, ``precision`` and ``memory``: what the Preferences page changes."""
+    """The event emitters ``device``, ``precision`` and ``memory`` of the Preferences page."""
     return compat.plugin_settings(PLUGIN).computing.events
 
 
-def keep_computing(device: str, precision: str) -> None:
-    """Keep what was chosen in a panel, for the next session too."""
+def save_computing(device: Device, precision: Precision) -> None:
+    """Save device and precision for later sessions."""
     computing = compat.plugin_settings(PLUGIN).computing
     computing.device, computing.precision = device, precision

@@ -1,4 +1,4 @@
-"""Asking where to save, in the same way in every panel."""
+"""The dialog for saving a file, the same in every panel."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from napari_xfusion.ui.shared.words import in_window_words
 
 CSV = "CSV (*.csv)"
 _ENDING = re.compile(r"\.[A-Za-z]\w*$")
-"""The end of a name that says what is in the file; that of ``melt 1.5us`` does not."""
+"""A file name extension; ``melt 1.5us`` has none."""
 
 
 def ask_and_save(parent: QWidget, title: str, name: str, kinds: str, save: Callable[[Path], object]) -> None:
     """Ask for a file, proposing ``name``, and ``save`` to it; an XFusionError is shown.
 
-    A name without an ending gets that of the kind chosen of ``kinds``. The dialog knows nothing of that, so
-    what would be replaced then is asked for here.
+    A name without an extension gets that of the file type selected among ``kinds``. The dialog does not know
+    the completed name, so this function asks before an existing file of that name is overwritten.
     """
     path, kind = QFileDialog.getSaveFileName(parent, title, name.replace("/", "-"), kinds)
     if not path:
@@ -29,14 +29,13 @@ def ask_and_save(parent: QWidget, title: str, name: str, kinds: str, save: Calla
     chosen = Path(path)
     if not _ENDING.search(chosen.name):
         chosen = Path(path + kind[kind.find("*") + 1 : -1])
-        if chosen.exists() and not _may_replace(parent, title, chosen):
+        question = f"{chosen.name} already exists. Overwrite it?"
+        if (
+            chosen.exists()
+            and QMessageBox.question(parent, title, question) != QMessageBox.StandardButton.Yes
+        ):
             return
     try:
         save(chosen)
     except XFusionError as error:
         show_error(in_window_words(error))
-
-
-def _may_replace(parent: QWidget, title: str, path: Path) -> bool:
-    said = QMessageBox.question(parent, title, f"{path.name} already exists. Do you want to replace it?")
-    return bool(said == QMessageBox.StandardButton.Yes)

@@ -1,25 +1,30 @@
-"""What panels are made of: the panel itself, a choice of layers, listening for as long as a widget lives."""
+"""Common parts of the panels: the panel class, a layer combo box, event connections that end with a widget."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QIcon, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QComboBox,
     QDockWidget,
     QFormLayout,
-    QGroupBox,
+    QFrame,
+    QHBoxLayout,
     QLabel,
-    QLayout,
     QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
 
 if TYPE_CHECKING:
     import napari
@@ -27,15 +32,17 @@ if TYPE_CHECKING:
 
 
 LONG_WORD = re.compile(r"\S{36,}")
-"""What does not fit into a line of a panel: Qt breaks lines between words only."""
+"""A word too long for a line of a panel: Qt breaks lines between words only."""
 WIDTH = 320
-"""Least width of a panel; a dock left alone may come out at 100 pixels."""
+"""Minimum width of a panel in pixels; without it a dock may be 100 pixels wide."""
+NO_LIMIT = 16_777_215
+"""Qt's QWIDGETSIZE_MAX, which PySide6 lacks."""
 
 
 class Docked(QWidget):
-    """What goes with its dock: napari only takes it out, and it would live on, unseen and at work.
+    """A widget that is deleted with its dock: napari only removes it from the dock, and it would run on, hidden.
 
-    It would even end with a crash, when Python collects it as garbage and Qt then tells those who listen.
+    If Python collected it later, its ``destroyed`` signal could reach deleted objects and crash.
     """
 
     def main_window(self) -> QMainWindow | None:
@@ -45,18 +52,18 @@ class Docked(QWidget):
         return main if isinstance(main, QMainWindow) else None
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """Go, unless it is put elsewhere at once."""
+        """Delete the widget when it loses its parent, unless it gets another one at once."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            QTimer.singleShot(0, self._go)
+            QTimer.singleShot(0, self._delete)
 
-    def _go(self) -> None:
+    def _delete(self) -> None:
         if self.parent() is None:
             self.deleteLater()
 
 
 class Panel(Docked):
-    """A panel of this plugin; its dock becomes a tab upon the others', as none has room below another."""
+    """A panel of this plugin; its dock is tabbed with those of the other panels."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -64,7 +71,7 @@ class Panel(Docked):
         self._placed = False
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Take the place among the other panels when first shown; where the user drags it later is theirs."""
+        """Tab the dock with those of the other panels when it is first shown; later the user may place it."""
         super().showEvent(event)
         window = self.window()
         if self._placed or not isinstance(window, QMainWindow):
@@ -79,29 +86,80 @@ class Panel(Docked):
             window.tabifyDockWidget(others[-1], mine[0])
             mine[0].raise_()
 
+    def lay_out(self, parts: Iterable[QWidget], *footer: QWidget) -> None:
+        """Put ``parts`` into a scroll area and ``footer`` below it, where it is always visible."""
+        inside = QWidget(self)
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 6, 0, 0)
+        for part in parts:
+            column.addWidget(part)
+        column.addStretch()
+        area = QScrollArea(self)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inside)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        for widget in (area, *footer):
+            outer.addWidget(widget)
+
+
+class Section(QCollapsible):
+    """A collapsible section with ``rows`` of settings, collapsed at first."""
+
+    def __init__(self, title: str, parent: QWidget) -> None:
+        super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self._title = title
+        self.rows = form(content := QWidget(self))
+        self.setContent(content)
+        self.setDuration(0)
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        button = self.toggleButton()
+        # superqt's own style hides the keyboard focus.
+        button.setStyleSheet(
+            "* {text-align: left; background: transparent; border: 1px solid transparent}"
+            "*:focus {border-color: gray}"
+        )
+        button.setAccessibleName(title)
+        button.setToolTip(f"Show or hide: {title.lower()}.")
+        self.toggled.connect(self._on_toggled)
+        self.collapse(animate=False)
+
+    def _on_toggled(self, expanded: bool) -> None:
+        self.setText(f"{'▾' if expanded else '▸'} {self._title}")
+        self.content().setVisible(expanded)  # Tab skips hidden fields
+        self.content().setMaximumHeight(NO_LIMIT)  # rows may wrap later
+
+
+def offer(button: QAbstractButton, does: str, reason: str = "", *, busy: bool = False) -> None:
+    """Enable ``button`` unless there is a ``reason`` against it, which its tooltip gives, or the panel is ``busy``."""
+    button.setEnabled(not reason and not busy)
+    button.setToolTip(f"{does}\n\nNot available: {reason}" if reason else does)
+
 
 def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:
-    """Call ``callback`` on each event of an ``emitter``, after older listeners, until ``owner`` goes."""
+    """Call ``callback`` on each event of an ``emitter``, after older callbacks, until ``owner`` is destroyed."""
 
-    emitter = getattr(emitter, "__wrapped__", emitter)  # napari hands plugins a proxy
-    there = ref(emitter)  # Python may take a viewer to pieces before Qt ends its window
+    emitter = getattr(emitter, "__wrapped__", emitter)  # napari passes a proxy to plugins
+    weak = ref(emitter)  # Python may delete a viewer before Qt destroys its window
 
-    def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari hands it over
+    def on_event(event: Any = None) -> None:  # noqa: ARG001 - napari passes it
         callback()
 
     def on_end() -> None:
-        if (still := there()) is not None:
-            still.disconnect(on_event)
+        if (alive := weak()) is not None:
+            alive.disconnect(on_event)
 
     emitter.connect(on_event, position="last")
     owner.destroyed.connect(on_end)
 
 
 def draw_later(widget: QWidget, milliseconds: int) -> None:
-    """Leave the main window as it is drawn for so long: what is changed now is drawn in a turn of its own."""
+    """Suspend drawing of the main window for this time, so that several changes are drawn at once."""
     window = widget.window()
     window = window.parentWidget() or window  # a dock may float
-    timer = QTimer(window)  # the widget may go before
+    timer = QTimer(window)  # the widget may be deleted before
 
     def draw() -> None:
         window.setUpdatesEnabled(True)
@@ -114,10 +172,10 @@ def draw_later(widget: QWidget, milliseconds: int) -> None:
 
 
 class LayerCombo(QComboBox):
-    """A choice among the viewer's layers of one kind, kept up to date."""
+    """A combo box of those layers of the viewer that it accepts; it follows changes of the layer list."""
 
     chosen = Signal()
-    """Another layer, also because the chosen one went."""
+    """Another layer is selected, possibly because the previous one was removed."""
 
     def __init__(
         self, viewer: napari.Viewer, accepts: Callable[[Layer], bool], *, none: str = "", parent: QWidget
@@ -133,36 +191,35 @@ class LayerCombo(QComboBox):
             listen(self, emitter, self._refresh)
 
     def layer(self) -> Layer | None:
-        """The chosen layer."""
+        """The selected layer."""
         return self.currentData()
 
     def choose(self, layer: Layer | None) -> None:
-        """Choose ``layer`` if it is there."""
+        """Select ``layer`` if it is in the list."""
         index = self._find(layer)
         if index >= 0:
             self.setCurrentIndex(index)
 
     def _find(self, layer: Layer | None) -> int:
-        # Not by ``is``: it may be a proxy, as which napari hands layers to plugins.
+        # Not by ``is``: napari passes layers to plugins as proxies.
         return next((i for i in range(self.count()) if self.itemData(i) == layer), -1)
 
     def _refresh(self) -> None:
         before = self.layer()
-        self.blockSignals(True)
-        self.clear()
-        if self._none:
-            self.addItem(self._none, None)
-        for layer in self._viewer.layers:
-            if self._accepts(layer):
-                self.addItem(layer.name, layer)
-        self.setCurrentIndex(max(self._find(before), 0) if self.count() else -1)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            self.clear()
+            if self._none:
+                self.addItem(self._none, None)
+            for layer in self._viewer.layers:
+                if self._accepts(layer):
+                    self.addItem(layer.name, layer)
+            self.setCurrentIndex(max(self._find(before), 0) if self.count() else -1)
         if self.layer() is not before:
             self.chosen.emit()
 
 
-def form(box: QGroupBox) -> QFormLayout:
-    """The layout of a box with one row for each setting, which breaks lines rather than growing wide."""
+def form(box: QWidget) -> QFormLayout:
+    """A layout of a box with one row per setting; long rows wrap instead of widening the box."""
     layout = QFormLayout(box)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -171,31 +228,48 @@ def form(box: QGroupBox) -> QFormLayout:
     return layout
 
 
-def add_row(layout: QFormLayout, label: str | QWidget, field: QWidget | QLayout, tip: str) -> None:
-    """One setting, with its ``tip`` on the label too; a row of fields has tips of its own."""
-    layout.addRow(label, field)
-    named = layout.labelForField(field)
-    if isinstance(field, QWidget):
-        field.setToolTip(tip)
+def add_row(layout: QFormLayout, label: str | QWidget, field: QWidget | Sequence[QWidget], tip: str) -> None:
+    """Add a setting of one or more fields side by side; ``tip`` is shown on the fields and on the label."""
+    fields = [field] if isinstance(field, QWidget) else field
+    for widget in fields:
+        widget.setToolTip(tip)
+        if isinstance(widget, QComboBox):  # long names of layers and files do not widen the panel
+            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    row: Any = fields[0]
+    if len(fields) > 1:
+        row = QHBoxLayout()
+        for widget in fields:
+            row.addWidget(widget)
+    layout.addRow(label, row)
+    named = layout.labelForField(row)
     if named is not None:
         named.setToolTip(tip)
 
 
 def tab_through(*widgets: QWidget) -> None:
-    """Let the Tab key go through ``widgets`` in this order, which is that in which they are seen."""
+    """Set the Tab order to that of ``widgets``."""
     for before, after in pairwise(widgets):
         QWidget.setTabOrder(before, after)
 
 
 class Sentence(QLabel):
-    """Text that the program writes: wrapped, and can be copied."""
+    """Wrapped, selectable text of a status or a result."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setTextFormat(Qt.TextFormat.PlainText)  # names of files and layers are no HTML
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names of files and layers are not HTML
         self.setWordWrap(True)
         self.setTextInteractionFlags(self.textInteractionFlags().TextSelectableByMouse)
 
     def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
-        """Show ``text``; the middle of a word, most often a path, that no panel has room for is left out."""
+        """Show ``text``; words too long for a line, usually paths, are elided in the middle."""
         super().setText(LONG_WORD.sub(lambda word: f"{word[0][:12]}…{word[0][-22:]}", text))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Keep all lines visible: layouts do not always ask again for the height of wrapped text."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setMinimumHeight(max(self.heightForWidth(self.width()), 0))

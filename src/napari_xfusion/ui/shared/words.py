@@ -1,4 +1,4 @@
-"""The core's errors and warnings as the window says them: by the names of its fields."""
+"""Errors and warnings of the core in sentences that name the fields of the panels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ FIELDS = {
     "separation": "Separation",
     "device": "Device",
     "precision": "Precision",
-    "overwrite": "the Replace box",
+    "overwrite": "Overwrite",
     "method": "Method",
     "model": "Model",
     "std": "standard deviation",
     "grey": "grey values",
 }
-"""Names of the panel's fields; a setting without one keeps its plain name."""
+"""Labels of the settings in the panels; any other setting is called by its own name."""
 
 
 def field(setting: str) -> str:
-    """What the window calls a setting."""
+    """The label of a setting in the panels."""
     return FIELDS.get(setting, setting.replace("_", " "))
 
 
-def in_window_words(said: BaseException | XFusionWarning) -> str:
-    """The sentences of an error or a warning; of an unexpected error its kind, too."""
-    if isinstance(said, XFusionError | XFusionWarning):
-        return render(said, field)
-    return f"{type(said).__name__}: {said}"
+def in_window_words(problem: BaseException | XFusionWarning) -> str:
+    """The sentences of an error or a warning; an unexpected error is preceded by its class."""
+    if isinstance(problem, XFusionError | XFusionWarning):
+        return render(problem, field)
+    return f"{type(problem).__name__}: {problem}"
