@@ -1,6 +1,7 @@
 """What every test shares."""
 
 import os
+from itertools import count
 
 import pytest
 from hypothesis import settings
@@ -13,11 +14,14 @@ settings.load_profile("untimed")
 # napari keeps settings in memory only; it looks once, when it is imported.
 os.environ["NAPARI_CONFIG"] = ""
 
+_HOMES = count()
+
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory, monkeypatch):
     """No test reads or writes the user's own folders."""
-    home = tmp_path_factory.mktemp("home")
+    home = tmp_path_factory.getbasetemp() / f"home-{next(_HOMES)}"  # mktemp would look through all before
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)

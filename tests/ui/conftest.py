@@ -98,8 +98,9 @@ def _manifests():
 
 
 @pytest.fixture
-def plugin(plugin_settings, npe2pm, _manifests):
-    """This plugin and napari's own readers, with settings of their own."""
+def plugin(plugin_settings, npe2pm, _manifests, monkeypatch):
+    """This plugin and napari's own readers, with settings of their own; the Fusion panel soon looks at changes."""
+    monkeypatch.setattr("napari_xfusion.ui.fusion.panel.SETTLE", 20)
     for manifest in _manifests:
         npe2pm.register(manifest)
 

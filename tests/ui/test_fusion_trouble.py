@@ -13,6 +13,7 @@ from tests.sequences import moving_discs, two_cameras
 from tests.ui.samples import wait
 from tests.ui.sequences import Pace, ended, fused_layer, open_panel, settled
 
+pytestmark = pytest.mark.drawn(False)
 resource = pytest.importorskip("resource", reason="needs POSIX")
 LR, HR, TIMES = two_cameras((moving_discs(12, (32, 48)) * 20000).astype(np.uint16), step=4)
 LR = LR.astype(np.uint16)

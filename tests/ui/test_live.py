@@ -14,6 +14,7 @@ from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.samples import wait
 from tests.ui.sequences import ended, open_panel, open_sequences, settled, write_sequences
 
+pytestmark = pytest.mark.drawn(False)
 METHODS = ("bicubic", "interpolation", "flow")
 
 

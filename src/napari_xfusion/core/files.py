@@ -64,6 +64,5 @@ def claim(path: Path, plan: M, of: str) -> M:
     try:
         return type(plan).model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(
-            path, expected=f"the plan of {of}", found=str(error)[:200], hint="choose another folder"
-        ) from error
+        found, hint = str(error)[:200], "choose another folder"
+        raise InputError(path, expected=f"the plan of {of}", found=found, hint=hint) from error

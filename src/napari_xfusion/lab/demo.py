@@ -94,6 +94,5 @@ def _compare(lr: Stack, hr: Stack, fused: Stack, truth: Stack) -> Picture.Image:
         (f"truth, frame {moment}", grey.to_8bit(truth.frame(moment))),
     ]
     zoom = max(1, 512 // truth.shape[2])
-    enlarged = [(title, shades.repeat(zoom, axis=0).repeat(zoom, axis=1)) for title, shades in panels]
-    pictures = [labelled(picture, title, top=2) for title, picture in enlarged]
+    pictures = [labelled(s.repeat(zoom, axis=0).repeat(zoom, axis=1), title, top=2) for title, s in panels]
     return Picture.fromarray(sheet(pictures, across=2, gap=(6, 6)))

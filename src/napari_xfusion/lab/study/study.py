@@ -116,8 +116,7 @@ class _Study:
         self.count.add(sum(len(task.cell.targets) for task in self.tasks if found[task] is not None))
         hint = "rerun the same command with fewer {jobs} to resume"
         problems: dict[Task, str | None] = {}
-        noted = problems.__setitem__
-        share(work, missing, jobs, self.stop, done=noted, count=self.count.beside, hint=hint)
+        share(work, missing, jobs, self.stop, done=problems.__setitem__, count=self.count.beside, hint=hint)
         found |= {task: read_cell(task.path, task.identity) for task in missing}
         cells = {task: cell for task, cell in found.items() if cell is not None}
         if not self.stop.is_set():
