@@ -18,24 +18,42 @@ WORDS = (
     (r"films?", "image sequence", 0),
     (r"result box", "output", 0),
     (r"went on", "resumed, continued", 0),
-    (r"go(es)? on", "resume, continue", 3),
+    (r"go(es)? on", "resume, continue", 1),
     (r"(is|are|was|were) told", "the error or warning says, reports", 2),
     (r"(is|are|was|were) said", "the error or warning says, reports", 1),
     (r"to be had", "available", 0),
     (r"at hand", "available", 0),
     (r"back-?projections?", "interpolation: backprojection is tomography", 0),
     (r"doors?", "interface, input", 0),
-    (r"rooms?", "memory, space, margin", 9),
+    (r"rooms?", "memory, space, margin", 7),
     (r"houses?", "the plain word", 0),
     (r"roads?", "path", 0),
     (r"believe[sd]?", "combine by variances, assume", 3),
     (r"noted", "recorded, warned", 0),
-    (r"carried", "warped", 19),
+    (r"carried", "warped", 18),
+    (r"windows?", "input frames, frame group", 42),
+    (r"whole", "complete", 39),
+    (r"kept", "saved, stored, unchanged", 32),
+    (r"still", "static", 10),
+    (r"besides?", "next to, in addition to", 42),
 )
 PLACES = {
     ("carried", "carried out"): "done: a term of experiments, not of motion",
+    ("windows?", "Windows"): "the operating system, not a window",
+    ("windows?", "napari window"): "the window on the screen",
+    ("windows?", "a window or a command line"): "the window on the screen",
+    ("windows?", "opens a window"): "the window on the screen, in titles of code blocks",
+    ("windows?", "open a window"): "the window on the screen, which needs libraries",
+    ("windows?", "images/window-"): "file names of pictures of napari",
+    ("windows?", "benchmarks/window.py"): "the file that measures the window on the screen",
+    ("windows?", "tests of windows"): "windows on the screen, in the recipes for tests",
+    ("windows?", "make windows"): "the target of the Makefile for a screen in memory",
 }
 """What is meant all the same: (word, text around it) and why. Such text is left out of the count."""
+
+
+ELSEWHERE = {"windows?": ("src/napari_xfusion/ui/", "src/napari_xfusion/core/doctor.py")}
+"""Places where a word has its usual meaning, here that of a window on the screen: they are not counted."""
 
 
 def spoken(path):
@@ -61,6 +79,8 @@ def test_a_word_is_used_no_more_often_than_before(word, instead, left):
     meant = "|".join(re.escape(place) for listed, place in PLACES if listed == word) or "(?!)"
     found = {}
     for path, text in texts().items():
+        if path.startswith(ELSEWHERE.get(word, ())):
+            continue
         hits = re.findall(rf"\b(?:{word})\b", re.sub(meant, "", text), re.IGNORECASE)
         if hits:
             found[path] = len(hits)
@@ -72,4 +92,5 @@ def test_a_word_is_used_no_more_often_than_before(word, instead, left):
 
 def test_every_exception_is_of_a_listed_word_and_has_a_reason():
     words = {word for word, _, _ in WORDS}
+    assert words.issuperset(ELSEWHERE)
     assert all(word in words and len(why) > 20 for (word, _), why in PLACES.items())

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -50,7 +51,7 @@ def compute() -> tuple[dict[str, Any], dict[str, Any]]:
                 key = f"{case}, {method}"
                 pins[key] = hashes(fused)
                 values[key] = reduced(fused.computed)
-    return {"fingerprint": fingerprint(), "sha256": pins}, values
+    return {"fingerprint": fingerprint(), "opencv": cv2.__version__, "sha256": pins}, values
 
 
 if __name__ == "__main__":

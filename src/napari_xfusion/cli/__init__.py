@@ -1,6 +1,6 @@
-"""The command line: arguments become a plan, the plan is run. No logic of its own.
+"""The command line: converts arguments to a plan and runs it.
 
-Exit codes: 0 done, 1 an error, in one line, 2 wrong usage, 130 cancelled.
+Exit codes: 0 done, 1 error (one line), 2 wrong usage, 130 cancelled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import traceback
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    # What starts programs without a terminal may leave these out; a bar or a note there must not end a run.
+    # Without a terminal these streams may be missing; a progress bar or a warning must not end a run there.
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
@@ -26,10 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Let the GNU C library keep large freed buffers for the next ones; return whether it does.
+    """Let the GNU C library retain large freed buffers for reuse; return whether it does.
 
-    By default it returns them to the system, which has to clear every page of the next one. A network on the
-    CPU asks for the same buffers again and again. The setting holds for the whole process.
+    By default it returns them to the system, which then has to clear every page of the next buffer. A network
+    on the CPU requests the same buffers again and again. The setting applies to the complete process.
     """
     import ctypes  # noqa: PLC0415 - see ``_run``
 
@@ -42,27 +42,27 @@ def keep_freed_memory() -> bool:
 
 
 def _at_home(word: str) -> str:
-    """A word with a leading ``~`` spelled out: no shell does after ``--output=``, that of Windows never."""
+    """Expand a leading ``~``: no shell does so after ``--output=``, and that of Windows never does."""
     option, is_given, value = word.partition("=") if word.startswith("--") else ("", "", word)
     return f"{option}{is_given}{os.path.expanduser(value)}"  # noqa: PTH111 - a word need not be a path
 
 
 def _run(arguments: list[str]) -> int:
-    # Imported here: the first seconds of a program are when people find that they mistyped, and press Ctrl-C.
+    # Imported here, so that Ctrl-C also works in the first seconds, when users notice a typing error.
     from napari_xfusion._version import __version__  # noqa: PLC0415 - see above
     from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
     from napari_xfusion.cli.terminal import log, start_log, tell  # noqa: PLC0415 - see above
     from napari_xfusion.cli.words import in_options  # noqa: PLC0415 - see above
     from napari_xfusion.core.doctor import log_file  # noqa: PLC0415 - see above
 
-    debug = "--debug" in arguments  # anywhere on the line, so that it can be added to what failed
+    debug = "--debug" in arguments  # anywhere on the line, so that it can be appended to a failed command
     start_log()
     log.info("napari-xfusion %s %s", __version__, arguments)
     try:
         app(args=[a for a in arguments if a != "--debug"], prog_name="napari-xfusion")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
-    except Exception as error:  # the person at the beamline gets a line, the log gets the trace
+    except Exception as error:  # the user gets one line, the log gets the traceback
         log.exception("failed")
         if debug:
             traceback.print_exc()

@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs, so that --help is quick."""
+"""The commands. Each imports its modules when it runs, so that --help is quick."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Fuse a fast coarse (LR) and a slow sharp (HR) sequence into one that is fast and sharp. "
-    "Add --debug to any command to see where an error comes from.",
+    "Add --debug to any command for the full traceback of an error.",
 )
 
 
@@ -63,7 +63,7 @@ app.add_typer(models, name="models")
 
 @models.command("list")
 def list_all(as_json: Json = False) -> None:
-    """Available models: bundled, and in your own folder."""
+    """List the available models: bundled ones, and those in your own folder."""
     from napari_xfusion.core.networks.cards import list_models, models_folder
 
     found = {name: str(path) for name, path in list_models().items()}
@@ -75,7 +75,7 @@ def list_all(as_json: Json = False) -> None:
 def info(
     model: Annotated[str, typer.Argument(help="name or file", show_default=False)], as_json: Json = False
 ) -> None:
-    """What a model is: network, sizes, checksum, where it comes from, how it was trained."""
+    """Describe a model: network, sizes, checksum, origin, training."""
     from napari_xfusion.core.networks.cards import describe, find_model
 
     found = describe(find_model(model))
@@ -96,7 +96,7 @@ def import_checkpoint(
     output: Annotated[Path, typer.Option("--output", "-o", help=".safetensors")],
     as_json: Json = False,
 ) -> None:
-    """Turn a checkpoint of the paper's research code into a model file; no code in it is run."""
+    """Convert a checkpoint of the paper's research code to a model file; no code in it is run."""
     from napari_xfusion.core.networks.weights import import_upstream
 
     card = import_upstream(checkpoint, output)
@@ -141,13 +141,13 @@ def fuse(
         Path | None,
         typer.Option(
             "--from",
-            help="repeat the run of this result or record; LR and HR only where they were moved",
+            help="repeat the run of this result or record; give LR and HR only if their paths changed",
             metavar="RECORD",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fuse two sequences into one. A stopped run resumes when it is started again."""
+    """Fuse two sequences into one. Run the same command again to resume after an interruption."""
     from napari_xfusion.core.run import fuse_files
 
     if record is not None:
@@ -195,7 +195,7 @@ def _repeat(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """The run of a record once more; settings beside it are wrong usage."""
+    """Repeat the run of a record; other settings in addition to it are wrong usage."""
     from napari_xfusion.core.results.record import RunRecord
 
     allowed = {"record", "output", "lr", "hr", "overwrite", "as_json"}
@@ -212,7 +212,7 @@ def _repeat(
 
 
 def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
-    """What became of a run: one line or one object on stdout, and what was odd on stderr."""
+    """Report the outcome of a run: one line or one JSON object on stdout, warnings on stderr."""
     facts = {
         "output": str(outcome.output),
         "record": f"{outcome.output}.json",
@@ -229,9 +229,7 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
         text = f"stopped: {outcome.frames} of {outcome.total} frames are saved"
         tell(f"{text}; rerun the same command to resume")
     elif outcome.frames == outcome.resumed:
-        text = (
-            f"nothing to do: {outcome.output} is there, made with the same settings from the same sequences"
-        )
+        text = f"nothing to do: {outcome.output} is complete, computed with the same settings from the same sequences"
     else:
         before = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
         text = f"{outcome.output}: {outcome.total} frames by {method}{before}, {outcome.seconds:.1f} s"
@@ -254,7 +252,7 @@ def check(
     grey: GreyOption = "match",
     as_json: Json = False,
 ) -> None:
-    """Say what was found, how it pairs, what is wrong, and the time and memory to expect."""
+    """Report the properties of both sequences, how they pair, problems, and the time and memory of a run."""
     from napari_xfusion.core.check import check as check_sequences
     from napari_xfusion.core.recordings import open_stack
 
@@ -285,16 +283,18 @@ def simulate(
     movie: ImageSequence,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for lr.tif, hr.tif, truth.tif")],
     hr_step: Annotated[int, typer.Option(help="one HR frame every N frames", metavar="N", min=1)],
-    hr_last: Annotated[bool, typer.Option(help="the last frame is an HR frame too")] = True,
-    lr_psnr: Annotated[float | None, typer.Option(help="noise that gives LR this PSNR", metavar="DB")] = None,
+    hr_last: Annotated[bool, typer.Option(help="also record an HR frame at the last frame")] = True,
+    lr_psnr: Annotated[
+        float | None, typer.Option(help="add noise so that LR has this PSNR", metavar="DB")
+    ] = None,
     b0: Annotated[
-        float | None, typer.Option(help="noise of B0 photons at grey value 1", metavar="B0")
+        float | None, typer.Option(help="add the noise of B0 photons at grey value 1", metavar="B0")
     ] = None,
     binning: Annotated[Literal["mean", "bicubic"], typer.Option(help="how LR comes from HR")] = "mean",
     seed: Annotated[int, typer.Option(help="of the noise", min=0)] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make from one sharp fast sequence what two cameras would have given: lr.tif, hr.tif and truth.tif."""
+    """Simulate two cameras from one sharp, fast sequence: write lr.tif, hr.tif and truth.tif."""
     from napari_xfusion.core.recordings import open_stack
     from napari_xfusion.lab.virtual import simulate as simulate_sequence
     from napari_xfusion.lab.virtual import write_experiment
@@ -323,7 +323,7 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(help="one row per frame")] = None,
     as_json: Json = False,
 ) -> None:
-    """PSNR, AAD and SSIM of a result against the truth: all frames, and those that no HR frame shows."""
+    """Compare a result with the truth: PSNR, AAD and SSIM of all frames, and of the unseen ones."""
     from napari_xfusion.core.inspect.evaluate import evaluate as compare
     from napari_xfusion.core.recordings import open_stack
     from napari_xfusion.core.results.record import read_times
@@ -346,7 +346,7 @@ def evaluate(
     summary = numbers.summary()
     if summary["unseen"] is None:
         tell(
-            "note: HR times are not known, so unseen frames are not told apart; give --hr-step or --hr-times"
+            "note: HR times are unknown, so unseen frames are not listed separately; give --hr-step or --hr-times"
         )
     report(as_json, summary, metrics_table(summary))
     if csv is not None:
@@ -357,23 +357,23 @@ def evaluate(
 @app.command()
 def study(
     movies: Annotated[
-        list[Path], typer.Argument(help="sharp, fast sequences of known truth", show_default=False)
+        list[Path], typer.Argument(help="sharp, fast sequences, which serve as truth", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for tables, figures, report")],
     preset: Annotated[
-        Literal["quick", "full"] | None, typer.Option(help="which experiments; quick when not said")
+        Literal["quick", "full"] | None, typer.Option(help="set of experiments; default: quick")
     ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="the experiments from a file, such as an edited plan.json")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="processes; one for each core when not said", min=1)
+        int | None, typer.Option(help="number of processes; default: one per core", min=1)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The paper's experiments on your sequences: what would two cameras have given, by which method?
+    """Repeat the paper's experiments on your sequences: simulate two cameras and compare all methods.
 
-    A stopped study resumes when it is started again.
+    Run the same command again to resume after an interruption.
     """
     try:
         from napari_xfusion.lab.study import run_study, settle_plan
@@ -400,7 +400,7 @@ def study(
         "files": [str(path) for path in done.files],
         "notes": list(map(str, done.notes)),
     }
-    text = f"{done.folder / 'report.html'}: {done.cells} of {done.total} cells, tables and figures beside it"
+    text = f"{done.folder / 'report.html'}: {done.cells} of {done.total} cells; tables and figures in the same folder"
     if not done.finished:
         text = f"{done.folder}: {done.cells} of {done.total} cells are saved"
         tell("stopped; rerun the same command to resume")
@@ -417,7 +417,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the results")] = Path("demo"),
     gui: Annotated[bool, typer.Option("--gui", help="then show them in napari")] = False,
 ) -> None:
-    """Fuse the sample sequence by every method and write the sequence, a picture and a table."""
+    """Fuse the sample by every method; write the fused sequence, a picture and a table."""
     from napari_xfusion.lab.demo import run_demo
 
     with Progress("methods") as progress:
@@ -433,7 +433,7 @@ def demo(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say what this machine has and what is missing."""
+    """Report versions, memory, device and display of this machine, and missing parts."""
     from napari_xfusion.core.doctor import examine
 
     facts = examine()

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and what their text means."""
+"""Arguments that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ RegionOption = Annotated[
     ),
 ]
 Separation = Annotated[
-    int, typer.Option(help="LR frames from one of the three LR inputs to the next", metavar="S")
+    int, typer.Option(help="distance of the three LR input frames, in LR frames", metavar="S")
 ]
-GreyOption = Annotated[GreyRule, typer.Option(help="how grey values of LR and HR are brought together")]
+GreyOption = Annotated[GreyRule, typer.Option(help="how LR and HR are mapped to one grey scale")]
 DeviceOption = Annotated[
     str, typer.Option(help="where networks run; cuda:1 is the second GPU", metavar="auto|cpu|cuda|cuda:N|mps")
 ]
 ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
 if TYPE_CHECKING:
     MethodName = str
-else:  # the names are known when the program runs
+else:  # names are only known at run time
     MethodName = Literal[tuple(METHODS)]
 MethodOption = Annotated[MethodName, typer.Option(help="how to fuse")]
 
 
 def parse_plan(**settings: object) -> Plan:
-    """A plan from settings by name; what cannot be is wrong usage."""
+    """Make a plan from settings by name; invalid ones are wrong usage."""
     try:
         return make_plan(**settings)
     except PairingError as error:
@@ -59,7 +59,7 @@ def parse_plan(**settings: object) -> Plan:
 
 
 def parse_frames(text: str | None) -> tuple[int, int] | None:
-    """``A:B`` as numbers."""
+    """Parse ``A:B``."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+):(\d+)", text)
@@ -69,7 +69,7 @@ def parse_frames(text: str | None) -> tuple[int, int] | None:
 
 
 def parse_region(text: str | None) -> Region | None:
-    """``A:B,C:D`` as a rectangle."""
+    """Parse ``A:B,C:D`` as a rectangle."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text)
@@ -79,7 +79,7 @@ def parse_region(text: str | None) -> Region | None:
 
 
 def parse_tile(text: str) -> int | None:
-    """A number of LR pixels, None for ``auto``."""
+    """Parse a number of LR pixels; None for ``auto``."""
     if text == "auto":
         return None
     if not text.isdecimal():

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees: progress, notes, tables, the log, and how to stop."""
+"""Output on the terminal: progress, warnings, tables, the log; and how to stop."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ log = logging.getLogger("napari_xfusion")
 
 
 class Begun(Protocol):
-    """Knows whether the work itself has begun."""
+    """Anything that knows whether the computation has begun."""
 
     @property
     def begun(self) -> bool:
-        """Whether sequences and output are open, or samples and checkpoint."""
+        """Whether sequences and output, or samples and checkpoint, are open."""
         ...
 
 
 class Progress:
-    """A bar on stderr that appears with the first frame; call it with the frames done and of all."""
+    """A progress bar on stderr that appears with the first frame; call it with the frames done and the total."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
@@ -41,7 +41,7 @@ class Progress:
 
     @property
     def begun(self) -> bool:
-        """Whether the work itself has begun: sequences and output are open."""
+        """Whether the computation has begun: sequences and output are open."""
         return self._bar is not None
 
     def __call__(self, done: int, total: int) -> None:
@@ -60,9 +60,9 @@ class Progress:
 
 @contextmanager
 def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
-    """A token that Ctrl-C and SIGTERM set, so that a run ends after the frame at work.
+    """Provide a token that Ctrl-C and SIGTERM set, so that a run ends after the current frame.
 
-    Before the first frame, and when asked twice, the run ends at once.
+    Before the first frame, and at the second signal, the run ends at once.
     """
     stop = threading.Event()
 
@@ -83,7 +83,7 @@ def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
 
 
 def start_log() -> None:
-    """Log to a file beside the user's other logs, where one can be written."""
+    """Log to a file in the user's log folder, if it can be written."""
     if log.handlers:
         return
     log.setLevel(logging.INFO)
@@ -99,35 +99,35 @@ def start_log() -> None:
 
 
 def report(as_json: bool, facts: dict[str, Any], text: str) -> None:
-    """Print the one result of a command, as JSON or as text."""
+    """Print the result of a command, as JSON or as text."""
     typer.echo(json.dumps(facts, allow_nan=False) if as_json else text)
 
 
 def tell(line: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     typer.echo(f"napari-xfusion: {line}", err=True)
 
 
 def say_notes(notes: Iterable[object]) -> None:
-    """What was odd about the sequences, on stderr."""
+    """Print warnings about the sequences on stderr."""
     for note in notes:
         tell(f"note: {in_options(note) if isinstance(note, XFusionWarning) else note}")
 
 
 def command_line() -> str:
-    """The command as it was typed."""
+    """Return the command as it was typed."""
     return shlex.join(["napari-xfusion", *sys.argv[1:]])
 
 
 def short(value: Any) -> str:
-    """A value of any kind in one line."""
+    """Format a value of any kind in one line."""
     if isinstance(value, dict):
         return ", ".join(f"{k} {short(v)}" for k, v in value.items())
     return "none" if value is None else str(value)
 
 
 def metrics_table(summary: dict[str, Any]) -> str:
-    """Means of PSNR, AAD and SSIM, one line for all and one for the unseen frames."""
+    """Format the means of PSNR, AAD and SSIM, one line for all and one for the unseen frames."""
     lines = [f"{'':8}{'frames':>8}{'PSNR dB':>10}{'AAD':>8}{'SSIM':>8}   (means)"]
     for name in ("all", "unseen"):
         part = summary[name]

@@ -15,7 +15,7 @@ from napari_xfusion.cli.terminal import Progress, report, stop_on_signal
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.errors import InputError
 
-if TYPE_CHECKING:  # costs seconds, and --help needs none of it
+if TYPE_CHECKING:  # takes seconds, and --help does not need it
     from napari_xfusion.lab.train.plan import TrainPlan
 
 
@@ -29,34 +29,36 @@ def train(
     ] = None,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="folder for the model and all that belongs to it")
+        Path, typer.Option("--output", "-o", help="folder for the model, its checkpoint and tables")
     ],
     variant: Annotated[Literal["lite", "edvr-stf", "edvr"], typer.Option(help="which network")] = "lite",
-    channels: Annotated[int | None, typer.Option(min=1, help="32, or as --init; the paper's: 128")] = None,
-    extract: Annotated[int | None, typer.Option(min=1, help="blocks before alignment; 5")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="32, or as --init; paper: 128")] = None,
+    extract: Annotated[
+        int | None, typer.Option(min=1, help="residual blocks before alignment; default: 5")
+    ] = None,
     reconstruct: Annotated[
-        int | None, typer.Option(min=1, help="blocks after fusion; 5, the paper's: 40")
+        int | None, typer.Option(min=1, help="residual blocks after fusion; default: 5, paper: 40")
     ] = None,
     groups: Annotated[
-        int | None, typer.Option(min=1, help="of channels that move together; 2, the paper's: 8")
+        int | None, typer.Option(min=1, help="groups of deformable channels; default: 2, paper: 8")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="drawn once, then used again and again")] = 8000,
-    held_out: Annotated[int, typer.Option(min=1, help="other samples, to validate on")] = 128,
+    samples: Annotated[int, typer.Option(min=1, help="number of samples, generated once and reused")] = 8000,
+    held_out: Annotated[int, typer.Option(min=1, help="number of validation samples")] = 128,
     pool: Annotated[
-        Path | None, typer.Option(help="folder of the samples, for several trainings to share")
+        Path | None, typer.Option(help="folder of the samples; several trainings can share it")
     ] = None,
-    halve: Annotated[bool, typer.Option("--halve", help="sequences at half their size")] = False,
-    crop: Annotated[int, typer.Option(min=32, help="HR pixels, a multiple of 16; the paper's: 256")] = 128,
+    halve: Annotated[bool, typer.Option("--halve", help="halve the frame size of sequences")] = False,
+    crop: Annotated[int, typer.Option(min=32, help="HR pixels, a multiple of 16; paper: 256")] = 128,
     iterations: Annotated[int, typer.Option(min=1, help="the paper's: 300000")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="samples per iteration")] = 16,
-    rate: Annotated[float, typer.Option(help="learning rate at the start")] = 1e-4,
+    rate: Annotated[float, typer.Option(help="initial learning rate")] = 1e-4,
     init: Annotated[
         str | None, typer.Option(help="weights to start from: name or file of the same sizes")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="of weights, samples and noise")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="random seed of weights, samples and noise")] = 0,
     half: Annotated[bool, typer.Option("--half", help="store the model in 16-bit floats")] = False,
     device: DeviceOption = "auto",
-    minutes: Annotated[float, typer.Option(min=0, help="stop after so long; run again to resume")] = float(
+    minutes: Annotated[float, typer.Option(min=0, help="stop after this time; run again to resume")] = float(
         "inf"
     ),
     as_json: Json = False,
@@ -104,7 +106,7 @@ def train(
 
 
 def parse_train_plan(**settings: object) -> TrainPlan:
-    """A plan from settings by name; what cannot be is wrong usage."""
+    """Make a plan from settings by name; invalid ones are wrong usage."""
     from napari_xfusion.lab.train.plan import make_train_plan
 
     try:
@@ -114,7 +116,7 @@ def parse_train_plan(**settings: object) -> TrainPlan:
 
 
 class Bars:
-    """One progress bar after another, for samples and iterations."""
+    """Progress bars for samples and iterations, one after the other."""
 
     def __init__(self) -> None:
         self._unit, self._bar = "", Progress("")
@@ -125,14 +127,14 @@ class Bars:
         return self._bar.begun
 
     def __call__(self, unit: str, done: int, total: int) -> None:
-        """Show ``done`` of ``total`` of what is counted now."""
+        """Show ``done`` of ``total`` samples or iterations."""
         if unit != self._unit:
             self._bar.__exit__()
             self._unit, self._bar = unit, Progress(unit)
         self._bar(done, total)
 
     def tell(self, line: str) -> None:
-        """A line on stderr above the bar."""
+        """Print a line on stderr above the bar."""
         tqdm.write(f"napari-xfusion: {line}", file=sys.stderr)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The core's errors and warnings as the command line says them: by the names of its options."""
+"""Errors and warnings of the core in terms of command-line options."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from napari_xfusion.errors import XFusionError, XFusionWarning, render
 
 
 def option(setting: str) -> str:
-    """The option for a setting."""
+    """Return the option for a setting."""
     return f"--{setting.replace('_', '-')}"
 
 
 def in_options(said: Exception | XFusionWarning) -> str:
-    """The sentences of an error or a warning, in one line; of an unexpected error its kind, too."""
+    """Format an error or a warning in one line; for an unexpected error, include its class."""
     if isinstance(said, XFusionError | XFusionWarning):
         return render(said, option)
     return " ".join(f"unexpected {type(said).__name__}: {said}".split())

@@ -1,1 +1,1 @@
-"""Built on fusion and not needed by it: virtual experiments, scenes, training, studies, the demo."""
+"""Parts that use fusion but are not needed by it: virtual experiments, scenes, training, studies, the demo."""

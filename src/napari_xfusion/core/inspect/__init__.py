@@ -1,4 +1,4 @@
-"""What a sequence is worth and what it shows: metrics, attention, frame division, LR consistency.
+"""Evaluation of sequences: metrics, attention, frame division, LR consistency.
 
-Arrays and sequences in, numbers and sequences out; no fuser is run.
+Inputs are arrays and sequences, outputs numbers and sequences; no method is run.
 """

@@ -1,7 +1,7 @@
-"""Which HR frame a network listened to: attention scores along the sequence (paper, M9 and M10, Fig. 7).
+"""Which HR frame a network used: attention scores along the sequence (paper, M9 and M10, Fig. 7).
 
-A score is the spatial mean of the temporal attention of one input against the reference LR frame, before
-the sigmoid; backward is that of the HR frame before the target, forward that of the one after.
+A score is the spatial mean of the temporal attention of one input frame to the reference LR frame, before
+the sigmoid; backward is that of the previous HR frame, forward that of the next.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from napari_xfusion.core.types import ROLES
 
 Scores = NDArray[np.float64]
 LEAST_UNIT = 0.1
-"""Scores at HR frames, as a share of the largest score, from which on dividing by them makes sense."""
+"""Smallest score at an HR frame, as a share of the largest, by which scores may be divided."""
 
 
 @dataclass(frozen=True, eq=False)
 class NormalisedAttention:
-    """Attention made comparable between HR intervals, one entry per target, (T,) each."""
+    """Attention normalised so that HR intervals can be compared; one entry per target, (T,) each."""
 
     frame: NDArray[np.int_]
     relative: NDArray[np.int_]
-    """LR frames since the preceding HR frame."""
+    """LR frames since the previous HR frame."""
     backward: Scores
     """1 at the HR frame's own time; NaN where that time was not fused."""
     forward: Scores
     of: Literal["score", "weight"]
-    """What was divided: scores as in the paper, or weights, after the sigmoid."""
+    """The quantity that was divided: scores as in the paper, or weights, after the sigmoid."""
 
 
 def normalise(
     frame: Sequence[int], backward: Sequence[float], forward: Sequence[float], hr_times: Sequence[float]
 ) -> NormalisedAttention:
-    """Divide both directions by the backward score at the preceding HR frame's own time (paper, M10).
+    """Divide both directions by the backward score at the previous HR frame's own time (paper, M10).
 
     ``frame`` (T,) are the targets, ``backward`` and ``forward`` (T,) their raw scores, ``hr_times`` (N,)
     the times of the HR frames in LR frame numbers. Targets before the first HR frame are left out.
 
-    The paper's scores are positive. Those of a network may also be negative, and a ratio of such would turn
-    the curves upside down; weights 1 / (1 + exp(-score)) are divided then.
+    The paper's scores are positive. Those of a network may also be negative, and ratios of negative scores
+    would invert the curves; then weights 1 / (1 + exp(-score)) are divided.
     """
     frames = np.asarray(frame, dtype=int)
     starts = np.rint(np.asarray(hr_times, dtype=float)).astype(int)
@@ -64,7 +64,7 @@ def normalise(
 
 
 def histogram(relative: NDArray[np.int_], score: Scores, bins: int = 50) -> tuple[Scores, Scores, Scores]:
-    """The 2-D histogram of the paper: counts (bins, R) of scores at each relative frame, and both edges.
+    """Return the 2-D histogram of the paper: counts (bins, R) of scores at each relative frame, and both edges.
 
     Scores run from the smallest to the largest finite one; NaN is left out.
     """
@@ -78,10 +78,10 @@ def histogram(relative: NDArray[np.int_], score: Scores, bins: int = 50) -> tupl
 
 
 def write_attention(path: Path, frames: Sequence[Mapping[str, Any]], hr_times: Sequence[float]) -> None:
-    """A CSV with one row per target, from the ``frames`` of a run record.
+    """Return a CSV table with one row per target, from the ``frames`` of a run record.
 
     Columns: frame, seen, each role's raw and sigmoid score, normalised backward and forward attention
-    (``normalise``) and of what; empty where a score does not exist.
+    (``normalise``) and the quantity that was divided; empty where a score does not exist.
     """
     first_hr = round(hr_times[0])
     hr_scores = [

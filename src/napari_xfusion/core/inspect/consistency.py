@@ -1,7 +1,7 @@
-"""Whether a fused sequence says what the fast camera saw: the binned result minus LR.
+"""Whether a fused sequence agrees with LR: the binned result minus LR.
 
-What remains is noise of LR, or was invented or lost by the method. A small residual does not prove that the
-detail inside an LR pixel is right; a large one proves that something is wrong.
+The residual is LR noise, or structure that the method invented or lost. A small residual does not prove that
+the detail inside an LR pixel is right; a large one proves an error.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from napari_xfusion.core.types import Image
 
 
 class Residual(NamedTuple):
-    """One frame's disagreement with LR, in grey units."""
+    """The disagreement of one frame with LR, in grey units."""
 
     frame: int
     rms: float
-    """Root mean square over the LR pixels."""
+    """The root mean square over the LR pixels."""
     bias: float
-    """Mean: brightness that was added (positive) or lost."""
+    """The mean: brightness that was added (positive) or lost."""
 
 
 def consistency(fused: Image, lr: Image, down: Callable[[Image], Image]) -> Image:
-    """``down(fused)`` - ``lr``, float32 (h, w): what the fast camera would have seen, minus what it saw.
+    """Return ``down(fused)`` - ``lr``, float32 (h, w): the LR image of the result minus the recorded one.
 
     ``fused`` (H, W) and ``lr`` (h, w) are in grey units of one scale; ``down`` bins (H, W) to (h, w).
     """
@@ -34,9 +34,9 @@ def consistency(fused: Image, lr: Image, down: Callable[[Image], Image]) -> Imag
 
 
 def residual(frame: int, difference: Image) -> Residual:
-    """The numbers of one frame's ``consistency`` image; pixels that are not finite are left out.
+    """Summarise the ``consistency`` image of one frame; pixels that are not finite are ignored.
 
-    NaN when there is no other pixel.
+    NaN when no pixel is finite.
     """
     known = difference[np.isfinite(difference)].astype(np.float64)
     if not known.size:

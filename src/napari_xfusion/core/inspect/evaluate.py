@@ -1,4 +1,4 @@
-"""A fused sequence against the truth: PSNR, AAD and SSIM per frame and over the sequence, all and unseen frames."""
+"""Comparison of a fused sequence with the truth: PSNR, AAD and SSIM per frame and over all and unseen frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.errors import InputError
 
 SCALE_FRAMES = 256
-"""Frames of the truth that fix the grey scale; a sequence with no more of them is looked at whole."""
+"""Number of frames of the truth that are sampled for the grey scale; shorter sequences are read completely."""
 
 
 class Row(NamedTuple):
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
     frame: int
     seen: bool | None
-    """Whether an HR frame was given at its time; None when that is not known."""
+    """Whether an HR frame was given at its time; None when unknown."""
     metrics: Metrics
 
 
@@ -36,10 +36,10 @@ class Evaluation:
     rows: tuple[Row, ...]
 
     def summary(self) -> dict[str, Any]:
-        """``{"all": {"frames": N, "identical": N, "psnr": {"mean", "median", "max"}, ...}, "unseen": ...}``.
+        """Return ``{"all": {"frames": N, "identical": N, "psnr": {"mean", "median", "max"}, ...}, "unseen": ...}``.
 
-        Frames identical to the truth have no finite PSNR and are left out of its statistics; ``identical``
-        counts them. ``unseen`` is None when the HR times are not known, a statistic of no frame too.
+        Frames identical to the truth have no finite PSNR and are excluded from its statistics; ``identical``
+        counts them. ``unseen`` is None when the HR times are unknown, and so is a statistic of no frame.
         """
         known = all(row.seen is not None for row in self.rows)
         unseen = [row.metrics for row in self.rows if not row.seen]
@@ -49,7 +49,7 @@ class Evaluation:
         }
 
     def write_csv(self, path: Path) -> None:
-        """One row per frame: frame, seen, psnr, aad, ssim, ssim_gaussian."""
+        """Write one row per frame: frame, seen, psnr, aad, ssim, ssim_gaussian."""
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["frame", "seen", *Metrics._fields])
@@ -59,7 +59,7 @@ class Evaluation:
 
 
 def write_summaries(path: Path, evaluations: Mapping[str, Evaluation]) -> None:
-    """One row per method for all and for unseen frames, with mean, median and maximum of each number."""
+    """Write one row per method for all and for unseen frames, with mean, median and maximum of each metric."""
     columns = [f"{name} {kind}" for name in Metrics._fields for kind in ("mean", "median", "max")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -97,8 +97,8 @@ def evaluate_frames(
 ) -> Iterator[Row]:
     """Compare ``result`` with ``truth``, frame by frame.
 
-    Both are put on the truth's grey scale (its 0.35 and 99.65 percentiles become 0 and 1, clipped).
-    ``hr_times`` (LR frame numbers) tell seen from unseen frames; frame 0 of the result is frame
+    Both are mapped to the grey scale of the truth (its 0.35 and 99.65 percentiles become 0 and 1, clipped).
+    ``hr_times`` (LR frame numbers) separate seen from unseen frames; frame 0 of the result is frame
     ``first`` of the truth. Raises InputError at the call when the sequences do not fit.
     """
     if truth.shape[1:] != result.shape[1:] or first + len(result) > len(truth):

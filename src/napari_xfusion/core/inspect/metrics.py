@@ -1,6 +1,6 @@
-"""How far an image is from the truth, in three numbers (paper, Figs 4 to 6).
+"""Three metrics of the distance between an image and the truth (paper, Figs 4 to 6).
 
-Computed in float: rounding to 8 bits first, as the research code did, would cap PSNR near 59 dB.
+They are computed in float: rounding to 8 bits first, as the research code did, would cap PSNR near 59 dB.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from napari_xfusion.core.types import Image
 
 
 class Metrics(NamedTuple):
-    """The numbers of one frame; images on [0, 1]."""
+    """The metrics of one frame; grey values in [0, 1]."""
 
     psnr: float
     """Peak signal-to-noise ratio in dB, peak 1; infinite when the images are equal."""
     aad: float
     """Average absolute difference in 8-bit grey levels, 0 to 255."""
     ssim: float
-    """Structural similarity, 7x7 uniform window, as scikit-image has it by default."""
+    """Structural similarity with a 7x7 uniform filter, the default of scikit-image."""
     ssim_gaussian: float
-    """The same with the Gaussian window of Wang et al. 2004 (11 pixels, sigma 1.5)."""
+    """Structural similarity with the Gaussian filter of Wang et al. 2004 (11 pixels, sigma 1.5)."""
 
 
 def measure(truth: Image, result: Image) -> Metrics:
     """Compare two images (H, W) with values in [0, 1].
 
-    SSIM is NaN where the image is smaller than its window.
+    SSIM is NaN where the image is smaller than its filter.
     """
     return Metrics(
         psnr=psnr(truth, result),
@@ -40,7 +40,7 @@ def measure(truth: Image, result: Image) -> Metrics:
 
 
 def psnr(truth: Image, result: Image) -> float:
-    """See ``Metrics.psnr``; images (H, W) with values in [0, 1]."""
+    """Return the PSNR in dB (``Metrics.psnr``) of images (H, W) with values in [0, 1]."""
     mse = float(np.mean(np.subtract(result, truth, dtype=np.float64) ** 2))
     return -10 * float(np.log10(mse)) if mse > 0 else float("inf")
 

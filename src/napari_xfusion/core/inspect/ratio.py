@@ -1,4 +1,4 @@
-"""Frame division: each frame by the one before, so that what stands still becomes 1 (paper, M11, Fig. 3)."""
+"""Frame division: each frame divided by the previous one, so that static parts become 1 (paper, M11, Fig. 3)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from napari_xfusion.core.types import Image, Stack
 
 
 def divide(frame: NDArray[Any], previous: NDArray[Any]) -> Image:
-    """``frame`` / ``previous``, pixel by pixel, float32 (H, W); both in camera units.
+    """Return ``frame`` / ``previous``, pixel by pixel, float32 (H, W); both in camera units.
 
-    NaN where the previous value is not a positive number: there is no ratio, and none is made up. Grey
-    units will not do, because their zero is a percentile of the sequence and not darkness.
+    NaN where the previous value is not a positive number. Grey units cannot be used, because their zero
+    is a percentile of the sequence and not darkness.
     """
     below = previous.astype(np.float64)
     known = np.isfinite(below) & (below > 0)
@@ -27,9 +27,9 @@ def divide(frame: NDArray[Any], previous: NDArray[Any]) -> Image:
 
 
 def divided(sequence: Stack) -> Stack:
-    """The sequence (T, H, W) of frames divided by their previous ones; float32, made when they are read.
+    """Return the sequence (T, H, W) of frames divided by their previous ones; float32, computed when read.
 
-    Frame 0 has no previous one. It is 1 throughout, "no change", so that the sequence keeps its length and times.
+    Frame 0 has no previous one. All its pixels are 1 ("no change"), so that the length and times stay the same.
     """
 
     def read(i: int) -> Image:
@@ -43,15 +43,15 @@ def divided(sequence: Stack) -> Stack:
 
 
 def ratio_limits(sequence: Stack) -> tuple[float, float]:
-    """``limits_about_one`` of a ``divided`` sequence, from at most 8 evenly spaced frames; frame 0 is all 1."""
+    """Return ``limits_about_one`` of a ``divided`` sequence, from at most 8 evenly spaced frames, without frame 0."""
     frames = np.unique(np.linspace(min(1, len(sequence) - 1), len(sequence) - 1, 8).astype(int))
     return limits_about_one(sequence.frame(i) for i in frames.tolist())
 
 
 def limits_about_one(ratios: Iterable[Image]) -> tuple[float, float]:
-    """Contrast limits (1 - d, 1 + d) for frame ratios (H, W).
+    """Return contrast limits (1 - d, 1 + d) for frame ratios (H, W).
 
-    d is the 99.5th percentile of the distance from 1, at least 0.01; pixels that are not finite are left out.
+    d is the 99.5th percentile of the distance from 1, at least 0.01; pixels that are not finite are ignored.
     """
     distance = np.concatenate([np.abs(ratio - 1).ravel() for ratio in ratios])
     distance = distance[np.isfinite(distance)]

@@ -1,4 +1,4 @@
-"""Results: sinks that resume after an interruption, and the run record beside each."""
+"""Results: sinks that resume after an interruption, and the run record next to each."""
 
 from napari_xfusion.core.results.sink import MemorySink, open_sink
 from napari_xfusion.core.results.spec import OutputSpec, Sink

@@ -1,12 +1,12 @@
-"""A result on disk: claimed, written frame by frame beside its final name, resumed, and renamed when whole.
+"""A result on disk: locked, written frame by frame under a temporary name, resumed, and renamed when complete.
 
 For ``fused.tif`` there are ``fused.tif.partial`` (the frames), ``fused.tif.journal`` (which are done),
-``fused.tif.lock`` (who is at work) and at last ``fused.tif.json`` (the record). Every moment of a kill
+``fused.tif.lock`` (the process that writes) and finally ``fused.tif.json`` (the record). A kill at any moment
 leaves one of these states:
 
-    partial, no journal             nothing was written yet: started afresh
-    partial and journal             resumed; so too when the record was written already
-    final and record, no partial    finished; a journal left over is swept away
+    partial, no journal             nothing was written yet: the run starts again
+    partial and journal             the run resumes, also if the record exists already
+    final and record, no partial    finished; a remaining journal is deleted
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import OutputError, OutputExistsError, WriteError, reason_of
 
 OVERHEAD = 1024
-"""Bytes per frame beside its pixels: tags, journal, record."""
+"""Bytes per frame in addition to its pixels: tags, journal, record."""
 
 
 class FileSink(ABC):
-    """What TIFF and Zarr sinks share; they differ only in how one frame's bytes are kept."""
+    """Common base of TIFF and Zarr sinks, which differ only in how the bytes of one frame are stored."""
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         self.path = Path(path)
@@ -61,11 +61,11 @@ class FileSink(ABC):
         self._notes: dict[int, Notes] = {}
         self._result: Stack | None = None
 
-    # How frames are kept.
+    # How frames are stored.
 
     @abstractmethod
     def _is_own_kind(self) -> bool:
-        """Whether what bears the final name is something that this sink may replace."""
+        """Whether this sink may replace what exists under the final name."""
 
     @abstractmethod
     def _remove_partial(self) -> None:
@@ -73,7 +73,7 @@ class FileSink(ABC):
 
     @abstractmethod
     def _create(self, spec: OutputSpec) -> dict[str, Any]:
-        """Make the partial output, with room for all frames; JSON that ``_reopen`` needs."""
+        """Create the partial output with space for all frames; return the JSON that ``_reopen`` needs."""
 
     @abstractmethod
     def _reopen(self, spec: OutputSpec, layout: Mapping[str, Any]) -> None:
@@ -81,31 +81,31 @@ class FileSink(ABC):
 
     @abstractmethod
     def _write(self, position: int, data: memoryview) -> None:
-        """Keep the frame at ``position``; after it returns the page cache has every byte."""
+        """Store the frame at ``position``; on return every byte is in the page cache."""
 
     @abstractmethod
     def _read(self, position: int) -> bytes:
-        """The bytes kept at ``position``; fewer or none where they are gone. From any thread."""
+        """Return the bytes stored at ``position``, fewer or none where they are missing; from any thread."""
 
     @abstractmethod
     def _seal(self) -> None:
-        """Bring all frames to the disk and close them; may be called again."""
+        """Flush all frames to disk and close them; may be called again."""
 
     @abstractmethod
     def _release(self) -> None:
-        """Close what is open."""
+        """Close open files."""
 
     @abstractmethod
     def _held(self) -> int:
-        """Bytes of disk that the partial output occupies already."""
+        """Bytes of disk space that the partial output already occupies."""
 
     @abstractmethod
     def _intact(self, layout: Mapping[str, Any]) -> bool:
-        """Whether the partial output of an interrupted run can take frames."""
+        """Whether the partial output of an interrupted run accepts frames."""
 
     @abstractmethod
     def _recover(self) -> None:
-        """Settle what a kill in the middle of ``_publish`` left."""
+        """Complete or undo a ``_publish`` that was killed."""
 
     def _publish(self) -> None:
         """Give the partial output its final name."""
@@ -132,7 +132,7 @@ class FileSink(ABC):
         return dict(self._notes)
 
     def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
-        """See ``Sink.put``. The pixels first, then the journal: an entry never promises what is not there."""
+        """See ``Sink.put``. Pixels are written before the journal, so that no entry refers to missing pixels."""
         spec, journal = self._claimed()
         position = position_of(spec, self._positions, index, image)
         data = stored(image, spec.dtype).data.cast("B")
@@ -148,7 +148,7 @@ class FileSink(ABC):
             raise not_kept(self.path, index)
         position = self._positions[index]
         data = b"" if self.finished else self._read(position)
-        if len(data) < self._spec.frame_bytes:  # it has its final name by now
+        if len(data) < self._spec.frame_bytes:  # it was renamed in the meantime
             return self._whole().frame(position)
         return np.frombuffer(data, self._spec.dtype.newbyteorder("<")).reshape(self._spec.shape)
 
@@ -159,7 +159,7 @@ class FileSink(ABC):
         spec, journal = self._claimed()
         missing_frames(spec, self._notes, self.path)
         with self._told():
-            # The only place that waits for the disk: once the journal is gone nothing else would tell.
+            # The only wait for the disk: without the journal, missing bytes would no longer be detected.
             self._seal()
             content = json.dumps(with_frames(record, spec.identity, spec.frames, self._notes), indent=1)
             with replacing(self._beside("json")) as part:
@@ -173,7 +173,7 @@ class FileSink(ABC):
         self.close()
 
     def close(self) -> None:
-        """See ``Sink.close``; a run that kept no frame leaves nothing behind."""
+        """See ``Sink.close``; a run that saved no frame leaves no file behind."""
         self._release()
         if self._journal is not None:
             self._journal.close()
@@ -203,7 +203,7 @@ class FileSink(ABC):
             )
 
     def _claim(self, spec: OutputSpec) -> None:
-        """Decide between resuming, nothing to do, refusing and starting afresh."""
+        """Decide between resuming, nothing to do, refusing and starting again."""
         header, entries = self._unfinished()
         ours = header is not None and header.get("spec") == spec.as_json()
         earlier = None if ours else self._finished_notes(spec)
@@ -222,7 +222,7 @@ class FileSink(ABC):
             self._start(spec)
 
     def _unfinished(self) -> tuple[dict[str, Any] | None, dict[int, Entry]]:
-        """Journal of the unfinished output; a header of None where there is nothing to keep."""
+        """Return the journal of the unfinished output; its header is None where nothing was saved."""
         header, entries = read_journal(self._beside("journal"))
         if not self._partial.exists() or (header and not self._intact(header["layout"])):
             return None, {}
@@ -261,7 +261,7 @@ class FileSink(ABC):
             )
 
     def _finished_notes(self, spec: OutputSpec) -> dict[int, Notes] | None:
-        """Notes of the finished result if it has this identity, from its record."""
+        """Return the frames' notes of the finished result, from its record, if it has this identity."""
         if not self.path.exists():
             return None
         notes = recorded_notes(self._beside("json"), spec.identity)
@@ -275,7 +275,7 @@ class FileSink(ABC):
             hint="choose another name, or use {overwrite} to replace it",
         )
 
-    # Small things.
+    # Helpers.
 
     def _whole(self) -> Stack:
         """The finished sequence."""
@@ -297,13 +297,13 @@ class FileSink(ABC):
         return self.path.with_name(f"{self.path.name}.{ending}")
 
     def _discard(self) -> None:
-        """Sweep away the unfinished output."""
+        """Delete the unfinished output."""
         self._beside("journal").unlink(missing_ok=True)
         self._remove_partial()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Report what the system refused, and what is saved."""
+        """Report the error of the system, and which frames are saved."""
         try:
             yield
         except OSError as error:
@@ -320,7 +320,7 @@ class FileSink(ABC):
 
 
 def sync_directory(path: Path) -> None:
-    """Bring a folder's names to the disk, where the system can (not Windows, not every network disk)."""
+    """Flush the names in a folder to disk, where the system supports it (not Windows, not every network disk)."""
     with suppress(OSError):
         folder = os.open(path, os.O_RDONLY)
         try:

@@ -1,10 +1,10 @@
-"""The journal beside an unfinished output: which frames are done, and the checksum each must have.
+"""The journal of an unfinished output: which frames are done, and their checksums.
 
 A text file. The first line is a header, then one line per frame: ``<crc32 of the rest> <JSON>``. A line
-*begins* with its line feed, so whatever a kill left torn is closed by the next entry, and skipped by its
-own checksum when read. The frame's pixels are checked against ``crc`` on resume; that covers a power loss,
+*begins* with its line feed, so a line that a kill left incomplete is closed by the next entry, and its
+checksum excludes it when read. The frame's pixels are checked against ``crc`` on resume; this covers a power loss,
 after which the journal may have reached the disk before the pixels, and saves an fsync per frame. (A
-killed process loses nothing that it wrote: the page cache outlives it.)
+killed process loses nothing that it wrote: it is in the page cache.)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Entry:
 
 
 class Journal:
-    """Appends to the journal at ``path``; each entry is handed to the system in one piece."""
+    """Appends to the journal at ``path``, each entry in one system call."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
@@ -40,7 +40,7 @@ class Journal:
         self._append(header)
 
     def add(self, entry: Entry) -> None:
-        """Note a frame, whose pixels must have been written before."""
+        """Record a frame whose pixels have been written."""
         self._append({"frame": entry.index, "crc": entry.crc, "notes": dict(entry.notes)})
 
     def close(self) -> None:
@@ -51,12 +51,12 @@ class Journal:
         body = json.dumps(value, separators=(",", ":"), allow_nan=True).encode()
         line = b"\n%08x %s" % (zlib.crc32(body), body)
         if os.write(self._file, line) < len(line):
-            # A full disk takes a part and refuses the next byte with the error to show.
+            # A full disk accepts a part and rejects the next byte with the error to report.
             os.write(self._file, b"\n")
 
 
 def read_journal(path: Path) -> tuple[dict[str, Any] | None, dict[int, Entry]]:
-    """Header and frames of a journal; torn or damaged lines are skipped.
+    """Read header and frames of a journal; incomplete or damaged lines are skipped.
 
     The header is None where nothing was written yet, and empty where it was lost but frames were written.
     """

@@ -1,4 +1,4 @@
-"""One writer per output: a lock that the operating system drops when its holder dies, however it dies."""
+"""One writer per output: a lock that the operating system releases when its holder dies for any reason."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from filelock import FileLock, Timeout
 from napari_xfusion.errors import OutputError
 
 PATIENCE = 1.0
-"""Seconds to wait for a winner's name, or for a lock file that is just being removed."""
+"""Seconds to wait for the holder's name, or for a lock file that is being removed."""
 NAME_AT = 1
 """Windows locks the first byte against reading, so the holder's name begins after it."""
 
 
 class OutputLock:
-    """The lock file ``path``; says pid, host and since when of its holder."""
+    """The lock file ``path``; contains the process id, host and start time of its holder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Not thread-local: a viewer's worker takes the lock, its window may let it go.
+        # Not thread-local: a worker thread acquires the lock, the main thread may release it.
         self._lock = FileLock(path, thread_local=False)
 
     def acquire(self, output: Path) -> None:
@@ -51,11 +51,11 @@ class OutputLock:
         self._sign()
 
     def release(self) -> None:
-        """Let go, leaving no file behind; nothing happens when not held."""
+        """Release the lock and remove its file; does nothing when not held."""
         if not self._lock.is_locked:
             return
-        # The file goes while the lock is held, as the last act of its holder. Who opened it just before
-        # then locks a file without a name, which filelock notices (no links left) and tries again. Windows
+        # The file is removed while the lock is held. A process that opened it just before then locks a file
+        # without a name, which filelock detects (no links left), and tries again. Windows
         # refuses to delete an open file; there filelock deletes it after unlocking.
         with suppress(OSError):
             self._path.unlink()
@@ -80,7 +80,7 @@ class OutputLock:
             file.write(json.dumps(name).encode())
 
     def _holder(self) -> dict[str, Any] | None:
-        """Who holds the lock; None while it cannot be said (not signed yet, or the name of a dead one)."""
+        """Return the holder of the lock; None while unknown (not written yet, or that of a dead process)."""
         try:
             with self._path.open("rb", buffering=0) as file:
                 file.seek(NAME_AT)

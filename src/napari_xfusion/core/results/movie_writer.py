@@ -1,4 +1,4 @@
-"""Pictures into an MP4 that every player opens (H.264, 4:2:0), by PyAV."""
+"""Writing of MP4 movies that every player opens (H.264, 4:2:0), with PyAV."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_xfusion.core.types import Token
 from napari_xfusion.errors import OutputError, writing
 
 QUALITY = "18"
-"""x264's constant rate factor: what most call visually lossless."""
+"""Constant rate factor of x264, commonly considered visually lossless."""
 
 
 def write_movie(
@@ -28,8 +28,8 @@ def write_movie(
 ) -> bool:
     """Write RGB frames (H, W, 3), all of one size, as ``path`` at ``rate`` frames a second.
 
-    Odd sides are made even by repeating the last row or column, as 4:2:0 needs it. The file appears under
-    its name when it is whole. True then, False when ``stop`` was set before. Raises OutputError where it
+    Odd sides are made even by repeating the last row or column, as 4:2:0 requires. The file gets its
+    name when it is complete. Return True then, False when ``stop`` was set before. Raises OutputError where it
     cannot be written, and where PyAV (the extra ``movie``) is missing.
     """
     av = _require_av(path)

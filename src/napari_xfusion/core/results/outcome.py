@@ -1,4 +1,4 @@
-"""What became of a run into a file."""
+"""The outcome of a run that writes a file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from napari_xfusion.errors import XFusionWarning
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run."""
+    """The outcome of a run."""
 
     output: Path
     frames: int
-    """Frames that are done."""
+    """Number of saved frames."""
     total: int
-    """Frames of the whole result."""
+    """Number of frames of the complete result."""
     resumed: int
-    """Of the done ones, those that an earlier run had made."""
+    """Number of saved frames that an earlier run had computed."""
     seconds: float
     notes: tuple[XFusionWarning, ...]
-    """What was odd about the sequences."""
+    """Warnings about the sequences."""
 
     @property
     def finished(self) -> bool:

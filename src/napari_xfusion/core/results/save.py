@@ -1,4 +1,4 @@
-"""Any sequence into a file, through the sinks that runs use."""
+"""Saving of any sequence to a file, through the sinks that runs use."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def save_stack(
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> bool:
-    """Write ``sequence`` to ``path`` (.tif, .ome.tif, .zarr) in its own dtype, with ``record`` beside it.
+    """Write ``sequence`` to ``path`` (.tif, .ome.tif, .zarr) in its own dtype, with ``record`` next to it.
 
-    The record of a run makes the file the run itself would have written, byte for byte. True when the sequence
-    is whole, False when ``stop`` was set before; then the same call resumes. Raises OutputError where it
+    With the record of a run, the file is byte-identical to that of the run. Return True when the sequence is
+    complete, False when ``stop`` was set before; then the same call resumes. Raises OutputError where it
     cannot be written, or ``path`` is the file that the sequence is read from.
     """
     _check_place(sequence, Path(path))
@@ -46,7 +46,7 @@ def save_stack(
 
 
 def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
-    """What is about to be written; a sequence that no run made is known by its content."""
+    """Describe the sequence to write; one that is not the result of a run is identified by its content."""
     pixel_size, interval, times = sequence.pixel_size, sequence.clock.interval, sequence.metadata.hr_times
     if isinstance(record, RunRecord):
         pixel_size, interval = record.rig.hr.pixel_size, record.rig.fast.clock.interval
@@ -68,7 +68,7 @@ def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
 
 
 def _check_place(sequence: Stack, path: Path) -> None:
-    with writing(path):  # a name may be too long to look for
+    with writing(path):  # a name may be too long for the file system
         itself = path.exists() and path.resolve() == Path(sequence.source).resolve()
     if itself:
         raise OutputError(

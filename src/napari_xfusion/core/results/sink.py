@@ -29,10 +29,10 @@ from napari_xfusion.errors import OutputError
 
 
 def open_sink(path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
-    """The sink for a file name: ``.tif``/``.tiff`` (``.ome.tif`` for OME), ``.zarr``; OutputError for others.
+    """Return the sink for a file name: ``.tif``/``.tiff`` (``.ome.tif`` for OME), ``.zarr``; OutputError for others.
 
-    Nothing is touched before ``begin``. With ``overwrite`` whatever is there may be replaced; an earlier
-    result stays until ``commit``.
+    Nothing is changed before ``begin``. With ``overwrite`` an existing file may be replaced; an earlier
+    result exists until ``commit``.
     """
     name = Path(path).name.lower()
     if name.endswith((".tif", ".tiff")):
@@ -48,9 +48,9 @@ def open_sink(path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
 
 
 class MemorySink:
-    """Keeps the result in one array, ``data`` (T, H, W), that fills up while a viewer shows it.
+    """Stores the result in one array, ``data`` (T, H, W), that is filled while a viewer shows it.
 
-    A second ``begin`` with an equal spec resumes in the same array; with another spec it starts afresh.
+    A second ``begin`` with an equal spec resumes in the same array; with another spec it starts again.
     """
 
     def __init__(self) -> None:
@@ -94,14 +94,14 @@ class MemorySink:
         return frame
 
     def commit(self, record: Mapping[str, Any]) -> None:
-        """See ``Sink.commit``; the record is kept in ``record``."""
+        """See ``Sink.commit``; the record is available as ``record``."""
         spec = self._claimed()
         missing_frames(spec, self._notes, "the result in memory")
         if not self.finished:
             self.record = with_frames(record, spec.identity, spec.frames, self._notes)
 
     def close(self) -> None:
-        """See ``Sink.close``; frames and array stay."""
+        """See ``Sink.close``; frames and array remain available."""
 
     def __enter__(self) -> Self:
         return self

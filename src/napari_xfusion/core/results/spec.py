@@ -1,4 +1,4 @@
-"""What is about to be written, the contract of all sinks, and the one conversion to stored numbers."""
+"""The description of a sequence to write, the interface of all sinks, and the conversion to stored numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from napari_xfusion.core.types import Image
 from napari_xfusion.errors import OutputError
 
 Notes = Mapping[str, Any]
-"""What is remembered of one frame beside its pixels (seconds, scores); plain JSON values."""
+"""Data stored for one frame in addition to its pixels (seconds, scores); plain JSON values."""
 
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """A sequence that is about to be written; file frame j holds target ``frames[j]``."""
+    """A sequence to write; frame j of the file is target ``frames[j]``."""
 
     frames: tuple[int, ...]
     shape: tuple[int, int]
@@ -27,13 +27,13 @@ class OutputSpec:
     dtype: np.dtype[Any]
     """float32, or the HR camera's: (u)int8, 16, 32, float16, 32 or 64."""
     identity: str
-    """sha256 (hex) of settled plan, inputs, weights and format number: equal identity, equal result."""
+    """sha256 (hex) of resolved plan, inputs, weights and format number: equal identities mean equal results."""
     pixel_size: float | None
     """Micrometres."""
     frame_interval: float | None
     """Seconds."""
     hr_times: tuple[float, ...]
-    """Times of the HR frames on the LR clock, if known; travels in the file's metadata."""
+    """Times of the HR frames in LR frame numbers, if known; saved in the metadata of the file."""
 
     @property
     def frame_bytes(self) -> int:
@@ -46,7 +46,7 @@ class OutputSpec:
         return len(self.frames) * self.frame_bytes
 
     def as_json(self) -> dict[str, Any]:
-        """The same as JSON values, to be compared with those of an interrupted run."""
+        """Return the same as JSON values, to compare with those of an interrupted run."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()} | {
             "dtype": self.dtype.name
@@ -54,43 +54,43 @@ class OutputSpec:
 
 
 class Sink(Protocol):
-    """Where fused frames go. ``with sink: sink.begin(spec); sink.put(...); sink.commit(record)``."""
+    """Destination of fused frames. ``with sink: sink.begin(spec); sink.put(...); sink.commit(record)``."""
 
     @property
     def finished(self) -> bool:
-        """Whether ``begin`` found the whole result already there; then ``commit`` changes nothing."""
+        """Whether ``begin`` found the complete result; then ``commit`` changes nothing."""
         ...
 
     def begin(self, spec: OutputSpec) -> Mapping[int, Notes]:
-        """Claim the output; targets that an earlier run with the same identity has done, with their notes.
+        """Lock the output; return the targets that an earlier run with the same identity saved, with their notes.
 
-        Raises OutputError where another file has the name, or space or permission is missing.
+        Raises OutputError where another file has the name, or disk space or permission is missing.
         """
         ...
 
     def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
-        """Keep target ``index``: an (H, W) image in the units of the HR camera.
+        """Save target ``index``: an (H, W) image in the units of the HR camera.
 
-        Raises OutputError when it cannot be kept; what was put before stays and resumes.
+        Raises OutputError when it cannot be saved; earlier frames remain saved, and the run can be resumed.
         """
         ...
 
     def read(self, index: int) -> NDArray[Any]:
-        """Target ``index`` as it is kept, (H, W); from any thread, also when closed or finished.
+        """Return target ``index`` as saved, (H, W); from any thread, also when closed or finished.
 
-        Raises OutputError where it is not kept.
+        Raises OutputError where it is not saved.
         """
         ...
 
     def commit(self, record: Mapping[str, Any]) -> None:
-        """Turn the frames into the result, with its record; OutputError names the frames that are missing.
+        """Turn the frames into the result, with its record; raises OutputError that lists missing frames.
 
         ``identity`` and ``frames`` (every frame's notes) are added to the record.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the output; an unfinished one can be resumed."""
+        """Release the output; an unfinished one can be resumed."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -101,7 +101,7 @@ class Sink(Protocol):
 
 
 def position_of(spec: OutputSpec, positions: Mapping[int, int], index: int, image: Image) -> int:
-    """Place in the file of target ``index``; OutputError for a foreign target or a wrong shape."""
+    """Return the position in the file of target ``index``; OutputError for another target or a wrong shape."""
     if index not in positions or image.shape != spec.shape:
         raise OutputError(
             f"frame {index}",
@@ -113,9 +113,9 @@ def position_of(spec: OutputSpec, positions: Mapping[int, int], index: int, imag
 
 
 def stored(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """``image`` as contiguous ``dtype`` (little-endian): whole numbers are rounded to nearest (ties to even).
+    """Convert ``image`` to contiguous ``dtype`` (little-endian): integers are rounded to nearest (ties to even).
 
-    Values beyond the range of ``dtype`` become its ends, never wrap around; NaN becomes 0 in whole numbers.
+    Values beyond the range of ``dtype`` are clipped to it, never wrapped around; NaN becomes 0 in integers.
     """
     if dtype.kind == "f":
         if dtype.itemsize == 2:
@@ -132,12 +132,12 @@ def stored(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def not_kept(where: object, index: int) -> OutputError:
-    """The error for a target that a sink is asked for and does not have."""
+    """Return the error for a requested target that a sink does not have."""
     return OutputError(where, problem=f"frame {index} is not fused yet", hint="resume the run")
 
 
 def missing_frames(spec: OutputSpec, done: Mapping[int, Any], where: object) -> None:
-    """Raise OutputError that names the targets which are not ``done``."""
+    """Raise OutputError that lists the targets which are not ``done``."""
     missing = [t for t in spec.frames if t not in done]
     if missing:
         named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")

@@ -1,4 +1,4 @@
-"""How a TIFF that we write is described: for ImageJ where that knows it, else as OME or tifffile's JSON."""
+"""Metadata of TIFF files: for ImageJ where it supports the dtype, else OME or tifffile's JSON."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 CLASSIC_LIMIT = 2**32 - 2**20
-"""Bytes that offsets of a classic TIFF can reach, with some headroom."""
+"""Largest size in bytes of a classic TIFF, with a margin."""
 PAGE_TAGS = 512
-"""More bytes than one page's tags need."""
+"""Upper limit of the bytes of one page's tags."""
 
 
 def tiff_settings(
@@ -24,10 +24,10 @@ def tiff_settings(
     uuid: str | None = None,
     compressed: bool = False,
 ) -> dict[str, Any]:
-    """Return the arguments of ``tifffile.imwrite`` for a sequence of ``shape`` (T, H, W) and what is known of it.
+    """Return the arguments of ``tifffile.imwrite`` for a sequence of ``shape`` (T, H, W) and its metadata.
 
-    ``pixel_size`` in micrometres, ``interval`` in seconds, ``hr_times`` on the LR clock. ImageJ where Fiji
-    opens that (uint8, uint16, float32, below 4 GB) and ``ome`` is not asked for; else OME, which needs a
+    ``pixel_size`` in micrometres, ``interval`` in seconds, ``hr_times`` in LR frame numbers. ImageJ where Fiji
+    opens the file (uint8, uint16, float32, below 4 GB) and ``ome`` is not requested; else OME, which needs a
     ``uuid``; else tifffile's JSON.
     """
     T, H, W = shape
@@ -37,15 +37,15 @@ def tiff_settings(
     times = {"hr_times": ",".join(repr(float(t)) for t in hr_times)} if hr_times else {}
     steps = {} if interval is None else {"finterval": interval}
     settings: dict[str, Any]
-    # Without a uuid a single frame stays a sequence of one in JSON; ImageJ drops its first axis.
+    # Without a uuid a single frame is written as a sequence of one in JSON; ImageJ drops its first axis.
     if not ome and not big and dtype.name in ("uint8", "uint16", "float32") and (uuid or T > 1):
         unit = {} if pixel_size is None else {"unit": "um"}
-        # All six axes, because a side of 1 would else be taken for samples.
+        # All six axes, because a side of 1 would otherwise be read as samples.
         metadata = {"axes": "TZCYXS", **times, **unit, **steps}
         settings = {"imagej": True, "shape": (T, 1, 1, H, W, 1), "metadata": metadata}
-    elif uuid and dtype.name != "float16":  # OME knows no float16
+    elif uuid and dtype.name != "float16":  # OME has no float16
         settings = {"ome": True, "shape": shape, "metadata": {"axes": "TYX", "UUID": uuid}}
-        # Micrometres and seconds are what OME means when no unit is written.
+        # The default units of OME are micrometres and seconds.
         settings["metadata"] |= {"Description": f"hr_times={times['hr_times']}"} if times else {}
         settings["metadata"] |= {} if pixel_size is None else {f"PhysicalSize{x}": pixel_size for x in "XY"}
         settings["metadata"] |= {} if interval is None else {"TimeIncrement": interval}

@@ -1,8 +1,8 @@
-"""The result as one TIFF: ImageJ hyperstack where it can be, else OME-TIFF; BigTIFF when it must.
+"""The result as one TIFF: ImageJ hyperstack where possible, else OME-TIFF; BigTIFF beyond 4 GB.
 
-The whole file is laid out before the first frame, every page with its tags, and each frame is then written
-to its place: no page is ever half described, and finished frames survive whatever happens to the rest.
-Written with positional writes and not through a memory map: on a full disk a map kills the process.
+The complete file is laid out before the first frame, every page with its tags, and each frame is then written
+to its place: no page has incomplete tags, and saved frames do not depend on later ones. Frames are written
+with positional writes and not through a memory map, which kills the process when the disk is full.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class TiffSink(FileSink):
         return bool(self._partial.stat().st_size == layout["size"])
 
     def _recover(self) -> None:
-        """One rename publishes: there is no middle."""
+        """One rename publishes the file; there is no intermediate state."""
 
     def _reopen(self, spec: OutputSpec, layout: Mapping[str, Any]) -> None:
         self._offset, self._frame_bytes = layout["offset"], spec.frame_bytes
@@ -63,7 +63,7 @@ class TiffSink(FileSink):
 
     def _write(self, position: int, data: memoryview) -> None:
         rest, offset = data, self._offset + position * self._frame_bytes
-        while rest:  # a system may take only a part, and tells why when asked again
+        while rest:  # the system may accept a part only, and reports the reason at the next write
             count = self._write_at(rest, offset)
             rest, offset = rest[count:], offset + count
 
@@ -76,7 +76,7 @@ class TiffSink(FileSink):
             return file.write(data)
 
     def _read(self, position: int) -> bytes:
-        # Not by the file that is written to: seeking there would be in the way where there is no pwrite.
+        # With a file object of its own: seeking in the one that is written to would interfere without pwrite.
         try:
             with self._partial.open("rb") as file:
                 file.seek(self._offset + position * self._frame_bytes)
@@ -110,9 +110,9 @@ def is_ome(path: Path) -> bool:
 
 
 def lay_out(path: Path, spec: OutputSpec, ome: bool) -> int:
-    """Write a TIFF of zeros (sparse) with all its pages and metadata; offset of the first frame.
+    """Write a TIFF of zeros (sparse) with all its pages and metadata; return the offset of the first frame.
 
-    ImageJ where Fiji opens that (uint8, uint16, float32, below 4 GB) and OME is not asked for. The same
+    ImageJ where Fiji opens the file (uint8, uint16, float32, below 4 GB) and OME is not requested. The same
     spec gives the same bytes: no dates, no host names, the UUID is made from the identity.
     """
     settings = tiff_settings(
@@ -137,9 +137,9 @@ def lay_out(path: Path, spec: OutputSpec, ome: bool) -> int:
 
 
 def _reserve(file: int, size: int) -> None:
-    """Claim the disk for the whole file, so that it cannot fill up half-way.
+    """Reserve disk space for the complete file, so that the disk cannot fill up during the run.
 
-    Where the file system cannot do that, the C library writes every block instead (old NFS): after
+    Where the file system does not support that, the C library writes every block instead (old NFS): after
     RESERVE_SECONDS it is abandoned, and a full disk is reported when it occurs.
     """
     if not hasattr(os, "posix_fallocate"):

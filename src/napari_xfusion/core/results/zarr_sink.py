@@ -1,7 +1,7 @@
 """The result as OME-Zarr 0.5 (Zarr format 3): a folder with one uncompressed chunk file per frame.
 
-Written by hand, without the zarr library: an uncompressed chunk is the frame's bytes, which the journal's
-checksum can be held against, and the metadata are two small JSON files.
+Written without the zarr library: an uncompressed chunk is the bytes of the frame, which are compared with the
+journal's checksum, and the metadata are two small JSON files.
 Specification: https://ngff.openmicroscopy.org/0.5/ and https://zarr-specs.readthedocs.io (v3).
 """
 
@@ -18,7 +18,7 @@ from napari_xfusion.core.results.file_sink import FileSink, sync_directory
 from napari_xfusion.core.results.spec import OutputSpec
 
 ASIDE = "replaced-by-xfusion"
-"""Ending of an old result for the moment in which it is replaced; a name that nobody gives by hand."""
+"""Ending of an old result while it is replaced; unlikely as a user's file name."""
 MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 
@@ -29,7 +29,7 @@ class ZarrSink(FileSink):
         return _is_zarr(self.path)
 
     def _remove_partial(self) -> None:
-        """Frames first: its metadata mark the folder as ours until the end; any other is left alone."""
+        """Delete frames first: the metadata identify our output until the end; other folders are not deleted."""
         if _is_zarr(self._partial):
             shutil.rmtree(self._partial / "0", ignore_errors=True)
             shutil.rmtree(self._partial)
@@ -53,13 +53,13 @@ class ZarrSink(FileSink):
         return _is_zarr(self._partial)
 
     def _reopen(self, spec: OutputSpec, layout: Mapping[str, Any]) -> None:
-        """A folder needs no opening."""
+        """Do nothing: a folder need not be opened."""
 
     def _write(self, position: int, data: memoryview) -> None:
         chunk = self._chunk(position)
         chunk.parent.mkdir(parents=True, exist_ok=True)
         with chunk.open("wb", buffering=0) as file:
-            while data:  # a system may take only a part, and tells why when asked again
+            while data:  # the system may accept a part only, and reports the reason at the next write
                 data = data[file.write(data) :]
 
     def _read(self, position: int) -> bytes:
@@ -78,20 +78,20 @@ class ZarrSink(FileSink):
         sync_directory(self._partial / "0" / "c")
 
     def _release(self) -> None:
-        """Nothing stays open."""
+        """Do nothing: no file is open."""
 
     def _held(self) -> int:
         return sum(self._chunk(self._positions[target]).stat().st_size for target in self._notes)
 
     def _publish(self) -> None:
-        """A folder cannot replace another in one step: the old one steps aside for a moment."""
+        """Rename the old folder first, because a folder cannot replace another in one step."""
         if self.path.exists():
             self.path.replace(self._beside(ASIDE))
         self._partial.replace(self.path)
         self._recover()
 
     def _recover(self) -> None:
-        """An old result that stepped aside comes back, unless the new one is in its place."""
+        """Restore the old result under its name, unless the new one exists."""
         old = self._beside(ASIDE)
         if not old.exists():
             return

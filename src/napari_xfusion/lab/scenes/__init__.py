@@ -1,4 +1,4 @@
-"""Moving synthetic radiographs to train fusion networks on: one file per kind of scene."""
+"""Simulated radiographs with motion, for training fusion networks: one file per kind of scene."""
 
 from napari_xfusion.lab.scenes.advected import advected
 from napari_xfusion.lab.scenes.crack import crack

@@ -1,6 +1,6 @@
-"""Sharp, detailed matter advected by a smooth motion; sometimes more of it passes in front.
+"""Sharp, detailed matter in smooth motion; sometimes more layers pass in front.
 
-A network learns here when optical flow is reliable.
+A network learns here when the optical flow is reliable.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from napari_xfusion.lab.scenes.texture import SIZE, look_up, texture
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A sheet of matter on the move."""
+    """A moving sheet of matter."""
 
     tile: Image
-    """(SIZE, SIZE, 2): its optical depth, and how much of it is there, 0 to 1."""
+    """(SIZE, SIZE, 2): its optical depth, and its share of the pixel, 0 to 1."""
     motion: Motion
     opaque: bool
-    """Hides what is behind, as dense matter does to the eye; else the depths add, as they do in a beam."""
+    """Whether it hides what is behind, as in visible light; otherwise the depths add, as in an x-ray beam."""
 
     def found(self, x: Floats, y: Floats, t: float) -> Image:
-        """Both values of the tile (H, W, 2) where its matter is at ``t``."""
+        """Return both values (H, W, 2) of the tile at the positions of its matter at ``t``."""
         return look_up(self.tile, *self.motion.origin(x, y, t))
 
     def over(self, behind: Image, x: Floats, y: Floats, t: float) -> Image:
-        """The optical depth (H, W) of this and of what is ``behind``."""
+        """Return the optical depth (H, W) of this layer and of what is ``behind``."""
         found = self.found(x, y, t)
         depth, there = found[..., 0], found[..., 1]
         mixed: Image = behind * (1 - there) + depth * there if self.opaque else behind + depth * there
@@ -55,7 +55,7 @@ def _layer(rng: np.random.Generator, shape: tuple[int, int]) -> Layer:
     pattern, field = texture(rng)
     mean = rng.uniform(0.2, 1.5)
     relief = mean * rng.uniform(0.1, 0.5)
-    # The silhouette follows a field of its own; it is sharp, or fades over some pixels.
+    # The silhouette follows a separate field; it is sharp, or fades over some pixels.
     smooth = np.sin(field * np.float32(1.5)) if rng.random() < 0.3 else _blobs(rng)
     there = np.clip((smooth - np.float32(rng.uniform(-0.5, 1.0))) * np.float32(rng.uniform(2, 25)), 0, 1)
     tile = np.stack([np.float32(mean) + np.float32(relief) * pattern, there], -1).astype(np.float32)
@@ -63,7 +63,7 @@ def _layer(rng: np.random.Generator, shape: tuple[int, int]) -> Layer:
 
 
 def _blobs(rng: np.random.Generator) -> Image:
-    """A few waves along each axis of the tile, so that they close on themselves."""
+    """Draw a few waves that are periodic along each axis of the tile."""
     place = np.arange(SIZE) * (2j * np.pi / SIZE)
     total = np.zeros((SIZE, SIZE), np.complex64)
     for _ in range(4):

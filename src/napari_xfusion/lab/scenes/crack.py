@@ -1,4 +1,4 @@
-"""Fracture: a crack runs through grains, opens behind its tip, and branches; what it parts moves aside."""
+"""Fracture: a crack runs through grains, opens behind its tip, and branches; the matter on both sides moves aside."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class Branch:
     path: Floats
     """(W,): y of the path at each column."""
     start: float
-    """x where it begins."""
+    """x of its beginning."""
     tip: float
     """x of its tip at time 0."""
     speed: float
-    """Of the tip."""
+    """Speed of the tip."""
     jumps: tuple[float, float]
-    """The tip runs in jumps: their length in pixels, and how sudden they are, 0 to 1."""
+    """The tip advances in jumps: their length in pixels, and how sudden they are, 0 to 1."""
     opening: float
-    """Pixels at 100 pixels behind the tip."""
+    """Opening in pixels, 100 pixels behind the tip."""
     arrest: float
-    """x where it stops."""
+    """x at which it stops."""
 
     def width(self, x: Floats, t: float) -> Floats:
-        """Opening (1, W) at ``t``: with the square root of the distance from the tip (Irwin 1957)."""
+        """Return the opening (1, W) at ``t``, proportional to the root of the distance from the tip (Irwin 1957)."""
         length, sudden = self.jumps
         steady = self.speed * t
         tip = self.tip + steady + sudden * length / (2 * np.pi) * np.sin(2 * np.pi * steady / length)
@@ -45,9 +45,9 @@ def crack(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     branches = [first] + [_branch(rng, shape, first) for _ in range(rng.integers(0, 6))]
     pattern, _ = texture(rng)
     plate, relief, left = rng.uniform(0.6, 2.0), rng.uniform(0.02, 0.12), rng.uniform(0, 0.6)
-    fades = rng.uniform(0.3, 2.0) * shape[0]  # how far from the crack matter still moves aside
+    fades = rng.uniform(0.3, 2.0) * shape[0]  # largest distance from the crack at which matter moves aside
     sliding = rng.normal(0, 0.4)
-    edge = np.float32(rng.uniform(1.0, 3.0))  # the path is not quite the same all along the beam
+    edge = np.float32(rng.uniform(1.0, 3.0))  # the path varies slightly along the beam
     x, y = grid(shape)
 
     def depth(t: float) -> Image:
@@ -55,7 +55,7 @@ def crack(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
         for branch in branches:
             width, off = branch.width(x, t).astype(np.float32), y - branch.path[None, :]
             aside += np.sign(off) * width * np.float32(0.5) * np.exp(-np.abs(off) * np.float32(1 / fades))
-            # Share of the pixel's rays that meet the gap: a thin crack is a faint one.
+            # Share of the pixel's rays that pass through the gap: a thin crack is faint.
             inside = np.clip((0.5 * width - np.abs(off)) / edge + 0.5, 0, 1)
             gap = np.maximum(gap, inside * np.minimum(width / edge, 1))
         grain = look_up(pattern, x - np.float32(sliding) * aside, y - aside)
@@ -66,10 +66,10 @@ def crack(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
 
 
 def _branch(rng: np.random.Generator, shape: tuple[int, int], mother: Branch | None) -> Branch:
-    """A path that strays; a branch leaves its mother's at an angle, and starts when her tip is there."""
+    """Draw a winding path; a branch leaves its parent at an angle, and starts when the parent's tip arrives."""
     W = shape[1]
     x = np.arange(W, dtype=np.float32) - (W - 1) / 2
-    # Straight pieces that meet in kinks, as from grain to grain.
+    # Straight pieces with kinks, as at grain boundaries.
     facet = int(rng.integers(3, 16))
     tilts = np.repeat(rng.normal(0, rng.uniform(0.1, 0.9), W // facet + 1), facet)[:W]
     walk = np.cumsum(tilts)
@@ -85,7 +85,7 @@ def _branch(rng: np.random.Generator, shape: tuple[int, int], mother: Branch | N
     column = int(np.clip(start + W / 2, 0, W - 1))
     turn = rng.choice([-1, 1]) * rng.uniform(0.2, 1.0)
     path = mother.path[column] + turn * (x - x[column]) + walk - walk[column]
-    reached = (start - mother.tip) / max(mother.speed, 0.05)  # when the mother's tip was there
+    reached = (start - mother.tip) / max(mother.speed, 0.05)  # time at which the parent's tip was there
     pace = mother.speed * rng.uniform(0.3, 1.0)
     arrest = start + rng.uniform(20, 1.0 * W)
     tip = start - pace * np.clip(reached, -2 * LONGEST, 2 * LONGEST)

@@ -1,6 +1,6 @@
-"""Smooth motion of matter: where was at time 0 what is at a place now.
+"""Smooth motion of matter: the position at time 0 of the matter at a given position and time.
 
-The matter drifts and turns, and swings in shear and in vortices. The swings go to and fro, so that
+The matter drifts and rotates, and oscillates in shear and in a vortex. Because these motions oscillate,
 matter is never drawn out into threads thinner than a pixel.
 """
 
@@ -15,7 +15,7 @@ from napari_xfusion.lab.scenes.scene import Floats
 
 @dataclass(frozen=True)
 class Motion:
-    """Swirl, then shear, then turn about the middle of the frame, then drift."""
+    """Vortex, then shear, then rotation about the middle of the frame, then drift."""
 
     drift: tuple[float, float]
     """x and y, pixels per frame."""
@@ -24,12 +24,12 @@ class Motion:
     shear: tuple[float, float, float]
     """Amplitude, radians per frame, phase."""
     swirl: tuple[float, float, float]
-    """The same of a vortex."""
+    """Amplitude, radians per frame and phase of the vortex."""
     vortex: tuple[float, float, float]
     """Its x, y and radius in pixels."""
 
     def origin(self, x: Floats, y: Floats, t: float) -> tuple[Floats, Floats]:
-        """Places at time 0 of the matter that is at x (1, W), y (H, 1) at time ``t``; each (H, W)."""
+        """Return the positions at time 0 of the matter at x (1, W), y (H, 1) at time ``t``; each (H, W)."""
         if self.swirl[1]:
             x0, y0, radius = (np.float32(v) for v in self.vortex)
             dx, dy = x - x0, y - y0
@@ -50,9 +50,9 @@ def _swing(swing: tuple[float, float, float], t: float) -> np.float32:
 
 
 def draw_motion(rng: np.random.Generator, shape: tuple[int, int], speed: float) -> Motion:
-    """A motion in frames of (H, W) that nowhere is much faster than ``speed`` pixels per frame."""
+    """Draw a motion for frames of (H, W) that is nowhere much faster than ``speed`` pixels per frame."""
     reach = 0.5 * float(np.hypot(*shape))
-    # Each part of the motion gets a share of the speed: often all of it drifts.
+    # Each part of the motion gets a share of the speed; often the drift gets all of it.
     share = rng.dirichlet([1.0, 0.4, 0.4, 0.4]) if rng.random() < 0.75 else np.array([1.0, 0, 0, 0])
     drift, turn, shear, swirl = 0.85 * speed * share * rng.choice([-1, 1], 4)
     angle, phases = rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi, 2)

@@ -1,6 +1,6 @@
-"""What no experiment shows: textures that fade into others, discs and lines that come, go and jump.
+"""Scenes that no experiment shows: textures that fade into others, discs and lines that appear, vanish and jump.
 
-It keeps a network from learning what radiographs usually look like instead of what is in its inputs.
+They prevent a network from learning what radiographs usually look like instead of using its inputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from napari_xfusion.lab.scenes.scene import LONGEST, Depth, Floats, draw_speed, 
 from napari_xfusion.lab.scenes.texture import texture
 
 Strength = Callable[[float], float]
-"""How much of a thing is there at a time, 0 to 1."""
+"""Presence of an object at a time, 0 to 1."""
 
 
 def nonsense(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
@@ -43,14 +43,14 @@ def nonsense(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
 
 
 def _presence(rng: np.random.Generator) -> Strength:
-    """Always, or from a sudden or slow beginning to such an end, or to and fro."""
+    """Draw a presence: constant, or with a sudden or slow beginning and end, or oscillating."""
     how = rng.choice(["always", "while", "swing"], p=[0.4, 0.4, 0.2])
     if how == "always":
         return lambda _: 1.0
     if how == "swing":
         pace, phase = np.exp(rng.uniform(np.log(0.02), np.log(2))), rng.uniform(0, 2 * np.pi)
         return lambda t: float(0.5 + 0.5 * np.sin(pace * t + phase))
-    # Half of the events are near the target, where it matters whether a frame came before or after.
+    # Half of the events are near the target, where the order of the frames matters.
     wide = LONGEST if rng.random() < 0.5 else 4.0
     first, last = np.sort(rng.uniform(-wide, wide, 2))
     slow = np.exp(rng.uniform(np.log(0.1), np.log(20)))
@@ -58,7 +58,7 @@ def _presence(rng: np.random.Generator) -> Strength:
 
 
 def _thing(rng: np.random.Generator, shape: tuple[int, int]) -> Callable[[Floats, Floats, float], Any]:
-    """A disc, a ring or a band, dark or bright, sharp or soft, that moves straight on."""
+    """Draw a disc, a ring or a band, dark or bright, sharp or soft, that moves along a straight line."""
     form = rng.choice(["disc", "ring", "band"])
     place = rng.uniform(-0.5, 0.5, 2) * shape[::-1]
     speed, angle, across = draw_speed(rng), rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi)

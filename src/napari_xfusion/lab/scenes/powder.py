@@ -1,7 +1,7 @@
-"""Additive manufacturing close up: a laser drills a keyhole into a plate under powder that flies.
+"""Additive manufacturing close up: a laser drills a keyhole into a plate under flying powder.
 
-The same physics as keyhole.py, which makes whole sequences frame by frame, but larger, different in every
-draw, and known at any time: each grain, droplet and pore has its own moment to set out.
+The physics is that of sample_data/keyhole.py, which simulates a sequence frame by frame, but the scene is larger,
+random, and defined at any time: each grain, droplet and pore has its own starting time.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ class Track:
     """x of the laser at time 0."""
     speed: float
     level: float
-    """y of the plate's surface."""
+    """y of the surface of the plate."""
     depth: float
-    """Of the keyhole, on average."""
+    """Mean depth of the keyhole."""
     width: float
-    """Of its mouth."""
+    """Width of the keyhole's mouth."""
     lean: float
-    """How far its tip trails behind."""
+    """Distance by which its tip trails behind the laser."""
     pace: float
-    """Radians per frame with which its walls wave."""
+    """Angular frequency of the waves on its walls, radians per frame."""
     phase: float
 
     def laser(self, t: Floats | float) -> Floats | float:
-        """Its x."""
+        """Return the x of the laser."""
         return self.start + self.speed * t
 
     def depth_at(self, t: float) -> float:
-        """Of the keyhole, which pumps."""
+        """Return the depth of the keyhole, which oscillates."""
         return self.depth * float(1 + 0.1 * np.sin(0.6 * self.pace * t) + 0.06 * np.sin(1.7 * self.pace * t))
 
     def axis(self, s: Floats, t: float) -> Floats:
-        """x of the keyhole's axis at relative depth s: steep in front, the tip trailing, like a J."""
+        """Return x of the keyhole's axis at relative depth s: steep in front, the tip trailing, like a J."""
         wave = 0.06 * self.width * s * np.sin(9 * s - 1.1 * self.pace * t + self.phase)
         return np.asarray(self.laser(t) - self.lean * s * (0.2 + 0.8 * s * s) + wave)
 
     def half_width(self, s: Floats, t: float) -> Floats:
-        """Of the keyhole at relative depth s: a wide mouth, a waist, a bulb at the tip; bulges run down."""
+        """Return half the keyhole's width at relative depth s: wide mouth, waist, bulb at the tip; bulges run down."""
         bulge = 1 + 0.15 * np.sin(14 * s - self.pace * t + self.phase)
         bulb = 0.3 * np.exp(-(((s - 0.84) / 0.12) ** 2)) * (1 + 0.5 * float(np.sin(0.8 * self.pace * t)))
         mouth = 0.4 * np.exp(-s / 0.1)
@@ -64,7 +64,7 @@ def powder(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     track = _track(rng, shape)
     plate, density = rng.uniform(60, 130), rng.uniform(0.93, 0.98)
     attenuation = np.float32(rng.uniform(0.5, 1.8) / plate)
-    edge = np.float32(rng.uniform(0.8, 3.0))  # the surface is not quite the same all along the beam
+    edge = np.float32(rng.uniform(0.8, 3.0))  # the surface varies slightly along the beam
     faces = 1 + np.float32(rng.uniform(0.005, 0.04)) * _brushed(rng, shape)
     rough = cv2.GaussianBlur(rng.standard_normal((1, shape[1])), (0, 0), 4.0)[0] * rng.uniform(2, 8)
     waiting, lifted, resting = _bed(rng, shape, track)
@@ -113,9 +113,9 @@ def _radii(rng: np.random.Generator, n: int, typical: float) -> Floats:
 
 
 def _bed(rng: np.random.Generator, shape: tuple[int, int], track: Track) -> tuple[Balls, Balls, Image]:
-    """Grains that wait for the laser; those of them that it will throw up; thickness of those that stay.
+    """Draw the powder bed: grains that will be melted, grains that will be lifted, and the thickness of the others.
 
-    The bed is dense at its bottom. The laser melts most grains that it comes near, and lifts the others.
+    The bed is dense at its bottom. The laser melts most grains near it, and lifts the others.
     """
     W, typical = shape[1], rng.uniform(4.5, 11)
     height = rng.uniform(2, 18) * typical
@@ -124,7 +124,7 @@ def _bed(rng: np.random.Generator, shape: tuple[int, int], track: Track) -> tupl
     x = rng.uniform(-0.5 * W - 20, 0.5 * W + 20, n)
     hills = 1 + 0.4 * np.sin(x * rng.uniform(0.01, 0.05) + rng.uniform(0, 6))
     y = track.level + 5 - r - np.clip(height * hills - r, 0, None) * rng.random(n)
-    # It reaches ahead by about its keyhole's width; a laser at rest continues to hit grains.
+    # It reaches ahead by about the width of the keyhole; a laser at rest continues to hit grains.
     ahead = x - track.laser(0.0) - rng.normal(0.3, 0.4, n) * track.width
     start = ahead / max(track.speed, 0.1) + rng.normal(0, 8, n)
     stays, flies = start > LONGEST, (np.abs(start) <= LONGEST) & (rng.random(n) < 0.4)
@@ -141,7 +141,7 @@ def _chosen(balls: Balls, which: NDArray[np.bool_]) -> Balls:
 
 
 def _droplets(rng: np.random.Generator, track: Track) -> Balls:
-    """Melt thrown out of the keyhole's mouth, up to 8 pixels per frame."""
+    """Draw melt that is thrown out of the keyhole's mouth, at up to 8 pixels per frame."""
     n = int(rng.poisson(rng.uniform(0, 40)))
     start = rng.uniform(-1.7 * LONGEST, LONGEST, n)
     angle = rng.normal(np.radians(100), 0.45, n)
@@ -153,7 +153,7 @@ def _droplets(rng: np.random.Generator, track: Track) -> Balls:
 
 
 def _pores(rng: np.random.Generator, track: Track) -> Balls:
-    """Left where the keyhole's tip pinches off; the melt's whirl carries each until it freezes in."""
+    """Draw pores, which form at the keyhole's tip and move with the vortex of the melt until it solidifies."""
     n = int(rng.integers(0, 16))
     start = rng.uniform(-4 * LONGEST, LONGEST, n)
     x = track.laser(start) - track.lean - rng.uniform(0, 4, n)
@@ -162,7 +162,7 @@ def _pores(rng: np.random.Generator, track: Track) -> Balls:
 
 
 def _surface(track: Track, rough: Floats, behind: Floats, t: float) -> Floats:
-    """y of the metal's surface (W,): rough before the laser; behind it a smooth bead, with a wave."""
+    """Return y of the metal's surface (W,): rough in front of the laser; behind it a smooth bead, with a wave."""
     unit = track.width / 20
     molten = 1 / (1 + np.exp(-np.clip((behind / unit + 8) / 3, -30, 30)))
     swell = 5 * np.exp(-(((behind / unit - 30) / 16) ** 2)) * (1 + 0.3 * np.sin(track.pace * t))
@@ -171,7 +171,7 @@ def _surface(track: Track, rough: Floats, behind: Floats, t: float) -> Floats:
 
 
 def _melt(track: Track, behind: Floats, below: Image, liquid: tuple[float, float]) -> Floats:
-    """Density relative to solid metal (H, W): liquid in a pool that trails behind the keyhole.
+    """Return the density relative to solid metal (H, W): liquid in a pool that trails behind the keyhole.
 
     ``liquid`` is its relative density, and the time.
     """
@@ -183,9 +183,9 @@ def _melt(track: Track, behind: Floats, below: Image, liquid: tuple[float, float
 
 
 def _cavity(track: Track, x: Floats, below: Image, t: float) -> Image:
-    """The keyhole's empty chord along the beam (H, W)."""
+    """Return the length of the keyhole along the beam (H, W)."""
     s = np.clip(below / np.float32(track.depth_at(t)), 0, 1)
     half = np.maximum(track.half_width(s, t), np.float32(1e-3))
-    # Its cross-section is squarer than a circle: a flat bright inside, and steep walls that give a rim.
+    # Its cross-section is squarer than a circle: a flat bright interior, and steep walls that give a rim.
     across = np.minimum(((x - track.axis(s, t)) / half) ** 2, 1)
     return np.asarray(2 * half * np.sqrt(1 - across**2), np.float32)

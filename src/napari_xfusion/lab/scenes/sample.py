@@ -1,4 +1,4 @@
-"""Training samples: what both cameras see of a scene, and the truth (paper, M1, D3, D7, D11)."""
+"""Training samples: the frames of both cameras of a scene, and the truth (paper, M1, D3, D7, D11)."""
 
 from __future__ import annotations
 
@@ -15,76 +15,76 @@ from napari_xfusion.lab.scenes.scene import Kind, make_scene
 from napari_xfusion.lab.virtual.noise import poisson_noise
 
 HR_PHOTONS = (500.0, 2e6)
-"""Detected by an HR pixel of grey value 1, from and to: grainy sequences, and sequences without visible noise."""
+"""Range of photons detected by an HR pixel of grey value 1, from grainy to without visible noise."""
 HR_READ_NOISE = 9.0
-"""Standard deviation in photons of an HR pixel that is black."""
+"""Standard deviation of a black HR pixel, in photons."""
 FREE_OF_NOISE = 0.4
 """Share of the samples whose LR frames have no photon noise of their own."""
 ONE_EXPOSURE = 0.5
 """Share of the samples whose LR frames are binned from noisy HR frames, as in a virtual experiment."""
 OWN_FRAME = 0.05
-"""Share of the targets that have an HR frame of their own."""
+"""Share of the targets that have an HR frame at their own time."""
 LONE = 0.04
 """Share of the targets before the first HR frame or after the last, which then serves as both."""
 
 RANGE = (-1.0, 3.0)
-"""Grey values that samples keep: a sequence's percentiles are 0 and 1, and bright fringes go well beyond."""
+"""Grey values to which samples are clipped: percentiles of a sequence are 0 and 1, bright fringes far above."""
 SEPARATIONS = (1, 2, 3)
-"""LR frames between the three of a window (D11)."""
+"""Distances of the three LR input frames, in LR frames (D11)."""
 FARTHEST = 20
-"""Separations from the target to an HR frame, at most (D11)."""
+"""Largest number of separations from the target to an HR frame (D11)."""
 LONGEST = 2 * SEPARATIONS[-1] * FARTHEST
-"""LR frames between the two HR frames of a sample, at most."""
+"""Largest number of LR frames between the two HR frames of a sample."""
 _STEPS = np.array(
     [(s, s * a, s * b) for s in SEPARATIONS for a, b in np.ndindex(FARTHEST + 1, FARTHEST + 1) if a * b]
 )
 
 
 class Clean(NamedTuple):
-    """One target and what is around it before the cameras' noise; grey values in RANGE, float32."""
+    """One target and its input frames, without the noise of the cameras; grey values in RANGE, float32."""
 
     lr: Image
     """(5, h, w): LR frames at ``times``."""
     hr: Image
-    """(2, H, W): HR frames before and after the target."""
+    """(2, H, W): previous and next HR frame."""
     truth: Image
     """(H, W): the HR frame at the target."""
     times: NDArray[np.float32]
-    """(5,): in LR frames, the target's being 0: -s, 0, s, -a, b."""
+    """(5,): in LR frames relative to the target: -s, 0, s, -a, b."""
     recorded: bool
-    """Whether the frames come from a camera, and hold an HR camera's noise already."""
+    """Whether the frames were recorded, and already contain the noise of an HR camera."""
 
 
 class Sample(NamedTuple):
-    """One target and what the cameras saw around it; grey units, float32. H = W is the crop."""
+    """One target and its input frames as recorded; grey units, float32. H = W is the crop."""
 
     lr: Image
     """(3, h, w), h = H/4: LR frames at -s, 0 and s, with noise of ``b0``."""
     hr: Image
-    """(2, H, W): HR frames before and after the target, with the HR camera's noise."""
+    """(2, H, W): previous and next HR frame, with the noise of the HR camera."""
     hr_lr: Image
     """(2, h, w): LR frames at the times of ``hr``, with noise of ``b0``."""
     truth: Image
-    """(H, W): what the HR camera would have seen at 0 but for its noise."""
+    """(H, W): the HR image at time 0 without noise."""
     seen: Image
-    """(H, W): the same with its noise: what a real sequence gives to compare with."""
+    """(H, W): the same with noise, as the truth of a real sequence."""
     times: NDArray[np.float32]
-    """(5,): times of lr and hr in LR frames, the target's being 0: -s, 0, s, -a, b."""
+    """(5,): times of lr and hr in LR frames relative to the target: -s, 0, s, -a, b."""
     separation: int
     """s, 1 to 3."""
     b0: float
     """Photons of an LR pixel of grey value 1; infinite without noise."""
     hr_photons: float
-    """The same of an HR pixel; infinite for sequences, whose noise is not known."""
+    """Photons of an HR pixel of grey value 1; infinite for sequences, whose noise is unknown."""
 
 
 def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample:
-    """A new scene of ``kind``, a target and its inputs, with noise; see `draw_clean` and `expose`."""
+    """Draw a scene of ``kind``, a target and its input frames, with noise; see `draw_clean` and `expose`."""
     return expose(draw_clean(kind, rng, crop), rng)
 
 
 def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256, longest: int = LONGEST) -> Clean:
-    """A new scene of ``kind``, a target and its inputs, all without noise.
+    """Draw a scene of ``kind``, a target and its input frames, all without noise.
 
     ``crop`` is the side of HR frames in pixels, a multiple of 4; ``longest`` see `draw_times`.
     """
@@ -95,9 +95,9 @@ def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256, longest: i
 
 
 def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.float32]:
-    """Times (5,) of a target's inputs, see ``Clean.times``: HR at s times 1 to 20 to either side (D11).
+    """Draw the times (5,) of input frames, see ``Clean.times``: HR at s times 1 to 20 on either side (D11).
 
-    The HR frames are at most ``longest`` LR frames apart, 2 or more: all choices that fit are as likely.
+    The HR frames are at most ``longest`` LR frames apart, 2 or more; all possible choices are equally likely.
     """
     fitting = _STEPS[_STEPS[:, 1] + _STEPS[:, 2] <= longest]
     s, before, after = fitting[rng.integers(len(fitting))]
@@ -105,7 +105,7 @@ def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.f
 
 
 def clean_sample(sequence: Image, times: NDArray[np.float32], *, recorded: bool) -> Clean:
-    """A sample of the sharp frames ``sequence`` (5, H, W) at ``times``; H and W are multiples of 4.
+    """Make a sample from the sharp frames ``sequence`` (5, H, W) at ``times``; H and W are multiples of 4.
 
     LR frames are their means over 4 x 4 pixels (D3).
     """
@@ -113,11 +113,11 @@ def clean_sample(sequence: Image, times: NDArray[np.float32], *, recorded: bool)
 
 
 def expose(clean: Clean, rng: np.random.Generator) -> Sample:
-    """What the cameras make of ``clean``, turned and mirrored at random, all frames together (D11).
+    """Simulate the cameras on ``clean``, rotated and mirrored at random, all frames together (D11).
 
     b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has
-    no LR noise. The frames of a sequence hold the noise of its camera, and get no more of that. A few targets get
-    an HR frame of their own, or lie outside the HR sequence.
+    no LR noise. Frames of a sequence contain the noise of its camera, and no HR noise is added. A few targets have
+    an HR frame at their own time, or lie outside the HR sequence.
     """
     turn = _draw_turn(rng)
     lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
@@ -142,10 +142,10 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
 
 
 def _grey(sequence: Image, rng: np.random.Generator) -> Image:
-    """``sequence`` (T, H, W) on a range of grey values as a crop of a sequence has it, clipped to RANGE.
+    """Map ``sequence`` (T, H, W) to a range of grey values that is typical of a crop, clipped to RANGE.
 
-    A sequence's percentiles lie at 0 and 1 (D4), those of a small part of it between; what has hardly
-    any contrast keeps little.
+    The percentiles of a sequence are 0 and 1 (D4), those of a crop lie between; a crop with very low
+    contrast stays at low contrast.
     """
     low, high = np.percentile(sequence[:, ::2, ::2], PERCENTILES)
     contrast = rng.uniform(0.1, 1.0) ** 0.5
@@ -156,7 +156,7 @@ def _grey(sequence: Image, rng: np.random.Generator) -> Image:
 
 
 def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
-    """Mirrored in x, mirrored in y, turned by 90 degrees, each for half of the samples (D11)."""
+    """Mirror in x, mirror in y, rotate by 90 degrees, each for half of the samples (D11)."""
     across, down, turned = rng.random(3) < 0.5
 
     def turn(frames: Image) -> Image:
@@ -168,14 +168,14 @@ def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
 
 
 def _binned(sequence: Image) -> Image:
-    """LR frames (T, H/4, W/4) of HR frames (T, H, W): the mean over 4 x 4 pixels (D3)."""
+    """Bin HR frames (T, H, W) to LR frames (T, H/4, W/4): the mean over 4 x 4 pixels (D3)."""
     H, W = sequence.shape[1:]
     down = degrade.binning((H, W), (H // SCALE, W // SCALE), (SCALE, SCALE))
     return np.stack([down(frame) for frame in sequence])
 
 
 def _hr_camera(sequence: Image, photons: float, rng: np.random.Generator) -> Image:
-    """``sequence`` (..., H, W) with photon and read noise; so many photons are as good as normal."""
+    """Add photon and read noise to ``sequence`` (..., H, W); at these numbers photon noise is nearly normal."""
     light = np.maximum(sequence, 0) / np.float32(photons)
     spread = np.sqrt(light + np.float32((HR_READ_NOISE / photons) ** 2))
     noisy: Image = sequence + spread.astype(np.float32) * rng.standard_normal(

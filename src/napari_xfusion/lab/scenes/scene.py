@@ -1,10 +1,9 @@
-"""A scene: matter that moves, and its radiograph at any time.
+"""A scene: moving matter, and its radiograph at any time.
 
-Each kind of scene, one file beside this one, says only how much matter the beam meets at a time t: the
-optical depth, attenuation times thickness. Here it becomes what a detector behind it sees: Beer-Lambert
-and phase contrast (camera.py), the beam's own shape and flicker, and the detector's blur. Lengths are in
-HR pixels, times in LR frames. Nothing depends on the times asked for before: a scene draws everything
-from its generator when it is made.
+Each kind of scene, in its own file, defines only the optical depth (attenuation times thickness) at a time t.
+This module computes the image on a detector: Beer-Lambert and phase contrast (camera.py), shape and flicker
+of the beam, and the blur of the detector. Lengths are in HR pixels, times in LR frames. A scene draws all
+random numbers when it is made, so the image at a time does not depend on earlier calls.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from napari_xfusion.lab.virtual.camera import radiograph
 
 Floats = NDArray[np.floating[Any]]
 Depth = Callable[[float], Image]
-"""Optical depth (H, W) at a time: 0 or more, and 0 where the beam meets nothing."""
+"""Optical depth (H, W) at a time: 0 or more, and 0 without matter."""
 Kind = Callable[[np.random.Generator, tuple[int, int]], Depth]
-"""Draws a scene for frames of (H, W)."""
+"""Function that draws a scene for frames of (H, W)."""
 
 LONGEST = 60.0
-"""Scenes live from -LONGEST to LONGEST: three times twenty frames, the paper's largest HR distance (D11)."""
+"""Scenes are defined from -LONGEST to LONGEST: three times twenty frames, the paper's largest HR distance (D11)."""
 FASTEST = 8.0
 """Pixels per frame."""
 _MARGIN = 4
-"""Pixels around the frame that are drawn too: blur and fringes at its border need them."""
+"""Margin in pixels around the frame, for blur and fringes at its border."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,20 +38,20 @@ class Scene:
     """A radiograph (H, W) at any time."""
 
     depth: Depth
-    """With _MARGIN more pixels on every side."""
+    """Optical depth with _MARGIN more pixels on every side."""
     flat: Image
-    """(H, W): what the detector sees without a sample, about 1."""
+    """(H, W): the flat field, about 1."""
     flicker: Callable[[float], float]
-    """The beam at a time, about 1."""
+    """Intensity of the beam at a time, about 1."""
     fringe: float
-    """Strength of the phase contrast, square pixels."""
+    """Strength of the phase contrast, in square pixels."""
     source_blur: float
     """Standard deviation, pixels."""
     blur: float
-    """The same of the detector, pixels."""
+    """Standard deviation of the detector's blur, pixels."""
 
     def image(self, t: float) -> Image:
-        """Intensity (H, W) float32, 1 in the free beam, without noise, at the time ``t``."""
+        """Return the intensity (H, W) at the time ``t``, float32, 1 in the free beam, without noise."""
         behind = radiograph(self.depth(t), 1.0, self.fringe, self.source_blur)
         seen = cv2.GaussianBlur(behind, (0, 0), self.blur)[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
         image: Image = (seen * self.flat * self.flicker(t)).astype(np.float32)
@@ -60,7 +59,7 @@ class Scene:
 
 
 def make_scene(kind: Kind, shape: tuple[int, int], rng: np.random.Generator) -> Scene:
-    """A scene of one kind in a beam and before a detector that are drawn too, for frames of (H, W)."""
+    """Draw a scene of one kind, its beam and its detector, for frames of (H, W)."""
     H, W = shape
     return Scene(
         depth=kind(rng, (H + 2 * _MARGIN, W + 2 * _MARGIN)),
@@ -73,7 +72,7 @@ def make_scene(kind: Kind, shape: tuple[int, int], rng: np.random.Generator) -> 
 
 
 def grid(shape: tuple[int, int]) -> tuple[Floats, Floats]:
-    """x (1, W) and y (H, 1) of the pixels from the middle of the frame, float32."""
+    """Return x (1, W) and y (H, 1) of the pixels relative to the middle of the frame, float32."""
     H, W = shape
     x = np.arange(W, dtype=np.float32)[None, :] - np.float32((W - 1) / 2)
     y = np.arange(H, dtype=np.float32)[:, None] - np.float32((H - 1) / 2)
@@ -81,17 +80,17 @@ def grid(shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 
 def draw_speed(rng: np.random.Generator) -> float:
-    """Pixels per frame, up to FASTEST; half of them below 1, for slow things matter over long gaps."""
+    """Draw a speed in pixels per frame, up to FASTEST; half are below 1, because slow motion matters over long gaps."""
     return float(FASTEST * rng.random() ** 3)
 
 
 def step(distance: Any, width: Any = 1.0) -> Any:
-    """0 below, 1 above, and a ramp of ``width`` pixels around 0: an edge as a pixel sees it."""
+    """Return 0 below, 1 above, and a ramp of ``width`` pixels around 0: an edge averaged over a pixel."""
     return np.clip(distance / width + 0.5, 0, 1)
 
 
 def _flat(shape: tuple[int, int], rng: np.random.Generator) -> Image:
-    """A beam that falls off to a side, stains on the scintillator, pixels that differ."""
+    """Draw a flat field: a beam that falls off to one side, stains on the scintillator, uneven pixels."""
     x, y = grid(shape)
     far = max(shape) * rng.uniform(1.0, 4.0)
     x0, y0 = (rng.uniform(-0.5, 0.5, 2) * shape[::-1]).tolist()
@@ -104,7 +103,7 @@ def _flat(shape: tuple[int, int], rng: np.random.Generator) -> Image:
 
 
 def _flicker(rng: np.random.Generator) -> Callable[[float], float]:
-    """The beam flickers by up to 2 %: sines too quick to be followed from frame to frame, and a slow one."""
+    """Draw a flicker of up to 2 %: sines that change quickly from frame to frame, and a slow one."""
     pace = np.append(rng.uniform(1.0, 3.1, 3), 0.05)
     phase, strength = rng.uniform(0, 2 * np.pi, 4), rng.uniform(0, 0.01, 4)
     return lambda t: 1 + float(np.sum(strength * np.sin(pace * t + phase)))

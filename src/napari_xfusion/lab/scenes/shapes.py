@@ -1,4 +1,4 @@
-"""Balls that fly: grains, droplets, bubbles and pores. Their chords along the beam are added up."""
+"""Moving spheres: grains, droplets, bubbles and pores. Their chords along the beam are added."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ class Balls:
     """n spheres; each array (n,), lengths in pixels from the middle of the frame, y down."""
 
     x: Floats
-    """Where each is when it sets out."""
+    """Position of each at its starting time."""
     y: Floats
     r: Floats
     vx: Floats
-    """Pixels per frame at that time."""
+    """Velocity at that time, pixels per frame."""
     vy: Floats
     start: Floats
-    """Frame at which each sets out; before, it is not drawn."""
+    """Starting time of each, in frames; before, it is not drawn."""
     drag: float = 0.0
-    """Share of its speed that a ball loses per frame."""
+    """Share of its speed that a sphere loses per frame."""
 
     def at(self, t: float) -> tuple[Floats, Floats, Floats]:
-        """x, y, r of those that are under way at ``t``."""
+        """Return x, y, r of those that have started by ``t``."""
         on = self.start <= t
         age = t - self.start[on]
-        # The way of a ball that drag slows down; without drag it is just its age.
+        # Path length of a sphere slowed by drag, per initial speed; without drag it is its age.
         way = -np.expm1(-self.drag * age) / self.drag if self.drag else age
         return self.x[on] + self.vx[on] * way, self.y[on] + self.vy[on] * way, self.r[on]
 
     def thickness(self, shape: tuple[int, int], t: float) -> Image:
-        """Length of the beam (H, W) inside the balls, pixels."""
+        """Return the length of the beam (H, W) inside the spheres, pixels."""
         return chords(shape, *self.at(t))
 
 
 def chords(shape: tuple[int, int], x: Floats, y: Floats, r: Floats) -> Image:
-    """Sum of the chords (H, W) that spheres at x, y of radius r cut out of the beam, pixels."""
+    """Return the sum of the chords (H, W) of spheres at x, y of radius r along the beam, pixels."""
     H, W = shape
     total = np.zeros(shape, np.float32)
     x, y = x + (W - 1) / 2, y + (H - 1) / 2

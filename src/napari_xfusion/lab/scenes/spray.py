@@ -10,11 +10,14 @@ from napari_xfusion.lab.scenes.shapes import chords
 
 
 def spray(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
-    """A jet from the left, waves on it that grow until it breaks, and droplets all around it."""
+    """Draw a jet from the left, waves on it that grow until it breaks, and droplets around it."""
     H, W = shape
     speed = draw_speed(rng)
     radius, level = rng.uniform(4, 0.15 * H), rng.uniform(-0.35, 0.35) * H
-    broken, grows = rng.uniform(-0.5, 0.8) * W, rng.uniform(20, 120)  # x where it breaks, and over how far
+    broken, grows = (
+        rng.uniform(-0.5, 0.8) * W,
+        rng.uniform(20, 120),
+    )  # x at which it breaks, and the width of that zone
     length = 2 * np.pi / (radius * np.exp(rng.uniform(np.log(1.5), np.log(9.0), 4)))
     phase, strength = rng.uniform(0, 2 * np.pi, 4), rng.dirichlet(np.ones(4))
     ripples = np.stack([strength, length, phase], 1).astype(np.float32)
@@ -37,7 +40,7 @@ def spray(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
 
 
 def _droplets(rng: np.random.Generator, shape: tuple[int, int], jet: tuple[float, float, float]) -> _Drops:
-    """They fly apart with the jet, fast ones and slow ones; ``jet`` is its level, radius and speed."""
+    """Draw droplets that spread from the jet at different speeds; ``jet`` is its level, radius and speed."""
     level, radius, speed = jet
     n = int(np.exp(rng.uniform(np.log(20), np.log(300))))
     r = np.clip(np.exp(rng.normal(np.log(rng.uniform(1.5, 6)), 0.5, n)), 0.8, 20)
@@ -50,12 +53,12 @@ def _droplets(rng: np.random.Generator, shape: tuple[int, int], jet: tuple[float
 
 
 class _Drops:
-    """Spheres on straight ways that come in again on the other side; their sizes may swing."""
+    """Spheres on straight lines that re-enter on the opposite side; their sizes may oscillate."""
 
     def __init__(self, rng: np.random.Generator, shape: tuple[int, int], balls: tuple[Floats, ...]) -> None:
         self.x, self.y, self.r, self.vx, self.vy = balls
         n = len(self.x)
-        # Far enough outside the frame that none is seen to jump, and each at a length of its own.
+        # Far enough outside the frame that no jump is visible, and a different length for each.
         margin = 3 * float(self.r.max()) + rng.uniform(4, 60, (2, n))
         self.wide, self.high = shape[1] + margin[0], shape[0] + margin[1]
 
@@ -68,7 +71,7 @@ class _Drops:
 
 
 def bubbles(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
-    """Gas in a liquid: the small rise slowly and straight, the large quickly; at times a free surface."""
+    """Draw gas in a liquid: small bubbles rise slowly and straight, large ones quickly; sometimes a free surface."""
     n = int(np.exp(rng.uniform(np.log(10), np.log(200))))
     r = np.clip(np.exp(rng.normal(np.log(rng.uniform(3, 14)), 0.6, n)), 1.5, 45)
     rise = draw_speed(rng) * np.sqrt(r / r.max())
@@ -76,7 +79,7 @@ def bubbles(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
     drops = _Drops(rng, shape, (x, y, r, rng.normal(0, 0.1, n) * rise, -rise))
     pace, phase, sway = rng.uniform(0.02, 0.3, n), rng.uniform(0, 6, n), rng.uniform(0, 0.4, n) * r
     burst = np.where(rng.random(n) < 0.15, rng.uniform(-LONGEST, LONGEST, n), 2 * LONGEST)
-    deep = rng.uniform(1.2, 3.0) * 2 * float(r.max())  # of the liquid along the beam
+    deep = rng.uniform(1.2, 3.0) * 2 * float(r.max())  # thickness of the liquid along the beam
     attenuation = np.float32(rng.uniform(0.5, 2.0) / deep)
     level = rng.uniform(-0.5, 0.2) * shape[0] if rng.random() < 0.3 else -float(shape[0])
     waves = rng.uniform(0.5, 6), rng.uniform(0.02, 0.15), draw_speed(rng)

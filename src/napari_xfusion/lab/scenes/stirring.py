@@ -1,7 +1,7 @@
-"""Friction stir welding: a threaded tool turns in metal, and sheets of metal are swept around it.
+"""Friction stir welding: a threaded tool rotates in metal, and sheets of metal flow around it.
 
-The sheets are sharp on one side, where one flow slides along another, and fade on the other. The beam
-is an oval: the corners of the frame are black.
+The sheets are sharp on one side, where one flow shears along another, and fade on the other. The beam
+is oval: the corners of the frame are black.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from napari_xfusion.lab.scenes.texture import texture
 
 @dataclass(frozen=True)
 class Tool:
-    """A pin that stands upright, seen from its side. Pixels and frames; x and y from the middle."""
+    """An upright pin, seen from the side. Units are pixels and frames; x and y from the middle."""
 
     x: float
-    """Of its axis at time 0."""
+    """x of its axis at time 0."""
     drift: float
-    """Of its axis along x."""
+    """Speed of its axis along x."""
     radius: float
     taper: float
-    """Radius that it gains per pixel upwards."""
+    """Increase of its radius per pixel upwards."""
     bottom: float
     """y of its tip."""
     pitch: float
-    """Of its thread."""
+    """Pitch of its thread."""
     thread: float
     """Depth of its thread."""
     rise: float
-    """Pixels per frame by which the thread seems to move as it turns."""
+    """Apparent speed of the rotating thread, pixels per frame."""
 
     def half_width(self, side: Floats, y: Floats, t: float) -> Floats:
-        """Of the metal at height y (H, 1); ``side`` (1, W) goes from -1, left, to 1, right of the axis."""
-        # The thread on one side stands half a turn above that on the other.
+        """Return the half width at height y (H, 1); ``side`` (1, W) ranges from -1, left, to 1, right of the axis."""
+        # The thread on one side is half a turn above that on the other.
         turns = (y - self.rise * t) / self.pitch + 0.25 * side
         tooth = np.abs(2 * (turns - np.floor(turns)) - 1)
         return np.asarray(self.radius + self.taper * (self.bottom - y) + self.thread * (tooth - 0.5))
 
     def thickness(self, x: Floats, y: Floats, t: float) -> Floats:
-        """Its chord (H, W), pixels: round, with the thread on its front and its back."""
+        """Return the chord of the tool (H, W), pixels: round, with the thread on its front and back."""
         across = x - np.float32(self.x + self.drift * t)
         half = self.half_width(np.clip(across / self.radius, -1, 1), y, t).astype(np.float32)
         chord = 2 * np.sqrt(np.maximum(half * half - across * across, 0))
@@ -58,25 +58,25 @@ class Tool:
 
 @dataclass(frozen=True, eq=False)
 class Sheets:
-    """Sheets that lie around the tool, each a curve where the phase below is a whole number."""
+    """Sheets around the tool, each a curve along which the phase below is an integer."""
 
     spacing: float
-    """Between sheets, pixels."""
+    """Distance between sheets, pixels."""
     arms: int
     """Sheets that start at the tool in one turn: 0 for closed rings, negative to wind the other way."""
     squeeze: float
-    """Their height over their width."""
+    """Ratio of their height to their width."""
     pace: float
     """Phase per frame: the sheets travel outwards by spacing * pace pixels."""
     fade: float
-    """Of each sheet from its sharp edge on, as a share of the spacing."""
+    """Thickness of each sheet from its sharp edge, as a share of the spacing."""
     greys: Image
     """(n,): strength of each sheet. They repeat; with arms, after one turn, so n = |arms|."""
     wave: tuple[float, float, float, float]
-    """Bends in them: strength in phase, wave numbers in x and y, phase per frame."""
+    """Undulations: amplitude in phase, wave numbers in x and y, phase per frame."""
 
     def relief(self, x: Floats, y: Floats, t: float) -> Floats:
-        """What they add (H, W) to the metal around a tool at the origin, about 1 at their edges."""
+        """Return their contribution (H, W) to the metal around a tool at the origin, about 1 at their edges."""
         up = y * np.float32(1 / self.squeeze)
         strength, kx, ky, drift = (np.float32(v) for v in self.wave)
         r2 = x * x + up * up
@@ -86,9 +86,9 @@ class Sheets:
         phase += strength * np.sin(kx * x + ky * y - drift * np.float32(t) + np.sin(ky * x - kx * y))
         sheet = np.floor(phase)
         into = phase - sheet
-        edge = np.minimum(into * np.float32(self.spacing / 1.5), 1)  # as a pixel sees it
+        edge = np.minimum(into * np.float32(self.spacing / 1.5), 1)  # averaged over a pixel
         grey = self.greys[sheet.astype(np.int64) % len(self.greys)]
-        grey = grey * r2 / (r2 + np.float32(40**2))  # the whirl's middle is stirred until it is even
+        grey = grey * r2 / (r2 + np.float32(40**2))  # the centre of the vortex is mixed until it is uniform
         grey = grey * (1 + np.float32(0.6) * np.sin(np.float32(2) * (ky * x + kx * y)))
         return np.asarray(grey * edge * np.exp(into * np.float32(-1 / self.fade)))
 
@@ -101,7 +101,7 @@ def stirring(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
         np.stack([pattern, other], -1), draw_motion(rng, shape, 0.5 * draw_speed(rng)), opaque=False
     )
     metal, contrast, fine = rng.uniform(0.6, 1.5), rng.uniform(0.06, 0.35), rng.uniform(0.01, 0.06)
-    dense = rng.uniform(1.2, 4.0) / (2 * tool.radius)  # of the tool, per pixel
+    dense = rng.uniform(1.2, 4.0) / (2 * tool.radius)  # attenuation of the tool per pixel
     reach = rng.uniform(0.5, 2.0) * max(shape)
     x, y = grid(shape)
     slits = _slits(rng, x, y)
@@ -146,7 +146,7 @@ def _sheets(rng: np.random.Generator) -> Sheets:
 
 
 def _slits(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
-    """Optical depth (H, W) of what shapes the beam: an oval that a crop sees all, part or nothing of."""
+    """Return the optical depth (H, W) of the slits, an oval that is completely, partly or not inside a crop."""
     side = max(x.size, y.size)
     wide, high = rng.uniform(0.4, 1.2, 2) * side
     x0, y0 = rng.uniform(-0.4, 0.4, 2) * side

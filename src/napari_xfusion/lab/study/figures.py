@@ -1,4 +1,4 @@
-"""The paper's figures of numbers: box plots, clusters, attention, times. SVG and PNG."""
+"""Figures as in the paper: box plots, clusters, attention, times. SVG and PNG."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Draw = Callable[[SequenceResults], Figure]
 
 
 def draw_figures(results: SequenceResults, pictures: Pictures, place: Path) -> None:
-    """Write every figure of a sequence into the folder ``place``; those that lack their numbers are left out."""
+    """Write every figure of a sequence into the folder ``place``; figures without data are skipped."""
     with styled():
         save(draw_panels(results, pictures, divided=False), place / "panels")
         save(draw_panels(results, pictures, divided=True), place / "divided")
@@ -45,7 +45,7 @@ def draw_figures(results: SequenceResults, pictures: Pictures, place: Path) -> N
 
 
 def draw_boxes(results: SequenceResults, setting: Setting) -> Figure:
-    """Box plots of PSNR, AAD and SSIM of the unseen frames against ``setting`` (paper, E4-E6).
+    """Draw box plots of PSNR, AAD and SSIM of the unseen frames against ``setting`` (paper, E4-E6).
 
     Boxes are quartiles with the median, whiskers the 5th and 95th percentile.
     """
@@ -71,9 +71,9 @@ def draw_boxes(results: SequenceResults, setting: Setting) -> Figure:
 
 
 def draw_clusters(table: Table) -> Figure:
-    """Medians and quartiles of ``bayesian-paper`` against its number of clusters (paper, E7)."""
+    """Plot medians and quartiles of ``bayesian-paper`` against its number of clusters (paper, E7)."""
     separations = sorted(set(table["separation"].tolist()))
-    # The palest of the looks is for boxes only: a line would not be seen.
+    # The palest style is for boxes only: a line would not be visible.
     look = dict(zip((f"separation {s}" for s in separations), LOOKS[1:], strict=False))
     figure = Figure(figsize=(WIDTH, 2.4))
     axes = figure.subplots(1, len(METRICS))
@@ -99,7 +99,7 @@ def draw_clusters(table: Table) -> Figure:
 
 
 def draw_attention(attention: Mapping[str, NormalisedAttention]) -> Figure:
-    """Curves of normalised attention along the sequence, and the two histograms of the paper (E8, M10)."""
+    """Plot normalised attention along the sequence, and the two histograms of the paper (E8, M10)."""
     figure = Figure(figsize=(WIDTH, 4.3 * len(attention)))
     parts = figure.subfigures(len(attention), 1, squeeze=False)[:, 0]
     for part, (name, scores) in zip(parts, attention.items(), strict=True):
@@ -117,12 +117,12 @@ def draw_attention(attention: Mapping[str, NormalisedAttention]) -> Figure:
         for which in ("backward", "forward"):
             _histogram(axes[which], scores.relative, getattr(scores, which))
             axes[which].xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes[which].set(ylabel=f"{which} attention", xlabel="LR frames since the HR frame before")
+            axes[which].set(ylabel=f"{which} attention", xlabel="LR frames since the previous HR frame")
     return figure
 
 
 def draw_times(results: SequenceResults) -> Figure:
-    """Median seconds per frame, with quartiles (paper, E9)."""
+    """Plot median seconds per frame, with quartiles (paper, E9)."""
     times, look = list(results.times)[::-1], looks(results.series)
     figure = Figure(figsize=(WIDTH * 0.75, 0.3 * len(times) + 0.8))
     axis = figure.subplots()
@@ -154,7 +154,7 @@ def draw_times(results: SequenceResults) -> Figure:
 
 
 def _box(axis: Axes, x: float, values: NDArray[np.float64], shape: tuple[float, Look]) -> None:
-    """One box with its median marked; ``shape`` is its width and its look."""
+    """Draw one box with its median marked; ``shape`` is its width and style."""
     if not values.size:
         return
     width, look = shape
@@ -175,7 +175,7 @@ def _box(axis: Axes, x: float, values: NDArray[np.float64], shape: tuple[float, 
 
 
 def _median_mark(look: Look) -> dict[str, Any]:
-    """White with a black edge, so that it stands out from every box."""
+    """Mark a median in white with a black edge, visible on every box."""
     return {
         "marker": look.marker,
         "markerfacecolor": "white",
@@ -191,7 +191,7 @@ def _histogram(axis: Axes, relative: NDArray[np.int_], score: NDArray[np.float64
 
 
 def _legend(figure: Figure, look: Mapping[str, Look], *, lines: bool = False) -> None:
-    """The series above the figure, as they look in it."""
+    """Draw the legend of the series above the figure."""
     if lines:
         handles: list[Any] = [
             Line2D([], [], color=one.color, linestyle=one.line, marker=one.marker) for one in look.values()

@@ -1,4 +1,4 @@
-"""What was odd in a study, or could not be done: where, and a sentence."""
+"""Warnings and failures of a study: the place, and a sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Note:
 
 
 def merged(notes: Iterable[Note]) -> list[Note]:
-    """Notes with the same text on one sequence as the first of them."""
+    """Reduce notes with the same text on one sequence to the first of them."""
     first: dict[tuple[str, str], Note] = {}
     for note in notes:
         first.setdefault((note.sequence, note.text), note)

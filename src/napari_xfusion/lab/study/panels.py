@@ -1,4 +1,4 @@
-"""Panels of images: both cameras, results and truth at some moments (paper, E2, E3); methods side by side."""
+"""Panels of images: both cameras, results and truth at some times (paper, E2, E3); methods side by side."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from napari_xfusion.lab.study.results import SequenceResults
 from napari_xfusion.lab.study.style import WIDTH
 
 TALLEST = 1.25
-"""Height over width of a panel; of frames that are taller the middle is shown."""
+"""Largest ratio of height to width of a panel; taller frames are cropped to their middle."""
 CROP = 96
-"""HR pixels a side, at most, of the part in which methods are compared."""
+"""Largest side, in HR pixels, of the region in which methods are compared."""
 
 
 def shown_series(results: SequenceResults) -> list[str]:
-    """The series in panels: the best network and the best method without weights."""
+    """Return the series shown in panels: the best network and the best method without weights."""
     networks = results.networks()
     others = [name for name in results.series if name not in networks]
     return [name for name in (results.best(networks), results.best(others)) if name is not None]
 
 
 def draw_panels(results: SequenceResults, pictures: Pictures, divided: bool) -> Figure:
-    """Rows LR, HR and results; columns i-10 ... i+10."""
+    """Draw rows LR, HR and results; columns i-10 ... i+10."""
     rows = pictures.rows(shown_series(results), divided)
     columns = len(pictures.moments)
     height, width = results.sequence.size
@@ -45,7 +45,7 @@ def draw_panels(results: SequenceResults, pictures: Pictures, divided: bool) -> 
 
 
 def draw_methods(results: SequenceResults, pictures: Pictures) -> Figure:
-    """The part of the frame in which the HR neighbours differ most, at i, by every series."""
+    """Draw, for every series, the region at frame i in which previous and next HR frame differ most."""
     moment, truth = pictures.middle, pictures.truth
     first, last = (pictures.grey.to_grey(truth[t]) for t in (pictures.moments[0], pictures.moments[-1]))
     top, left, side = _liveliest(np.abs(last - first))
@@ -85,7 +85,7 @@ def _show(axis: Axes, image: Image, limits: tuple[float, float]) -> None:
 
 
 def _middle(image: Image) -> Image:
-    """The rows of ``image`` that a panel has room for."""
+    """Return the rows of ``image`` that fit into a panel."""
     rows = min(image.shape[0], round(TALLEST * image.shape[1]))
     top = (image.shape[0] - rows) // 2
     return image[top : top + rows]
@@ -97,7 +97,7 @@ def _relative(moment: int, middle: int) -> str:
 
 
 def _write_attention(results: SequenceResults, pictures: Pictures, rows: dict[str, list[Axes]]) -> None:
-    """Normalised backward and forward attention below the panels of networks that have it."""
+    """Write normalised backward and forward attention below the panels of networks with HR inputs."""
     for name in results.networks():
         attention = results.attention(name)
         if name not in rows or attention is None:
@@ -111,7 +111,7 @@ def _write_attention(results: SequenceResults, pictures: Pictures, rows: dict[st
 
 
 def _liveliest(change: Image) -> tuple[int, int, int]:
-    """Top, left and side of the square of most change; all multiples of 4."""
+    """Return top, left and side of the square with the largest change; all are multiples of 4."""
     side = min(CROP, *(n // 4 * 4 for n in change.shape))
     sums = np.pad(change.astype(np.float64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     total = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]

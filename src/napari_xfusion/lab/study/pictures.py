@@ -1,4 +1,4 @@
-"""The images that figures show: both cameras and every method at a few moments of a sequence."""
+"""The images in figures: both cameras and every method at a few times of a sequence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_xfusion.lab.study.cells import StoppedError, fused
 from napari_xfusion.lab.study.results import SequenceResults
 
 Frames = Mapping[int, NDArray[Any]]
-"""Images by frame number, camera units."""
+"""Images by frame number, in camera units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +32,18 @@ class Pictures:
     fused: Mapping[str, Frames]
     """By series, (H, W)."""
     grey: Affine
-    """What is black and white."""
+    """Grey values shown as black and white."""
     lr_grey: Affine
 
     @property
     def middle(self) -> int:
-        """The moment farthest from HR frames."""
+        """The frame farthest in time from HR frames."""
         return self.moments[len(self.moments) // 2]
 
     def rows(self, series: list[str], divided: bool) -> dict[str, tuple[list[Image], tuple[float, float]]]:
-        """Name, images and grey limits of each row of panels: LR, HR, and ``series``.
+        """Return name, images and grey limits of each row of panels: LR, HR, and ``series``.
 
-        ``divided``: each frame by the one before (M11), where there is one; else on [0, 1].
+        With ``divided``, each frame is divided by the previous one (M11), if there is one; otherwise in [0, 1].
         """
         sequences: dict[str, tuple[Frames, Affine]] = {
             "LR": (self.lr, self.lr_grey),
@@ -64,7 +64,7 @@ class Pictures:
 
 
 def take_pictures(results: SequenceResults, stop: Token, done: Callable[[], None]) -> Pictures:
-    """Fuse the frames that the figures show, and those before them, by every series.
+    """Fuse the frames in the figures, and their previous frames, by every series.
 
     Raises StoppedError when ``stop`` is set; ``done`` is called after every frame.
     """

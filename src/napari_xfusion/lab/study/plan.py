@@ -1,7 +1,7 @@
-"""A study as a value: under which conditions, by which methods. Saved as JSON, to be edited and run again.
+"""The plan of a study: conditions and methods. Saved as JSON, which can be edited and run again.
 
-Conditions have names. One of them is the base; a condition that differs from it in one setting only
-belongs to the sweep of that setting.
+Conditions have names. One is the base; a condition that differs from it in a single setting belongs to the
+sweep of that setting.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from napari_xfusion.errors import InputError, ModelError
 Preset = Literal["quick", "full"]
 Setting = Literal["lr_psnr", "hr_step", "separation"]
 BASE_STEPS = (20, 10, 4, 2)
-"""HR steps of the base condition: the first that the sequence is long enough for. The paper's is 20."""
+"""HR steps for the base condition, of which the first that fits the sequence's length is used; 20 in the paper."""
 LARGEST = 5_000_000
-"""Parameters of a network that a preset still runs; larger ones take hours on a CPU and go by request."""
+"""Largest number of parameters of a network in a preset; larger ones take hours on a CPU."""
 
 
 class Condition(BaseModel):
-    """What the two cameras do; the rest of the virtual experiment is the same for all (paper, D3-D8)."""
+    """Settings of the two cameras; the rest of the virtual experiment is the same for all (paper, D3-D8)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hr_step: Annotated[int, Field(ge=2)] | Literal["ends"]
-    """One HR frame every so many LR frames, and the last one; ``ends``: the first and the last only."""
+    """LR frames per HR frame; the last frame is added. ``ends``: the first and the last frame only."""
     lr_psnr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Noise of LR in dB; None for no noise."""
+    """PSNR of noisy LR in dB; None for no noise."""
     separation: Annotated[int, Field(ge=1)] = 1
-    """LR frames between the three of a window."""
+    """Distance of the three LR input frames, in LR frames."""
 
     @property
     def shortest(self) -> int:
-        """Frames of the shortest sequence that it makes sense for."""
+        """Smallest number of frames for which the condition is meaningful."""
         step = 2 if self.hr_step == "ends" else self.hr_step
         return max(step, 2 * self.separation) + 1
 
     def step_in(self, frames: int) -> int:
-        """The HR step in a sequence of ``frames``."""
+        """Return the HR step in a sequence of ``frames``."""
         return frames - 1 if self.hr_step == "ends" else self.hr_step
 
     def __str__(self) -> str:
@@ -53,15 +53,15 @@ class Condition(BaseModel):
 
 
 class Series(BaseModel):
-    """A method with its model: what a curve in a figure stands for."""
+    """A method with its model: one curve in a figure."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: MethodName
     model: str | None = None
-    """Name or file of a network's weights."""
+    """Name or file of the weights of a network."""
     clusters: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Of ``bayesian-paper``: clusters per LR pixel along one axis; the paper's 0.05 when None."""
+    """For ``bayesian-paper``: clusters per LR pixel along one axis; None for 0.05, as in the paper."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -73,7 +73,7 @@ class Series(BaseModel):
 
     @property
     def name(self) -> str:
-        """What tables and figures call it."""
+        """The name in tables and figures."""
         return self.method if self.model is None else Path(self.model).stem
 
 
@@ -85,28 +85,28 @@ class Clusters(BaseModel):
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     """Clusters per LR pixel along one axis."""
     separations: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """LR frames from the target to the frames before and after, of LR and HR alike (M7)."""
+    """Distances from the target to its previous and next frame, LR and HR, in LR frames (M7)."""
 
 
 class StudyPlan(BaseModel):
-    """All of a study but its sequences; frozen, and enough to repeat it."""
+    """All settings of a study except its sequences; frozen, and sufficient to repeat it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     series: Annotated[tuple[Series, ...], Field(min_length=1)]
     conditions: Annotated[dict[str, Condition], Field(min_length=1)]
-    """By name."""
+    """The conditions by name."""
     base: str = "base"
-    """Name of the condition that the others are compared with."""
+    """Name of the condition with which the others are compared."""
     clusters: Clusters = Clusters()
     frames: tuple[int, int] | None = None
     """Targets A..B-1; every frame when None."""
     runs: Annotated[int, Field(ge=0)] = 100
-    """Repetitions behind each median time; networks that are slow get fewer."""
+    """Repetitions for each median time; fewer for slow networks."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the LR noise: the same for all methods."""
+    """Random seed of the LR noise, the same for all methods."""
     device: DeviceName = "auto"
-    """For networks."""
+    """Device for networks."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -121,7 +121,7 @@ class StudyPlan(BaseModel):
         return self
 
     def sweep(self, setting: Setting) -> dict[str, Condition]:
-        """The base and what differs from it in ``setting`` only, in the order of a figure's axis."""
+        """Return the base and the conditions that differ from it in ``setting`` only, in the order of the axis."""
         base = self.conditions[self.base]
         same = {
             name: condition
@@ -131,7 +131,7 @@ class StudyPlan(BaseModel):
         return dict(sorted(same.items(), key=lambda item: _place(getattr(item[1], setting))))
 
     def plan_for(self, series: Series, condition: Condition, hr_times: tuple[int, ...]) -> Plan:
-        """The run of one method under one condition."""
+        """Return the plan of a run of one method under one condition."""
         return Plan(
             method=series.method,
             model=series.model,
@@ -142,9 +142,9 @@ class StudyPlan(BaseModel):
 
 
 def preset(name: Preset, frames: int) -> StudyPlan:
-    """The study called ``name``, for sequences of up to ``frames`` frames, with every available model.
+    """Return the preset ``name`` for sequences of up to ``frames`` frames, with every available model.
 
-    ``full`` is the paper's (E1, E4-E9); ``quick`` has the ends and the middle of every sweep. Raises
+    ``full`` is that of the paper (E1, E4-E9); ``quick`` has the ends and the middle of every sweep. Raises
     InputError for sequences that are too short for any study.
     """
     fitting = [step for step in BASE_STEPS if frames > step]
@@ -176,7 +176,7 @@ def preset(name: Preset, frames: int) -> StudyPlan:
 
 
 def models_at_hand() -> list[Series]:
-    """A series for every available model that is small enough for a preset; other files are ignored."""
+    """Return a series for every available model that is small enough for a preset; other files are ignored."""
     found = []
     for name, path in list_models().items():
         try:
@@ -189,7 +189,7 @@ def models_at_hand() -> list[Series]:
 
 
 def read_plan(path: Path) -> StudyPlan:
-    """The plan in a file; raises InputError that names the setting that cannot be."""
+    """Load a plan from a file; raises InputError that names the invalid setting."""
     try:
         return StudyPlan.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -208,5 +208,5 @@ def read_plan(path: Path) -> StudyPlan:
 
 
 def _place(value: float | str | None) -> float:
-    """Position on an axis: no noise, and HR frames at the ends only, come last."""
+    """Return the position on an axis: no noise, and HR frames at the ends only, are last."""
     return float("inf") if value is None or isinstance(value, str) else float(value)

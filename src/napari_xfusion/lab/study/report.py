@@ -1,4 +1,4 @@
-"""The page: report.html, complete in one file, without scripts and without anything from elsewhere."""
+"""The page report.html: a single file without scripts and external parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_xfusion.lab.study.facts import CAPTIONS, gather
 from napari_xfusion.lab.study.results import Results
 
 IMAGES = ("panels", "divided", "methods")
-"""Figures made of images, which the page holds as PNG; the others are drawings."""
+"""Figures made of images, which the page contains as PNG; the others are vector graphics."""
 
 
 def write_report(results: Results, folder: Path) -> tuple[Path, Path]:
@@ -33,7 +33,7 @@ def write_report(results: Results, folder: Path) -> tuple[Path, Path]:
 
 
 def _template() -> jinja2.Template:
-    # Names of sequences and models are whatever people called their files: everything is escaped.
+    # Names of sequences and models are file names and may contain any character: everything is escaped.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -47,7 +47,7 @@ def _template() -> jinja2.Template:
 
 
 def _figures(facts: dict[str, Any], folder: Path) -> dict[str, list[dict[str, str]]]:
-    """By sequence: name, caption and data URI of every figure that was drawn."""
+    """Return, by sequence, name, caption and data URI of every figure that was drawn."""
     return {
         sequence["name"]: [
             {"name": name, "caption": caption, "uri": _data_uri(folder / sequence["name"], name)}

@@ -1,4 +1,4 @@
-"""What a study found, sequence by sequence, in the terms that figures and sentences need."""
+"""The results of a study by sequence, in the form that figures and statements need."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from napari_xfusion.lab.study.table import ATTENTION, Table
 from napari_xfusion.lab.study.times import Time
 
 METRICS = {"psnr": "PSNR (dB)", "aad": "AAD (grey levels)", "ssim": "SSIM"}
-"""Column and how it is called in figures."""
+"""Column, and its label in figures."""
 SETTINGS: dict[Setting, str] = {
     "lr_psnr": "LR PSNR (dB)",
     "hr_step": "LR frames per HR frame",
     "separation": "separation (LR frames)",
 }
-"""What is swept, and how its axis is called."""
+"""Swept settings and the labels of their axes."""
 
 TWO_CAMERAS = tuple(name for name, roles in INPUTS.items() if "hr-" in roles)
-"""The networks that see HR frames: what the paper says of EDVR-STF is looked for in both."""
+"""Networks with HR inputs, on which the paper's statements about EDVR-STF are tested."""
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceResults:
-    """The rows of one sequence."""
+    """The results of one sequence."""
 
     sequence: ImageSequence
     plan: StudyPlan
     table: Table
-    """Without the cluster sweep."""
+    """Rows without the cluster sweep."""
     clusters: Table
     """Rows of the cluster sweep, targets half way between their HR frames only."""
     times: Sequence[Time]
@@ -49,7 +49,7 @@ class SequenceResults:
 
     @cached_property
     def base(self) -> str:
-        """The plan's base, or where the sequence is too short for it the first condition that was done."""
+        """Base of the plan, or the first completed condition where the sequence is too short for the base."""
         done = set(self.table["condition"].tolist())
         return next(name for name in (self.plan.base, *self.plan.conditions) if name in done)
 
@@ -60,26 +60,26 @@ class SequenceResults:
 
     @cached_property
     def series(self) -> list[str]:
-        """Those that have rows in the base condition, in the plan's order."""
+        """Series with rows in the base condition, in the order of the plan."""
         done = set(self.table.where(condition=self.base)["series"].tolist())
         return [series.name for series in self.plan.series if series.name in done]
 
     def method(self, series: str) -> str:
-        """The method of a series."""
+        """Return the method of a series."""
         return next(s.method for s in self.plan.series if s.name == series)
 
     def values(self, series: str, metric: str = "psnr", condition: str | None = None) -> NDArray[np.float64]:
-        """The finite numbers of the unseen frames, in the base condition unless another is named."""
+        """Return the finite numbers of the unseen frames, in the base condition unless another is given."""
         rows = self.table.where(series=series, condition=condition or self.base, seen=False)
         return rows.finite(metric)
 
     def median(self, series: str, metric: str = "psnr", condition: str | None = None) -> float:
-        """Of ``values``; NaN where there is none."""
+        """Return the median of ``values``; NaN where there is none."""
         values = self.values(series, metric, condition)
         return float(np.median(values)) if values.size else float("nan")
 
     def summary(self, series: str) -> dict[str, Any]:
-        """What ``evaluate`` says of a series in the base condition."""
+        """Return the summary of ``evaluate`` for a series in the base condition."""
         rows = self.table.where(series=series, condition=self.base)
         numbers = zip(*(rows[name].tolist() for name in ("frame", "seen", *Metrics._fields)), strict=True)
         return Evaluation(
@@ -87,14 +87,14 @@ class SequenceResults:
         ).summary()
 
     def best(self, among: Sequence[str] | None = None) -> str | None:
-        """The series of the highest median PSNR in the base condition; None where there is none."""
+        """Return the series with the highest median PSNR in the base condition; None where there is none."""
         names = self.series if among is None else among
         medians = [self.median(name) for name in names]
         known = [number for number, median in enumerate(medians) if np.isfinite(median)]
         return names[max(known, key=lambda k: medians[k])] if known else next(iter(names), None)
 
     def networks(self, *methods: str) -> list[str]:
-        """The series of networks, or of some methods of them."""
+        """Return the series of all networks, or of some of their methods."""
         return [
             series
             for series in self.series
@@ -102,7 +102,7 @@ class SequenceResults:
         ]
 
     def sweep(self, setting: Setting) -> dict[str, str]:
-        """Label on the axis and name of the conditions that were done; empty where nothing was swept."""
+        """Return axis label and name of the completed conditions of a sweep; empty where nothing was swept."""
         done = set(self.table["condition"].tolist())
         found = {
             self._label(setting, condition): name
@@ -120,13 +120,13 @@ class SequenceResults:
         return f"{step} (ends)" if condition.hr_step == "ends" else str(step)
 
     def cell(self, series: str) -> Cell:
-        """A series in the base condition."""
+        """Return the rows of a series in the base condition."""
         chosen = next(s for s in self.plan.series if s.name == series)
         return Cell(self.sequence, self.base, self.condition, chosen, self.plan)
 
     @cached_property
     def moments(self) -> list[int]:
-        """i-10, i-9, i, i+9, i+10 of the paper: an HR interval from end to end, nearest the sequence's middle."""
+        """Return i-10, i-9, i, i+9, i+10 of the paper: the HR interval nearest the middle of the sequence."""
         targets, step = self.cell(self.series[0]).targets, self.condition.step_in(self.sequence.frames)
         starts = [t for t in targets if t % step == 0 and t + step < targets.stop] or [targets.start]
         middle = (targets.start + targets.stop) / 2
@@ -135,7 +135,7 @@ class SequenceResults:
         return sorted(t for t in wanted if t in targets)
 
     def attention(self, series: str) -> NormalisedAttention | None:
-        """Normalised scores of the two HR inputs in the base condition; None for methods without."""
+        """Return normalised scores of both HR inputs in the base condition; None for methods without attention."""
         rows = self.table.where(series=series, condition=self.base)
         back, ahead = rows[ATTENTION["hr-"]], rows[ATTENTION["hr+"]]
         hr_times = rows["frame"][rows["seen"].astype(bool)]
@@ -146,7 +146,7 @@ class SequenceResults:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """All of a study."""
+    """The results of a study."""
 
     table: Table
     plan: StudyPlan
@@ -158,13 +158,13 @@ class Results:
     """sha256 of each network's model file, by series."""
 
     def each(self) -> Iterator[SequenceResults]:
-        """The sequences that have rows in the main sweeps."""
+        """Iterate over sequences with rows in the main sweeps."""
         swept = np.isfinite(self.table["clusters"].astype(float))
         for sequence in self.sequences:
             of_sequence = self.table["movie"] == sequence.name
             main = self.table.chosen(of_sequence & ~swept)
             half_way = 2 * self.table["since_hr"] == self.table["hr_step"]
-            # Behind the last full interval the next HR frame is nearer than the one before.
+            # After the last full interval the next HR frame is nearer than the previous one.
             whole = self.table["frame"] + self.table["separation"] < sequence.frames
             clusters = self.table.chosen(of_sequence & swept & half_way & whole)
             times = [time for time in self.times if time.movie == sequence.name]

@@ -1,4 +1,4 @@
-"""A study from sequences to report: what is missing is computed, then tables, figures and the page are made."""
+"""A study from sequences to report: computes missing cells, then writes tables, figures and the page."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ PLAN = "plan.json"
 
 @dataclass(frozen=True)
 class Studied:
-    """What became of a study."""
+    """The outcome of a study."""
 
     folder: Path
     finished: bool
     """False when it was stopped; the same call resumes it."""
     cells: int
-    """Of sequence, condition and method, that are done."""
+    """Number of completed cells (sequence, condition, method)."""
     total: int
     files: tuple[Path, ...] = ()
     """Tables, report and sequences."""
     notes: tuple[Note, ...] = ()
-    """What could not be done, and what was odd."""
+    """Failures and warnings."""
 
 
 def run_study(
@@ -59,7 +59,7 @@ def run_study(
 ) -> Studied:
     """Run ``plan`` on every sequence and write tables, figures and the report into ``folder``.
 
-    What an earlier call has done is kept. ``jobs`` processes (default: one for each core) share the
+    Cells of an earlier call are reused. ``jobs`` processes (default: one for each core) share the
     work; a script that calls this needs the usual ``if __name__ == "__main__":``. ``progress`` counts
     fused frames; ``command`` is quoted in the report. Raises XFusionError for sequences that are none, models
     that are unavailable, and when no cell can be computed.
@@ -78,7 +78,7 @@ def run_study(
 
 
 class _Study:
-    """One run over a folder that is ours."""
+    """One run in a locked folder."""
 
     def __init__(
         self, sequences: list[ImageSequence], folder: Path, plan: StudyPlan, stop: Token, progress: Progress
@@ -110,7 +110,7 @@ class _Study:
         return replace(done, finished=True, files=files)
 
     def _computed(self, jobs: int) -> dict[Task, Any]:
-        """The cells that are done, after computing those that were missing, in the order of the plan."""
+        """Compute missing cells; return all completed ones in the order of the plan."""
         found = {task: read_cell(task.path, task.identity) for task in self.tasks}
         missing = [task for task in self.tasks if found[task] is None]
         self.count.add(sum(len(task.cell.targets) for task in self.tasks if found[task] is not None))
@@ -133,7 +133,7 @@ class _Study:
         return Task(cell, self.folder / kind / re.sub(r"[^\w ,.%-]", "_", name), identity)
 
     def _told(self, failed: dict[Task, str], done: int) -> None:
-        """Note what failed; raise InputError when nothing else is left."""
+        """Record failures; raise InputError when no cell succeeded."""
         for task, why in failed.items():
             self.notes.append(_note(task.cell, f"could not be computed: {why}"))
         if not done:
@@ -145,7 +145,7 @@ class _Study:
             )
 
     def _times(self) -> list[Time]:
-        """Median times of all methods on all sequences, measured one by one while nothing else runs."""
+        """Measure median times of all methods on all sequences, one after the other without parallel work."""
         times = []
         done = {
             (cell.sequence, cell.series): cell
@@ -166,7 +166,7 @@ class _Study:
         return times
 
     def _sequence(self, results: SequenceResults) -> Path:
-        """The figures of a sequence, and its side-by-side sequence."""
+        """Draw the figures of a sequence, and write its side-by-side movie."""
         place = self.folder / results.sequence.name
         place.mkdir(exist_ok=True)
         pictures = take_pictures(results, self.stop, self.count.one)
@@ -175,7 +175,7 @@ class _Study:
 
 
 class _Count:
-    """Fused frames done and to do, told to ``progress``."""
+    """Counts done and remaining frames and reports them to ``progress``."""
 
     def __init__(self, cells: list[Cell], plan: StudyPlan, progress: Progress) -> None:
         sequences = {cell.sequence: len(cell.targets) for cell in cells}
@@ -185,25 +185,25 @@ class _Count:
         self._done, self._progress = 0, progress
 
     def add(self, frames: int) -> None:
-        """That many more are done."""
+        """Count more frames as done."""
         self._done = min(self._done + frames, self._all)
         self._progress(self._done, self._all)
 
     def one(self) -> None:
-        """One more is done."""
+        """Count one frame as done."""
         self.add(1)
 
     def beside(self, frames: int) -> None:
-        """That many are done beside those counted."""
+        """Report so many done frames in addition to those counted."""
         self._progress(min(self._done + frames, self._all), self._all)
 
     def cells_done(self) -> None:
-        """All cells are."""
+        """Count all cells as done."""
         self.add(self._of_cells - self._done)
 
 
 def open_sequences(movies: Sequence[Path | str]) -> list[ImageSequence]:
-    """The sequences of a study, each opened and named; raises InputError for what is none."""
+    """Open and name the sequences of a study; raises InputError for other files."""
     sequences: list[ImageSequence] = []
     for movie in movies:
         recording, path = find_recording(movie), Path(movie)
@@ -218,7 +218,7 @@ def open_sequences(movies: Sequence[Path | str]) -> list[ImageSequence]:
 
 
 def claim_folder(folder: Path, plan: StudyPlan) -> None:
-    """Make ``folder`` that of the study ``plan``; raises OutputError when it is another's."""
+    """Prepare ``folder`` for the study ``plan``; raises OutputError when it contains other files."""
     make_folder(folder)
     path = folder / PLAN
     if not path.exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
@@ -238,7 +238,7 @@ def settle_plan(
     preset: Preset | None = None,
     plan: Path | None = None,
 ) -> StudyPlan:
-    """The plan in a file, or a preset for these sequences, or that of a study which was begun; quick at last."""
+    """Return the plan from a file, a preset for these sequences, or that of an interrupted study; default: quick."""
     if plan is None and preset is None and (folder / PLAN).is_file():
         plan = folder / PLAN
     if plan is not None:
@@ -270,7 +270,7 @@ def all_cells(sequences: Sequence[ImageSequence], plan: StudyPlan) -> tuple[list
 
 
 def _note(cell: Cell, text: str) -> Note:
-    """A note on a cell, with the name of the sequence's file for its path: reports are for other machines, too."""
+    """Make a note on a cell, with the file name instead of its path, because reports are read on other machines."""
     clusters = "" if cell.series.clusters is None else f" ({cell.series.clusters:g} clusters)"
     text = text.replace(str(cell.sequence.recording.path), cell.sequence.recording.path.name)
     return Note(cell.sequence.name, text, cell.condition_name, f"{cell.series.name}{clusters}")

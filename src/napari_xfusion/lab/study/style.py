@@ -1,4 +1,4 @@
-"""How figures look: for print, for those who see colours differently, and in grey."""
+"""Style of figures: for print, colour-blind safe, and readable in greyscale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from napari_xfusion.core.files import write_whole
 
 WIDTH = 7.2
-"""Inches: two columns of a journal."""
+"""Width in inches: two columns of a journal."""
 RC: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -40,7 +40,7 @@ RC: dict[Any, Any] = {
 
 
 class Look(NamedTuple):
-    """Of one series; told apart by the marker and the line alone, too."""
+    """Style of one series; marker and line suffice to distinguish series."""
 
     color: str
     marker: str
@@ -63,13 +63,13 @@ LOOKS = (
 
 
 def looks(series: list[str]) -> dict[str, Look]:
-    """A look for every series; the same order gives the same looks."""
+    """Return a style for every series; the same order gives the same styles."""
     return {name: LOOKS[number % len(LOOKS)] for number, name in enumerate(series)}
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Inside, figures are made in this style."""
+    """Use this style for figures made inside the context."""
     with mpl.rc_context(RC):
         yield
 

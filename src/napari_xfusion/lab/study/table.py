@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
         ("lr_psnr_reached", pa.float64()),  # dB
         ("frame", pa.int32()),
         ("seen", pa.bool_()),
-        ("since_hr", pa.int32()),  # LR frames since the HR frame before
+        ("since_hr", pa.int32()),  # LR frames since the previous HR frame
         ("psnr", pa.float64()),  # dB
         ("aad", pa.float64()),  # 8-bit grey levels
         ("ssim", pa.float64()),
@@ -57,31 +57,31 @@ class Table:
         return self.columns[name]
 
     def where(self, **values: object) -> Table:
-        """The rows where every named column has the value."""
+        """Return the rows in which every named column has the value."""
         keep = np.ones(len(self), bool)
         for name, value in values.items():
             keep &= self.columns[name] == value
         return self.chosen(keep)
 
     def chosen(self, keep: NDArray[np.bool_]) -> Table:
-        """The rows where ``keep`` (n,) is true."""
+        """Return the rows where ``keep`` (n,) is true."""
         return Table({name: column[keep] for name, column in self.columns.items()})
 
     def finite(self, name: str) -> NDArray[np.float64]:
-        """The finite values of a column."""
+        """Return the finite values of a column."""
         values = self.columns[name]
         return np.asarray(values[np.isfinite(values)], np.float64)
 
 
 def write_cell(path: Path, rows: list[dict[str, Any]], identity: str, notes: Iterable[str]) -> None:
-    """Write the rows of one sequence, condition and method; the file is whole or not there."""
+    """Write the rows of one sequence, condition and method; the file is complete or does not exist."""
     metadata = {IDENTITY: identity, NOTES: json.dumps(list(notes))}
     table = pa.Table.from_pylist(rows, schema=SCHEMA).replace_schema_metadata(metadata)
     write_whole(path, lambda part: parquet.write_table(table, part))
 
 
 def read_cell(path: Path, identity: str) -> pa.Table | None:
-    """What ``write_cell`` wrote, or None where that is missing, damaged or of another run."""
+    """Return what ``write_cell`` wrote, or None where it is missing, damaged or of another run."""
     if not path.is_file():
         return None
     try:
@@ -94,18 +94,18 @@ def read_cell(path: Path, identity: str) -> pa.Table | None:
 
 
 def notes_of(cell: pa.Table) -> list[str]:
-    """The notes that were written with a cell."""
+    """Return the notes that were written with a cell."""
     notes: list[str] = json.loads(cell.schema.metadata[NOTES])
     return notes
 
 
 def join(cells: Iterable[pa.Table]) -> pa.Table:
-    """All rows in the order of the cells."""
+    """Concatenate all rows in the order of the cells."""
     return pa.concat_tables([SCHEMA.empty_table(), *(cell.replace_schema_metadata(None) for cell in cells)])
 
 
 def as_columns(table: pa.Table) -> Table:
-    """The same rows to be reckoned with."""
+    """Convert the table to arrays."""
     return Table({name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names})
 
 

@@ -1,4 +1,4 @@
-"""Training: sources of samples, a pool of drawn ones, the loop, and what it keeps.
+"""Training: sources of samples, a pool of generated samples, the loop, and its files.
 
-``clips`` and ``pool`` know nothing of torch: the processes that draw samples start quickly.
+``clips`` and ``pool`` do not import torch, so that the processes that generate samples start quickly.
 """

@@ -1,4 +1,4 @@
-"""Batches from a pool, made in threads ahead of their use; batch k depends on the seed and on k alone."""
+"""Batches from a pool, prepared in threads ahead of their use; batch k depends only on the seed and on k."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Batches:
-    """Random batches: samples of the pool with turns and noise of their own."""
+    """Random batches: samples of the pool with new rotations and noise."""
 
     pool: Pool
     task: Task
     seed: int
     size: int
     share: slice
-    """Which of a batch's samples are for this process."""
+    """The samples of a batch that belong to this process."""
 
     def __call__(self, k: int) -> Batch:
-        """Batch ``k`` on the CPU: what the task prepared, and the ``truth`` (B, 1, H, W)."""
+        """Return batch ``k`` on the CPU: the inputs that the task prepared, and the ``truth`` (B, 1, H, W)."""
         drawn = np.random.default_rng([self.seed, k]).integers(len(self.pool), size=self.size)
         numbers = list(enumerate(drawn.tolist()))[self.share]
         samples = [expose(self.pool[i], np.random.default_rng([self.seed, k, j])) for j, i in numbers]
@@ -41,13 +41,13 @@ class Batches:
 
 
 def collate(samples: Iterable[Sample], task: Task) -> Batch:
-    """Samples as one batch."""
+    """Stack samples to one batch."""
     rows: list[Arrays] = [{**task.prepare(s), TRUTH: s.truth[None]} for s in samples]
     return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
 
 def ahead(make: Callable[[int], T], numbers: Iterable[int], threads: int) -> Iterator[T]:
-    """``make(k)`` for every k in order, some of them made before they are asked for."""
+    """Iterate over ``make(k)`` for every k in order, some of them computed ahead of their use."""
     waiting: deque[Future[T]] = deque()
     workers = ThreadPoolExecutor(threads)
     try:

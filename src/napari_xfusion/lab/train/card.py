@@ -1,4 +1,4 @@
-"""What a trained model says of itself."""
+"""The model card of a trained network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOSSES: dict[Variant, str] = {
 
 
 def make_card(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figures) -> Card:
-    """The card of a network after so many iterations of ``plan``."""
+    """Return the card of a network after ``iteration`` iterations of ``plan``."""
     return Card(
         variant=plan.variant,
         sizes=plan.sizes,
@@ -60,5 +60,5 @@ def _provenance(plan: TrainPlan) -> str:
 
 
 def stored(network: AnyNetwork, half: bool) -> AnyNetwork:
-    """The network as it is written: itself, or a copy in 16-bit floats."""
+    """Return the network to save: itself, or a copy in 16-bit floats."""
     return copy.deepcopy(network).half() if half else network

@@ -1,6 +1,6 @@
-"""Sources of training samples: kinds of synthetic scenes, and sequences by their path (paper, D9 to D11).
+"""Sources of training samples: kinds of simulated scenes, and sequences by their path (paper, D9 to D11).
 
-A source draws one sample after another, each from the generator it is handed and from nothing else.
+A source draws one sample after the other; each depends only on the random generator that is passed.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from napari_xfusion.lab.scenes import KINDS, Clean, Kind, draw_clean
 from napari_xfusion.lab.scenes.sample import RANGE, clean_sample, draw_times
 
 Part = Literal["training", "held-out"]
-"""What a sample is for. No frame of a sequence serves both."""
+"""Purpose of a sample. No frame of a sequence is used for both."""
 SCENES = "scenes"
-"""The word for all kinds of scenes; ``scenes:powder`` is one of them."""
+"""Name of all kinds of scenes; ``scenes:powder`` is one of them."""
 HELD_OUT = 0.2
-"""Share of a sequence's frames, its last ones, that are kept for validation."""
+"""Share of the frames of a sequence, the last ones, that is reserved for validation."""
 FEWEST = 15
-"""Frames of a sequence: the held-out part then has three, which is one window."""
+"""Smallest number of frames of a sequence: its held-out part then has three, the LR frames of one target."""
 
 
 class Source(Protocol):
-    """Where samples come from."""
+    """A source of samples."""
 
     @property
     def name(self) -> str:
-        """For tables and messages."""
+        """Name in tables and messages."""
         ...
 
     def check(self, crop: int) -> None:
-        """Look at all there is before anything is drawn; raises InputError where it will not do."""
+        """Check all data before samples are drawn; raises InputError where they are unsuitable."""
         ...
 
     def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:
-        """A sample with HR frames of ``crop`` pixels a side."""
+        """Draw a sample with HR frames of ``crop`` pixels a side."""
         ...
 
 
 def open_sources(data: Sequence[str], *, halve: bool = False) -> tuple[Source, ...]:
-    """The sources that ``data`` names; samples are drawn from each in turn, so each gives as many.
+    """Open the sources that ``data`` names; samples are drawn from them in turn, the same number from each.
 
-    A word is ``scenes``, one kind of them such as ``scenes:powder``, a sequence (TIFF stack, folder of frames,
+    An entry is ``scenes``, one kind of them such as ``scenes:powder``, a sequence (TIFF stack, folder of frames,
     PNG in colour too, Zarr, movie), or a folder of such sequences, as REDS is published. All sequences together are
-    one source; ``halve`` halves the size of their frames. Raises InputError where a word is none of these.
+    one source; ``halve`` halves the size of their frames. Raises InputError where an entry is none of these.
     """
     kinds: dict[str, None] = {}  # each once, in the order given
     clips: list[Path] = []
@@ -70,7 +70,7 @@ def open_sources(data: Sequence[str], *, halve: bool = False) -> tuple[Source, .
 
 
 def find_clips(path: Path) -> list[Path]:
-    """``path`` itself, or the sequences in it where it is a folder of sequences."""
+    """Return ``path`` itself, or the sequences in it where it is a folder of sequences."""
     if not path.is_dir() or find_reader(path, b"") != READERS["folder"]:
         return [path]
     inside = sorted(x for x in path.iterdir() if not x.name.startswith("."))
@@ -92,7 +92,7 @@ def _kind(word: str) -> str:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Synthetic scenes of one kind, a new one for every sample."""
+    """Simulated scenes of one kind, a new one for every sample."""
 
     name: str
     kind: Kind
@@ -100,14 +100,14 @@ class Scenes:
     def check(self, crop: int) -> None:
         """See ``Source.check``."""
 
-    def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:  # noqa: ARG002 - seeds keep the parts apart
+    def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:  # noqa: ARG002 - seeds separate the parts
         """See ``Source.draw``."""
         return draw_clean(self.kind, rng, crop)
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences on their own grey scales (D4); each is as likely as any other."""
+    """Sequences, each on its own grey scale (D4), all equally likely."""
 
     clips: tuple[Path, ...]
     halve: bool
@@ -134,7 +134,7 @@ class Sequences:
                 )
 
     def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:
-        """See ``Source.draw``: a sequence, times, a target and a place, all at random."""
+        """See ``Source.draw``: a sequence, times, a target and a position, all random."""
         stack, affine = _grey_clip(self.clips[rng.integers(len(self.clips))], self.halve)
         frames = part_of(len(stack), part)
         times = draw_times(rng, len(frames) - 1)
@@ -150,13 +150,13 @@ class Sequences:
 
 
 def part_of(count: int, part: Part) -> range:
-    """The frames of a sequence of ``count`` that serve ``part``: the last ones are held out."""
+    """Return the frames of a sequence of ``count`` frames that belong to ``part``: the last ones are held out."""
     first = count - max(3, round(HELD_OUT * count))
     return range(first) if part == "training" else range(first, count)
 
 
 def open_clip(path: Path, halve: bool) -> Stack:
-    """A sequence as grey frames, colours as luma; ``halve`` makes each pixel the mean of 2 x 2."""
+    """Open a sequence as grey frames, colours as luma; with ``halve``, each pixel is the mean of 2 x 2."""
     stack = open_stack(path, luma=True)
     if not halve:
         return stack
@@ -169,6 +169,6 @@ def open_clip(path: Path, halve: bool) -> Stack:
 
 @cache
 def _grey_clip(path: Path, halve: bool) -> tuple[Stack, Affine]:
-    """A sequence and its grey scale, opened once in each process."""
+    """Return a sequence and its grey scale, opened once in each process."""
     stack = open_clip(path, halve)
     return stack, percentile_map(stack)[0]

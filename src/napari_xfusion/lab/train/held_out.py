@@ -1,4 +1,4 @@
-"""Validation: samples that training never sees, and how well they are fused."""
+"""Validation: samples that are not used for training, and the quality of their fusion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_xfusion.lab.train.pool import Pool, sources_of
 from napari_xfusion.lab.train.task import Task, as_rig
 
 COMPARED = ("bicubic", "interpolation", "flow")
-"""Methods without weights that a network should beat."""
+"""Methods without weights with which a network is compared."""
 ALL, CLEAN = "all", "without LR noise"
 Figures = dict[str, float]
 """Mean PSNR in dB of each group of samples: each source, all, and all without LR noise."""
@@ -28,20 +28,20 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Held-out samples, ready for a network, and what other methods make of them."""
+    """Held-out samples, prepared for a network, and the quality of other methods on them."""
 
     groups: Mapping[str, list[int]]
-    """The samples of each group."""
+    """Samples of each group."""
     batches: list[Batch]
     compared: Mapping[str, Figures]
-    """The figures of each method without weights."""
+    """Figures of each method without weights."""
     task: Task
     noise: float
-    """Largest standard deviation of LR noise in a sample."""
+    """Largest standard deviation of the LR noise of a sample."""
 
     @torch.inference_mode()
     def measure(self, network: nn.Module, device: torch.device) -> Figures:
-        """The network's figures against the clean truth."""
+        """Return the figures of the network against the clean truth."""
         values: list[float] = []
         for batch in self.batches:
             there = {name: tensor.to(device) for name, tensor in batch.items()}
@@ -51,7 +51,7 @@ class HeldOut:
 
 
 def open_held_out(pool: Pool, task: Task, batch: int) -> HeldOut:
-    """The samples of ``pool`` with the same noise every time."""
+    """Return the samples of ``pool``, always with the same noise."""
     samples = [expose(pool[i], np.random.default_rng([1, i])) for i in range(len(pool))]
     names = [source.name for source in sources_of(pool.plan)]
     groups = {name: list(range(len(pool)))[k :: len(names)] for k, name in enumerate(names)}
@@ -67,12 +67,12 @@ def open_held_out(pool: Pool, task: Task, batch: int) -> HeldOut:
 
 
 def _means(groups: Mapping[str, list[int]], values: list[float]) -> Figures:
-    """Mean of each group that has samples."""
+    """Return the mean of each group that has samples."""
     return {name: float(np.mean([values[i] for i in group])) for name, group in groups.items() if group}
 
 
 def _fuse(samples: list[Sample], method: str) -> Iterator[float]:
-    """PSNR of each sample fused by a method without weights."""
+    """Return the PSNR of each sample fused by a method without weights."""
     stop = threading.Event()
     for sample in samples:
         reader, target = as_rig(sample)
@@ -82,5 +82,5 @@ def _fuse(samples: list[Sample], method: str) -> Iterator[float]:
 
 
 def _psnr(truth: Image, image: Image) -> float:
-    """In dB, of two images clipped to [0, 1]."""
+    """Return the PSNR in dB of two images clipped to [0, 1]."""
     return psnr(np.clip(truth, 0, 1), np.clip(image, 0, 1))

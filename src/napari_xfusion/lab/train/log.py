@@ -1,4 +1,4 @@
-"""The tables of a training and their picture: losses.csv, validation.csv, training.png."""
+"""Tables and plot of a training: losses.csv, validation.csv, training.png."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NETWORK = "network"
 
 
 class Log:
-    """The tables in ``folder``, up to ``iteration``; what a killed run wrote after its checkpoint goes."""
+    """Open the tables in ``folder``, up to ``iteration``; rows written after the last checkpoint are deleted."""
 
     def __init__(self, folder: Path, iteration: int) -> None:
         self.folder = folder
@@ -29,26 +29,26 @@ class Log:
             write_whole(folder / name, partial(_write, columns=columns, rows=kept))
 
     def rows(self, name: str) -> list[dict[str, str]]:
-        """A table's rows; none where there is no table."""
+        """Return the rows of a table; none where there is no table."""
         path = self.folder / name
         if not path.exists():
             return []
         with told(path, "a table of this training"), path.open(newline="", encoding="utf-8") as file:
-            # A kill may leave half a line.
+            # A kill may leave an incomplete line.
             return [
                 row for row in csv.DictReader(file) if row["iteration"].isdigit() and None not in row.values()
             ]
 
     def loss(self, iteration: int, seconds: float, rate: float, loss: float, gradient: float) -> None:
-        """Note the mean loss and gradient norm of the iterations up to this one."""
+        """Record the mean loss and gradient norm of the iterations up to this one."""
         self._add(LOSSES, [(iteration, f"{seconds:.1f}", f"{rate:.4g}", f"{loss:.6g}", f"{gradient:.4g}")])
 
     def figures(self, iteration: int, method: str, figures: Figures) -> None:
-        """Note a method's figures."""
+        """Record the figures of a method."""
         self._add(VALIDATION, [(iteration, method, name, f"{value:.4f}") for name, value in figures.items()])
 
     def plot(self) -> bool:
-        """Draw both tables; False where matplotlib is not installed."""
+        """Plot both tables; return False where matplotlib is not installed."""
         try:
             from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
         except ImportError:

@@ -1,4 +1,4 @@
-"""A training as a value: what was asked for, checked once, saved as JSON beside its checkpoint."""
+"""The plan of a training: its settings, validated once and saved as JSON next to the checkpoint."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from napari_xfusion.lab.train.pool import PoolPlan
 SMALL = Sizes(channels=32, extract=5, reconstruct=5, groups=2)
 LITE = LiteSizes(encode=24, channels=32, coarse=64, blocks=4)
 ROWS = 1000
-"""Lines of the table of losses."""
+"""Number of rows of the table of losses."""
 PER_CHECKPOINT = 20
-"""Lines between two checkpoints, and validations."""
+"""Number of rows between two checkpoints, and validations."""
 
 
 class TrainPlan(BaseModel):
-    """How a network is trained; frozen, and enough to repeat it to the bit on one CPU thread."""
+    """Settings of a training; frozen, and sufficient to repeat it byte-identically on one CPU thread."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,26 +33,26 @@ class TrainPlan(BaseModel):
     data: tuple[str, ...] = (SCENES,)
     """See `open_sources`."""
     halve: bool = False
-    """Sequences at half their size."""
+    """Whether the frame size of sequences is halved."""
     samples: Annotated[int, Field(ge=1)] = 8000
-    """In the pool."""
+    """Number of samples in the pool."""
     held_out: Annotated[int, Field(ge=1)] = 128
-    """Samples that validation looks at."""
+    """Number of validation samples."""
     crop: Annotated[int, Field(ge=32, multiple_of=16)] = 128
-    """Side of HR frames in pixels."""
+    """Side of the HR crops in pixels."""
     iterations: Annotated[int, Field(ge=1)] = 20_000
     batch: Annotated[int, Field(ge=1)] = 16
-    """Samples per iteration, over all processes together."""
+    """Samples per iteration, summed over all processes."""
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
-    """Learning rate at the start; it falls to zero along a cosine (paper, D12)."""
+    """Initial learning rate; it decreases to zero along a cosine (paper, D12)."""
     init: str | None = None
     """Name or file of the weights to start from; random when None."""
     seed: Annotated[int, Field(ge=0)] = 0
     half: bool = False
-    """Whether the result is stored in 16-bit floats."""
+    """Whether the model is stored in 16-bit floats."""
 
     def pool(self, part: Part) -> PoolPlan:
-        """The samples of one part. The held-out ones are the same for all seeds."""
+        """Return the plan of the samples of one part; held-out samples are the same for all seeds."""
         held_out = part == "held-out"
         return PoolPlan(
             data=self.data,
@@ -65,15 +65,15 @@ class TrainPlan(BaseModel):
 
     @property
     def row(self) -> int:
-        """Iterations from one line of the table of losses to the next."""
+        """Return the number of iterations per row of the table of losses."""
         return max(1, self.iterations // ROWS)
 
     @property
     def command(self) -> str:
-        """The command line that repeats it; no folders, as it goes wherever the weights go."""
+        """Return the command line that repeats the training, without folders, because it is saved in the model card."""
         data = [Path(word).name for word in self.data]
         words = ["napari-xfusion", "train", *data, "-o", "DIR", "--variant", self.variant]
-        sizes = {} if isinstance(self.sizes, LiteSizes) else self.sizes.model_dump()  # the lite has one size
+        sizes = {} if isinstance(self.sizes, LiteSizes) else self.sizes.model_dump()  # lite has a single size
         for name, value in {**sizes, **self.model_dump()}.items():
             if name in ("variant", "sizes", "data") or value in (None, False):
                 continue
@@ -83,7 +83,7 @@ class TrainPlan(BaseModel):
 
 
 def settle(plan: TrainPlan, folder: Path) -> None:
-    """Save the plan in ``folder``; raises InputError where a training by another plan is there."""
+    """Save the plan in ``folder``; raises InputError where the folder contains a training with another plan."""
     before = claim(folder / "plan.json", plan, "a training")
     changed = [name for name, value in plan if value != getattr(before, name)]
     if changed:
@@ -96,9 +96,9 @@ def settle(plan: TrainPlan, folder: Path) -> None:
 
 
 def sizes_from(variant: Variant, init: str | None, **given: int | None) -> Sizes | LiteSizes:
-    """The sizes of a network: those given, the others as in ``init`` or small enough for a CPU.
+    """Return the sizes of a network: those given, the others as in ``init`` or small enough for a CPU.
 
-    Raises ModelError where ``init`` is no model, InputError for sizes that cannot be.
+    Raises ModelError where ``init`` is not a model, InputError for invalid sizes.
     """
     sizes = read_header(find_model(init))[0].sizes if init else LITE if variant == "lite" else SMALL
     wanted = sizes.model_dump() | {k: v for k, v in given.items() if v is not None}
@@ -106,5 +106,5 @@ def sizes_from(variant: Variant, init: str | None, **given: int | None) -> Sizes
 
 
 def make_train_plan(**settings: object) -> TrainPlan:
-    """A plan from settings by name; raises InputError that names the setting that cannot be."""
+    """Make a plan from settings by name; raises InputError that names an invalid setting."""
     return validated(TrainPlan, settings, InputError)

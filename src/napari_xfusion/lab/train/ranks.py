@@ -1,4 +1,4 @@
-"""The processes of one training: one by itself, or one for each GPU where ``torchrun`` started them."""
+"""The processes of one training: a single one, or one per GPU when started by ``torchrun``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_xfusion.errors import InputError
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among its fellows."""
+    """This process and the number of processes."""
 
     rank: int
     world: int
@@ -30,7 +30,7 @@ class Ranks:
         return self.rank == 0
 
     def share(self, batch: int) -> slice:
-        """Which of a batch's samples are for this process; raises InputError where they do not split."""
+        """Return the samples of a batch that belong to this process; InputError where a batch cannot be divided."""
         if batch % self.world:
             raise InputError(
                 setting="batch",
@@ -41,11 +41,11 @@ class Ranks:
         return slice(self.rank, None, self.world)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over all processes."""
+        """Wrap the network so that gradients are averaged over all processes."""
         return DistributedDataParallel(network) if self.world > 1 else network
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so; all of them must ask."""
+        """Return whether ``flag`` is true in any process; all processes must call this."""
         if self.world == 1:
             return flag
         said = torch.tensor(float(flag), device=self.device)
@@ -55,7 +55,7 @@ class Ranks:
 
 @contextmanager
 def join(device: str) -> Iterator[Ranks]:
-    """Join the other processes, if there are any, on the device named so."""
+    """Join the other processes, if any, on the named device."""
     found = find_device(device)
     if not distributed.is_torchelastic_launched():
         yield Ranks(0, 1, found)
@@ -63,7 +63,7 @@ def join(device: str) -> Iterator[Ranks]:
     if found.type == "cuda":
         found = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(found)
-    # The others wait while the first one draws samples.
+    # The others wait while the first process generates samples.
     distributed.init_process_group("nccl" if found.type == "cuda" else "gloo", timeout=timedelta(days=1))
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), found)

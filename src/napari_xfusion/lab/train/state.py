@@ -1,6 +1,6 @@
-"""What a training carries from one iteration to the next, in and out of its checkpoint.
+"""The state of a training between iterations, and its checkpoint.
 
-There is no state of random generators in it: batch k, its noise and the learning rate follow from the plan.
+It contains no random generators: batch k, its noise and the learning rate follow from the plan.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from napari_xfusion.errors import InputError, ModelError
 from napari_xfusion.lab.train.plan import TrainPlan
 
 BETAS = (0.9, 0.99)
-"""Of Adam, as EDVR was trained."""
+"""Betas of Adam, as for EDVR."""
 DECAY = 0.999
-"""Of the moving average of the weights."""
+"""Decay of the moving average of the weights."""
 
 
 PARTS = ("network", "average", "optimizer")
 
 
 class State:
-    """A network in training, the moving average of its weights, Adam, and how far it is."""
+    """A network in training, the moving average of its weights, Adam, and the number of iterations."""
 
     def __init__(self, plan: TrainPlan, device: torch.device) -> None:
         self.network = _begin(plan).to(device)
-        if device.type == "cuda":  # on a CPU gradients take a tenth longer with it
+        if device.type == "cuda":  # on a CPU it makes gradients 10 % slower
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        """The network to keep."""
+        """The network with averaged weights, which is saved."""
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=plan.rate, betas=BETAS)
         self.iteration = 0
-        """Iterations that are done."""
+        """Number of iterations done."""
 
     def advance(self) -> None:
-        """Count an iteration whose step is taken; the average follows, quickly while all weights are poor."""
+        """Count an iteration after its step, and update the average, faster in early iterations."""
         self.iteration += 1
         decay = decay_after(self.iteration)
         with torch.no_grad():
@@ -50,40 +50,40 @@ class State:
                 averaged.lerp_(current, 1 - decay)
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint, complete or not at all."""
+        """Write the checkpoint atomically."""
         content = {name: getattr(self, name).state_dict() for name in PARTS}
         write_whole(path, partial(_save, content | {"iteration": self.iteration}))
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint; raises InputError where it is none of this network."""
+        """Resume from a checkpoint; raises InputError where it is not one of this network."""
         try:
             content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             for name in PARTS:
                 getattr(self, name).load_state_dict(content[name])
             self.iteration = int(content["iteration"])
-        except Exception as error:  # arbitrary bytes make the unpickler raise nearly anything
+        except Exception as error:  # with arbitrary bytes the unpickler raises nearly any exception
             raise InputError(
                 path,
                 expected="the checkpoint of this training",
                 found=f"{type(error).__name__}: {str(error)[:200]}",
-                hint="remove it to begin again",
+                hint="delete it to start again",
             ) from error
 
 
 def decay_after(iterations: int) -> float:
-    """Of the moving average after so many iterations: lower at first, while all weights are poor."""
+    """Return the decay of the moving average after ``iterations``: lower in early ones."""
     return min(DECAY, iterations / (9 + iterations))
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
     try:
         torch.save(content, path)
-    except RuntimeError as error:  # torch tells a full disk so
+    except RuntimeError as error:  # the error of torch for a full disk
         raise OSError(str(error)) from error
 
 
 def _begin(plan: TrainPlan) -> AnyNetwork:
-    """The network before its first iteration; raises ModelError where ``init`` is another one."""
+    """Return the network before its first iteration; raises ModelError where ``init`` is a different one."""
     if plan.init is None:
         network = build(plan.variant, plan.sizes)
         initialise(network, torch.Generator().manual_seed(plan.seed))

@@ -1,6 +1,6 @@
-"""From metal to grey values: x-ray transmission with phase-contrast edges, and the camera that sees it.
+"""From metal to grey values: x-ray transmission with phase-contrast edges, and the camera.
 
-Lengths are in pixels; a scene says how large its pixels are.
+Lengths are in pixels; each scene defines its pixel size.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from napari_xfusion.core.types import Image
 
 
 def radiograph(thickness: Image, attenuation: float, fringe: float, source_blur: float = 0.8) -> Image:
-    """Intensity behind ``thickness`` (H, W) of metal, 1 without any.
+    """Return the intensity behind ``thickness`` (H, W) of metal; 1 without metal.
 
     Beer-Lambert gives the contact image A = exp(-attenuation * thickness). On the way to the camera,
-    refraction moves light away from where A bends; for one material, transport of intensity makes that
-    A - fringe * laplacian(A), ``fringe`` in square pixels being distance * delta / attenuation (Paganin
-    et al., J. Microsc. 206, 2002, eq. 9). ``source_blur`` is the standard deviation of the source's
-    image: without it, sharp edges would give fringes without bound.
+    refraction redistributes intensity according to the curvature of A. For one material, the transport-of-intensity
+    equation gives A - fringe * laplacian(A), with ``fringe`` = distance * delta / attenuation in square pixels
+    (Paganin et al., J. Microsc. 206, 2002, eq. 9). ``source_blur`` is the standard deviation of the image of the
+    source: without it, sharp edges would give unbounded fringes.
     """
     contact = gaussian_filter(np.exp(-attenuation * thickness, dtype=np.float32), source_blur)
     intensity: Image = np.clip(contact - np.float32(fringe) * laplace(contact), 0, None)
@@ -30,25 +30,25 @@ def radiograph(thickness: Image, attenuation: float, fringe: float, source_blur:
 
 @dataclass(frozen=True)
 class Camera:
-    """A scintillator and a fast camera behind it."""
+    """A fast camera behind a scintillator."""
 
     photons: float = 6000.0
-    """Detected by a pixel in the full beam, per frame."""
+    """Photons detected by a pixel in the full beam, per frame."""
     level: float = 2600.0
-    """Counts of that pixel above the offset."""
+    """Counts of a pixel in the full beam, above the offset."""
     offset: float = 64.0
     read_noise: float = 4.0
-    """Standard deviation in counts."""
+    """Standard deviation of the read noise, counts."""
     bits: int = 12
     blur: float = 0.6
-    """Standard deviation of the scintillator's and the lens's image of a point, pixels."""
+    """Standard deviation of the point spread function of scintillator and lens, pixels."""
     flicker: float = 0.008
-    """Standard deviation of the beam from frame to frame, relative; it drifts as much besides."""
+    """Relative standard deviation of the beam from frame to frame; a drift of the same size is added."""
     pattern: float = 0.012
-    """The same of the pixels' sensitivities, and of the stains on the scintillator."""
+    """Relative standard deviation of the pixels' sensitivities, and of the stains on the scintillator."""
 
     def sequence(self, intensity: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
-        """Frames (T, H, W) of ``intensity`` (T, H, W), 1 being the full beam, in counts."""
+        """Record frames (T, H, W), in counts, of ``intensity`` (T, H, W), where 1 is the full beam."""
         T, H, W = intensity.shape
         flat = self._flat((H, W), rng)
         beam = 1 + self.flicker * (rng.standard_normal(T) + np.sin(np.linspace(0, 4, T)))
@@ -61,7 +61,7 @@ class Camera:
         return counts
 
     def _flat(self, shape: tuple[int, int], rng: np.random.Generator) -> Image:
-        """What the camera sees without a sample: a beam wider than high, stains, uneven pixels."""
+        """Return the flat field: a beam wider than high, stains, uneven pixels."""
         H, W = shape
         y, x = np.mgrid[:H, :W].astype(np.float32)
         beam = np.exp(-(((y - 0.42 * H) / (1.1 * H)) ** 2) - ((x - 0.55 * W) / (1.4 * W)) ** 2)

@@ -1,4 +1,4 @@
-"""The virtual experiment (paper, D3-D8): from one sharp fast sequence, what the two cameras would have given."""
+"""The virtual experiment (paper, D3-D8): simulates both cameras from one sharp, fast sequence."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from napari_xfusion.errors import InputError, XFusionWarning
 from napari_xfusion.lab.virtual import noise
 
 MOST_FRAMES = 64
-"""Frames looked at for percentiles and noise; fewer of large ones, see `_sample`."""
+"""Number of frames sampled for percentiles and noise; smaller for large frames, see `_sample`."""
 _MOST_PIXELS = 2**25
 Binning = Literal["mean", "bicubic"]
 
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """Two sequences of one event and the truth; frames are made when they are read."""
+    """Two sequences of one event and the truth; frames are computed when they are read."""
 
     movie: Stack
-    """The sequence as it came."""
+    """The original sequence."""
     lr: Stack
     """(T, H/4, W/4): uint16 for sequences of 8 and 16 bit, else float32."""
     hr: Stack
@@ -35,17 +35,17 @@ class Experiment:
     hr_times: tuple[int, ...]
     """LR frame number of each HR frame."""
     grey: Affine
-    """The sequence's 0.35 and 99.65 percentiles to 0 and 1: the scale of the noise."""
+    """Maps the 0.35 and 99.65 percentiles of the sequence to 0 and 1: the scale of the noise."""
     lr_factor: int
     """Grey value of lr for each grey value of hr: 257 for 8-bit sequences, else 1."""
     binning: Binning
     b0: float | None
     """Photons at grey value 1, or None without noise."""
     lr_psnr: float | None
-    """dB reached over the sampled frames, noisy LR as stored against clean LR; None without noise."""
+    """LR PSNR in dB over the sampled frames, noisy LR as stored against clean LR; None without noise."""
     seed: int
     notes: tuple[XFusionWarning, ...]
-    """What was done to the sequence and the user should know, one sentence each."""
+    """Changes of the sequence that the user should know, one sentence each."""
 
 
 def simulate(
@@ -58,12 +58,12 @@ def simulate(
     binning: Binning = "mean",
     seed: int = 0,
 ) -> Experiment:
-    """The two sequences that ``movie`` (T, H, W) would have given, HR being kept at 0, hr_step, 2 hr_step, ...
+    """Simulate two cameras from ``movie`` (T, H, W), with HR frames at 0, hr_step, 2 hr_step, ...
 
-    With ``hr_last`` the sequence's last frame is an HR frame too. LR is ``movie`` reduced four times; noise is
-    Poisson with ``b0`` photons at grey value 1, or as many as give ``lr_psnr`` dB. Noise of a frame depends
-    on ``seed`` and its number only. Raises InputError for sequences that are too small, contradicting settings
-    and a PSNR that cannot be reached.
+    With ``hr_last`` the last frame of the sequence is an HR frame, too. LR is ``movie`` reduced four times; noise is
+    Poisson with ``b0`` photons at grey value 1, or as many as give ``lr_psnr`` dB. The noise of a
+    frame depends only on ``seed`` and its number. Raises InputError for sequences that are too small,
+    contradictory settings and an unreachable PSNR.
     """
     _check(movie, hr_step, lr_psnr, b0)
     _check_words(movie, binning, seed)
@@ -97,7 +97,7 @@ def simulate(
 
 
 class _Camera:
-    """The fast camera: LR frames of a sequence, clean on [0, 1] or as stored."""
+    """The fast camera: LR frames of a sequence, clean in [0, 1] or as stored."""
 
     def __init__(self, movie: Stack, binning: Binning, grey: Affine, seed: int) -> None:
         T, H, W = movie.shape
@@ -111,17 +111,17 @@ class _Camera:
         self.grid = (-grey.zero / grey.span, 1 / grey.span / self.factor) if whole else None
 
     def units(self, i: int) -> Image:
-        """Frame ``i`` reduced, in grey values of the sequence; pixels that are no numbers are filled in first."""
+        """Return frame ``i`` reduced, in grey values of the sequence; NaN and infinite pixels are filled first."""
         frame, _ = fill_invalid(self.movie.frame(i))
         return self.reduce(frame.astype(np.float32))
 
     def clean(self, i: int) -> Image:
-        """LR frame ``i`` without noise on the scale of the noise, clipped to [0, 1]."""
+        """Return LR frame ``i`` without noise, on the scale of the noise, clipped to [0, 1]."""
         scaled: Image = np.clip(self.grey.to_grey(self.units(i)), 0, 1)
         return scaled
 
     def sequence(self, b0: float | None) -> Stack:
-        """LR sequence as stored, with noise of ``b0`` photons at grey value 1."""
+        """Return the LR sequence as stored, with the noise of ``b0`` photons at grey value 1."""
 
         def read(i: int) -> NDArray[Any]:
             if b0 is None:
@@ -131,7 +131,7 @@ class _Camera:
                 units = self.grey.from_grey(noisy)
             if self.dtype == np.float32:
                 return units
-            # Only cubic reduction can leave the range, beside edges from black to white.
+            # Only cubic reduction can leave the range, next to edges from black to white.
             return np.clip(np.round(units * np.float32(self.factor)), 0, 65535).astype(np.uint16)
 
         size = self.movie.pixel_size
@@ -150,7 +150,7 @@ def _check(movie: Stack, hr_step: int, lr_psnr: float | None, b0: float | None) 
         (T < 2, "a sequence of two frames or more", f"{T}", "choose a sequence"),
         (min(H, W) < 8, "frames of at least 8 x 8 pixels", f"{H} x {W}", "choose a larger sequence"),
         (movie.dtype.kind not in "uif", "grey values", str(movie.dtype), "convert the sequence to numbers"),
-        (hr_step < 1, "an HR step of 1 or more", str(hr_step), "keep every n-th frame, such as 10"),
+        (hr_step < 1, "an HR step of 1 or more", str(hr_step), "use every n-th frame, such as 10"),
         (
             lr_psnr is not None and b0 is not None,
             "an LR PSNR or b0, not both",
@@ -161,7 +161,7 @@ def _check(movie: Stack, hr_step: int, lr_psnr: float | None, b0: float | None) 
             lr_psnr is not None and not np.isfinite(lr_psnr),
             "a finite LR PSNR",
             f"{lr_psnr}",
-            "leave it out for no noise",
+            "omit it for no noise",
         ),
         (
             b0 is not None and not noise.B0_RANGE[0] <= b0 <= noise.B0_RANGE[1],
@@ -187,7 +187,7 @@ def _check_words(movie: Stack, binning: str, seed: int) -> None:
 
 
 def _need_light(movie: Stack, sample: dict[int, Image]) -> None:
-    """A sequence of one grey value is black on the scale of the noise, and no noise shows in it."""
+    """Raise InputError for a constant sequence, which is black on the scale of the noise and shows no noise."""
     if not any(image.any() for image in sample.values()):
         raise InputError(
             movie.source,
@@ -223,7 +223,7 @@ def _hr_frames(T: int, step: int, last: bool) -> tuple[int, ...]:
 
 
 def _sample(T: int, H: int, W: int) -> list[int]:
-    """Numbers of the frames looked at: at most 64, and fewer of large ones so that memory is bounded."""
+    """Return the numbers of the sampled frames: at most 64, fewer if frames are large, to limit memory."""
     return sample_frames(T, min(MOST_FRAMES, max(2, _MOST_PIXELS // (H * W))))
 
 
@@ -244,7 +244,7 @@ def _notes(
         notes.append(
             XFusionWarning(
                 "lr-psnr",
-                f"LR PSNR is {reached:.2f} dB where {asked:g} were asked: the sequence has few pixels.",
+                f"LR PSNR is {reached:.2f} dB instead of {asked:g}: the sequence has few pixels.",
             )
         )
     if truth.dtype.kind == "f":
@@ -252,8 +252,8 @@ def _notes(
         missing = sum(int(np.count_nonzero(~np.isfinite(truth.frame(i)))) for i in sample)
         if missing:
             text = (
-                f"{missing} pixels in the {len(sample)} frames looked at are NaN or infinite: "
-                "kept in truth and HR, filled in from their nearest neighbours before LR is made."
+                f"{missing} pixels in the {len(sample)} sampled frames are NaN or infinite: "
+                "unchanged in truth and HR, filled from their nearest neighbours before LR is computed."
             )
             notes.append(XFusionWarning("invalid-pixels", text))
     return tuple(notes)

@@ -1,6 +1,6 @@
-"""Photon noise of the fast camera, and how much of it gives a wished LR PSNR.
+"""Photon noise of the fast camera, and the number of photons for a given LR PSNR.
 
-Everything here is on the grey scale where a sequence's darkest and brightest percentiles are 0 and 1.
+The grey scale is that on which the 0.35 and 99.65 percentiles of a sequence are 0 and 1.
 ``b0`` is the number of photons that a pixel of grey value 1 collects.
 """
 
@@ -17,16 +17,16 @@ from napari_xfusion.core.types import Image
 from napari_xfusion.errors import InputError
 
 B0_RANGE = (1.0, 1e12)
-"""Below one photon at grey value 1, a single photon is already white; above, nothing is left to see."""
+"""Below the range, a single photon is already white; above it, the noise is invisible."""
 _BINS = 4096
 _CLOSE = 0.03
-"""Decibels from the target at which the search is content."""
+"""Tolerance of the search in dB."""
 
 
 def poisson_noise(image: Image, b0: float, rng: np.random.Generator) -> Image:
-    """``clip(poisson(image * b0) / b0, 0, 1)`` (paper, D7).
+    """Return ``clip(poisson(image * b0) / b0, 0, 1)`` (paper, D7).
 
-    ``image`` (h, w), finite, is clipped to [0, 1] first: there are no negative photons, and the camera
+    ``image`` (h, w), finite, is clipped to [0, 1] first: photon numbers are not negative, and the camera
     saturates.
     """
     photons = rng.poisson(np.clip(image, 0.0, 1.0).astype(np.float64) * b0)
@@ -34,12 +34,12 @@ def poisson_noise(image: Image, b0: float, rng: np.random.Generator) -> Image:
 
 
 def frame_rng(seed: int, index: int) -> np.random.Generator:
-    """The generator of frame ``index``: its noise does not depend on which frames were read before."""
+    """Return the random generator of frame ``index``; it does not depend on the frames read before."""
     return np.random.default_rng([seed, index])
 
 
 def to_grid(image: Image, grid: tuple[float, float] | None) -> Image:
-    """``image`` rounded to the grey values a file can hold: ``first + k * step`` for whole k."""
+    """Round ``image`` to the grey values that a file can store: ``first + k * step`` for integer k."""
     if grid is None:
         return image
     first, step = grid
@@ -49,9 +49,9 @@ def to_grid(image: Image, grid: tuple[float, float] | None) -> Image:
 def lr_psnr(
     clean: Mapping[int, Image], b0: float, seed: int, *, grid: tuple[float, float] | None = None
 ) -> float:
-    """PSNR in dB, peak 1, of the frames in ``clean`` {frame number: (h, w)} after noise and rounding.
+    """Return the PSNR in dB, peak 1, of the frames in ``clean`` {frame number: (h, w)} after noise and rounding.
 
-    It is that of the mean squared error over all frames together; infinite where nothing changed.
+    It is computed from the mean squared error over all frames; infinite where nothing changed.
     """
     squares, pixels = 0.0, 0
     for index, image in clean.items():
@@ -70,12 +70,12 @@ def solve_b0(
     grid: tuple[float, float] | None = None,
     where: str = "the sequence",
 ) -> tuple[float, float]:
-    """``b0`` that brings the LR frames to ``target`` dB (paper, D8), and the PSNR it reaches with ``seed``.
+    """Return the ``b0`` that gives LR a PSNR of ``target`` dB (paper, D8), and the PSNR reached with ``seed``.
 
-    ``clean`` {frame number: (h, w)} is a sample of the sequence without noise, on [0, 1]; ``grid`` is the
-    rounding of the file, see `to_grid`. The expected error is known in closed form; what is left is the
-    luck of the draw, which matters in small sequences: there nearby b0 are tried until the noise as drawn
-    fits too. Raises InputError where no b0 gives the target.
+    ``clean`` {frame number: (h, w)} is a sample of the sequence without noise, in [0, 1]; ``grid`` is the
+    rounding of the file, see `to_grid`. The expected error is known in closed form. The drawn
+    noise deviates from it, which matters in small sequences: there nearby b0 are tried until the drawn noise
+    fits, too. Raises InputError where no b0 gives the target.
     """
     levels, shares = _histogram(clean)
     rounding = 0.0 if grid is None else grid[1] ** 2 / 12
@@ -90,7 +90,7 @@ def solve_b0(
             where,
             expected=f"an LR PSNR that photon noise can give this sequence, {worst:.1f} to {best:.1f} dB",
             found=f"{target:g} dB",
-            hint="ask for one between or simulate without noise",
+            hint="choose a value between them or simulate without noise",
         )
     middle = 10.0 ** brentq(lambda x: expected(x) - target, lowest, highest, xtol=1e-6)
     return _draw(clean, target, middle, seed=seed, grid=grid)
@@ -99,7 +99,7 @@ def solve_b0(
 def _draw(
     clean: Mapping[int, Image], target: float, middle: float, *, seed: int, grid: tuple[float, float] | None
 ) -> tuple[float, float]:
-    """Nearest to ``middle``, the b0 whose noise as drawn gives ``target``, else the best there is."""
+    """Return the b0 closest to ``middle`` whose drawn noise gives ``target``, or else the best one."""
     pixels = sum(image.size for image in clean.values())
     tries = int(np.clip(4e6 / pixels, 8, 400))
     steps = [(-1) ** k * ((k + 1) // 2) * 0.02 for k in range(tries)]
@@ -115,10 +115,10 @@ def _draw(
 
 
 def expected_error(grey: npt.NDArray[np.float64], b0: float) -> npt.NDArray[np.float64]:
-    """Mean of ``(min(K / b0, 1) - grey)**2`` for K Poisson with mean ``grey * b0``; ``b0`` at least 1.
+    """Return the mean of ``(min(K / b0, 1) - grey)**2`` for K Poisson with mean ``grey * b0``; ``b0`` at least 1.
 
-    Without the clipping it would be grey / b0. With m the last count below white, F the distribution
-    function and p the probabilities, sums over k <= m of k p(k) and k (k-1) p(k) are again F at m-1, m-2.
+    Without clipping it would be grey / b0. With m the last count below white, F the distribution
+    function and p the probabilities, the sums over k <= m of k p(k) and k (k-1) p(k) are again F at m-1, m-2.
     """
     mean = grey * b0
     m = np.floor(b0)
@@ -129,7 +129,7 @@ def expected_error(grey: npt.NDArray[np.float64], b0: float) -> npt.NDArray[np.f
 
 
 def _histogram(clean: Mapping[int, Image]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Grey values met in the sequence, and the share of the pixels at each."""
+    """Return the grey values in the sequence, and the share of the pixels at each."""
     counts, sums = np.zeros(_BINS), np.zeros(_BINS)
     for image in clean.values():
         values = np.clip(image.ravel(), 0.0, 1.0).astype(np.float64)
