@@ -155,8 +155,8 @@ def test_a_learning_rate_that_is_far_too_high_is_told(plan, trained, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        pytest.param(CHECKPOINT, b"no checkpoint", "Remove it", id="checkpoint"),
-        pytest.param(CHECKPOINT, b"", "Remove it", id="empty checkpoint"),
+        pytest.param(CHECKPOINT, b"no checkpoint", "checkpoint of this training", id="checkpoint"),
+        pytest.param(CHECKPOINT, b"", "checkpoint of this training", id="empty checkpoint"),
         pytest.param("plan.json", b"{}", "plan", id="plan"),
         pytest.param("plan.json", b"\xff\xfe", "plan", id="plan that is no text"),
         pytest.param(log.LOSSES, b"\xff\xfe\n", "table", id="table"),

@@ -137,7 +137,7 @@ def test_pixels_that_are_no_numbers_are_kept_filled_and_counted():
     sequence[3, 10, 10] = np.nan
     sequence[4, :8, :8] = np.inf
     experiment = simulate(stack(sequence), 4, lr_psnr=30)
-    assert any("65 pixels in the 12 frames" in str(note) for note in experiment.notes)
+    assert any("65 pixels in the 12 sampled frames" in str(note) for note in experiment.notes)
     assert np.isnan(experiment.truth.frame(3)[10, 10])
     assert np.isfinite(frames_of(experiment.lr)).all()
 
