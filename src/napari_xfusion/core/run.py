@@ -45,8 +45,9 @@ def fuse(
     stop: Token | None = None,
     region: Region | None = None,
 ) -> Iterator[FusedFrame]:
-    """Fuse two stacks frame by frame, in the HR camera's units (float32, not clipped).
+    """Fuse two stacks frame by frame, in the HR camera's units (not clipped).
 
+    Images are float32; float64 of HR recordings of 32-bit integers or float64.
     ``lr`` (T, h, w) and ``hr`` (N, H, W) are paths, arrays or Stacks. ``targets`` are LR frame numbers
     in the order they are wanted (default: those of the plan) and are pulled one at a time, ``region`` is
     the plan's by default. Setting ``stop`` ends the iteration early. Raises XFusionError at the call when
