@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, Method, giving
-from napari_xfusion.core.inspect.attention import write_attention
+from napari_xfusion.core.files import replacing, require_apart, require_table
+from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
@@ -232,9 +233,7 @@ def _into_files(
     stop: Token | None,
     progress: Progress,
 ) -> None:
-    outputs = [path for path in (output, std, attention) if path is not None]
-    check_outputs([camera.source for camera in run.rig.cameras], outputs)
-    _check_abilities(METHODS[run.settled.method], std, attention)
+    check_places(run.settled, run.rig, output, std, attention, overwrite=overwrite)
     total = len(run.spec.frames)
     with ExitStack() as opened:
         sinks = [
@@ -254,24 +253,39 @@ def _write_attention(path: Path, output: Path | str, rig: Rig) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
     with writing(path, hint="the sequence is complete; run the same again with another {attention}"):
         frames = [each.model_dump() for each in RunRecord.load(record_path(output)).frames]
-        write_attention(path, frames, rig.hr_times.tolist())
+        with replacing(path) as part:
+            write_attention(part, frames, rig.hr_times.tolist())
 
 
 def check_outputs(inputs: Iterable[str], outputs: Sequence[Path | str]) -> None:
-    """Raise OutputError when an output has no folder, or would replace one of the ``inputs`` or another output."""
-    taken = {Path(source).resolve(): "an input" for source in inputs}
+    """Raise OutputError when an output has no folder, or would touch one of the ``inputs`` or another output.
+
+    See ``require_apart``.
+    """
     for path in outputs:
-        place = Path(path).resolve()
-        if not place.parent.is_dir():
+        if not Path(path).resolve().parent.is_dir():
             raise OutputError(path, problem="its folder does not exist", hint="create the folder first")
-        if place in taken:
-            raise OutputError(
-                path,
-                setting="output",
-                problem=f"the output would overwrite {taken[place]} of this run",
-                hint="choose another name",
-            )
-        taken |= {place: "an output", record_path(place): "the record"}
+    require_apart(inputs, outputs)
+
+
+def check_places(
+    plan: Plan,
+    rig: Rig,
+    output: Path | str | None,
+    std: Path | str | None = None,
+    attention: Path | str | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Raise OutputError when the outputs of a run cannot be written there, or its method does not give them."""
+    outputs = [path for path in (output, std, attention) if path is not None]
+    inputs = [camera.source for camera in rig.cameras]
+    if plan.model is not None and Path(plan.model).is_file():
+        inputs.append(plan.model)
+    check_outputs(inputs, outputs)
+    _check_abilities(METHODS[plan.method], std, attention)
+    if attention is not None:
+        require_table(Path(attention), ATTENTION_COLUMNS[:3], overwrite=overwrite)
 
 
 def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:
