@@ -23,13 +23,14 @@ from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_atten
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import FORMAT, RunRecord, record_path
 from napari_xfusion.core.rig import Rig, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
-from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionWarning, writing
+from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
@@ -72,7 +73,9 @@ class Run:
     """
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        self._session = Session(plan, rig_of(plan, lr, hr).with_checksums())
+        rig = rig_of(plan, lr, hr)
+        self._before = _states(rig)
+        self._session = Session(plan, rig.with_checksums())
         self.rig, self.fuser = self._session.rig, self._session.fuser
         self.spec, self.settled = _describe(plan, self.rig, self.fuser)
         self.resumed = 0
@@ -116,7 +119,12 @@ class Run:
             self.settled = self.settled.model_copy(update=dict(session.used))
 
     def commit(self) -> None:
-        """Turn the frames into results with their record; see ``Sink.commit``."""
+        """Turn the frames into results with their record; see ``Sink.commit``.
+
+        A recording that has changed since the run began is a warning, which the record contains.
+        """
+        if len(self.done) > self.resumed:
+            self.notes = [*self.notes, *_changed(self.rig, self._before)]
         facts = self._record().facts()
         for sink, _ in reversed(self._sinks):  # the fused sequence last: where it stands, all stands
             sink.commit(facts)
@@ -132,6 +140,27 @@ class Run:
             frames_resumed=self.resumed,
             warnings=tuple(map(str, self.notes)),
         )
+
+
+def _states(rig: Rig) -> list[State]:
+    """What is known of the files of all cameras without reading them."""
+    return [() if c.recording is None else state_of(c.recording.path) for c in rig.cameras]
+
+
+def _changed(rig: Rig, before: Sequence[State]) -> list[XFusionWarning]:
+    """Warnings about recordings whose files are not those ``before``, and whose content is another."""
+    found = []
+    for camera, earlier, now in zip(rig.cameras, before, _states(rig), strict=True):
+        if now == earlier or camera.recording is None:
+            continue
+        try:
+            what = "" if camera.recording.open().digest() == camera.sha256 else "has changed"
+        except XFusionError:
+            what = "has changed or was removed"
+        if what:
+            text = f"the recording {what} since the run began; frames may come from both versions. Fuse it again."
+            found.append(XFusionWarning("input-changed", text, camera.source))
+    return found
 
 
 def fuse_files(
