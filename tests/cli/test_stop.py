@@ -6,7 +6,7 @@ import pytest
 
 from napari_xfusion.cli.terminal import Progress, stop_on_signal
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -34,3 +34,15 @@ def test_signals_mean_afterwards_what_they_meant_before():
     with Progress("frames") as progress, stop_on_signal(progress):
         assert [signal.getsignal(s) for s in SIGNALS] != before
     assert [signal.getsignal(s) for s in SIGNALS] == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+def test_nohup_stays_in_force():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Progress("frames") as progress, stop_on_signal(progress) as stop:
+            progress(0, 2)
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -14,6 +14,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     # Without a terminal these streams may be missing; a progress bar or a warning must not end a run there.
+    # Their numbers must not go to the next file that is opened: libraries write messages to them.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
@@ -51,8 +55,8 @@ def _run(arguments: list[str]) -> int:
     # Imported here, so that Ctrl-C also works in the first seconds, when users notice a typing error.
     from napari_xfusion._version import __version__  # noqa: PLC0415 - see above
     from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
-    from napari_xfusion.cli.terminal import log, start_log, tell  # noqa: PLC0415 - see above
-    from napari_xfusion.cli.words import in_options  # noqa: PLC0415 - see above
+    from napari_xfusion.cli.terminal import log, optional, report, start_log, tell  # noqa: PLC0415 - see above
+    from napari_xfusion.cli.words import as_facts, in_options  # noqa: PLC0415 - see above
     from napari_xfusion.core.doctor import log_file  # noqa: PLC0415 - see above
 
     debug = "--debug" in arguments  # anywhere on the line, so that it can be appended to a failed command
@@ -65,7 +69,10 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # the user gets one line, the log gets the traceback
         log.exception("failed")
         if debug:
-            traceback.print_exc()
+            with optional(sys.stderr):
+                traceback.print_exc()
+        if "--json" in arguments:
+            report(True, {"ok": False, "error": as_facts(error)}, "", saved=True)
         tell(f"error: {in_options(error)} (log: {log_file()})")
         return 1
     return 0

@@ -101,7 +101,7 @@ def import_checkpoint(
 
     card = import_upstream(checkpoint, output)
     facts = {"file": str(output), **card.model_dump(mode="json")}
-    report(as_json, facts, f"{output}: {card.variant}, {short(card.sizes.model_dump())}")
+    report(as_json, facts, f"{output}: {card.variant}, {short(card.sizes.model_dump())}", saved=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -233,7 +233,7 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
     else:
         before = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
         text = f"{outcome.output}: {outcome.total} frames by {method}{before}, {outcome.seconds:.1f} s"
-    report(as_json, facts, text)
+    report(as_json, facts, text, saved=True)
     if not outcome.finished:
         raise typer.Exit(130)
 
@@ -310,7 +310,7 @@ def simulate(
         f"{output}: {len(experiment.lr)} LR frames of {experiment.lr.shape[1]}x{experiment.lr.shape[2]}, "
         f"{len(experiment.hr)} HR frames of {experiment.hr.shape[1]}x{experiment.hr.shape[2]}{noise}"
     )
-    report(as_json, facts, text)
+    report(as_json, facts, text, saved=True)
 
 
 @app.command()
@@ -321,9 +321,12 @@ def evaluate(
     hr_start: HrStart = 0,
     hr_times: HrTimes = None,
     csv: Annotated[Path | None, typer.Option(help="one row per frame")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace any file with --csv")] = False,
     as_json: Json = False,
 ) -> None:
     """Compare a result with the truth: PSNR, AAD and SSIM of all frames, and of the unseen ones."""
+    from napari_xfusion.core.files import replacing, require_table
+    from napari_xfusion.core.inspect.evaluate import EVALUATION_COLUMNS
     from napari_xfusion.core.inspect.evaluate import evaluate as compare
     from napari_xfusion.core.recordings import open_stack
     from napari_xfusion.core.results.record import read_times
@@ -332,6 +335,7 @@ def evaluate(
     sequences = open_stack(truth), open_stack(result)
     if csv is not None:
         check_outputs([stack.source for stack in sequences], [csv])
+        require_table(csv, EVALUATION_COLUMNS[:3], overwrite=overwrite)
     recorded = read_times(result)
     plan = parse_plan(hr_step=hr_step, hr_start=hr_start, hr_times=parse_times(hr_times))
     times = plan.hr_times
@@ -348,10 +352,10 @@ def evaluate(
         tell(
             "note: HR times are unknown, so unseen frames are not listed separately; give --hr-step or --hr-times"
         )
-    report(as_json, summary, metrics_table(summary))
     if csv is not None:
-        with writing(csv, hint="choose another file name"):
-            numbers.write_csv(csv)
+        with writing(csv, hint="choose another file name"), replacing(csv) as part:
+            numbers.write_csv(part)
+    report(as_json, summary, metrics_table(summary), saved=csv is not None)
 
 
 @app.command()
@@ -404,7 +408,7 @@ def study(
     if not done.finished:
         text = f"{done.folder}: {done.cells} of {done.total} cells are saved"
         tell("stopped; rerun the same command to resume")
-    report(as_json, facts, text)
+    report(as_json, facts, text, saved=True)
     if not done.finished:
         raise typer.Exit(130)
 
@@ -416,15 +420,15 @@ app.command()(train)
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the results")] = Path("demo"),
     gui: Annotated[bool, typer.Option("--gui", help="then show them in napari")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that no demo wrote")] = False,
 ) -> None:
     """Fuse the sample by every method; write the fused sequence, a picture and a table."""
     from napari_xfusion.lab.demo import run_demo
 
     with Progress("methods") as progress:
-        made = run_demo(output, progress=progress)
-    typer.echo(made.table)
-    for path in made.files:
-        typer.echo(str(path.resolve()))
+        made = run_demo(output, overwrite=overwrite, progress=progress)
+    files = [str(path.resolve()) for path in made.files]
+    report(False, {}, "\n".join([made.table, *files]), saved=True)
     if gui:
         from napari_xfusion.ui.plugin.show import show_demo
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import os
 import shlex
 import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TextIO
 
 import typer
 from tqdm import tqdm
 
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.doctor import log_file
-from napari_xfusion.errors import XFusionWarning
+from napari_xfusion.errors import XFusionWarning, reason_of
 
 log = logging.getLogger("napari_xfusion")
 
@@ -33,34 +34,58 @@ class Begun(Protocol):
 
 
 class Progress:
-    """A progress bar on stderr that appears with the first frame; call it with the frames done and the total."""
+    """A progress bar on stderr that appears with the first frame; call it with the frames done and the total.
+
+    It is omitted where it cannot be displayed.
+    """
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._bar: tqdm[Any] | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether the computation has begun: sequences and output are open."""
-        return self._bar is not None
+        self.begun = False
+        """Whether the work itself has begun: sequences and output are open."""
 
     def __call__(self, done: int, total: int) -> None:
         """Show ``done`` of ``total``."""
-        if self._bar is None:
-            self._bar = tqdm(total=total, unit=f" {self._unit}", initial=done, mininterval=0.2)
-        self._bar.update(done - self._bar.n)
+        with optional(sys.stderr):
+            if not self.begun:
+                self.begun = True
+                self._bar = tqdm(total=total, unit=f" {self._unit}", initial=done, mininterval=0.2)
+            if self._bar is not None:
+                self._bar.update(done - self._bar.n)
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        with optional(sys.stderr):
+            if self._bar is not None:
+                self._bar.close()
+
+
+@contextmanager
+def optional(stream: TextIO) -> Iterator[None]:
+    """Write to ``stream`` what a run does not depend on: where it is full or closed, it is discarded from now on."""
+    try:
+        yield
+    except OSError:
+        discard(stream)
+    except ValueError:  # what Python raises on a stream that it has closed itself
+        if not stream.closed:
+            raise
+
+
+def discard(stream: TextIO) -> None:
+    """Send what ``stream`` has not written yet, and all that follows, nowhere."""
+    with suppress(OSError, ValueError):  # a stream in memory has no number
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 @contextmanager
 def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
-    """Provide a token that Ctrl-C and SIGTERM set, so that a run ends after the current frame.
+    """Provide a token that Ctrl-C, SIGTERM and SIGHUP set, so that a run ends after the current frame.
 
     Before the first frame, and at the second signal, the run ends at once.
     """
@@ -71,7 +96,9 @@ def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    # A terminal that closes sends SIGHUP, unless nohup makes it ignored.
+    asking = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {s: signal.signal(s, ask) for s in asking if signal.getsignal(s) is not signal.SIG_IGN}
     try:
         yield stop
     except KeyboardInterrupt:
@@ -82,6 +109,13 @@ def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+class _Log(logging.handlers.RotatingFileHandler):
+    """A log that ends where it cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing: a run does not depend on its log."""
+
+
 def start_log() -> None:
     """Log to a file in the user's log folder, if it can be written."""
     if log.handlers:
@@ -89,23 +123,33 @@ def start_log() -> None:
     log.setLevel(logging.INFO)
     try:
         log_file().parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
-            log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8"
-        )
+        handler: logging.Handler = _Log(log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8")
     except OSError:
         handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
 
 
-def report(as_json: bool, facts: dict[str, Any], text: str) -> None:
-    """Print the result of a command, as JSON or as text."""
-    typer.echo(json.dumps(facts, allow_nan=False) if as_json else text)
+def report(as_json: bool, facts: dict[str, Any], text: str, *, saved: bool = False) -> None:
+    """Print the result of a command, as JSON or as text.
+
+    Where it cannot be printed, a command that has ``saved`` its result in files is done; any other exits with 1.
+    """
+    try:
+        typer.echo(json.dumps(facts, allow_nan=False) if as_json else text)
+    except OSError as error:
+        discard(sys.stdout)
+        log.warning("stdout cannot be written: %s", error)
+        if not isinstance(error, BrokenPipeError):
+            tell(f"the report cannot be printed: {reason_of(error)}")
+        if not saved:
+            raise typer.Exit(1) from error
 
 
 def tell(line: str) -> None:
     """Print a line on stderr."""
-    typer.echo(f"napari-xfusion: {line}", err=True)
+    with optional(sys.stderr):
+        typer.echo(f"napari-xfusion: {line}", err=True)
 
 
 def say_notes(notes: Iterable[object]) -> None:

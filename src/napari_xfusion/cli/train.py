@@ -11,7 +11,7 @@ import typer
 from tqdm import tqdm
 
 from napari_xfusion.cli.options import DeviceOption, Json
-from napari_xfusion.cli.terminal import Progress, report, stop_on_signal
+from napari_xfusion.cli.terminal import Progress, optional, report, stop_on_signal
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.errors import InputError
 
@@ -100,7 +100,9 @@ def train(
         "psnr": {"network": found.figures, **found.compared} if found.figures else None,
     }
     text = f"{found.model}: {found.iterations} of {found.total} iterations"
-    report(as_json, facts, text if found.finished else f"{text}; rerun the same command to resume")
+    report(
+        as_json, facts, text if found.finished else f"{text}; rerun the same command to resume", saved=True
+    )
     if not found.finished and stop.is_set():
         raise typer.Exit(130)
 
@@ -135,7 +137,8 @@ class Bars:
 
     def tell(self, line: str) -> None:
         """Print a line on stderr above the bar."""
-        tqdm.write(f"napari-xfusion: {line}", file=sys.stderr)
+        with optional(sys.stderr):
+            tqdm.write(f"napari-xfusion: {line}", file=sys.stderr)
 
     def __enter__(self) -> Self:
         return self

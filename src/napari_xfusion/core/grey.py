@@ -17,6 +17,16 @@ SAMPLE = 16
 """Frames looked at for the percentiles, evenly spaced over the sequence."""
 MOST_VALUES = 2**22
 """Pixels looked at where values cannot be counted one by one."""
+CAMERA_LIMIT = 2.0**32
+"""No camera counts further; floating-point values up to here are never fill values."""
+FAR = 1e6
+"""Fill values are this many times larger than the largest value below them."""
+FAR_FROM_ZERO = 1e15
+"""Fill values are larger than this where all other pixels are 0, which gives no scale."""
+LARGEST = 1e36
+"""Squares and sums of larger values leave float32 and float64: fill values of NetCDF (1e37) and GDAL (3e38)."""
+FEW_VALUES, FEW_PIXELS = 4, 0.01
+"""Fill values are few different ones, or few pixels; signals are neither."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +38,7 @@ class Affine:
 
     def to_grey(self, frame: NDArray[Any]) -> Image:
         """Grey units, float32, not clipped."""
-        # 32-bit integers and float64 can hold a small signal on a large offset; float32 cannot.
-        wide = np.float64 if frame.dtype.itemsize > 2 and frame.dtype != np.float32 else np.float32
+        wide = _wide(frame.dtype)
         grey = np.subtract(frame, wide(self.zero), dtype=wide)
         grey *= wide(1 / self.span)
         image: Image = grey.astype(np.float32, copy=False)
@@ -39,9 +48,17 @@ class Affine:
         """For pictures: grey units 0 to 1 as 0 to 255, what lies beyond as black and white."""
         return (np.clip(self.to_grey(frame), 0, 1) * 255).astype(np.uint8)
 
-    def from_grey(self, image: Image) -> Image:
-        """Camera units, float32."""
-        return image * np.float32(self.span) + np.float32(self.zero)
+    def from_grey(self, image: Image, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+        """Camera units of a camera of ``dtype``: float64 where that needs it, else float32."""
+        wide = np.float32 if dtype is None else _wide(dtype)
+        units = np.multiply(image, wide(self.span), dtype=wide)
+        units += wide(self.zero)
+        return units
+
+
+def _wide(dtype: np.dtype[Any]) -> type[np.float32] | type[np.float64]:
+    """32-bit integers and float64 can hold a small signal on a large offset; float32 cannot."""
+    return np.float64 if dtype.itemsize > 2 and dtype != np.float32 else np.float32
 
 
 def sample_frames(count: int, at_most: int = SAMPLE) -> list[int]:
@@ -63,7 +80,7 @@ def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[X
     notes = []
     if invalid:
         share = invalid / (invalid + counts.sum())
-        text = f"{share:.2%} of the sampled pixels are NaN or infinite; they are filled in."
+        text = f"{invalid} of the sampled pixels ({share:.2%}) are NaN, infinite or fill values; they are filled in."
         notes.append(XFusionWarning("invalid-pixels", text, stack.source))
     if not high > low:
         text = f"the sampled frames are constant at {low:g}."
@@ -77,7 +94,7 @@ def percentile_map(stack: Stack, at_most: int = SAMPLE) -> tuple[Affine, tuple[X
 
 
 def _distribution(stack: Stack, frames: list[int]) -> tuple[NDArray[Any], NDArray[np.int64], int]:
-    """Ascending values, how often each occurs, and the number of pixels that are NaN or infinite.
+    """Ascending values, how often each occurs, and the number of pixels without a valid value.
 
     Whole numbers of up to 16 bits are counted one by one. Of others every k-th pixel is looked at, such
     that all of them fit into memory whatever the sequence's length.
@@ -90,9 +107,16 @@ def _distribution(stack: Stack, frames: list[int]) -> tuple[NDArray[Any], NDArra
         found = np.flatnonzero(counts)
         return found + ends.min, counts[found], 0
     every = max(1, len(frames) * stack.shape[1] * stack.shape[2] // MOST_VALUES)
-    values = np.concatenate([stack.frame(i).ravel()[::every] for i in frames])
-    finite = np.sort(values[np.isfinite(values)])
-    return finite, np.ones(len(finite), np.int64), len(values) - len(finite)
+    parts, invalid = [], 0
+    for i in frames:
+        frame = stack.frame(i)
+        part, wrong = frame.ravel()[::every], invalid_pixels(frame)
+        if wrong is not None:
+            chosen = wrong.ravel()[::every]
+            part, invalid = part[~chosen], invalid + int(chosen.sum())
+        parts.append(part)
+    values = np.sort(np.concatenate(parts))
+    return values, np.ones(len(values), np.int64), invalid
 
 
 def _percentiles(values: NDArray[Any], counts: NDArray[np.int64]) -> tuple[float, float]:
@@ -107,17 +131,45 @@ def _percentiles(values: NDArray[Any], counts: NDArray[np.int64]) -> tuple[float
     return float(low), float(high)
 
 
-def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """``frame`` with NaN and infinite pixels replaced by the nearest valid ones, and how many they were.
+def invalid_pixels(frame: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Mask (H, W) of the pixels that are NaN, infinite or a fill value; None where there are none.
 
-    A frame without a valid pixel becomes zero.
+    A fill value is a number that no camera gives, such as 1e20, 9.96921e36 or -3.4e38: larger than CAMERA_LIMIT
+    and FAR times larger than all other pixels, or larger than LARGEST. Integers have none.
     """
-    if frame.dtype.kind != "f":
+    if frame.dtype.kind != "f" or not frame.size:
+        return None
+    with np.errstate(invalid="ignore"):
+        if frame.min() >= -CAMERA_LIMIT and frame.max() <= CAMERA_LIMIT:  # false where one is NaN
+            return None
+        sizes = np.abs(frame, dtype=np.float64)
+        invalid: NDArray[np.bool_] = ~(sizes <= LARGEST)
+    invalid |= sizes >= _least_fill_value(np.sort(sizes[~invalid]))
+    return invalid if invalid.any() else None
+
+
+def _least_fill_value(sizes: NDArray[np.float64]) -> float:
+    """The smallest fill value among ascending finite magnitudes, infinity where there is none."""
+    begin = int(np.searchsorted(sizes, CAMERA_LIMIT, side="right"))
+    large = sizes[max(begin - 1, 0) :]  # the largest value that a camera can give, and those beyond
+    with np.errstate(over="ignore"):
+        gaps = np.flatnonzero(large[1:] > np.where(large[:-1] > 0, FAR * large[:-1], FAR_FROM_ZERO))
+    if not len(gaps):
+        return np.inf
+    beyond = large[gaps[0] + 1 :]
+    few = len(beyond) <= FEW_PIXELS * len(sizes) or len(np.unique(beyond)) <= FEW_VALUES
+    return float(beyond[0]) if few else np.inf
+
+
+def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """``frame`` with invalid pixels replaced by the nearest valid ones, and how many they were.
+
+    Invalid are NaN, infinity and fill values, see ``invalid_pixels``. A frame without a valid pixel becomes zero.
+    """
+    invalid = invalid_pixels(frame)
+    if invalid is None:
         return frame, 0
-    invalid = ~np.isfinite(frame)
     count = int(invalid.sum())
-    if count == 0:
-        return frame, 0
     if count == frame.size:
         return np.zeros_like(frame), count
     from scipy.ndimage import distance_transform_edt  # noqa: PLC0415 - slow to import, and seldom needed

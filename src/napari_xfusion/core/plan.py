@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.types import Region
 from napari_xfusion.core.value import Value
-from napari_xfusion.errors import InputError, PairingError, XFusionError
+from napari_xfusion.errors import InputError, PairingError, XFusionError, reason_of
 
 GreyRule = Literal["match", "percentile", "none"]
 
@@ -38,6 +39,11 @@ DeviceName = Annotated[str, AfterValidator(_device)]
 MethodName = Annotated[str, AfterValidator(_known)]
 """The name of a method in the catalogue."""
 M = TypeVar("M", bound=BaseModel)
+_UNIT = re.compile(
+    r"(?<![a-z])(s|secs?|seconds?|[mnuµμ]s|msec|milliseconds?|microseconds?|min|minutes?)(?![a-z])",
+    re.IGNORECASE,
+)
+"""A unit of time in a header such as "time [s]"."""
 
 
 class Plan(Value):
@@ -84,9 +90,11 @@ class Plan(Value):
             if self.hr_step is not None:
                 raise ValueError("{hr_times} and {hr_step} exclude each other")
             if not all(map(math.isfinite, self.hr_times)):
-                raise ValueError("HR times must be finite numbers")
-            if any(b <= a for a, b in zip(self.hr_times, self.hr_times[1:], strict=False)):
-                raise ValueError("HR times must increase from frame to frame")
+                raise ValueError("{hr_times} must be finite numbers")
+            if any(b <= a for a, b in pairwise(self.hr_times)):
+                k = next(k for k, (a, b) in enumerate(pairwise(self.hr_times)) if b <= a)
+                near = ", ".join(f"{t:g}" for t in self.hr_times[max(k - 1, 0) : k + 3])
+                raise ValueError(f"{{hr_times}} must increase from frame to frame, found {near}")
         if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
             raise ValueError(f"frames {self.frames[0]}:{self.frames[1]} hold no frame")
         if self.region is not None and not self.region.holds_pixels:
@@ -104,8 +112,8 @@ class Plan(Value):
     def regular_times(self, count: int) -> tuple[float, ...]:
         """HR times by step and start that lie inside a sequence of ``count`` LR frames."""
         step = self.hr_step or 1.0
-        number = math.floor((count - 1 - self.hr_start) / step) + 1
-        return tuple(self.hr_start + step * k for k in range(number))
+        number = math.floor((count - 1 - self.hr_start) / step + 1e-6) + 1  # steps are rounded
+        return tuple(min(self.hr_start + step * k, count - 1.0) for k in range(number))
 
 
 def make_plan(**settings: object) -> Plan:
@@ -132,17 +140,82 @@ def validated(kind: type[M], settings: Mapping[str, object], raises: type[XFusio
 
 
 def parse_times(text: str | None) -> tuple[float, ...] | None:
-    """HR times from a list such as ``0,10,20`` or from a file that holds one; None where nothing is given."""
+    """HR times from a list such as ``0,10,20`` or from a file that holds one; None where nothing is given.
+
+    A file is text in UTF-8, UTF-16 or Latin-1: numbers separated by line breaks, spaces, commas or semicolons, the
+    last with decimal commas too. Header lines and what follows ``#`` or ``%`` are skipped. Raises InputError where it
+    cannot be read, contains no number or anything else, and where its header names a unit of time.
+    """
     if text is None or not text.strip():
         return None
-    is_list = re.fullmatch(r"[-+.,;\s\deE]+", text)
+    if re.fullmatch(r"[-+.,;\s\deE]+", text):
+        return _numbers([text], None)
+    path = Path(text.strip())
     try:
-        content = text if is_list else Path(text.strip()).read_text(encoding="utf-8")
-        return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
+        content = _decoded(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(
-            setting="hr_times",
-            expected="numbers such as 0,10,20, or a file with one number per line",
-            found=str(error),
-            hint="give LR frame numbers",
-        ) from error
+        raise _no_times(path, reason_of(error)) from error
+    lines = [
+        re.split(r"[#%]|//", line)[0].replace('"', "").strip("[](), \t") for line in content.splitlines()
+    ]
+    header = list(takewhile(lambda line: not _begins_with_number(line), lines))
+    for line in header:
+        if unit := _UNIT.search(line):
+            raise InputError(
+                path,
+                setting="hr_times",
+                problem=f"the column '{line[:60]}' names a unit of time ({unit[0]}), LR frame numbers are needed",
+                hint="divide the times by LR's frame interval",
+            )
+    return _numbers(lines[len(header) :], path)
+
+
+def _begins_with_number(line: str) -> bool:
+    return re.match(r"[-+]?\.?\d|[-+]?(nan|inf)", line, re.I) is not None
+
+
+def _decoded(data: bytes) -> str:
+    """Text of a file; raises ValueError where it is none."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16")
+    if len(data) > 1 and 0 in (data[0], data[1]):  # UTF-16 without a mark
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le")
+    if 0 in data:
+        raise ValueError("a file that is no text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _numbers(lines: Sequence[str], where: Path | None) -> tuple[float, ...]:
+    """The numbers in ``lines``; commas are decimal ones where semicolons separate."""
+    decimal_commas = any(";" in line for line in lines) and any(re.search(r"\d,\d", line) for line in lines)
+    separator = r"[\s;]+" if decimal_commas else r"[\s,;]+"
+    rows = [list(filter(None, re.split(separator, line))) for line in lines]
+    found = []
+    for number, words in enumerate(rows, 1):
+        for word in words:
+            try:
+                found.append(float(word.replace(",", ".") if decimal_commas else word))
+            except ValueError:
+                raise _no_times(where, f"'{word[:40]}' in line {number} of the numbers") from None
+    if not found:
+        raise _no_times(where, "no number")
+    if len(rows) > 1 and {len(words) for words in rows if words} == {2} and not _increase(found):
+        raise _no_times(where, f"two columns, '{lines[0][:40]}'")
+    return tuple(found)
+
+
+def _increase(numbers: Sequence[float]) -> bool:
+    return all(a < b for a, b in pairwise(numbers))
+
+
+def _no_times(where: object, found: str) -> InputError:
+    return InputError(
+        where,
+        setting="hr_times",
+        expected="LR frame numbers such as 0,10,20, or a text file with one number per line",
+        found=found,
+        hint="give one LR frame number for each HR frame",
+    )

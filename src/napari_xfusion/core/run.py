@@ -18,17 +18,19 @@ from typing import Any
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, Method, giving
-from napari_xfusion.core.inspect.attention import write_attention
+from napari_xfusion.core.files import replacing, require_apart, require_table
+from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import FORMAT, RunRecord, record_path
 from napari_xfusion.core.rig import Rig, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
-from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionWarning, writing
+from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
@@ -45,8 +47,9 @@ def fuse(
     stop: Token | None = None,
     region: Region | None = None,
 ) -> Iterator[FusedFrame]:
-    """Fuse two stacks frame by frame, in the HR camera's units (float32, not clipped).
+    """Fuse two stacks frame by frame, in the HR camera's units (not clipped).
 
+    Images are float32; float64 of HR recordings of 32-bit integers or float64.
     ``lr`` (T, h, w) and ``hr`` (N, H, W) are paths, arrays or Stacks. ``targets`` are LR frame numbers
     in the order they are wanted (default: those of the plan) and are pulled one at a time, ``region`` is
     the plan's by default. Setting ``stop`` ends the iteration early. Raises XFusionError at the call when
@@ -70,7 +73,9 @@ class Run:
     """
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        self._session = Session(plan, rig_of(plan, lr, hr).with_checksums())
+        rig = rig_of(plan, lr, hr)
+        self._before = _states(rig)
+        self._session = Session(plan, rig.with_checksums())
         self.rig, self.fuser = self._session.rig, self._session.fuser
         self.spec, self.settled = _describe(plan, self.rig, self.fuser)
         self.resumed = 0
@@ -114,7 +119,12 @@ class Run:
             self.settled = self.settled.model_copy(update=dict(session.used))
 
     def commit(self) -> None:
-        """Turn the frames into results with their record; see ``Sink.commit``."""
+        """Turn the frames into results with their record; see ``Sink.commit``.
+
+        A recording that has changed since the run began is a warning, which the record contains.
+        """
+        if len(self.done) > self.resumed:
+            self.notes = [*self.notes, *_changed(self.rig, self._before)]
         facts = self._record().facts()
         for sink, _ in reversed(self._sinks):  # the fused sequence last: where it stands, all stands
             sink.commit(facts)
@@ -130,6 +140,27 @@ class Run:
             frames_resumed=self.resumed,
             warnings=tuple(map(str, self.notes)),
         )
+
+
+def _states(rig: Rig) -> list[State]:
+    """What is known of the files of all cameras without reading them."""
+    return [() if c.recording is None else state_of(c.recording.path) for c in rig.cameras]
+
+
+def _changed(rig: Rig, before: Sequence[State]) -> list[XFusionWarning]:
+    """Warnings about recordings whose files are not those ``before``, and whose content is another."""
+    found = []
+    for camera, earlier, now in zip(rig.cameras, before, _states(rig), strict=True):
+        if now == earlier or camera.recording is None:
+            continue
+        try:
+            what = "" if camera.recording.open().digest() == camera.sha256 else "has changed"
+        except XFusionError:
+            what = "has changed or was removed"
+        if what:
+            text = f"the recording {what} since the run began; frames may come from both versions. Fuse it again."
+            found.append(XFusionWarning("input-changed", text, camera.source))
+    return found
 
 
 def fuse_files(
@@ -231,9 +262,7 @@ def _into_files(
     stop: Token | None,
     progress: Progress,
 ) -> None:
-    outputs = [path for path in (output, std, attention) if path is not None]
-    check_outputs([camera.source for camera in run.rig.cameras], outputs)
-    _check_abilities(METHODS[run.settled.method], std, attention)
+    check_places(run.settled, run.rig, output, std, attention, overwrite=overwrite)
     total = len(run.spec.frames)
     with ExitStack() as opened:
         sinks = [
@@ -253,24 +282,39 @@ def _write_attention(path: Path, output: Path | str, rig: Rig) -> None:
     """The scores of all frames, those of earlier runs too, from the record of ``output``."""
     with writing(path, hint="the sequence is complete; run the same again with another {attention}"):
         frames = [each.model_dump() for each in RunRecord.load(record_path(output)).frames]
-        write_attention(path, frames, rig.hr_times.tolist())
+        with replacing(path) as part:
+            write_attention(part, frames, rig.hr_times.tolist())
 
 
 def check_outputs(inputs: Iterable[str], outputs: Sequence[Path | str]) -> None:
-    """Raise OutputError when an output has no folder, or would replace one of the ``inputs`` or another output."""
-    taken = {Path(source).resolve(): "an input" for source in inputs}
+    """Raise OutputError when an output has no folder, or would touch one of the ``inputs`` or another output.
+
+    See ``require_apart``.
+    """
     for path in outputs:
-        place = Path(path).resolve()
-        if not place.parent.is_dir():
+        if not Path(path).resolve().parent.is_dir():
             raise OutputError(path, problem="its folder does not exist", hint="create the folder first")
-        if place in taken:
-            raise OutputError(
-                path,
-                setting="output",
-                problem=f"the output would overwrite {taken[place]} of this run",
-                hint="choose another name",
-            )
-        taken |= {place: "an output", record_path(place): "the record"}
+    require_apart(inputs, outputs)
+
+
+def check_places(
+    plan: Plan,
+    rig: Rig,
+    output: Path | str | None,
+    std: Path | str | None = None,
+    attention: Path | str | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Raise OutputError when the outputs of a run cannot be written there, or its method does not give them."""
+    outputs = [path for path in (output, std, attention) if path is not None]
+    inputs = [camera.source for camera in rig.cameras]
+    if plan.model is not None and Path(plan.model).is_file():
+        inputs.append(plan.model)
+    check_outputs(inputs, outputs)
+    _check_abilities(METHODS[plan.method], std, attention)
+    if attention is not None:
+        require_table(Path(attention), ATTENTION_COLUMNS[:3], overwrite=overwrite)
 
 
 def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:

@@ -52,16 +52,16 @@ class Session:
     def frames(
         self, targets: Iterable[int], stop: Token, region: Region | None = None
     ) -> Iterator[FusedFrame]:
-        """Fuse ``targets`` (float32, not clipped), pulled one at a time; see ``Stream.fuse``.
+        """Fuse ``targets`` (not clipped; see ``Affine.from_grey``), pulled one at a time; see ``Stream.fuse``.
 
         ``region`` is the plan's unless given.
         """
         if self._stream is None:
             self._stream = self.fuser.open(self.reader).__enter__()
-        units = self.rig.hr.grey
+        units, dtype = self.rig.hr.grey, np.dtype(self.rig.hr.dtype)
         for frame in self._stream.fuse(targets, stop, region or self._region):
             std = None if frame.std is None else frame.std * np.float32(units.span)
-            yield replace(frame, image=units.from_grey(frame.image), std=std)
+            yield replace(frame, image=units.from_grey(frame.image, dtype), std=std)
 
     def close(self) -> None:
         """Free what the method caches; the next frame opens it again."""
@@ -85,5 +85,5 @@ def _filled(reader: FrameReader) -> list[XFusionWarning]:
         return []
     named = ", ".join(f"{frame} ({count})" for frame, count in list(reader.invalid.items())[:5])
     more = ", ..." if len(reader.invalid) > 5 else ""
-    text = f"NaN or infinite pixels were filled in from their neighbours in frames {named}{more}."
+    text = f"pixels that are NaN, infinite or fill values were filled in from their neighbours in frames {named}{more}."
     return [XFusionWarning("filled-in", text)]

@@ -177,8 +177,8 @@ class FusedFrame:
     """One result. A fuser gives grey units; ``run.fuse`` hands on the HR camera's units."""
 
     index: int
-    image: Image
-    """(H, W)."""
+    image: NDArray[Any]
+    """(H, W) float32; float64 in the units of cameras of 32-bit integers or float64."""
     std: Image | None = None
     """(H, W) standard deviation in the units of ``image``, by methods that know it."""
     attention: Mapping[Role, Image] = field(default_factory=dict)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
+from PIL.PngImagePlugin import PngInfo
 
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS, training_free
-from napari_xfusion.core.files import make_folder
+from napari_xfusion.core.files import foreign, make_folder, require_table, write_whole
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.inspect.evaluate import evaluate
 from napari_xfusion.core.networks.cards import BUNDLED, describe, list_models
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import as_stack, open_stack
+from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.results.sheet import labelled, sheet
 from napari_xfusion.core.run import fuse, fuse_files
 from napari_xfusion.core.types import Progress, Stack
@@ -23,6 +25,10 @@ from napari_xfusion.errors import InputError
 PACKAGE = Path(__file__).parents[1]
 SAMPLE_PLACES = (PACKAGE / "sample_data", PACKAGE.parents[1] / "sample_data")
 """In an installed package, and in a checkout."""
+TITLE = "unseen frames, means"
+"""What the table begins with."""
+SOFTWARE = "napari-xfusion demo"
+"""In the text fields of the picture."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,47 @@ def sample_sequence(name: str) -> Path:
     )
 
 
-def run_demo(folder: Path, progress: Progress = lambda _done, _total: None) -> Demo:
-    """Fuse the sample into ``folder``: fused.tif with its record, comparison.png and table.txt."""
+def run_demo(
+    folder: Path, *, overwrite: bool = False, progress: Progress = lambda _done, _total: None
+) -> Demo:
+    """Fuse the sample into ``folder``: fused.tif with its record, comparison.png and table.txt.
+
+    Raises OutputExistsError where another file has one of these names, unless ``overwrite``.
+    """
     make_folder(folder)
     lr, hr, truth = (open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
     fused, table, picture = (folder / name for name in ("fused.tif", "table.txt", "comparison.png"))
-    fuse_files(make_plan(), lr, hr, fused, overwrite=True)
-    lines = [f"{'unseen frames, means':24}{'PSNR dB':>9}{'AAD':>8}{'SSIM':>9}"]
+    require_table(table, [TITLE], overwrite=overwrite)
+    if picture.exists() and not overwrite and not _is_comparison(picture):
+        raise foreign(picture, "this is not the picture of a demo")
+    fuse_files(make_plan(), lr, hr, fused, overwrite=overwrite or _is_demo(fused, lr))
+    lines = [f"{TITLE:24}{'PSNR dB':>9}{'AAD':>8}{'SSIM':>9}"]
     plans = demo_plans()
     for number, (name, plan) in enumerate(plans.items()):
         lines.append(_table_row(name, plan, lr, hr, truth))
         progress(number + 1, len(plans))
-    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _compare(lr, hr, open_stack(fused), truth).save(picture)
+    write_whole(table, lambda part: part.write_text("\n".join(lines) + "\n", encoding="utf-8"))
+    mark = PngInfo()
+    mark.add_text("Software", SOFTWARE)
+    compared = _compare(lr, hr, open_stack(fused), truth)
+    write_whole(picture, lambda part: compared.save(part, format="png", pnginfo=mark))
     return Demo((fused, picture, table), "\n".join(lines))
+
+
+def _is_demo(fused: Path, lr: Stack) -> bool:
+    """Whether an earlier demo, of any version, wrote ``fused``."""
+    try:
+        return RunRecord.load(fused).rig.fast.sha256 == lr.digest()
+    except InputError:
+        return False
+
+
+def _is_comparison(path: Path) -> bool:
+    try:
+        with Picture.open(path) as picture:
+            return bool(picture.info.get("Software") == SOFTWARE)
+    except (OSError, ValueError):
+        return False
 
 
 def demo_plans() -> dict[str, Plan]:

@@ -80,3 +80,40 @@ def test_neighbours(target, expected):
 
 def test_seen_targets_are_those_with_an_hr_frame_at_their_time():
     assert seen_targets(np.array([0.0, 2.4, 5.0]), 6).tolist() == [True, False, True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        pytest.param((0, 10, 20.000001), [0, 10, 20], id="rounded beyond the end"),
+        pytest.param((0, 10, 20.5), [0, 10, 20], id="half a frame beyond the end"),
+        pytest.param((-1e-9, 10, 20), [0, 10, 20], id="rounded before the start"),
+        pytest.param((-0.5, 10, 19.5), [0, 10, 19.5], id="half a frame before the start"),
+    ],
+)
+def test_a_time_half_a_frame_outside_is_that_of_the_nearest_frame(times, expected):
+    assert find_hr_times(*sequences(), make_plan(hr_times=times)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        pytest.param((0, 10, 20.51), "HR frame 2 at LR frame 20.51", id="more than half a frame beyond"),
+        pytest.param((-0.6, 10, 20), "HR frame 0 at LR frame -0.6", id="more than half a frame before"),
+        pytest.param((0, 20.1, 20.2), "increase", id="two beyond the end"),
+        pytest.param((0, 1e-9, 2e-9), "increase", id="no different times"),
+        pytest.param((1, 11, 21), "numbered from 0", id="numbers from 1"),
+    ],
+)
+def test_times_further_outside_are_refused(times, said):
+    with pytest.raises(PairingError, match=said):
+        find_hr_times(*sequences(), make_plan(hr_times=times))
+
+
+def test_times_outside_are_explained_by_their_unit():
+    lr = stack(np.zeros((51, 4, 4), np.uint8), "lr.tif", interval=2e-5)
+    hr = stack(np.zeros((3, 16, 16), np.uint8), "hr.tif")
+    with pytest.raises(PairingError) as caught:
+        find_hr_times(lr, hr, make_plan(hr_times=(0, 400, 800)))
+    assert "microseconds" in caught.value.hint
+    assert "0, 20, 40" in caught.value.hint

@@ -213,7 +213,7 @@ def odd(name):
     ("name", "said", "left_out"),
     [
         pytest.param("constant", "one grey value throughout", ["noisy"], id="constant"),
-        pytest.param("nan", "NaN or infinite", [], id="NaN"),
+        pytest.param("nan", "NaN, infinite", [], id="NaN"),
         pytest.param(
             "short", "4 frames are too few for condition base", ["base", "noisy", "apart"], id="too short"
         ),

@@ -22,6 +22,16 @@ Scores = NDArray[np.float64]
 LEAST_UNIT = 0.1
 """Smallest score at an HR frame, as a share of the largest, by which scores may be divided."""
 
+ATTENTION_COLUMNS = (
+    "frame",
+    "seen",
+    *(f"{role} {kind}" for role in ROLES for kind in ("raw", "sigmoid")),
+    "backward",
+    "forward",
+    "normalised",
+)
+"""Of the table that ``write_attention`` writes."""
+
 
 @dataclass(frozen=True, eq=False)
 class NormalisedAttention:
@@ -92,10 +102,9 @@ def write_attention(path: Path, frames: Sequence[Mapping[str, Any]], hr_times: S
     normal = normalise(numbers, back.tolist(), ahead.tolist(), hr_times)
     missing = sum(number < first_hr for number in numbers)
     padded = (np.concatenate([np.full(missing, np.nan), x]) for x in (normal.backward, normal.forward))
-    columns = [f"{role} {kind}" for role in ROLES for kind in ("raw", "sigmoid")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["frame", "seen", *columns, "backward", "forward", "normalised"])
+        writer.writerow(ATTENTION_COLUMNS)
         for frame, backward, forward in zip(frames, *padded, strict=True):
             scores = [
                 frame["scores"].get(role, {}).get(kind) for role in ROLES for kind in ("raw", "sigmoid")

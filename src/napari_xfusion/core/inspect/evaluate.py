@@ -16,6 +16,8 @@ from napari_xfusion.core.inspect.metrics import Metrics, measure
 from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.errors import InputError
 
+EVALUATION_COLUMNS = ("frame", "seen", *Metrics._fields)
+"""Of the table that ``Evaluation.write_csv`` writes."""
 SCALE_FRAMES = 256
 """Number of frames of the truth that are sampled for the grey scale; shorter sequences are read completely."""
 
@@ -52,7 +54,7 @@ class Evaluation:
         """Write one row per frame: frame, seen, psnr, aad, ssim, ssim_gaussian."""
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["frame", "seen", *Metrics._fields])
+            writer.writerow(EVALUATION_COLUMNS)
             for row in self.rows:
                 seen = "" if row.seen is None else int(row.seen)
                 writer.writerow([row.frame, seen, *(f"{value:.6g}" for value in row.metrics)])

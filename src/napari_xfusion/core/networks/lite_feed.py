@@ -58,7 +58,7 @@ def prepare(group: FrameGroup, flow: FlowStream, grid: Grid) -> Prepared:
 def _quiet(images: tuple[Image, ...]) -> float:
     """The root mean square difference of three images (H, W), where they differ least; see `facts_of`."""
     squares = sum((a - b) ** 2 for a, b in combinations(images, 2))
-    size = images[0].shape[1] // SCALE, images[0].shape[0] // SCALE
+    size = tuple(max(1, side // SCALE) for side in reversed(images[0].shape))
     means = cv2.resize(np.asarray(squares), size, interpolation=cv2.INTER_AREA)
     return math.sqrt(np.quantile(means, QUIETER))
 

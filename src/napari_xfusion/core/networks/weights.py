@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import re
 import warnings
@@ -31,7 +32,7 @@ from napari_xfusion.core.networks.cards import (
 )
 from napari_xfusion.core.networks.lite import Lite
 from napari_xfusion.core.networks.network import Network
-from napari_xfusion.errors import ModelError, OutputError, writing
+from napari_xfusion.errors import ModelError, OutputError, OutputExistsError, writing
 
 AnyNetwork = Network | Lite
 Shapes = dict[str, tuple[int, ...]]
@@ -209,11 +210,21 @@ def _fill(where: Path, tensors: Mapping[str, Tensor], card: Card) -> AnyNetwork:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], card: Card) -> None:
+    if os.path.lexists(path) and not _is_model(path):
+        raise OutputExistsError(path, problem="this file is not a model", hint="choose another name")
     expected, do = "a place to write the model", "choose another folder"
     with writing(path, expected=expected, hint=do, also=(SafetensorError,)):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             safetensors.torch.save_file(tensors, part, metadata={CARD: card.model_dump_json()})
+
+
+def _is_model(path: Path) -> bool:
+    try:
+        read_header(path)
+    except ModelError:
+        return False
+    return True
 
 
 def _upstream_tensors(pth: Path) -> tuple[dict[str, Tensor], str]:

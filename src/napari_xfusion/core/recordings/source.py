@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.errors import DamagedFileError, InputError, XFusionError
+from napari_xfusion.errors import DamagedFileError, InputError, XFusionError, reason_of
 
 GREY_DTYPES = frozenset(("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"))
 """uint8/16/32, int8/16/32, float16/32/64, as kind and bytes."""
@@ -73,15 +74,58 @@ def damaged(where: object, expected: str, found: str) -> DamagedFileError:
 
 @contextmanager
 def told(where: object, expected: str) -> Iterator[None]:
-    """Turn whatever libraries raise on a file's content into one InputError; our own errors pass."""
+    """Turn whatever libraries raise on a file's content into one DamagedFileError; our own errors pass.
+
+    What the system refuses is an InputError: the file may be in order.
+    """
     try:
         yield
     except XFusionError:
         raise
-    except PermissionError as error:
-        raise InputError(where, problem="no permission to read it", hint="change its permissions") from error
+    except MemoryError as error:
+        raise InputError(
+            where, problem="there is too little memory to read it", hint="free memory, and run the same again"
+        ) from error
     except Exception as error:  # decoders raise a dozen types on damaged bytes
+        cause = refusal(error)
+        if cause is not None:
+            raise refused(where, cause) from error
         raise damaged(where, expected, f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+_REMEDIES = {
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or close other programs",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "free memory, and run the same again",
+    errno.EACCES: "change its permissions",
+    errno.EPERM: "change its permissions",
+    errno.ENOENT: "check that it was not moved or deleted",
+    errno.ENOTDIR: "check the path",
+    errno.EIO: "check the disk or the connection to it, and run the same again",
+}
+_OF_CONTENT = frozenset((errno.EINVAL, errno.EDOM, errno.ERANGE))
+"""What the system also says of places and sizes that a damaged file names."""
+
+
+def refusal(error: BaseException) -> OSError | None:
+    """What the system refused, in an error or its causes; None where the content is at fault.
+
+    The system's errors have a number; those of decoders on damaged bytes have none.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno is not None and seen.errno not in _OF_CONTENT:
+            return seen
+        seen = seen.__cause__
+    return None
+
+
+def refused(where: object, cause: OSError) -> InputError:
+    """The error for a file that the system refused to read."""
+    denied = isinstance(cause, PermissionError)
+    problem = "no permission to read it" if denied else f"the system cannot read it: {reason_of(cause)}"
+    hint = _REMEDIES.get(cause.errno or 0, "check the disk or the connection to it, and run the same again")
+    return InputError(where, problem=problem, hint=hint)
 
 
 def check_grey(dtype: np.dtype[Any], where: object) -> np.dtype[Any]:

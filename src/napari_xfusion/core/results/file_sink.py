@@ -4,9 +4,12 @@ For ``fused.tif`` there are ``fused.tif.partial`` (the frames), ``fused.tif.jour
 ``fused.tif.lock`` (the process that writes) and finally ``fused.tif.json`` (the record). A kill at any moment
 leaves one of these states:
 
-    partial, no journal             nothing was written yet: the run starts again
+    journal that claims, partial    nothing was written yet: the run starts again
     partial and journal             the run resumes, also if the record exists already
     final and record, no partial    finished; a remaining journal is deleted
+
+The journal comes first and goes last: a partial output without one, and a file of these names with other content,
+belongs to another program and is left alone.
 """
 
 from __future__ import annotations
@@ -25,12 +28,12 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.files import replacing
+from napari_xfusion.core.files import foreign, replace, replacing
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.recordings.open import open_stack
-from napari_xfusion.core.results.journal import Entry, Journal, read_journal
+from napari_xfusion.core.results.journal import Entry, Journal, is_journal, read_journal
 from napari_xfusion.core.results.lock import OutputLock
-from napari_xfusion.core.results.record import recorded_notes, with_frames
+from napari_xfusion.core.results.record import is_record, recorded_notes, with_frames
 from napari_xfusion.core.results.spec import (
     Notes,
     OutputSpec,
@@ -109,7 +112,7 @@ class FileSink(ABC):
 
     def _publish(self) -> None:
         """Give the partial output its final name."""
-        self._partial.replace(self.path)
+        replace(self._partial, self.path)
 
     # The contract of Sink.
 
@@ -121,7 +124,10 @@ class FileSink(ABC):
         self._result = None
         try:
             with self._told():
+                if self._overwrite:
+                    self._lock.remove_other()
                 self._lock.acquire(self.path)
+                self._check_beside()
                 self._recover()
                 self._spec = spec
                 self._positions = {target: j for j, target in enumerate(spec.frames)}
@@ -202,6 +208,24 @@ class FileSink(ABC):
                 hint="choose another name",
             )
 
+    def _check_beside(self) -> None:
+        """Raise OutputExistsError where a file beside the output is not ours, unless it may be replaced."""
+        if self._overwrite:
+            return
+        journal = self._beside("journal")
+        noted = os.path.lexists(journal)
+        if noted and (journal.is_symlink() or not journal.is_file() or not is_journal(journal)):
+            raise foreign(journal, "this is not the journal of an unfinished output of this program")
+        begun = noted and journal.stat().st_size > 0
+        if os.path.lexists(self._partial) and not begun and not _is_empty_folder(self._partial):
+            raise foreign(self._partial, "this is not an unfinished output of this program")
+
+    def _check_record(self) -> None:
+        """Raise OutputExistsError where the record would replace a file that is none, unless it may."""
+        path = self._beside("json")
+        if os.path.lexists(path) and not self._overwrite and not is_record(path):
+            raise foreign(path, "this is not the record of a result of this program")
+
     def _claim(self, spec: OutputSpec) -> None:
         """Decide between resuming, nothing to do, refusing and starting again."""
         header, entries = self._unfinished()
@@ -229,18 +253,16 @@ class FileSink(ABC):
         return header, entries
 
     def _start(self, spec: OutputSpec) -> None:
+        self._check_record()
         self._discard()
         self._require_room(spec)
-        try:
-            layout = self._create(spec)
-        except BaseException:
-            self._release()
-            self._discard()
-            raise
         self._journal = Journal(self._beside("journal"))
+        self._journal.claim()
+        layout = self._create(spec)
         self._journal.header({"spec": spec.as_json(), "layout": layout})
 
     def _resume(self, spec: OutputSpec, header: Mapping[str, Any], entries: Mapping[int, Entry]) -> None:
+        self._check_record()
         self._reopen(spec, header["layout"])
         for target, position in self._positions.items():
             entry = entries.get(target)
@@ -297,9 +319,9 @@ class FileSink(ABC):
         return self.path.with_name(f"{self.path.name}.{ending}")
 
     def _discard(self) -> None:
-        """Delete the unfinished output."""
-        self._beside("journal").unlink(missing_ok=True)
+        """Delete the unfinished output; the journal last, as it shows that the output is ours."""
         self._remove_partial()
+        self._beside("journal").unlink(missing_ok=True)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -317,6 +339,10 @@ class FileSink(ABC):
             )
             failed.saved = saved
             raise failed from error
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 def sync_directory(path: Path) -> None:

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+CLAIM = b"# napari-xfusion journal"
+"""What a journal begins with; written before the output itself, so that this is known to be ours."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -34,6 +37,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+
+    def claim(self) -> None:
+        """Write what a journal begins with."""
+        os.write(self._file, CLAIM)
 
     def header(self, header: Mapping[str, Any]) -> None:
         """Write the first line of a new journal."""
@@ -61,12 +68,22 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, dict[int, Entry]]:
     The header is None where nothing was written yet, and empty where it was lost but frames were written.
     """
     try:
-        values = [_value(line) for line in path.read_bytes().split(b"\n") if line]
+        values = [_value(line) for line in _lines(path) if line != CLAIM]
     except FileNotFoundError:
         return None, {}
     entries = [Entry(v["frame"], v["crc"], v["notes"]) for v in values[1:] if v is not None]
     header = values[0] if values else None
     return {} if header is None and entries else header, {e.index: e for e in entries}
+
+
+def is_journal(path: Path) -> bool:
+    """Whether ``path`` is a journal, however damaged, and nothing else; raises OSError."""
+    data = path.read_bytes()
+    return CLAIM.startswith(data) or data.startswith(CLAIM) or any(_value(line) for line in data.split(b"\n"))
+
+
+def _lines(path: Path) -> list[bytes]:
+    return [line for line in path.read_bytes().split(b"\n") if line]
 
 
 def _value(line: bytes) -> dict[str, Any] | None:

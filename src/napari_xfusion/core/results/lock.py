@@ -14,12 +14,16 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from napari_xfusion.core.files import foreign
 from napari_xfusion.errors import OutputError
 
 PATIENCE = 1.0
 """Seconds to wait for the holder's name, or for a lock file that is being removed."""
 NAME_AT = 1
 """Windows locks the first byte against reading, so the holder's name begins after it."""
+
+LONGEST = 4096
+"""More bytes than a lock file has."""
 
 
 class OutputLock:
@@ -31,7 +35,12 @@ class OutputLock:
         self._lock = FileLock(path, thread_local=False)
 
     def acquire(self, output: Path) -> None:
-        """Take the lock, also from a dead holder; OutputError at once if a live process holds it."""
+        """Take the lock, also from a dead holder; OutputError at once if a live process holds it.
+
+        OutputExistsError where the file is no lock file.
+        """
+        if not self.is_lock():  # taking it would empty the file
+            raise foreign(self._path, "this is not a lock file of this program")
         deadline = time.monotonic() + PATIENCE
         while not self._try():
             holder = self._holder()
@@ -49,6 +58,25 @@ class OutputLock:
                 hint="wait for that run to end, stop it, or choose another name",
             )
         self._sign()
+
+    def is_lock(self) -> bool:
+        """Whether the path is free, or a lock file: empty, or a zero byte and the name of its holder."""
+        if not os.path.lexists(self._path):
+            return True
+        if self._path.is_symlink() or not self._path.is_file():
+            return False
+        try:
+            content = self._path.read_bytes() if self._path.stat().st_size < LONGEST else b"-"
+        except FileNotFoundError:  # its holder has just ended
+            return True
+        except PermissionError:  # Windows, while it is held
+            return True
+        return content[:2] in (b"", bytes(NAME_AT), bytes(NAME_AT) + b"{", bytes(NAME_AT) + b"[")
+
+    def remove_other(self) -> None:
+        """Remove what has the lock file's name and is none; raises OSError."""
+        if not self.is_lock():
+            self._path.unlink()
 
     def release(self) -> None:
         """Release the lock and remove its file; does nothing when not held."""

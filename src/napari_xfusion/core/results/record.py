@@ -224,6 +224,15 @@ def recorded_notes(path: Path, identity: str) -> dict[int, dict[str, Any]] | Non
     return {each.frame: each.notes() for each in frames}
 
 
+def is_record(path: Path) -> bool:
+    """Whether ``path`` is a record that this program wrote, of any version."""
+    try:
+        values = _read(path)
+    except InputError:
+        return False
+    return {"identity", "frames"} <= values.keys()
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from napari_xfusion.core.files import replace
 from napari_xfusion.core.results.file_sink import FileSink, sync_directory
 from napari_xfusion.core.results.spec import OutputSpec
 
@@ -86,8 +87,8 @@ class ZarrSink(FileSink):
     def _publish(self) -> None:
         """Rename the old folder first, because a folder cannot replace another in one step."""
         if self.path.exists():
-            self.path.replace(self._beside(ASIDE))
-        self._partial.replace(self.path)
+            replace(self.path, self._beside(ASIDE))
+        replace(self._partial, self.path)
         self._recover()
 
     def _recover(self) -> None:
@@ -98,7 +99,7 @@ class ZarrSink(FileSink):
         if self.path.exists():
             shutil.rmtree(old)
         else:
-            old.replace(self.path)
+            replace(old, self.path)
 
     def _chunk(self, position: int) -> Path:
         return self._partial / "0" / "c" / str(position) / "0" / "0"

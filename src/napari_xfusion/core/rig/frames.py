@@ -113,7 +113,7 @@ class FrameReader:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         self.invalid: dict[str, int] = {}
-        """Frames read so far that held NaN or infinite pixels, and how many; those were filled in."""
+        """Frames read so far that contained NaN, infinity or fill values, and how many; those were filled in."""
         self._lr = FrameCache(self._reader(rig.fast.open(), "LR", rig.fast.grey), 10)
         several = len(rig.sharp) > 1
         self._sharp = [

@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig.plausibility import likely_meaning, listing
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import PairingError, UnknownTimesError
 
 Times = NDArray[np.float64]
+
+FORGIVEN = 0.5
+"""LR frames by which a time may lie outside the LR sequence; it becomes that of the first or last frame."""
+CLOSEST = 1e-6
+"""LR frames between two HR frames at least; closer ones are no different times."""
 
 
 class _Origin(NamedTuple):
@@ -24,8 +30,9 @@ class _Origin(NamedTuple):
 def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
     """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
 
-    Raises PairingError when neither says, when there is not one time for each HR frame, or when a
-    time lies outside the LR sequence.
+    A time at most FORGIVEN outside the LR sequence becomes that of its first or last frame: steps are rounded, and
+    exposures last. Raises PairingError when neither says, when there is not one time for each HR frame, or when a
+    time lies further outside.
     """
     if plan.hr_times is not None:
         times, said_by = np.asarray(plan.hr_times, dtype=np.float64), _Origin(None, "hr_times")
@@ -44,7 +51,10 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
             hint="give {hr_step} (and {hr_start}), or {hr_times}",
         )
     _check(times, said_by, lr, hr)
-    return times
+    inside: Times = np.clip(times, 0, len(lr) - 1)
+    if (np.diff(inside) < CLOSEST).any():
+        raise _order(times, said_by)
+    return inside
 
 
 def neighbours(hr_times: Times, target: float) -> tuple[int, int]:
@@ -79,28 +89,28 @@ def _check(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
             hint="give one time for each HR frame",
         )
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise PairingError(
-            said_by.subject,
-            setting=said_by.setting,
-            expected="finite HR times that increase",
-            found=_listing(times),
-            hint="list them in increasing order, each once",
-        )
-    outside = np.flatnonzero((times < 0) | (times > len(lr) - 1))
+        raise _order(times, said_by)
+    outside = np.flatnonzero((times < -FORGIVEN) | (times > len(lr) - 1 + FORGIVEN))
     if len(outside):
-        k = int(outside[0])
+        k, meaning = int(outside[0]), likely_meaning(times, lr)
+        check = "Check {hr_step} and {hr_start}, or give {hr_times}, one time for each HR frame"
         raise PairingError(
             said_by.subject,
             setting=said_by.setting,
             expected=f"HR times inside the LR sequence, 0 to {len(lr) - 1}",
-            found=f"HR frame {k} at LR frame {times[k]:g} ({len(lr)} LR and {len(hr)} HR frames)",
-            hint="check {hr_step} and {hr_start}, or give {hr_times}, one time for each HR frame",
+            found=f"HR frame {k} at LR frame {times[k]:.6g} ({len(lr)} LR and {len(hr)} HR frames)",
+            hint=f"{meaning} {check}".strip(),
         )
 
 
-def _listing(times: Times) -> str:
-    shown = ", ".join(f"{t:g}" for t in times[:6])
-    return shown + (", ..." if len(times) > 6 else "")
+def _order(times: Times, said_by: _Origin) -> PairingError:
+    return PairingError(
+        said_by.subject,
+        setting=said_by.setting,
+        expected=f"finite HR times that increase, by {CLOSEST:g} LR frames at least",
+        found=listing(times),
+        hint="list them in increasing order, each once",
+    )
 
 
 def _hint(lr: Stack, hr: Stack) -> str:

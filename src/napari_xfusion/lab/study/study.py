@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_xfusion.core.files import claim, make_folder
+from napari_xfusion.core.files import PART, claim, make_folder
 from napari_xfusion.core.recordings import find_recording, open_stack
 from napari_xfusion.core.results.lock import OutputLock
 from napari_xfusion.core.types import SCALE, Progress, Token
@@ -70,7 +70,7 @@ def run_study(
     lock.acquire(folder)
     try:
         (folder / "cells").mkdir(exist_ok=True)
-        for part in folder.rglob(".*.part"):  # left by a run that was killed
+        for part in folder.rglob(f".*.{PART}"):  # left by a run that was killed
             part.unlink(missing_ok=True)
         return _Study(sequences, folder, plan, stop, progress).run(jobs or cores(), command)
     finally:

@@ -249,10 +249,10 @@ def _notes(
         )
     if truth.dtype.kind == "f":
         sample = _sample(*truth.shape)
-        missing = sum(int(np.count_nonzero(~np.isfinite(truth.frame(i)))) for i in sample)
+        missing = sum(fill_invalid(truth.frame(i))[1] for i in sample)
         if missing:
             text = (
-                f"{missing} pixels in the {len(sample)} sampled frames are NaN or infinite: "
+                f"{missing} pixels in the {len(sample)} sampled frames are NaN, infinite or fill values: "
                 "unchanged in truth and HR, filled from their nearest neighbours before LR is computed."
             )
             notes.append(XFusionWarning("invalid-pixels", text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -14,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_xfusion._version import __version__
-from napari_xfusion.core.files import replacing
+from napari_xfusion.core.files import replacing, require_apart
 from napari_xfusion.core.results.tiff_settings import tiff_settings
 from napari_xfusion.core.types import Progress, Stack
 from napari_xfusion.errors import OutputError, writing
@@ -110,17 +111,21 @@ def _record(experiment: Experiment) -> dict[str, Any]:
 
 def _may_write(folder: Path, names: Iterable[str], movie: str) -> None:
     """Results of an earlier simulation may be replaced; anything else of these names may be raw data."""
-    there = [folder / name for name in names if (folder / name).exists()]
-    for path in there:
-        if Path(movie).exists() and path.samefile(movie):
-            raise OutputError(
-                path,
-                problem="it would overwrite the sequence itself",
-                hint="choose another folder",
-            )
-    if there and not (folder / RECORD).exists():
+    places = [folder / name for name in (*names, RECORD)]
+    require_apart([movie], places)
+    there = [path for path in places if os.path.lexists(path)]
+    if there and not _is_simulated(folder / RECORD):
         raise OutputError(
             there[0],
-            problem="a sequence that was not simulated has this name",
+            problem="a file that was not simulated has this name",
             hint="choose another folder",
         )
+
+
+def _is_simulated(path: Path) -> bool:
+    """Whether ``path`` is the record of a simulation."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and {"napari_xfusion", "movie_sha256"} <= values.keys()

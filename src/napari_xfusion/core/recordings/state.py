@@ -1,0 +1,25 @@
+"""Whether the files of a recording are still those that they were."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+State = tuple[tuple[str, int, int, int], ...]
+"""Name, bytes, time of the last change in nanoseconds and number of each file, sorted by name."""
+
+
+def state_of(path: Path) -> State:
+    """The state of a file, or of all files in a folder; empty where there is none."""
+    if not path.is_dir():
+        return _entry(path)
+    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return tuple(sorted(entry for file in files for entry in _entry(file)))
+
+
+def _entry(file: Path) -> State:
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return ((str(file), found.st_size, found.st_mtime_ns, found.st_ino),)
