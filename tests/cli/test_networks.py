@@ -136,7 +136,8 @@ def test_attention_has_a_place_before_anything_is_computed(model, sequences, tmp
     nowhere.parent.mkdir()
     nowhere.mkdir()
     assert main([*command, "--attention", str(nowhere)]) == 1
-    assert "The sequence is complete" in capsys.readouterr().err
+    assert "not a table of this program" in capsys.readouterr().err
+    assert not output.exists()
     assert main([*command, "--attention", str(tmp_path / "a.csv")]) == 0
     assert (tmp_path / "a.csv").exists()
 

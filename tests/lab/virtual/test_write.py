@@ -137,7 +137,7 @@ def test_sequences_of_other_origin_are_not_overwritten(tmp_path):
 def test_the_sequence_itself_is_not_overwritten(tmp_path):
     write_experiment(simulate(movie(), 4), tmp_path)
     sequence = tifffile.imread(tmp_path / "truth.tif")
-    with pytest.raises(OutputError, match="overwrite the sequence"):
+    with pytest.raises(OutputError, match="would overwrite"):
         write_experiment(simulate(stack(sequence, str(tmp_path / "truth.tif")), 4), tmp_path)
 
 
