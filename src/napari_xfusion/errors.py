@@ -120,12 +120,83 @@ class TrainingError(XFusionError):
     """A training cannot continue."""
 
 
+WARNINGS: dict[str, tuple[str, str]] = {
+    "absent-chunks": (
+        "A Zarr does not contain some of its chunks; they read as zero.",
+        "Copy the recording again.",
+    ),
+    "axes-scale": (
+        "The ratios of the frame sizes differ between the two axes.",
+        "Crop both to one field of view.",
+    ),
+    "constant": (
+        "All sampled pixels of a recording are equal.",
+        "Check shutter, beam and the exported range.",
+    ),
+    "cropped": ("A virtual experiment cropped the recording to multiples of 4 pixels.", "None."),
+    "delayed": (
+        "HR frames agree better with LR at other times.",
+        "Correct HR start or HR times by the stated delay.",
+    ),
+    "filled-in": (
+        "NaN, infinite or fill values were replaced by their neighbours.",
+        "Check the listed frames.",
+    ),
+    "format": (
+        "The recorded result was made by a version that gave other values.",
+        "Compare before replacing it.",
+    ),
+    "grey-factor": ("A virtual experiment scaled grey values to keep the noise within the dtype.", "None."),
+    "grey-rule": ("The model was trained with another grey rule.", "Use the grey rule of the model."),
+    "hr-coverage": ("HR covers a small part of LR.", "Fuse the covered frames, or check the HR times."),
+    "hr-interval": ("The HR times contradict the frame intervals of the files.", "Check step and times."),
+    "hr-times-close": (
+        "HR frames are closer together than LR frames.",
+        "Give LR frame numbers, not seconds.",
+    ),
+    "input-changed": ("A recording changed while it was fused.", "Run again when the file is complete."),
+    "invalid-pixels": ("A recording contains NaN, infinite or fill values.", "Check the listed frames."),
+    "lr-psnr": (
+        "The noise of a virtual experiment differs from the requested one.",
+        "Use a larger recording.",
+    ),
+    "memory": (
+        "Memory ran out; the run continues in smaller tiles.",
+        "Close other programs, or set the tile size.",
+    ),
+    "misplaced": ("LR is shifted or turned against HR.", "Align and crop the recordings."),
+    "no-finite-value": ("The sampled frames contain no finite value.", "Check the recording."),
+    "no-match": ("LR does not follow the grey values of HR.", "Check the HR times and the fields of view."),
+    "one-hr-frame": ("One HR frame is used for all targets.", "Give the complete HR recording."),
+    "outside-training": (
+        "Noise, HR distance or separation lie outside those of the training.",
+        "Compare with `flow`.",
+    ),
+    "pixel-sizes": (
+        "The pixel sizes in the files contradict the frame sizes.",
+        "Correct them, or crop one recording.",
+    ),
+    "poor-agreement": (
+        "LR and binned HR correlate poorly at common times.",
+        "Check HR times and fields of view.",
+    ),
+    "precision": ("The processor emulates the precision.", "Use float32."),
+    "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
+    "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),
+    "unlike-pixels": (
+        "Some HR pixels have values that LR does not show.",
+        "Crop labels and time stamps; results are wrong at these pixels only.",
+    ),
+}
+"""What each warning means and what to do, by its code; docs/trouble.md shows it."""
+
+
 @dataclass(frozen=True)
 class XFusionWarning:
     """Something odd that does not stop a run; a value, never raised."""
 
     code: str
-    """Which warning it is, such as ``constant``; code and tests tell warnings apart by it."""
+    """A key of ``WARNINGS``, such as ``constant``; code and tests tell warnings apart by it."""
     text: str
     """A sentence, with settings as ``{hr_times}``."""
     subject: str = ""
