@@ -150,9 +150,10 @@ def _match(seen: NDArray[Any], binned: Image) -> Line | None:
     robust = _huber(lr[middle], grey[middle])
     if robust is not None:
         residual = _residual(lr, grey, robust)
-        scale = 1.4826 * float(np.median(residual))
-        if all_pixels is None or 2 * np.median(residual) < np.median(_residual(lr, grey, all_pixels)):
-            return Line(robust, (residual > FAR * scale).reshape(seen.shape))
+        bad = residual > FAR * 1.4826 * float(np.median(residual))
+        tilted = all_pixels is None or 2 * np.median(residual) < np.median(_residual(lr, grey, all_pixels))
+        if tilted and bad.any():
+            return Line(robust, bad.reshape(seen.shape))
     return None if all_pixels is None else Line(all_pixels, None)
 
 

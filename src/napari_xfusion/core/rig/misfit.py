@@ -29,6 +29,8 @@ SHORTEST_DELAY = 0.3
 """LR frames."""
 LEAST_CORRELATION = 0.5
 """Of aligned images."""
+LEAST_EXPLAINED = 0.5
+"""Share of the mean square difference that a placement should explain, which alignment must remove."""
 LEAST_GAIN = 0.05
 """Share of the mean square difference of LR and binned HR that another time must remove."""
 LEAST_GAIN_BETWEEN = 0.3
@@ -105,6 +107,8 @@ class _Aligned(NamedTuple):
     """(3,) of the placement, from what is left unexplained."""
     left: float
     """Mean square difference of the aligned images."""
+    explained: float
+    """By how much alignment reduces it, as a share of what the placement should explain."""
 
 
 def _find_placement(common: Common, lr: Callable[[float], Image]) -> tuple[Placement | None, float]:
@@ -119,6 +123,8 @@ def _find_placement(common: Common, lr: Callable[[float], Image]) -> tuple[Place
     reach = np.array([1, 1, max(common[0][1].shape) / 2])  # a turn in pixels at the border
     significant = (np.abs(middle) > SIGMAS * error) & (np.abs(middle) * reach > SHORTEST_SHIFT / 2)
     if not significant.any():
+        return None, np.inf
+    if np.median([each.explained for each in found]) < LEAST_EXPLAINED:  # something else makes them differ
         return None, np.inf
     placement = Placement(*np.where(significant, middle, 0.0).tolist())
     return placement, float(np.mean([each.left for each in found]))
@@ -153,23 +159,23 @@ def _align(image: Image, lr: Image) -> _Aligned | None:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size, border = image.shape[::-1], cv2.BORDER_REPLICATE
     raw, soft = (cv2.warpAffine(each, matrix, size, flags=flags, borderMode=border) for each in (lr, there))
-    return _Aligned(placement, _variance(here, _difference(here, soft)), _difference(image, raw))
+    before, left = _difference(here, there), _difference(here, soft)
+    slopes = _slopes(here)
+    expected = min(float(np.mean((np.array(placement) @ slopes) ** 2)), before)
+    # Blurred noise is alike in some 4 pi BLUR^2 pixels.
+    information = slopes @ slopes.T / max(4 * np.pi * BLUR**2 * left, 1e-30)
+    variance = np.diag(np.linalg.pinv(information))
+    return _Aligned(placement, variance, _difference(image, raw), (before - left) / max(expected, 1e-30))
 
 
-def _variance(image: Image, left: float) -> NDArray[np.float64]:
-    """Variance (3,) of a placement found on blurred ``image`` with the mean square difference ``left``.
-
-    By least squares; blurred noise is alike in some 4 pi BLUR^2 pixels.
-    """
+def _slopes(image: Image) -> NDArray[np.float64]:
+    """Change (3, h * w) of an image with each number of its placement, without what is a change of brightness."""
     down, right = np.gradient(image)
     y, x = (np.arange(n) - (n - 1) / 2 for n in image.shape)
     slopes = np.stack([down, right, down * x - right * y[:, None]]).reshape(3, -1)
-    # A shift of a smooth image is a change of brightness, which says nothing: that part does not count.
     brightness, _ = np.linalg.qr(np.stack([np.ones(image.size), image.ravel()], axis=1))
-    slopes = slopes - slopes @ brightness @ brightness.T
-    information = slopes @ slopes.T / max(4 * np.pi * BLUR**2 * left, 1e-30)
-    variance: NDArray[np.float64] = np.diag(np.linalg.pinv(information))
-    return variance
+    found: NDArray[np.float64] = slopes - slopes @ brightness @ brightness.T
+    return found
 
 
 def _find_delay(common: Common, lr: Callable[[float], Image], last: int) -> tuple[float, float]:
