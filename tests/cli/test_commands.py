@@ -76,7 +76,8 @@ def test_the_record_tells_how_the_result_was_made(experiment, tmp_path, run):
     assert record["plan"]["hr_times"] == [0, 5, 10, 12]
     fast, (sharp,) = record["rig"]["fast"], record["rig"]["sharp"]
     assert (fast["shape"], sharp["shape"]) == ([13, 12, 16], [4, 48, 64])
-    assert len(fast["sha256"]) == 64
+    assert set(record["inputs"]) == {"lr", "hr"}
+    assert (record["inputs"]["lr"]["source"], len(record["inputs"]["lr"]["sha256"])) == (fast["source"], 64)
     assert sharp["clock"]["times_ps"] == [fast["clock"]["times_ps"][t] for t in (0, 5, 10, 12)]
     assert len(record["frames"]) == 13
     assert [f["frame"] for f in record["frames"] if f["seen"]] == [0, 5, 10, 12]

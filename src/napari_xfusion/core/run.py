@@ -26,7 +26,7 @@ from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
-from napari_xfusion.core.results.record import FORMAT, RunRecord, record_path
+from napari_xfusion.core.results.record import FORMAT, InputRecord, RunRecord, record_path
 from napari_xfusion.core.rig import Rig, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
@@ -75,9 +75,13 @@ class Run:
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
         rig = rig_of(plan, lr, hr)
         self._before = _states(rig)
-        self._session = Session(plan, rig.with_checksums())
-        self.rig, self.fuser = self._session.rig, self._session.fuser
-        self.spec, self.settled = _describe(plan, self.rig, self.fuser)
+        self._session = Session(plan, rig)
+        self.rig, self.fuser = rig, self._session.fuser
+        self.inputs = {
+            name: InputRecord(source=camera.source, sha256=camera.open().digest())
+            for name, camera in rig.cameras.items()
+        }
+        self.spec, self.settled = _describe(plan, rig, self.fuser, self.inputs)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
@@ -124,7 +128,7 @@ class Run:
         A recording that has changed since the run began is a warning, which the record contains.
         """
         if len(self.done) > self.resumed:
-            self.notes = [*self.notes, *_changed(self.rig, self._before)]
+            self.notes = [*self.notes, *_changed(self.rig, self.inputs, self._before)]
         facts = self._record().facts()
         for sink, _ in reversed(self._sinks):  # the fused sequence last: where it stands, all stands
             sink.commit(facts)
@@ -136,6 +140,7 @@ class Run:
             plan=self.settled,
             weights=self.fuser.settings.get("weights"),
             rig=self.rig,
+            inputs=self.inputs,
             versions=versions(PACKAGES),
             frames_resumed=self.resumed,
             warnings=tuple(map(str, self.notes)),
@@ -144,17 +149,17 @@ class Run:
 
 def _states(rig: Rig) -> list[State]:
     """What is known of the files of all cameras without reading them."""
-    return [() if c.recording is None else state_of(c.recording.path) for c in rig.cameras]
+    return [() if c.recording is None else state_of(c.recording.path) for c in rig.cameras.values()]
 
 
-def _changed(rig: Rig, before: Sequence[State]) -> list[XFusionWarning]:
+def _changed(rig: Rig, inputs: Mapping[str, InputRecord], before: Sequence[State]) -> list[XFusionWarning]:
     """Warnings about recordings whose files are not those ``before``, and whose content is another."""
     found = []
-    for camera, earlier, now in zip(rig.cameras, before, _states(rig), strict=True):
+    for (name, camera), earlier, now in zip(rig.cameras.items(), before, _states(rig), strict=True):
         if now == earlier or camera.recording is None:
             continue
         try:
-            what = "" if camera.recording.open().digest() == camera.sha256 else "has changed"
+            what = "" if camera.recording.open().digest() == inputs[name].sha256 else "has changed"
         except XFusionError:
             what = "has changed or was removed"
         if what:
@@ -228,9 +233,9 @@ def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
 
 def _check_same(record: RunRecord, run: Run) -> None:
     """Raise InputError or ModelError where the content of recordings or weights is not that of the record."""
-    for name, mine, recorded in (("LR", run.rig.fast, record.rig.fast), ("HR", run.rig.hr, record.rig.hr)):
-        if mine.sha256 != recorded.sha256:
-            raise _other_recording(name, mine.source)
+    for name, mine in run.inputs.items():
+        if mine.sha256 != record.inputs[name].sha256:
+            raise _other_recording(name.upper(), mine.source)
     if run.fuser.settings.get("weights") != record.weights:
         raise ModelError(
             record.plan.model or record.plan.method,
@@ -308,7 +313,7 @@ def check_places(
 ) -> None:
     """Raise OutputError when the outputs of a run cannot be written there, or its method does not give them."""
     outputs = [path for path in (output, std, attention) if path is not None]
-    inputs = [camera.source for camera in rig.cameras]
+    inputs = [camera.source for camera in rig.cameras.values()]
     if plan.model is not None and Path(plan.model).is_file():
         inputs.append(plan.model)
     check_outputs(inputs, outputs)
@@ -333,7 +338,9 @@ def _check_abilities(method: Method, std: Path | str | None, attention: Path | s
         )
 
 
-def _describe(plan: Plan, rig: Rig, fuser: Fuser) -> tuple[OutputSpec, Plan]:
+def _describe(
+    plan: Plan, rig: Rig, fuser: Fuser, inputs: Mapping[str, InputRecord]
+) -> tuple[OutputSpec, Plan]:
     """What will be written, and the plan with everything settled that it left open."""
     targets = plan.targets(len(rig))
     resolved = plan.model_dump(mode="json") | {
@@ -346,7 +353,7 @@ def _describe(plan: Plan, rig: Rig, fuser: Fuser) -> tuple[OutputSpec, Plan]:
     weights = resolved.pop("weights", None)
     # Neither where the weights lie nor how frames are cut into tiles makes another result.
     same = {name: value for name, value in resolved.items() if name not in ("model", "tile")}
-    content = [camera.sha256 for camera in rig.cameras]
+    content = [each.sha256 for each in inputs.values()]
     identity = json.dumps([FORMAT, same, weights, content, rig.placement], sort_keys=True)
     spec = OutputSpec(
         frames=tuple(targets),

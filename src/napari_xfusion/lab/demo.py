@@ -80,7 +80,7 @@ def run_demo(
 def _is_demo(fused: Path, lr: Stack) -> bool:
     """Whether an earlier demo, of any version, wrote ``fused``."""
     try:
-        return RunRecord.load(fused).rig.fast.sha256 == lr.digest()
+        return RunRecord.load(fused).inputs["lr"].sha256 == lr.digest()
     except InputError:
         return False
 

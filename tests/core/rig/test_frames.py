@@ -83,7 +83,9 @@ def test_the_grey_scale_can_be_undone(rule):
 
 def test_the_grey_scale_does_not_depend_on_the_frames_asked_for():
     some, all_frames = make_reader(frames=(3, 5)).rig, make_reader().rig
-    assert [camera.grey for camera in some.cameras] == [camera.grey for camera in all_frames.cameras]
+    assert [camera.grey for camera in some.cameras.values()] == [
+        camera.grey for camera in all_frames.cameras.values()
+    ]
 
 
 def test_grey_none_refuses_values_outside_0_1():

@@ -58,6 +58,15 @@ class FrameRecord(Value):
         return self.model_dump(mode="json", exclude=left_out, exclude_unset=True)
 
 
+class InputRecord(Value):
+    """A recording that was fused."""
+
+    source: str
+    """Absolute path, or a name for an array."""
+    sha256: str
+    """Of its content."""
+
+
 class LayerRecord(Value):
     """The layer that a sequence was saved from."""
 
@@ -106,7 +115,8 @@ class RunRecord(_Record):
     weights: str | None = None
     """sha256 of the network's weights; None of methods without."""
     rig: Rig
-    """The cameras, with the sha256 of their recordings."""
+    inputs: dict[str, InputRecord]
+    """The recording of each camera, by its name in the rig."""
     versions: dict[str, str]
     """Of Python and of the packages that can change a result."""
     frames_resumed: NonNegativeInt = 0

@@ -25,8 +25,6 @@ class Camera(Value):
     """Opens the frames; None of arrays, which cannot be opened again."""
     source: str
     """Absolute path, or a name for an array."""
-    sha256: str | None = None
-    """Of the recording's content, where a run has read it."""
     shape: tuple[int, int, int]
     """(T, H, W)."""
     dtype: str
@@ -89,10 +87,6 @@ class Camera(Value):
                 hint="give the recording that the rig was made with",
             )
         return stack
-
-    def with_checksum(self) -> Self:
-        """The same camera with the sha256 of its recording, which reads all of it."""
-        return self.model_copy(update={"sha256": self.open().digest()})
 
 
 def _source(stack: Stack) -> str:

@@ -60,9 +60,10 @@ class Rig(Value):
         return len(self.fast)
 
     @property
-    def cameras(self) -> tuple[Camera, ...]:
-        """All of them, the fast one first."""
-        return (self.fast, *self.sharp)
+    def cameras(self) -> dict[str, Camera]:
+        """All of them by name: ``lr``, ``hr``, and ``hr2``, ``hr3`` where there are several sharp ones."""
+        names = ("hr", *(f"hr{number}" for number in range(2, len(self.sharp) + 1)))
+        return {"lr": self.fast, **dict(zip(names, self.sharp, strict=True))}
 
     @property
     def hr(self) -> Camera:
@@ -97,15 +98,12 @@ class Rig(Value):
             for frame, time in enumerate(self.fast.clock.frames_of(camera.clock))
         )
 
-    def with_checksums(self) -> Self:
-        """The same rig with the sha256 of every recording, which reads all of them."""
-        sharp = tuple(camera.with_checksum() for camera in self.sharp)
-        return self.model_copy(update={"fast": self.fast.with_checksum(), "sharp": sharp})
-
     @property
     def placement(self) -> list[dict[str, Any]]:
         """Where and when, as JSON: what of a rig, besides the recordings' content, decides the result."""
-        return [camera.model_dump(mode="json", include={"clock", "mapping"}) for camera in self.cameras]
+        return [
+            camera.model_dump(mode="json", include={"clock", "mapping"}) for camera in self.cameras.values()
+        ]
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the rig as JSON; raises WriteError."""
