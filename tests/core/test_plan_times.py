@@ -72,7 +72,7 @@ def test_other_files_are_refused(tmp_path, content, said):
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         parse_times(str(tmp_path / "times.csv"))
     with pytest.raises(InputError, match="directory"):
         parse_times(str(tmp_path))
