@@ -186,3 +186,35 @@ def test_the_log_that_errors_name_holds_the_trace(sequences, tmp_path):
     assert done.returncode == 1
     log = done.stderr.split("log: ")[1].split(")")[0]
     assert "Traceback" in Path(log).read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fuse", "", "", "-o", "o.tif"], ["check", "", "hr.tif"], ["demo", "-o", ""]]
+)
+def test_an_empty_argument_is_no_folder(arguments, capsys):
+    assert main(arguments) == 2
+    assert told(capsys) == [
+        "napari-xfusion: error: an argument is empty. Was a variable of the shell not set?"
+    ]
+
+
+@pytest.mark.parametrize("command", ["fuse", "check"])
+def test_the_file_of_hr_times_is_never_replaced(command, sequences, tmp_path, capsys):
+    times = tmp_path / "times.csv"
+    times.write_text("0\n4\n8\n")
+    options = ["--hr-times", str(times), "--attention", str(times), "--overwrite"]
+    assert main([command, *sequences, *options, "-o", str(tmp_path / "o.tif")]) == 1
+    assert "an input" in told(capsys)[-1]
+    assert times.read_text() == "0\n4\n8\n"
+
+
+def test_hr_times_that_do_not_increase_are_named(sequences, capsys):
+    assert main(["check", *sequences, "--hr-times", "0,8,4"]) == 2
+    assert "--hr-times must increase from frame to frame, found 0, 8, 4" in " ".join(told(capsys))
+
+
+def test_an_error_is_json_where_that_is_asked_for(sequences, capsys):
+    assert main(["fuse", *sequences, "--hr-times", "0,4", "-o", "o.tif", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["ok"] is False
+    assert (printed["error"]["kind"], printed["error"]["setting"]) == ("PairingError", "hr_times")

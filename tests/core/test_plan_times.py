@@ -1,6 +1,8 @@
 """HR times as people list and save them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.errors import InputError
@@ -70,7 +72,21 @@ def test_other_files_are_refused(tmp_path, content, said):
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         parse_times(str(tmp_path / "times.csv"))
     with pytest.raises(InputError, match="directory"):
         parse_times(str(tmp_path))
+
+
+@given(
+    times=st.lists(st.integers(-9, 10**7).map(lambda n: n / 64), min_size=1, max_size=9, unique=True).map(
+        sorted
+    ),
+    separator=st.sampled_from(["\n", "\r\n", ",", ";", ", ", "\t", " ;\n", "\n\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
+    header=st.sampled_from(["", "HR frames\n", "# LR frames\n", '"hr_times"\r\n', "\n% a\n"]),
+)
+def test_what_is_saved_is_read(tmp_path_factory, times, separator, encoding, header):
+    path = tmp_path_factory.mktemp("times") / "t.txt"
+    path.write_bytes((header + separator.join(map(repr, times))).encode(encoding))
+    assert parse_times(str(path)) == tuple(times)

@@ -157,3 +157,25 @@ def test_a_package_that_no_installer_knows_keeps_no_record_from_being_written():
         ("numpy", np.__version__),
         ("no-such-package", "unknown"),
     }
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset"),
+    [("uint32", 2_000_000_000), ("int32", -1_500_000_000), ("uint32", 4_294_900_000), ("float64", 1e9)],
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_signal_on_a_large_offset_has_all_its_steps(dtype, offset, name, tmp_path):
+    lr, hr, times = two_cameras((moving_discs(6) * 3000).round())
+    cameras = lr, hr
+    plan = make_plan(method="interpolation", hr_times=times)
+    plain, moved = tmp_path / f"a.{name}", tmp_path / f"b.{name}"
+    for path, zero, kind in ((plain, 0, "float64"), (moved, offset, dtype)):
+        fuse_files(plan, *((x.astype(np.float64).round() + zero).astype(kind) for x in cameras), path)
+    expected, found = (as_array(path).astype(np.float64) for path in (plain, moved))
+    assert np.abs(found - offset - expected).max() <= 0.51
+    assert len(np.unique(found)) > 1000
+
+
+def as_array(path):
+    stack = open_stack(path)
+    return np.stack([stack.frame(i) for i in range(len(stack))])

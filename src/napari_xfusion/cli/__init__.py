@@ -62,6 +62,9 @@ def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments  # anywhere on the line, so that it can be appended to a failed command
     start_log()
     log.info("napari-xfusion %s %s", __version__, arguments)
+    if "" in arguments:
+        tell("error: an argument is empty. Was a variable of the shell not set?")
+        return 2
     try:
         app(args=[a for a in arguments if a != "--debug"], prog_name="napari-xfusion")
     except SystemExit as ended:

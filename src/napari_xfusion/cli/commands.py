@@ -9,7 +9,9 @@ import typer
 
 from napari_xfusion._version import __version__
 from napari_xfusion.cli.options import (
+    AttentionOption,
     DeviceOption,
+    DtypeOption,
     Frames,
     GreyOption,
     HrStart,
@@ -20,8 +22,13 @@ from napari_xfusion.cli.options import (
     MethodOption,
     ModelOption,
     OptionalSequence,
+    OverwriteOption,
+    PrecisionOption,
     RegionOption,
     Separation,
+    StdOption,
+    TileOption,
+    check_times_file,
     parse_frames,
     parse_plan,
     parse_region,
@@ -126,17 +133,13 @@ def fuse(
     frames: Frames = None,
     region: RegionOption = None,
     grey: GreyOption = "match",
-    dtype: Annotated[Literal["hr", "float32"], typer.Option(help="of the result")] = "hr",
+    dtype: DtypeOption = "hr",
     device: DeviceOption = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="for networks")
-    ] = "auto",
-    tile: Annotated[str, typer.Option(help="LR pixels per tile, for networks", metavar="auto|N")] = "auto",
-    std: Annotated[Path | None, typer.Option(help="also write the standard deviation")] = None,
-    attention: Annotated[
-        Path | None, typer.Option(help="also write attention scores, for networks", metavar="CSV")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+    precision: PrecisionOption = "auto",
+    tile: TileOption = "auto",
+    std: StdOption = None,
+    attention: AttentionOption = None,
+    overwrite: OverwriteOption = False,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -170,6 +173,7 @@ def fuse(
         precision=precision,
         tile=parse_tile(tile),
     )
+    check_times_file(hr_times, (output, std, attention))
     with Progress("frames") as progress, stop_on_signal(progress) as stop:
         outcome = fuse_files(
             plan,
@@ -249,10 +253,24 @@ def check(
     hr_times: HrTimes = None,
     separation: Separation = 1,
     frames: Frames = None,
+    region: RegionOption = None,
     grey: GreyOption = "match",
+    dtype: DtypeOption = "hr",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    tile: TileOption = "auto",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="as of fuse; nothing is written")
+    ] = None,
+    std: StdOption = None,
+    attention: AttentionOption = None,
+    overwrite: OverwriteOption = False,
     as_json: Json = False,
 ) -> None:
-    """Report the properties of both sequences, how they pair, problems, and the time and memory of a run."""
+    """Report the properties of both sequences, how they pair, problems, and the time and memory of a run.
+
+    Takes the options of fuse, and gives the warnings and errors with which that would begin.
+    """
     from napari_xfusion.core.check import check as check_sequences
     from napari_xfusion.core.recordings import open_stack
 
@@ -264,9 +282,23 @@ def check(
         hr_times=parse_times(hr_times),
         separation=separation,
         frames=parse_frames(frames),
+        region=parse_region(region),
         grey=grey,
+        dtype=dtype,
+        device=device,
+        precision=precision,
+        tile=parse_tile(tile),
     )
-    found = check_sequences(plan, open_stack(lr), open_stack(hr))
+    check_times_file(hr_times, (output, std, attention))
+    found = check_sequences(
+        plan,
+        open_stack(lr),
+        open_stack(hr),
+        output=output,
+        std=std,
+        attention=attention,
+        overwrite=overwrite,
+    )
     notes = [in_options(note) for note in found.notes]
     problem = None if found.problem is None else in_options(found.problem)
     lines = [*found.facts(), *(f"note     {note}" for note in notes)]

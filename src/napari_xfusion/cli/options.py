@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,7 @@ import typer
 
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.files import require_apart
 from napari_xfusion.core.plan import GreyRule, Plan, make_plan
 from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.core.types import Region
@@ -25,7 +27,9 @@ HrStart = Annotated[float, typer.Option(help="LR frame of the first HR frame", m
 HrTimes = Annotated[
     str | None,
     typer.Option(
-        help="LR frame numbers of the HR frames: 0,10,20 or a file", metavar="LIST|FILE", show_default=False
+        help="LR frame numbers of the HR frames, not seconds: 0,10,20 or a file",
+        metavar="LIST|FILE",
+        show_default=False,
     ),
 ]
 Frames = Annotated[str | None, typer.Option(help="targets A to B-1 only", metavar="A:B", show_default=False)]
@@ -38,10 +42,25 @@ RegionOption = Annotated[
 Separation = Annotated[
     int, typer.Option(help="distance of the three LR input frames, in LR frames", metavar="S")
 ]
-GreyOption = Annotated[GreyRule, typer.Option(help="how LR and HR are mapped to one grey scale")]
+GreyOption = Annotated[
+    GreyRule,
+    typer.Option(
+        help="one grey scale: match LR to binned HR, percentiles of each recording, or none: values from 0 to 1"
+    ),
+]
+DtypeOption = Annotated[Literal["hr", "float32"], typer.Option(help="of the result")]
 DeviceOption = Annotated[
     str, typer.Option(help="where networks run; cuda:1 is the second GPU", metavar="auto|cpu|cuda|cuda:N|mps")
 ]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="for networks")
+]
+TileOption = Annotated[str, typer.Option(help="LR pixels per tile, for networks", metavar="auto|N")]
+StdOption = Annotated[Path | None, typer.Option(help="also write the standard deviation")]
+AttentionOption = Annotated[
+    Path | None, typer.Option(help="also write attention scores, for networks", metavar="CSV")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="replace what is there")]
 ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
 if TYPE_CHECKING:
     MethodName = str
@@ -56,6 +75,12 @@ def parse_plan(**settings: object) -> Plan:
         return make_plan(**settings)
     except PairingError as error:
         raise typer.BadParameter(in_options(error)) from None
+
+
+def check_times_file(hr_times: str | None, outputs: Iterable[Path | None]) -> None:
+    """Raise OutputError where an output would replace the file of HR times."""
+    if hr_times is not None:
+        require_apart([hr_times.strip()], [path for path in outputs if path is not None])
 
 
 def parse_frames(text: str | None) -> tuple[int, int] | None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.networks.cards import LiteSizes, describe, model_of
+from napari_xfusion.core.networks.limits import plan_warnings
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count, duration
+from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.rig import Rig, make_rig, seen_targets
+from napari_xfusion.core.run import check_places
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError, XFusionWarning
 
@@ -57,12 +61,32 @@ class Check:
             yield f"expect   {e['method']}: {took}, {memory} of memory, {output} of output"
 
 
-def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
-    """Look at two stacks as ``fuse`` would; reads a few frames and computes none."""
+def check(
+    plan: Plan,
+    lr: Stack,
+    hr: Stack,
+    *,
+    output: Path | str | None = None,
+    std: Path | str | None = None,
+    attention: Path | str | None = None,
+    overwrite: bool = False,
+) -> Check:
+    """Look at two stacks as ``fuse_files`` would; reads a few frames, computes and writes none.
+
+    Warnings and errors are those with which the run would begin, in the same words. ``output``, ``std`` and
+    ``attention`` are looked at where they are given. What only the run can know is not found: pixels to fill in in
+    frames that are not sampled, memory that runs out, results of other settings.
+    """
     found = {"lr": _sequence(lr), "hr": _sequence(hr)}
     try:
         rig = make_rig(plan, lr, hr)
-        return Check(found, _pairing(plan, rig), _estimate(plan, rig), rig.warnings)
+        notes = (*rig.warnings, *plan_warnings(plan, rig))
+        check_places(plan, rig, output, std, attention, overwrite=overwrite)
+        targets, (height, width) = len(plan.targets(len(rig))), plan.frame_shape(rig.hr.shape[1:])
+        for path, itemsize in ((output, _itemsize(plan, rig)), (std, 4)):
+            if path is not None:
+                open_sink(path, overwrite).check(targets, height * width * itemsize)
+        return Check(found, _pairing(plan, rig), _estimate(plan, rig), notes)
     except XFusionError as error:
         return Check(found, problem=error)
 
@@ -96,7 +120,7 @@ def _pairing(plan: Plan, rig: Rig) -> dict[str, Any]:
 
 def _estimate(plan: Plan, rig: Rig) -> dict[str, Any]:
     targets, (height, width) = len(plan.targets(len(rig))), plan.frame_shape(rig.hr.shape[1:])
-    itemsize = np.dtype(rig.hr.dtype).itemsize if plan.dtype == "hr" else 4
+    itemsize = _itemsize(plan, rig)
     seconds, images, base = _cost(plan)
     pixels = height * width
     return {
@@ -105,6 +129,11 @@ def _estimate(plan: Plan, rig: Rig) -> dict[str, Any]:
         "memory_mb": round(base + images * pixels * 4 / 1e6),
         "output_mb": round(targets * pixels * itemsize / 1e6, 1),
     }
+
+
+def _itemsize(plan: Plan, rig: Rig) -> int:
+    """Bytes of a pixel of the output."""
+    return np.dtype(rig.hr.dtype).itemsize if plan.dtype == "hr" else 4
 
 
 def _cost(plan: Plan) -> tuple[float, float, int]:

@@ -132,6 +132,17 @@ def require_table(path: Path, header: Sequence[str], *, overwrite: bool) -> None
     raise foreign(path, "this is not a table of this program")
 
 
+def require_unclaimed(folder: Path, plan: str, names: Sequence[str]) -> None:
+    """Raise OutputExistsError where a file in ``names`` is in ``folder``, but not the ``plan`` of the work there."""
+    if os.path.lexists(folder / plan):
+        return
+    for name in names:
+        if os.path.lexists(folder / name):
+            raise OutputExistsError(
+                folder / name, problem="a file of other origin has this name", hint="choose another folder"
+            )
+
+
 def foreign(path: object, problem: str) -> OutputExistsError:
     """The error for a file that is not ours and has a name that we would write."""
     return OutputExistsError(

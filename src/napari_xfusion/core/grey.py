@@ -38,7 +38,7 @@ class Affine:
 
     def to_grey(self, frame: NDArray[Any]) -> Image:
         """Grey units, float32, not clipped."""
-        wide = _wide(frame.dtype)
+        wide = units_dtype(frame.dtype).type
         grey = np.subtract(frame, wide(self.zero), dtype=wide)
         grey *= wide(1 / self.span)
         image: Image = grey.astype(np.float32, copy=False)
@@ -50,15 +50,18 @@ class Affine:
 
     def from_grey(self, image: Image, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
         """Camera units of a camera of ``dtype``: float64 where that needs it, else float32."""
-        wide = np.float32 if dtype is None else _wide(dtype)
+        wide = np.float32 if dtype is None else units_dtype(dtype).type
         units = np.multiply(image, wide(self.span), dtype=wide)
         units += wide(self.zero)
         return units
 
 
-def _wide(dtype: np.dtype[Any]) -> type[np.float32] | type[np.float64]:
-    """32-bit integers and float64 can hold a small signal on a large offset; float32 cannot."""
-    return np.float64 if dtype.itemsize > 2 and dtype != np.float32 else np.float32
+def units_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of images in the units of a camera of ``dtype``.
+
+    32-bit integers and float64 can hold a small signal on a large offset; float32 cannot.
+    """
+    return np.dtype(np.float64 if dtype.itemsize > 2 and dtype != np.float32 else np.float32)
 
 
 def sample_frames(count: int, at_most: int = SAMPLE) -> list[int]:

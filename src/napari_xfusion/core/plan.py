@@ -153,6 +153,8 @@ def parse_times(text: str | None) -> tuple[float, ...] | None:
     path = Path(text.strip())
     try:
         content = _decoded(path.read_bytes())
+    except FileNotFoundError as error:  # more often a list with an error than a file
+        raise _no_times(None, f"'{text.strip()[:60]}' (no such file)") from error
     except (OSError, ValueError) as error:
         raise _no_times(path, reason_of(error)) from error
     lines = [
@@ -211,11 +213,11 @@ def _increase(numbers: Sequence[float]) -> bool:
     return all(a < b for a, b in pairwise(numbers))
 
 
-def _no_times(where: object, found: str) -> InputError:
+def _no_times(where: Path | None, found: str) -> InputError:
     return InputError(
         where,
         setting="hr_times",
-        expected="LR frame numbers such as 0,10,20, or a text file with one number per line",
+        expected="numbers such as 0,10,20, or a text file with one number per line",
         found=found,
         hint="give one LR frame number for each HR frame",
     )

@@ -6,10 +6,13 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xfusion.core.catalogue import METHODS, Gives, giving
+from napari_xfusion.core.grey import units_dtype
 from napari_xfusion.core.inspect.consistency import consistency
 from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.plan import Plan
@@ -61,7 +64,8 @@ class FusedSequence:
 
     def images(self) -> Stack:
         """The fused images (T, H, W)."""
-        return self._view(lambda t: self.frame(t).image, self._shape, "")
+        dtype = units_dtype(np.dtype(self.rig.hr.dtype))
+        return self._view(lambda t: self.frame(t).image, self._shape, "", dtype)
 
     def std(self) -> Stack:
         """Their standard deviation (T, H, W); raises ModelError where the method does not know it."""
@@ -118,13 +122,19 @@ class FusedSequence:
             self._kept.popitem(last=False)
         self._kept[made.index] = made
 
-    def _view(self, read: Callable[[int], Image], shape: tuple[int, int], what: str) -> Stack:
+    def _view(
+        self,
+        read: Callable[[int], NDArray[Any]],
+        shape: tuple[int, int],
+        what: str,
+        dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 - a value
+    ) -> Stack:
         lr = self.rig.fast.open()
         side = self.rig.hr.pixel_size
         if side is not None and shape != self._shape:
             side *= ATTENTION_SCALE
         source = f"{lr.source}, {self.plan.method}{what}"
-        return lr.derive(read, (len(lr), *shape), np.dtype(np.float32), source=source, pixel_size=side)
+        return lr.derive(read, (len(lr), *shape), dtype, source=source, pixel_size=side)
 
 
 def lr_consistency(sequence: Stack, reader: FrameReader) -> Stack:

@@ -13,12 +13,11 @@ from napari_xfusion.core.networks.cards import INPUTS, Card, Sizes, Trained
 from napari_xfusion.core.networks.engine import (
     GPU_BATCHES,
     NetworkFuser,
-    card_notes,
     check_precision,
     find_device,
     load_fuser,
-    precision_notes,
 )
+from napari_xfusion.core.networks.limits import emulated, outside_training
 from napari_xfusion.core.networks.tiles import Grid, Rect, batch_that_fits
 from napari_xfusion.core.networks.weights import Loaded, save_model
 from napari_xfusion.core.plan import make_plan
@@ -261,13 +260,13 @@ def test_another_runtime_error_is_not_taken_for_memory():
 def test_a_pair_outside_the_training_is_said(variant, said):
     trained = Trained(separations=(1, 1), hr_distances=(1, 4), noise=(0, 1e-6))
     card = loaded(variant, trained=trained, grey="percentile").card
-    notes = card_notes(card, make_reader().rig, separation=2)
+    notes = outside_training(card, make_reader().rig, separation=2)
     assert len(notes) == len(said)
     assert all(words in note.text for words, note in zip(said, notes, strict=True))
 
 
 def test_a_pair_within_the_training_is_not_remarked_upon():
-    assert card_notes(loaded().card, make_reader().rig, separation=1) == ()
+    assert outside_training(loaded().card, make_reader().rig, separation=1) == ()
 
 
 def test_load_fuser_takes_a_file_of_the_right_variant(tmp_path):
@@ -312,7 +311,7 @@ def test_lower_precisions_are_near_float32(precision, tmp_path):
 )
 def test_a_precision_that_slows_down_is_said(device, precision, capability, said, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert bool(precision_notes(torch.device(device), precision)) == said
+    assert bool(emulated(device, precision)) == said
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_sequences_of_other_origin_are_not_overwritten(tmp_path):
 def test_the_sequence_itself_is_not_overwritten(tmp_path):
     write_experiment(simulate(movie(), 4), tmp_path)
     sequence = tifffile.imread(tmp_path / "truth.tif")
-    with pytest.raises(OutputError, match="would overwrite"):
+    with pytest.raises(OutputError, match="overwrite an input"):
         write_experiment(simulate(stack(sequence, str(tmp_path / "truth.tif")), 4), tmp_path)
 
 
@@ -176,3 +176,12 @@ def test_four_gigabytes_make_a_bigtiff(tmp_path):
         with pytest.raises(InterruptedError):
             write_tiff(large, tmp_path / f"{frames}.tif")
         assert int.from_bytes((tmp_path / f"{frames}.tif").read_bytes()[2:4], "little") == magic
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("content", [b"mine", b"{}", b'{"napari_xfusion": "0.1.0"}'])
+def test_files_of_other_origin_stay(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(OutputError, match="not simulated"):
+        write_experiment(simulate(movie(), 4), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: content}

@@ -19,16 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_xfusion.core.networks.cards import Card, model_of
+from napari_xfusion.core.networks.cards import model_of
 from napari_xfusion.core.networks.encoded import EncodedFeed
 from napari_xfusion.core.networks.feed import Feed, free_memory
+from napari_xfusion.core.networks.limits import model_warnings
 from napari_xfusion.core.networks.lite import Lite
 from napari_xfusion.core.networks.lite_feed import LiteFeed
 from napari_xfusion.core.networks.network import Network
 from napari_xfusion.core.networks.tiles import Grid, Rect, batch_that_fits, cut_tiles, side_that_fits
 from napari_xfusion.core.networks.weights import Loaded, load_model
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import FrameReader, Rig
+from napari_xfusion.core.rig import FrameReader
 from napari_xfusion.core.types import SCALE, FusedFrame, Image, Region, Score, Token
 from napari_xfusion.errors import DeviceError, XFusionWarning
 
@@ -158,8 +159,13 @@ class NetworkStream:
         self.reader, self.fuser = reader, fuser
         self.grid = Grid.of(reader.rig.grids)
         self._feed = make_feed(fuser.loaded, reader, self.grid, fuser.device)
-        self.notes = card_notes(fuser.loaded.card, reader.rig, fuser.separation)
-        self.notes += precision_notes(fuser.device, fuser.precision)
+        self.notes = model_warnings(
+            fuser.loaded.card,
+            reader.rig,
+            separation=fuser.separation,
+            precision=fuser.precision,
+            device=fuser.device.type,
+        )
         self._collected = 0.0
         pixels = self._affordable_pixels()
         batches = GPU_BATCHES if fuser.device.type == "cuda" else (1,)
@@ -291,36 +297,6 @@ def exact_float32() -> AbstractContextManager[None]:
     """Convolutions in the float32 that was asked for: on newer GPUs torch would cut it to 10 bits (TF32)."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     return flags
-
-
-def card_notes(card: Card, rig: Rig, separation: int) -> tuple[XFusionWarning, ...]:
-    """Warnings of how a rig, and the separation of the LR frames, lie outside what a model was trained for."""
-    found = {
-        "a separation": (card.trained.separations, float(separation)),
-        "LR noise": (card.trained.noise, rig.lr_noise),
-    }
-    if "hr-" in card.inputs:
-        found["HR steps"] = (card.trained.hr_distances, float(np.diff(rig.hr_times).max()))
-    notes = [
-        XFusionWarning(
-            "outside-training",
-            f"the model was trained for {what} from {span[0]:g} to {span[1]:g}, not {value:.3g}.",
-        )
-        for what, (span, value) in found.items()
-        if span is not None and not span[0] <= value <= span[1]
-    ]
-    if card.grey != rig.grey_rule:
-        text = f"the model was trained with {{grey}} {card.grey}, this run has {rig.grey_rule}."
-        notes.append(XFusionWarning("grey-rule", text))
-    return tuple(notes)
-
-
-def precision_notes(device: torch.device, precision: str) -> tuple[XFusionWarning, ...]:
-    """A warning where a lower precision makes a run slower instead of faster."""
-    without_bfloat16 = torch.backends.cpu.get_cpu_capability() == "AVX2"
-    if device.type == "cpu" and (precision == "float16" or (precision == "bfloat16" and without_bfloat16)):
-        return (XFusionWarning("precision", f"this processor emulates {precision}; float32 is faster."),)
-    return ()
 
 
 def _fetched(tensor: Tensor) -> Tensor:

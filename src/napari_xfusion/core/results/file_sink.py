@@ -137,6 +137,17 @@ class FileSink(ABC):
             raise
         return dict(self._notes)
 
+    def check(self, frames: int, frame_bytes: int) -> None:
+        """Raise OutputError where ``begin`` would for so many frames; touches nothing."""
+        self._check_place()
+        with self._told():
+            if not self._overwrite:
+                self._lock.require_lock()
+            self._check_beside()
+            self._check_record()
+            if not os.path.lexists(self._partial):
+                self._require_free(frames * (frame_bytes + OVERHEAD))
+
     def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
         """See ``Sink.put``. Pixels are written before the journal, so that no entry refers to missing pixels."""
         spec, journal = self._claimed()
@@ -273,7 +284,9 @@ class FileSink(ABC):
 
     def _require_room(self, spec: OutputSpec) -> None:
         held = self._held() if self._partial.exists() else 0
-        needed = spec.nbytes + OVERHEAD * len(spec.frames) - held
+        self._require_free(spec.nbytes + OVERHEAD * len(spec.frames) - held)
+
+    def _require_free(self, needed: int) -> None:
         free = shutil.disk_usage(self.path.parent).free
         if needed > free:
             raise OutputError(

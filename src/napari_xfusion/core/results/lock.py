@@ -39,8 +39,7 @@ class OutputLock:
 
         OutputExistsError where the file is no lock file.
         """
-        if not self.is_lock():  # taking it would empty the file
-            raise foreign(self._path, "this is not a lock file of this program")
+        self.require_lock()  # taking it would empty the file
         deadline = time.monotonic() + PATIENCE
         while not self._try():
             holder = self._holder()
@@ -72,6 +71,11 @@ class OutputLock:
         except PermissionError:  # Windows, while it is held
             return True
         return content[:2] in (b"", bytes(NAME_AT), bytes(NAME_AT) + b"{", bytes(NAME_AT) + b"[")
+
+    def require_lock(self) -> None:
+        """Raise OutputExistsError unless the path is free, or a lock file."""
+        if not self.is_lock():
+            raise foreign(self._path, "this is not a lock file of this program")
 
     def remove_other(self) -> None:
         """Remove what has the lock file's name and is none; raises OSError."""

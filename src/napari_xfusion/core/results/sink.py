@@ -80,6 +80,9 @@ class MemorySink:
             self._positions = {target: j for j, target in enumerate(spec.frames)}
         return dict(self._notes)
 
+    def check(self, frames: int, frame_bytes: int) -> None:
+        """See ``Sink.check``; nothing is known before memory is asked for."""
+
     def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
         """See ``Sink.put``."""
         spec = self._claimed()

@@ -68,6 +68,13 @@ class Sink(Protocol):
         """
         ...
 
+    def check(self, frames: int, frame_bytes: int) -> None:
+        """Raise OutputError where ``begin`` would for ``frames`` of ``frame_bytes`` each, whatever the settings.
+
+        Touches nothing.
+        """
+        ...
+
     def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
         """Save target ``index``: an (H, W) image in the units of the HR camera.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from napari_xfusion.core.files import make_folder
+from napari_xfusion.core.files import make_folder, require_unclaimed
 from napari_xfusion.core.networks.weights import save_model
 from napari_xfusion.core.results.lock import OutputLock
 from napari_xfusion.core.types import Token
@@ -26,7 +26,7 @@ from napari_xfusion.lab.train.batches import TRUTH, Batch, Batches, ahead
 from napari_xfusion.lab.train.card import make_card, stored
 from napari_xfusion.lab.train.clips import Part
 from napari_xfusion.lab.train.held_out import ALL, Figures, HeldOut, open_held_out
-from napari_xfusion.lab.train.log import NETWORK, Log
+from napari_xfusion.lab.train.log import LOSSES, NETWORK, PLOT, VALIDATION, Log
 from napari_xfusion.lab.train.plan import PER_CHECKPOINT, TrainPlan, settle
 from napari_xfusion.lab.train.pool import Pool, fill_pool, sources_of
 from napari_xfusion.lab.train.ranks import Ranks, join
@@ -107,6 +107,7 @@ def _claimed(plan: TrainPlan, folder: Path) -> Iterator[None]:
     lock = OutputLock(folder / ".lock")
     lock.acquire(folder)
     try:
+        require_unclaimed(folder, "plan.json", (CHECKPOINT, MODEL, LOSSES, VALIDATION, PLOT))
         settle(plan, folder)
         yield
     finally:

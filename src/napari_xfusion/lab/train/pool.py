@@ -148,12 +148,22 @@ def _record(plan: PoolPlan, clean: Clean) -> bytes:
 
 def _prepare(plan: PoolPlan, folder: Path) -> None:
     """An empty pool where there is none; raises InputError where there is one of another plan."""
+    if not (folder / PLAN).exists() and (folder / FILE).exists() and not _begun(folder / FILE, plan):
+        raise _other(folder, "a file of other origin")
     with writing(folder, expected="room for the samples", hint="choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / PLAN).exists():  # the plan comes last: without it the samples do not count
             np.lib.format.open_memmap(folder / FILE, "w+", plan.record, (plan.count,)).flush()
     if claim(folder / PLAN, plan, "samples") != plan:
         raise _other(folder, "samples drawn by another plan")
+
+
+def _begun(path: Path, plan: PoolPlan) -> bool:
+    """Whether a kill left ``path`` before its plan was saved."""
+    try:
+        return bool(np.load(path, mmap_mode="r").dtype == plan.record)
+    except (OSError, ValueError):
+        return False
 
 
 def _other(folder: Path, found: str) -> InputError:
