@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite, prod
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings.source import damaged, told
 from napari_xfusion.core.types import Metadata
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, XFusionWarning
 
 _MICROMETRES = {
     **dict.fromkeys(("µm", "um", "micron", "microns", "micrometer", "micrometre"), 1.0),
@@ -52,6 +52,9 @@ class Said:
     interval: float | None = None
     """Seconds from frame to frame."""
     hr_times: tuple[float, ...] | None = None
+    viewer: tuple[tuple[str, str], ...] = ()
+    """See ``Metadata.viewer``."""
+    warnings: tuple[XFusionWarning, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,16 @@ class Resolution:
     y: float | None = None
     unit: int = 1
 
-    def pixel_size(self, unit: str) -> float | None:
-        """Return the side of a pixel in micrometres where a pixel is square and the unit a length."""
-        return square(1 / self.x, 1 / self.y, unit) if self.x and self.y else None
+    def pixel_size(self, unit: str, y_unit: str | None = None) -> float | None:
+        """Return the side of a pixel in micrometres where a pixel is square and the units are lengths."""
+        if not self.x or not self.y:
+            return None
+        return square(length(1 / self.x, unit), length(1 / self.y, unit if y_unit is None else y_unit))
 
 
-def square(x: float | None, y: float | None, unit: str) -> float | None:
-    """Return the side of a square pixel in micrometres, or None where there is no one such number."""
-    return length(x, unit) if x is not None and y is not None and abs(x - y) <= 1e-3 * abs(x) else None
+def square(x: float | None, y: float | None) -> float | None:
+    """Return the side of a square pixel, or None where there is no one such number."""
+    return x if x is not None and y is not None and abs(x - y) <= 1e-3 * abs(x) else None
 
 
 def length(value: object, unit: str) -> float | None:
@@ -82,6 +87,56 @@ def seconds(value: object, unit: str) -> float | None:
     return _positive(value, _SECONDS.get(_unit(unit)))
 
 
+class Axes(NamedTuple):
+    """Which axes of an array are frames, rows and columns."""
+
+    frames: int | None
+    """None for a single frame."""
+    rows: int
+    columns: int
+    letters: str
+    """One per axis, such as TYX; see ``Metadata.axes``."""
+
+    @property
+    def sequence(self) -> str:
+        """The letters of frames, rows and columns, I for a single frame."""
+        return ("I" if self.frames is None else self.letters[self.frames]) + "YX"
+
+
+_LETTERS = {
+    **dict.fromkeys(("t", "time", "times", "frame", "frames"), "T"),
+    **dict.fromkeys(("z", "slice", "slices", "depth", "plane"), "Z"),
+    **dict.fromkeys(("c", "ch", "channel", "channels", "band", "wavelength"), "C"),
+    **dict.fromkeys(("y", "row", "rows", "height", "dim_y", "axis_y"), "Y"),
+    **dict.fromkeys(("x", "col", "cols", "column", "columns", "width", "dim_x", "axis_x"), "X"),
+}
+
+
+def arrange(names: Sequence[str], sizes: Sequence[int], where: object) -> Axes:
+    """Return which axes are frames, rows and columns by their names, and by their order where names say nothing.
+
+    Raises InputError that names axes and sizes where more than one axis besides rows and columns is longer
+    than 1, and where rows and columns are not two of them.
+    """
+    letters = [_LETTERS.get(x.strip().lower(), (x.strip()[:1] or "?").upper()) for x in names]
+    known = [_LETTERS.get(x.strip().lower(), "?") for x in names]
+    pixels = [i for i, x in enumerate(known) if x in "YX"]
+    if sorted(known[i] for i in pixels) not in (["X", "Y"], ["X"], ["Y"], []):
+        raise _no_pixels(names, sizes, where)
+    # The pixels that no name gives are the last axes that are neither time nor channel.
+    free = [i for i, x in enumerate(known) if x not in "TCYX"]
+    missing = 2 - len(pixels)
+    chosen = free[len(free) - missing :] if len(free) >= missing else []
+    if len(pixels) + len(chosen) != 2:
+        raise _no_pixels(names, sizes, where)
+    first, second = sorted([*pixels, *chosen])
+    rows, columns = (second, first) if known[first] == "X" or known[second] == "Y" else (first, second)
+    long = [i for i, size in enumerate(sizes) if size != 1 and i not in (rows, columns)]
+    if len(long) > 1:
+        raise _many_axes([(names[i] if known[i] == "?" else letters[i], sizes[i]) for i in long], where)
+    return Axes(long[0] if long else None, rows, columns, "".join(letters))
+
+
 def sequence_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
     """Return which of the axes before Y and X runs along the sequence, None for a single frame.
 
@@ -90,11 +145,24 @@ def sequence_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
     long = [i for i, size in enumerate(sizes[:-2]) if size != 1]
     if len(long) < 2:
         return long[0] if long else None
-    raise InputError(
+    raise _many_axes([(axes[i], sizes[i]) for i in long], where)
+
+
+def _many_axes(long: Sequence[tuple[str, int]], where: object) -> InputError:
+    return InputError(
         where,
         expected="one axis besides Y and X",
-        found=", ".join(f"{axes[i]} = {sizes[i]}" for i in long),
+        found=", ".join(f"{name} = {size}" for name, size in long),
         hint="save one channel and one slice as a sequence of its own",
+    )
+
+
+def _no_pixels(names: Sequence[str], sizes: Sequence[int], where: object) -> InputError:
+    return InputError(
+        where,
+        expected="axes time, y and x",
+        found=", ".join(f"{name} = {size}" for name, size in zip(names, sizes, strict=True)),
+        hint="correct the names of the axes, or save the sequence with axes in the order time, y, x",
     )
 
 
@@ -103,7 +171,9 @@ def stack_fields(said: Said, T: int) -> dict[str, Any]:
     return {
         "clock": Clock.regular(T, said.interval),
         "pixel_size": said.pixel_size,
-        "metadata": Metadata(axes=said.axes, hr_times=said.hr_times),
+        "metadata": Metadata(
+            axes=said.axes, hr_times=said.hr_times, viewer=said.viewer, warnings=said.warnings
+        ),
     }
 
 
@@ -151,7 +221,7 @@ def _imagej(text: str, resolution: Resolution, where: object) -> Said:
     return Said(
         frames=frames,
         axes="IYX" if axis is None else "TZC"[axis] + "YX",
-        pixel_size=resolution.pixel_size(keys.get("unit", "")),
+        pixel_size=resolution.pixel_size(keys.get("unit", ""), keys.get("yunit")),
         interval=interval,
         hr_times=_hr_times_line(text, where),
     )
@@ -211,7 +281,7 @@ def _ome(text: str, page: tuple[int, int], where: object) -> Said:
     return Said(
         frames=prod(sizes),
         axes="IYX" if axis is None else "TZC"[axis] + "YX",
-        pixel_size=square(sides[0], sides[1], "um"),
+        pixel_size=square(sides[0], sides[1]),
         interval=seconds(keys.get("TimeIncrement"), keys.get("TimeIncrementUnit", "s")),
         hr_times=_hr_times_line(words, where),
     )
@@ -231,29 +301,32 @@ def _check_order(pixels: ET.Element, where: object) -> None:
                 )
 
 
-def describe_ome_zarr(
-    attributes: Mapping[str, Any], shape: Sequence[int], where: object
-) -> tuple[int | None, Said]:
-    """Return the sequence's axis, and what the group's attributes say of level 0 with its ``shape``."""
+def describe_zarr(
+    attributes: Mapping[str, Any], names: Sequence[str] | None, shape: Sequence[int], where: object
+) -> tuple[Axes, Said]:
+    """Return the axes, and what the attributes of a group say of level 0, or of an array, with its ``shape``.
+
+    ``names`` are those of the array's own axes, where it has any; those of OME precede them.
+    """
     scales = attributes.get("ome", attributes).get("multiscales", [{}])[0]
-    named = scales.get("axes", [{"name": x} for x in "tczyx"[-len(shape) :]])
-    axes = [x if isinstance(x, Mapping) else {"name": str(x)} for x in named]
-    names = "".join(str(x.get("name", "?"))[:1].upper() for x in axes)
-    if len(names) != len(shape):
-        raise damaged(where, f"axes for shape {tuple(shape)}", names)
-    axis = sequence_axis(names, shape, where)
+    named = scales.get("axes") or names or [{"name": x} for x in "tczyx"[-len(shape) :]]
+    described = [x if isinstance(x, Mapping) else {"name": str(x)} for x in named]
+    titles = [str(x.get("name", "?")) for x in described]
+    if len(titles) != len(shape):
+        raise damaged(where, f"axes for shape {tuple(shape)}", ", ".join(titles))
+    axes = arrange(titles, shape, where)
     steps = np.ones(len(shape))
     levels = scales.get("datasets", [{}])[0]
     for place in (levels, scales):
         for change in place.get("coordinateTransformations", []):
             if change.get("type") == "scale":
                 steps = steps * np.asarray(change["scale"], dtype=np.float64)
-    units = [str(x.get("unit", "")) for x in axes]
+    units = [str(x.get("unit", "")) for x in described]
     times = attributes.get("napari_xfusion", {}).get("hr_times")
-    return axis, Said(
-        axes="IYX" if axis is None else names[axis] + "YX",
-        pixel_size=square(length(steps[-1], units[-1]), length(steps[-2], units[-2]), "um"),
-        interval=None if axis is None else seconds(steps[axis], units[axis]),
+    return axes, Said(
+        axes=axes.sequence,
+        pixel_size=square(*(length(steps[i], units[i]) for i in (axes.columns, axes.rows))),
+        interval=None if axes.frames is None else seconds(steps[axes.frames], units[axes.frames]),
         hr_times=None if times is None else parse_hr_times(times, where),
     )
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_xfusion.core.recordings.array import array_sequence
-from napari_xfusion.core.recordings.describe import Said, sequence_axis
+from napari_xfusion.core.recordings.array import array_sequence, axis_names
+from napari_xfusion.core.recordings.describe import Said, arrange
 from napari_xfusion.core.recordings.readers import (
     MAGIC,
     PNG_MAGIC,
@@ -96,8 +96,9 @@ def open_frames(files: Sequence[Path]) -> Stack:
 def as_stack(source: object, *, name: str = "array") -> Stack:
     """Return a Stack from a path, or an array (T, H, W) of numpy, dask, Zarr or the like; a Stack as it is.
 
-    An array of two axes is one frame; axes of length 1 before the last two do not count. Frames of a numpy
-    array share its memory. Raises InputError where it holds no sequence of grey frames.
+    An array of two axes is one frame; axes of length 1 before the last two do not count; names of axes, of
+    xarray for instance, precede their order. Frames of a numpy array share its memory; masked values become NaN.
+    Raises InputError where it holds no sequence of grey frames.
     """
     if isinstance(source, Stack):
         return source
@@ -121,7 +122,8 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
                 found=f"shape {shape}",
                 hint="give a stack of frames",
             )
-        return array_sequence(array, sequence_axis("?" * len(shape), shape, name), Said(), name)
+        axes = arrange(axis_names(array) or "?" * len(shape), shape, name)
+        return array_sequence(array, axes, Said(), name)
 
 
 def _reader_of(path: Path) -> Reader:

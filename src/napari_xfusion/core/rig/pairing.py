@@ -12,7 +12,7 @@ from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import find_hr_times
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import PairingError, XFusionWarning
+from napari_xfusion.errors import PairingError
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
@@ -35,21 +35,12 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
         for k in sample_frames(len(hr), COMMON_TIMES)
     ]
     grey = fit_grey(plan.grey, (lr, hr), common, down)
-    absent = [
-        XFusionWarning(
-            "absent-chunks",
-            f"{sequence.metadata.absent_chunks} chunks are absent and read as zero.",
-            sequence.source,
-        )
-        for sequence in (lr, hr)
-        if sequence.metadata.absent_chunks
-    ]
     return Rig(
         fast=Camera.of(lr, grey.lr, clock=lr.clock, mapping=mapping, noise=grey.lr_noise),
         sharp=(Camera.of(hr, grey.hr, clock=lr.clock.at(hr_times)),),
         grey_rule=grey.rule,
         correlation=grey.correlation,
-        warnings=(*absent, *grey.notes),
+        warnings=(*lr.metadata.warnings, *hr.metadata.warnings, *grey.notes),
     )
 
 
