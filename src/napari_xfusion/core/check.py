@@ -64,7 +64,8 @@ def check(plan: Plan, lr: Stack, hr: Stack) -> Check:
         rig = make_rig(plan, lr, hr)
         return Check(found, _pairing(plan, rig), _estimate(plan, rig), rig.warnings)
     except XFusionError as error:
-        return Check(found, problem=error)
+        said = (*lr.metadata.warnings, *hr.metadata.warnings)  # they may be the reason
+        return Check(found, notes=said, problem=error)
 
 
 def _sequence(sequence: Stack) -> dict[str, Any]:

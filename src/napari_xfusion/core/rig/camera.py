@@ -32,6 +32,8 @@ class Camera(Value):
     dtype: str
     pixel_size: float | None = None
     """Side of a pixel in micrometres."""
+    viewer: tuple[tuple[str, str], ...] = ()
+    """How a viewer shows its values and rows, see ``Metadata.viewer``."""
     clock: Clock
     """On the clock of the rig, which is that of the fast camera."""
     mapping: Mapping = Mapping()
@@ -59,6 +61,7 @@ class Camera(Value):
             shape=stack.shape,
             dtype=str(stack.dtype),
             pixel_size=stack.pixel_size,
+            viewer=stack.metadata.viewer,
             clock=clock,
             mapping=mapping,
             grey=grey,
