@@ -129,6 +129,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "The ratios of the frame sizes differ between the two axes.",
         "Crop both to one field of view.",
     ),
+    "calibration": (
+        "The file assigns other values to its stored grey values.",
+        "None: stored values are fused.",
+    ),
     "constant": (
         "All sampled pixels of a recording are equal.",
         "Check shutter, beam and the exported range.",
@@ -164,17 +168,29 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Memory ran out; the run continues in smaller tiles.",
         "Close other programs, or set the tile size.",
     ),
+    "min-is-white": ("The file is meant to be shown inverted.", "None: stored values are fused."),
     "misplaced": ("LR is shifted or turned against HR.", "Align and crop the recordings."),
+    "missing-values": ("Values that stand for missing pixels are not applied.", "Replace them by NaN."),
+    "negative-numbers": ("Frame numbers below zero come first.", "Check the order of the frames."),
     "no-finite-value": ("The sampled frames contain no finite value.", "Check the recording."),
     "no-match": ("LR does not follow the grey values of HR.", "Check the HR times and the fields of view."),
     "one-hr-frame": ("One HR frame is used for all targets.", "Give the complete HR recording."),
+    "orientation": (
+        "The file is meant to be shown flipped or turned.",
+        "Turn it if the other camera's is not.",
+    ),
     "outside-training": (
         "Noise, HR distance or separation lie outside those of the training.",
         "Compare with `flow`.",
     ),
+    "palette": ("The grey palette of the file is not linear.", "None: stored values are fused."),
     "pixel-sizes": (
         "The pixel sizes in the files contradict the frame sizes.",
         "Correct them, or crop one recording.",
+    ),
+    "planned-frames": (
+        "The recording has fewer frames than planned.",
+        "Open its folder, or fuse what there is.",
     ),
     "poor-agreement": (
         "LR and binned HR correlate poorly at common times.",
@@ -182,6 +198,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "precision": ("The processor emulates the precision.", "Use float32."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
+    "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),
     "unlike-pixels": (
         "Some HR pixels have values that LR does not show.",

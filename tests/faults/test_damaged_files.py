@@ -289,15 +289,15 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><OME>&c;</OME>'
         ),
         pytest.param(lambda p: tiff(p, metadata=None, description=BOMB.decode()), "entities", id="xml-bomb"),
         pytest.param(
-            lambda p: patched(tiff(p, ome=True, **AXES), (b'SizeT="7"', b'SizeT="8"')), "8 frames", id="ome-8"
+            lambda p: patched(tiff(p, ome=True, **AXES), (b'SizeT="7"', b'SizeT="6"')), "6 frames", id="ome-6"
         ),
         pytest.param(
             lambda p: patched(tiff(p, ome=True, **AXES), (b'SizeT="7"', b'SizeT="x"')), "SizeT", id="ome-x"
         ),
         pytest.param(
-            lambda p: patched(tiff(p, imagej=True, **AXES), (b"images=7\nframes=7", b"images=9\nframes=9")),
-            "9 frames as it declares, found 7",
-            id="imagej-9",
+            lambda p: patched(tiff(p, imagej=True, **AXES), (b"images=7\nframes=7", b"images=5\nframes=5")),
+            "5 frames as it declares, found 7",
+            id="imagej-5",
         ),
         pytest.param(
             lambda p: patched(tiff(p, **AXES), (b'{"shape": [7,', b'{"shape": [[7')),
@@ -312,6 +312,27 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><OME>&c;</OME>'
 def test_leftovers_and_lies_are_told(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
     with pytest.raises(InputError, match=message):
         open_stack(make(tmp_path / "sequence.tif"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda p: patched(tiff(p, ome=True, **AXES), (b'SizeT="7"', b'SizeT="9"')), id="ome"),
+        pytest.param(
+            lambda p: patched(tiff(p, imagej=True, **AXES), (b"images=7\nframes=7", b"images=9\nframes=9")),
+            id="imagej",
+        ),
+        pytest.param(lambda p: patched(tiff(p, **AXES), (b'"shape": [7,', b'"shape": [9,')), id="tifffile"),
+    ],
+)
+def test_an_acquisition_that_stopped_early_is_opened_with_a_warning(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    stack = open_stack(make(tmp_path / "sequence.tif"))
+    np.testing.assert_array_equal([stack.frame(i) for i in range(7)], SEQUENCE)
+    (warning,) = stack.metadata.warnings
+    assert (warning.code, len(stack)) == ("planned-frames", 7)
+    assert "7 of 9 planned frames" in warning.text
 
 
 def test_a_cut_sequence_is_told_with_frames_declared_and_found(tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ def check(
                 open_sink(path, overwrite).check(targets, height * width * itemsize)
         return Check(found, _pairing(plan, rig), _estimate(plan, rig), notes)
     except XFusionError as error:
-        return Check(found, problem=error)
+        said = (*lr.metadata.warnings, *hr.metadata.warnings)  # they may be the reason
+        return Check(found, notes=said, problem=error)
 
 
 def _sequence(sequence: Stack) -> dict[str, Any]:

@@ -363,6 +363,7 @@ def _describe(
         pixel_size=rig.hr.pixel_size,
         frame_interval=rig.fast.clock.interval,
         hr_times=tuple(rig.hr_times.tolist()),
+        viewer=rig.hr.viewer,
     )
     if plan.model is not None and Path(plan.model).suffix and Path(plan.model).is_file():
         resolved["model"] = str(Path(plan.model).resolve())  # the record is read in other folders, too

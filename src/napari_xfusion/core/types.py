@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.clock import Clock
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, XFusionWarning
 
 Image = NDArray[np.float32]
 """One float32 frame, (H, W) or (h, w)."""
@@ -40,8 +40,11 @@ class Metadata:
     """One letter per axis, as the file names them: T time, Z slices, C channels, I or Q unknown."""
     hr_times: tuple[float, ...] | None = None
     """Of an HR sequence: the time of each frame in LR frame numbers, where the file knows them."""
-    absent_chunks: int = 0
-    """Chunks of a Zarr that are not stored and read as zero."""
+    warnings: tuple[XFusionWarning, ...] = ()
+    """What is odd about the recording but does not stop a run, with ``source`` as the subject."""
+    viewer: tuple[tuple[str, str], ...] = ()
+    """What a viewer needs to show stored values as the writer meant them, by the name that ImageJ or TIFF gives
+    it: ``cf``, ``c0``, ``c1`` ..., ``vunit``, ``orientation``, ``photometric``. Results have it as well."""
 
 
 class Reopenable(Protocol):

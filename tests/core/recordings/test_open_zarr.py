@@ -113,10 +113,12 @@ def test_absent_chunks_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "sequence.zarr"
     array = zarr.create_array(str(path), shape=SEQUENCE.shape, dtype="u2", chunks=(1, 20, 31), zarr_format=2)
     array[:] = SEQUENCE
-    assert open_stack(path).metadata.absent_chunks == 0
+    assert not open_stack(path).metadata.warnings
     for i in (4, 5):
         (path / f"{i}.0.0").unlink()
-    assert open_stack(path).metadata.absent_chunks == 2
+    (warning,) = open_stack(path).metadata.warnings
+    assert (warning.code, warning.subject) == ("absent-chunks", str(path))
+    assert warning.text == "2 chunks are absent and read as zero."
 
 
 def test_digest_depends_on_frames_not_on_chunks(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite, prod
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings.source import damaged, told
 from napari_xfusion.core.types import Metadata
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, XFusionWarning
 
 _MICROMETRES = {
     **dict.fromkeys(("µm", "um", "micron", "microns", "micrometer", "micrometre"), 1.0),
@@ -52,6 +52,11 @@ class Said:
     interval: float | None = None
     """Seconds from frame to frame."""
     hr_times: tuple[float, ...] | None = None
+    viewer: tuple[tuple[str, str], ...] = ()
+    """See ``Metadata.viewer``."""
+    planned: int | None = None
+    """Frames of the recording that a file with fewer frames is a part of."""
+    warnings: tuple[XFusionWarning, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,16 @@ class Resolution:
     y: float | None = None
     unit: int = 1
 
-    def pixel_size(self, unit: str) -> float | None:
-        """Return the side of a pixel in micrometres where a pixel is square and the unit a length."""
-        return square(1 / self.x, 1 / self.y, unit) if self.x and self.y else None
+    def pixel_size(self, unit: str, y_unit: str | None = None) -> float | None:
+        """Return the side of a pixel in micrometres where a pixel is square and the units are lengths."""
+        if not self.x or not self.y:
+            return None
+        return square(length(1 / self.x, unit), length(1 / self.y, unit if y_unit is None else y_unit))
 
 
-def square(x: float | None, y: float | None, unit: str) -> float | None:
-    """Return the side of a square pixel in micrometres, or None where there is no one such number."""
-    return length(x, unit) if x is not None and y is not None and abs(x - y) <= 1e-3 * abs(x) else None
+def square(x: float | None, y: float | None) -> float | None:
+    """Return the side of a square pixel, or None where there is no one such number."""
+    return x if x is not None and y is not None and abs(x - y) <= 1e-3 * abs(x) else None
 
 
 def length(value: object, unit: str) -> float | None:
@@ -82,6 +89,56 @@ def seconds(value: object, unit: str) -> float | None:
     return _positive(value, _SECONDS.get(_unit(unit)))
 
 
+class Axes(NamedTuple):
+    """Which axes of an array are frames, rows and columns."""
+
+    frames: int | None
+    """None for a single frame."""
+    rows: int
+    columns: int
+    letters: str
+    """One per axis, such as TYX; see ``Metadata.axes``."""
+
+    @property
+    def sequence(self) -> str:
+        """The letters of frames, rows and columns, I for a single frame."""
+        return ("I" if self.frames is None else self.letters[self.frames]) + "YX"
+
+
+_LETTERS = {
+    **dict.fromkeys(("t", "time", "times", "frame", "frames"), "T"),
+    **dict.fromkeys(("z", "slice", "slices", "depth", "plane"), "Z"),
+    **dict.fromkeys(("c", "ch", "channel", "channels", "band", "wavelength"), "C"),
+    **dict.fromkeys(("y", "row", "rows", "height", "dim_y", "axis_y"), "Y"),
+    **dict.fromkeys(("x", "col", "cols", "column", "columns", "width", "dim_x", "axis_x"), "X"),
+}
+
+
+def arrange(names: Sequence[str], sizes: Sequence[int], where: object) -> Axes:
+    """Return which axes are frames, rows and columns by their names, and by their order where names say nothing.
+
+    Raises InputError that names axes and sizes where more than one axis besides rows and columns is longer
+    than 1, and where rows and columns are not two of them.
+    """
+    letters = [_LETTERS.get(x.strip().lower(), (x.strip()[:1] or "?").upper()) for x in names]
+    known = [_LETTERS.get(x.strip().lower(), "?") for x in names]
+    pixels = [i for i, x in enumerate(known) if x in "YX"]
+    if sorted(known[i] for i in pixels) not in (["X", "Y"], ["X"], ["Y"], []):
+        raise _no_pixels(names, sizes, where)
+    # The pixels that no name gives are the last axes that are neither time nor channel.
+    free = [i for i, x in enumerate(known) if x not in "TCYX"]
+    missing = 2 - len(pixels)
+    chosen = free[len(free) - missing :] if len(free) >= missing else []
+    if len(pixels) + len(chosen) != 2:
+        raise _no_pixels(names, sizes, where)
+    first, second = sorted([*pixels, *chosen])
+    rows, columns = (second, first) if known[first] == "X" or known[second] == "Y" else (first, second)
+    long = [i for i, size in enumerate(sizes) if size != 1 and i not in (rows, columns)]
+    if len(long) > 1:
+        raise _many_axes([(names[i] if known[i] == "?" else letters[i], sizes[i]) for i in long], where)
+    return Axes(long[0] if long else None, rows, columns, "".join(letters))
+
+
 def sequence_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
     """Return which of the axes before Y and X runs along the sequence, None for a single frame.
 
@@ -90,11 +147,24 @@ def sequence_axis(axes: str, sizes: Sequence[int], where: object) -> int | None:
     long = [i for i, size in enumerate(sizes[:-2]) if size != 1]
     if len(long) < 2:
         return long[0] if long else None
-    raise InputError(
+    raise _many_axes([(axes[i], sizes[i]) for i in long], where)
+
+
+def _many_axes(long: Sequence[tuple[str, int]], where: object) -> InputError:
+    return InputError(
         where,
         expected="one axis besides Y and X",
-        found=", ".join(f"{axes[i]} = {sizes[i]}" for i in long),
+        found=", ".join(f"{name} = {size}" for name, size in long),
         hint="save one channel and one slice as a sequence of its own",
+    )
+
+
+def _no_pixels(names: Sequence[str], sizes: Sequence[int], where: object) -> InputError:
+    return InputError(
+        where,
+        expected="axes time, y and x",
+        found=", ".join(f"{name} = {size}" for name, size in zip(names, sizes, strict=True)),
+        hint="correct the names of the axes, or save the sequence with axes in the order time, y, x",
     )
 
 
@@ -103,7 +173,9 @@ def stack_fields(said: Said, T: int) -> dict[str, Any]:
     return {
         "clock": Clock.regular(T, said.interval),
         "pixel_size": said.pixel_size,
-        "metadata": Metadata(axes=said.axes, hr_times=said.hr_times),
+        "metadata": Metadata(
+            axes=said.axes, hr_times=said.hr_times, viewer=said.viewer, warnings=said.warnings
+        ),
     }
 
 
@@ -125,12 +197,17 @@ def parse_hr_times(value: object, where: object) -> tuple[float, ...]:
     return times
 
 
-def describe_tiff(text: str, page: tuple[int, int], resolution: Resolution, where: object) -> Said:
-    """Return what the description of a TIFF's first page says; ``page`` is its (H, W)."""
+def describe_tiff(
+    text: str, page: tuple[int, int], resolution: Resolution, where: object, *, part: bool = False
+) -> Said:
+    """Return what the description of a TIFF's first page says; ``page`` is its (H, W).
+
+    With ``part`` the file is one of several, of which OME describes all.
+    """
     if text.startswith("ImageJ="):
         return _imagej(text, resolution, where)
     if "<OME" in text[:4096]:
-        return _ome(text, page, where)
+        return _ome(text, page, where, part=part)
     size = resolution.pixel_size("cm") if resolution.unit == 3 else None
     if text.startswith("{") and '"shape": [' in text:  # tifffile before 2026.3 puts other keys first
         return _shaped(text, page, size, where)
@@ -151,10 +228,40 @@ def _imagej(text: str, resolution: Resolution, where: object) -> Said:
     return Said(
         frames=frames,
         axes="IYX" if axis is None else "TZC"[axis] + "YX",
-        pixel_size=resolution.pixel_size(keys.get("unit", "")),
+        pixel_size=resolution.pixel_size(keys.get("unit", ""), keys.get("yunit")),
         interval=interval,
         hr_times=_hr_times_line(text, where),
+        viewer=_calibration(keys),
+        warnings=tuple(_calibrated(keys, where)),
     )
+
+
+def _calibration(keys: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return how ImageJ calculates grey values from stored ones, nothing where they are the same."""
+    found = {x: keys[x].strip() for x in ("cf", "c0", "c1", "c2", "c3", "c4", "vunit") if x in keys}
+    same = not (
+        _is(found.get("c0", "0"), 0) and _is(found.get("c1", "1"), 1) and _is(found.get("cf", "0"), 0)
+    )
+    return tuple(found.items()) if same and "c0" in found and "c1" in found else ()
+
+
+def _calibrated(keys: Mapping[str, str], where: object) -> Iterator[XFusionWarning]:
+    known = dict(_calibration(keys))
+    if known:
+        unit = f" {known['vunit']}" if "vunit" in known else ""
+        text = (
+            f"ImageJ shows its values as c0 + c1 x value ...{unit}, with "
+            f"{', '.join(f'{k} = {v}' for k, v in known.items() if k[0] == 'c')}. Values are fused as stored; results "
+            "of the same dtype in ImageJ's format have the same calibration, others do not."
+        )
+        yield XFusionWarning("calibration", text, str(where))
+
+
+def _is(text: str, value: float) -> bool:
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
 
 
 def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: object) -> Said:
@@ -169,6 +276,8 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
         )
     names = said.get("axes")
     axes = names if isinstance(names, str) and len(names) == len(shape) else "Q" * (len(shape) - 2) + "YX"
+    if axes[-2:] != "YX" and {"Y", "X"} & {*axes}:
+        raise _no_pixels(axes, shape, where)
     axis = sequence_axis(axes, shape, where)
     times = said.get("hr_times")
     return Said(
@@ -179,42 +288,107 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
     )
 
 
+def plane_order(planes: Sequence[bytes], where: object) -> tuple[list[int], tuple[XFusionWarning, ...]]:
+    """Return the order of pages by what Micro-Manager or NDTiff says about each, JSON or b"".
+
+    Raises InputError that names axes and sizes where more than one is longer than 1, and for frames that occur
+    twice; numbers that are absent are a warning.
+    """
+    places = [_plane(x) for x in planes]
+    same = list(range(len(planes))), tuple[XFusionWarning, ...]()
+    if len(planes) < 2 or not all(places):
+        return same
+    names = list(dict.fromkeys(name for x in places for name in x))
+    values = {name: [x.get(name, 0) for x in places] for name in names}
+    long = {name: x for name, x in values.items() if len(set(x)) > 1}
+    if len(long) > 1:
+        raise _many_axes([(name, len(set(x))) for name, x in long.items()], where)
+    for name, numbers in long.items():
+        if len(set(numbers)) < len(numbers):
+            twice = next(x for x in numbers if numbers.count(x) > 1)
+            raise damaged(where, "one page per frame", f"{name} {twice} on two pages")
+        if all(isinstance(x, int) for x in numbers):
+            order = sorted(same[0], key=lambda i: numbers[i])
+            ordered = [numbers[i] for i in order]
+            absent = sorted({*range(ordered[0], ordered[-1])} - {*ordered}) if ordered[-1] < 10**7 else []
+            step = min(b - a for a, b in pairwise(ordered))
+            if step == 1 and absent:
+                named = ", ".join(map(str, absent[:5])) + (", ..." if absent[5:] else "")
+                text = f"{len(absent)} frames are absent: {name} {named}. Frames are taken as equally spaced in time."
+                return order, (XFusionWarning("uneven-numbers", text, str(where)),)
+            return order, ()
+    return same
+
+
+def _plane(text: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(text.rstrip(b"\0") or b"{}")
+    except ValueError:
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    axes = said.get("Axes")
+    if isinstance(axes, dict):
+        return {str(k): v for k, v in axes.items() if isinstance(v, int | str)}
+    old = {"FrameIndex": "time", "SliceIndex": "z", "ChannelIndex": "channel", "PositionIndex": "position"}
+    return {name: said[key] for key, name in old.items() if isinstance(said.get(key), int)}
+
+
 def shaped_frames(text: str) -> int | None:
     """Return how many frames tifffile's JSON declares from its page on, None where it is none."""
     match = re.search(r'"shape": \[([\d, ]{1,200})\]', text) if text.startswith("{") else None
     return prod(int(n) for n in match[1].split(",")[:-2]) if match else None
 
 
-def _ome(text: str, page: tuple[int, int], where: object) -> Said:
+def _ome(text: str, page: tuple[int, int], where: object, *, part: bool) -> Said:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise damaged(where, "plain OME-XML", "XML with entities of its own")
     root = ET.fromstring(text)  # noqa: S314 - entities, the way to a bomb, are refused above
     images = root.findall("{*}Image")
     pixels = root.find("{*}Image/{*}Pixels")
-    others = {x.get("FileName") for x in root.iter("{*}UUID")} - {None}
-    if len(images) != 1 or pixels is None or len(others) > 1:
+    others = {x.get("FileName") for x in root.findall(".//{*}UUID")} - {None}
+    elsewhere = root.find("{*}BinaryOnly")
+    if part and (elsewhere is not None or pixels is None or len(images) > 1):
+        return Said()
+    if elsewhere is not None:
+        raise InputError(
+            where,
+            problem=f"it is one part of a recording that {elsewhere.get('MetadataFile', 'another file')} describes",
+            hint="open the folder of the parts, or the files as a stack",
+        )
+    if (len(images) != 1 or pixels is None or len(others) > 1) and not (part and pixels is not None):
         raise InputError(
             where,
             expected="OME-XML with one sequence in one file",
             found=f"{len(images)} images, {len(others)} files",
-            hint="save the sequence as one OME-TIFF",
+            hint="open the folder of the files"
+            if len(others) > 1
+            else "save the sequence as one OME-TIFF, one image per file",
         )
     keys = pixels.attrib
     sizes = [_count(keys, key, where) for key in ("SizeT", "SizeZ", "SizeC")]
     if (_count(keys, "SizeY", where), _count(keys, "SizeX", where)) != page:
         raise damaged(where, f"pages of {keys['SizeY']} x {keys['SizeX']} pixels", f"{page[0]} x {page[1]}")
+    if part and len(others) > 1:  # pages count in such files
+        return Said(
+            planned=prod(sizes) if sum(x > 1 for x in sizes) < 2 else None, pixel_size=_ome_side(keys)
+        )
     axis = sequence_axis("TZC", [*sizes, 1, 1], where)
     _check_order(pixels, where)
-    units = [keys.get(f"PhysicalSize{k}Unit", "µm") for k in "XY"]
-    sides = [length(keys.get(f"PhysicalSize{k}"), unit) for k, unit in zip("XY", units, strict=True)]
     words = "\n".join(x.text or "" for x in root.iter() if x.text and "hr_times=" in x.text)
     return Said(
         frames=prod(sizes),
         axes="IYX" if axis is None else "TZC"[axis] + "YX",
-        pixel_size=square(sides[0], sides[1], "um"),
+        pixel_size=_ome_side(keys),
         interval=seconds(keys.get("TimeIncrement"), keys.get("TimeIncrementUnit", "s")),
         hr_times=_hr_times_line(words, where),
     )
+
+
+def _ome_side(keys: Mapping[str, str]) -> float | None:
+    units = [keys.get(f"PhysicalSize{k}Unit", "µm") for k in "XY"]
+    x, y = (length(keys.get(f"PhysicalSize{k}"), unit) for k, unit in zip("XY", units, strict=True))
+    return square(x, y)
 
 
 def _check_order(pixels: ET.Element, where: object) -> None:
@@ -231,29 +405,32 @@ def _check_order(pixels: ET.Element, where: object) -> None:
                 )
 
 
-def describe_ome_zarr(
-    attributes: Mapping[str, Any], shape: Sequence[int], where: object
-) -> tuple[int | None, Said]:
-    """Return the sequence's axis, and what the group's attributes say of level 0 with its ``shape``."""
+def describe_zarr(
+    attributes: Mapping[str, Any], names: Sequence[str] | None, shape: Sequence[int], where: object
+) -> tuple[Axes, Said]:
+    """Return the axes, and what the attributes of a group say of level 0, or of an array, with its ``shape``.
+
+    ``names`` are those of the array's own axes, where it has any; those of OME precede them.
+    """
     scales = attributes.get("ome", attributes).get("multiscales", [{}])[0]
-    named = scales.get("axes", [{"name": x} for x in "tczyx"[-len(shape) :]])
-    axes = [x if isinstance(x, Mapping) else {"name": str(x)} for x in named]
-    names = "".join(str(x.get("name", "?"))[:1].upper() for x in axes)
-    if len(names) != len(shape):
-        raise damaged(where, f"axes for shape {tuple(shape)}", names)
-    axis = sequence_axis(names, shape, where)
+    named = scales.get("axes") or names or [{"name": x} for x in "tczyx"[-len(shape) :]]
+    described = [x if isinstance(x, Mapping) else {"name": str(x)} for x in named]
+    titles = [str(x.get("name", "?")) for x in described]
+    if len(titles) != len(shape):
+        raise damaged(where, f"axes for shape {tuple(shape)}", ", ".join(titles))
+    axes = arrange(titles, shape, where)
     steps = np.ones(len(shape))
     levels = scales.get("datasets", [{}])[0]
     for place in (levels, scales):
         for change in place.get("coordinateTransformations", []):
             if change.get("type") == "scale":
                 steps = steps * np.asarray(change["scale"], dtype=np.float64)
-    units = [str(x.get("unit", "")) for x in axes]
+    units = [str(x.get("unit", "")) for x in described]
     times = attributes.get("napari_xfusion", {}).get("hr_times")
-    return axis, Said(
-        axes="IYX" if axis is None else names[axis] + "YX",
-        pixel_size=square(length(steps[-1], units[-1]), length(steps[-2], units[-2]), "um"),
-        interval=None if axis is None else seconds(steps[axis], units[axis]),
+    return axes, Said(
+        axes=axes.sequence,
+        pixel_size=square(*(length(steps[i], units[i]) for i in (axes.columns, axes.rows))),
+        interval=None if axes.frames is None else seconds(steps[axes.frames], units[axes.frames]),
         hr_times=None if times is None else parse_hr_times(times, where),
     )
 

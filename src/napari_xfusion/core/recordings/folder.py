@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.clock import Clock
-from napari_xfusion.core.recordings.readers import Options
+from napari_xfusion.core.recordings.foreign import Foreign, describe_files, first_bytes, recognise
+from napari_xfusion.core.recordings.names import in_order, planned
+from napari_xfusion.core.recordings.pieces import open_pieces
+from napari_xfusion.core.recordings.readers import PNG_MAGIC, TIFF_MAGIC, Options
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -25,9 +28,10 @@ from napari_xfusion.core.recordings.source import (
     digest_files,
     told,
 )
-from napari_xfusion.core.recordings.tiff import open_tiff
-from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError
+from napari_xfusion.core.recordings.tiff import open_part
+from napari_xfusion.core.recordings.zarr_store import open_zarr
+from napari_xfusion.core.types import Metadata, Stack, digest_frames
+from napari_xfusion.errors import DamagedFileError, InputError
 
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
 _DEFLATE_RATIO = 1100
@@ -40,6 +44,9 @@ class _Frame(NamedTuple):
     dtype: np.dtype[Any]
     read: Callable[[], NDArray[Any]]
     pixel_size: float | None
+    metadata: Metadata = Metadata()
+    planned: int | None = None
+    """Frames that the recording was planned to have, where the file knows it."""
 
 
 def open_folder(path: Path, options: Options) -> Stack:
@@ -48,16 +55,26 @@ def open_folder(path: Path, options: Options) -> Stack:
     Colour PNG is refused, or becomes its luma where the options say so.
     """
     with told(path, "a folder of frames"):
-        files = _in_order(path)
-    return _sequence(files, str(path), options)
+        return _sequence(_frames_of(path), path, options)
 
 
 def open_files(files: Sequence[Path]) -> Stack:
-    """Open files of one frame each as a Stack, in natural order of their names; raises as ``open_folder``."""
-    return _sequence(sorted(files, key=lambda x: (_key(x), x.name)), str(files[0].parent), Options())
+    """Open files of one frame each as a Stack, by the rules of ``open_folder``."""
+    folder = Path(os.path.commonpath([file.absolute().parent for file in files]))
+    with told(folder, "files of one frame each"):
+        for file in files:
+            _check_link(file)
+        return _sequence(list(files), folder, Options())
 
 
-def _sequence(files: list[Path], source: str, options: Options) -> Stack:
+def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
+    _check_one_kind(files)
+    joined = open_pieces(files, folder)
+    if joined is not None:
+        return joined
+    names = [str(x.absolute().relative_to(folder.absolute())) for x in files]
+    order = in_order(names, folder)
+    files = [files[i] for i in order.places]
     first, *others = files
     sequence = _open_frame(first, options)
     for file in others:
@@ -75,14 +92,20 @@ def _sequence(files: list[Path], source: str, options: Options) -> Stack:
         with told(where, f"a frame {sequence.shape} of {sequence.dtype}"):
             return checked(_open_frame(files[i], options).read(), sequence.shape, sequence.dtype, where)
 
+    shape = (len(files), *sequence.shape)
+    stores = any(x.is_dir() for x in files)
+    warnings = [*order.warnings, *sequence.metadata.warnings]
+    if sequence.planned and sequence.planned > len(files) and not order.warnings:
+        warnings.append(planned(len(files), sequence.planned, str(folder)))
     return Stack(
-        shape=(len(files), *sequence.shape),
+        shape=shape,
         dtype=sequence.dtype,
         read=read,
-        digest=digest_files(files, names=True),
-        source=source,
+        digest=digest_frames(shape, sequence.dtype, read) if stores else digest_files(files, names=True),
+        source=str(folder),
         clock=Clock.regular(len(files)),
         pixel_size=sequence.pixel_size,
+        metadata=Metadata(viewer=sequence.metadata.viewer, warnings=tuple(warnings)),
     )
 
 
@@ -96,7 +119,9 @@ def _open_png(path: Path, luma: bool) -> _Frame:
         shape = (int.from_bytes(head[12:16]), int.from_bytes(head[8:12]))
         bits, colour = head[16], head[17]
         channels = _CHANNELS.get(colour, 0) if luma else int(colour == 0)
-        if not channels or bits not in (8, 16):
+        palette = colour == 3 and _grey_palette(file)
+        channels = 1 if palette else channels
+        if not channels or bits not in ((1, 2, 4, 8) if palette else (8, 16)):
             raise InputError(
                 path,
                 expected="a grey PNG of 8 or 16 bits",
@@ -107,14 +132,29 @@ def _open_png(path: Path, luma: bool) -> _Frame:
         claimed = shape[0] * shape[1] * channels * bits // 8
         if not 0 < claimed <= min(MOST_DECODED, _DEFLATE_RATIO * pixels):
             raise damaged(path, f"pixels for {shape}", f"{pixels} compressed bytes")
-        dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
+        dtype = np.dtype(np.uint8 if bits <= 8 else np.uint16)
 
     def read() -> NDArray[Any]:
         pixels = np.asarray(imagecodecs.png_decode(file.read(0, file.size)))
         # Luma is that of ITU-R BT.601, as is usual where networks are trained on grey natural images.
+        if palette:  # decoded to its colours
+            pixels = pixels if pixels.ndim == 2 else pixels[..., 0]
         return pixels if channels == 1 else np.asarray(cv2.cvtColor(pixels[..., :3], cv2.COLOR_RGB2GRAY))
 
     return _Frame(shape, dtype, read, None)
+
+
+def _grey_palette(file: FileBytes) -> bool:
+    """Whether the colours of a PNG's palette are greys."""
+    place = 8
+    while place + 8 < file.size:
+        head = file.read(place, 8)
+        size, kind = int.from_bytes(head[:4]), head[4:]
+        if kind == b"PLTE":
+            table = np.frombuffer(file.read(place + 8, size - size % 3), np.uint8).reshape(-1, 3)
+            return bool((table == table[:, :1]).all())
+        place += size + 12
+    return False
 
 
 def _png_bytes(file: FileBytes) -> int:
@@ -131,77 +171,80 @@ def _png_bytes(file: FileBytes) -> int:
 
 
 def _open_frame(file: Path, options: Options) -> _Frame:
-    if file.suffix.lower() == ".png":
-        return _open_png(file, options.luma)
-    stack = open_tiff(file, options)
+    """Open a file by its first bytes, whatever its name; raises InputError where it is not one frame."""
+    if file.is_dir():
+        stack, plan = open_zarr(file, options), None
+    else:
+        magic = first_bytes(file)
+        if magic.startswith(PNG_MAGIC) or (
+            file.suffix.lower() == ".png" and not magic.startswith(TIFF_MAGIC)
+        ):
+            if magic[1:4] != b"PNG":
+                raise _not_a_frame(file, recognise(file, magic))
+            return _open_png(file, options.luma)
+        if not magic.startswith(TIFF_MAGIC):
+            raise _not_a_frame(file, recognise(file, magic))
+        stack, plan = open_part(file)
     if len(stack) != 1:
         raise InputError(
             file,
             problem=f"a folder of frames holds one frame per file, this file has {len(stack)}",
-            hint="open this file itself",
+            hint="open this file itself; if the files are pieces of one recording, save them as one TIFF",
         )
-    return _Frame(stack.shape[1:], stack.dtype, partial(stack.frame, 0), stack.pixel_size)
+    return _Frame(
+        stack.shape[1:], stack.dtype, partial(stack.frame, 0), stack.pixel_size, stack.metadata, plan
+    )
 
 
-def _in_order(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order; raises InputError for gaps and mixtures."""
-    files = [x for x in folder.iterdir() if x.suffix.lower() in _KINDS and x.name[0] != "." and x.is_file()]
-    if not files:
+def _not_a_frame(file: Path, kind: Foreign) -> InputError:
+    damage = kind.what in ("an empty file", "another kind of file")
+    error = DamagedFileError if damage else InputError
+    hint = "copy or export it again from the original" if damage else kind.hint
+    return error(file, expected="a frame as TIFF or PNG", found=kind.what, hint=hint)
+
+
+def _frames_of(folder: Path) -> list[Path]:
+    """Return the frames of a folder; raises InputError where it has none, or links to absent files."""
+    inside = [x for x in folder.iterdir() if x.name[0] != "."]
+    files = [x for x in inside if x.suffix.lower() in _KINDS and not x.is_dir()]
+    for file in files:
+        _check_link(file)
+    files = [x for x in files if x.is_file()]
+    stores = [x for x in inside if x.is_dir() and x.suffix.lower() == ".zarr"]
+    if files or stores:
+        return files or stores
+    kind = describe_files([x for x in inside if x.is_file()])
+    if kind is not None:
         raise InputError(
-            folder,
-            problem="the folder holds no TIFF or PNG frame, and is no OME-Zarr",
-            hint="choose the folder that holds the frames",
+            folder, problem=f"the folder holds no TIFF or PNG frame, but {kind.what}", hint=kind.hint
         )
-    files.sort(key=lambda x: (_key(x), x.name))
-    _check_one_kind(files)
-    _check_numbers(folder, files)
-    return files
+    folders = sorted(x.name for x in inside if x.is_dir())
+    named = f", such as {' or '.join(folders[:2])} in it" if folders else ""
+    raise InputError(
+        folder,
+        problem="the folder holds no TIFF or PNG frame, and is no OME-Zarr",
+        hint=f"choose the folder that holds the frames{named}",
+    )
 
 
-def _key(file: Path) -> list[tuple[str, int]]:
-    """Return the name in pairs of text and number, so that frame_2 comes before frame_10."""
-    return [(text, int(number or -1)) for text, number in re.findall(r"([^0-9]*)([0-9]*)", file.stem)]
+def _check_link(file: Path) -> None:
+    if file.is_symlink() and not file.exists():
+        raise InputError(
+            file, problem=f"the frame is a broken link to {file.readlink()}", hint="restore its target"
+        )
 
 
 def _check_one_kind(files: list[Path]) -> None:
-    """Raise InputError where names or types show two sequences, or a dark frame among the frames."""
-    for kind in (lambda x: _KINDS[x.suffix.lower()], lambda x: [text for text, _ in _key(x)]):
-        groups = [next(g) for _, g in groupby(files, key=kind)]
-        if len(groups) > 1 and any(re.search("[0-9]", x.stem) for x in files):
-            raise InputError(
-                files[0].parent,
-                expected="frames of one kind with names that differ only in their number",
-                found=f"{groups[0].name} and {groups[1].name}",
-                hint="keep one sequence per folder",
-            )
-
-
-def _check_numbers(folder: Path, files: list[Path]) -> None:
-    """Raise InputError naming the frames that are missing: most steps equal, some a multiple of it."""
-    numbers = np.array([[n for _, n in _key(x)] for x in files], dtype=object).reshape(len(files), -1)
-    running = [column for column in numbers.T if len(set(column)) > 1]
-    if len(running) != 1:
-        return
-    steps = Counter(b - a for a, b in pairwise(running[0]))
-    step, often = steps.most_common(1)[0]
-    if 0 in steps:
-        twice = next(pair for pair in pairwise(files) if _key(pair[0]) == _key(pair[1]))
+    """Raise InputError where files are of two types, or one is given twice."""
+    kinds = {_KINDS.get(x.suffix.lower(), x.suffix.lower()): x for x in sorted(files, reverse=True)}
+    if len(kinds) > 1 and any(re.search("[0-9]", x.stem) for x in files):
+        first, second = sorted(x.name for x in kinds.values())[:2]
         raise InputError(
-            folder,
-            expected="one file per number",
-            found=f"{twice[0].name} and {twice[1].name}",
-            hint="remove one of them",
+            files[0].parent,
+            expected="frames of one kind with names that differ only in their number",
+            found=f"{first} and {second}",
+            hint="keep one sequence per folder",
         )
-    if 2 * often <= len(files) - 1 or len(steps) == 1 or any(s % step for s in steps):
-        return
-    gaps = [(a + step, b - step) for a, b in pairwise(running[0]) if b - a > step]
-    names = ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in gaps[:5]) + (
-        ", ..." if gaps[5:] else ""
-    )
-    missing = sum((b - a) // step + 1 for a, b in gaps)
-    raise InputError(
-        folder,
-        expected=f"numbers in steps of {step}",
-        found=f"{missing} missing: {names}",
-        hint="copy the missing frames, or rename the files if none is missing",
-    )
+    twice = [x for x, n in Counter(map(str, files)).items() if n > 1]
+    if twice:
+        raise InputError(twice[0], problem="the file is given twice", hint="give each file once")

@@ -18,6 +18,8 @@ FORMATS = {b"II*\0": TIFF.CLASSIC_LE, b"MM\0*": TIFF.CLASSIC_BE, b"II+\0": TIFF.
 """First bytes of a TIFF and the format of its directories."""
 _SIZES = {kind: struct.calcsize("=" + code) for kind, code in TIFF.DATA_FORMATS.items()}
 _MOST_TAGS = 1000
+_PLANE = 51123
+"""Tag of Micro-Manager: JSON about one page."""
 _NEEDED = {*TIFF.TAG_ATTRIBUTES, 258, 273, 279, 296, 324, 325, 339}
 """Tags that are interpreted; others may have types that nobody knows."""
 
@@ -25,10 +27,11 @@ _ALIKE: dict[tuple[object, ...], TiffPage] = {}
 """The first page by all bytes that describe it: the files of a folder are often alike in these."""
 
 
-def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
+def pages(file: FileBytes, named: list[tuple[int, int]], planes: list[bytes]) -> Iterator[TiffPage]:
     """Yield each page of the chain; raises InputError at the first thing that cannot be true.
 
-    Appends to ``named`` the offset and size of each directory and of its values, pixels left out.
+    Appends to ``named`` the offset and size of each directory and of its values, pixels left out, and to
+    ``planes`` what Micro-Manager says about each page in a tag of its own, b"" where it has none.
     """
     tiff, seen, tif = FORMATS.get(file.read(0, 4)), set[int](), None
     if tiff is None or file.size < 2 * tiff.offsetsize:
@@ -46,6 +49,7 @@ def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
                 raise damaged(where, f"a directory of 1 to {_MOST_TAGS} tags", f"{count} tags")
             data = file.read(offset + head, count * tiff.tagsize + link)
             named.append((offset, head + len(data)))
+            plane = b""
             for code, kind, number, value in struct.iter_unpack(header, data[:-link]):
                 if kind not in _SIZES and code in _NEEDED:
                     raise damaged(where, f"a known type in tag {code}", f"{kind}")
@@ -55,6 +59,8 @@ def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
                     if not 8 <= at <= file.size - size:
                         raise damaged(where, f"tag {code}'s value inside the file", f"{size} bytes at {at}")
                     named.append((at, size))
+                    if code == _PLANE:
+                        plane = file.read(at, size)
             small = not seen and sum(size for _, size in named) < 2**16
             key = (tiff, *named, *(file.read(*part) for part in named)) if small else ()
             page = _ALIKE.get(key)
@@ -68,6 +74,7 @@ def pages(file: FileBytes, named: list[tuple[int, int]]) -> Iterator[TiffPage]:
                 if len(_ALIKE) > 15:
                     _ALIKE.clear()
                 _ALIKE[key] = page
+            planes.append(plane)
             yield page
             seen.add(offset)
             (offset,) = struct.unpack(tiff.offsetformat, data[-link:])

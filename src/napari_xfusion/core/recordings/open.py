@@ -12,30 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from napari_xfusion.core.recordings.array import array_sequence
-from napari_xfusion.core.recordings.describe import Said, sequence_axis
+from napari_xfusion.core.recordings.array import array_sequence, axis_names
+from napari_xfusion.core.recordings.describe import Said, arrange
+from napari_xfusion.core.recordings.foreign import first_bytes, recognise
 from napari_xfusion.core.recordings.readers import (
-    MAGIC,
-    PNG_MAGIC,
     READERS,
     Options,
     Reader,
     find_reader,
     readable,
 )
-from napari_xfusion.core.recordings.source import FileBytes, check_grey, told
+from napari_xfusion.core.recordings.source import check_grey, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
-
-_OTHERS = {
-    b"\xff\xd8\xff": "a JPEG image",
-    PNG_MAGIC: "a single PNG image",
-    b"\x89HDF": "an HDF5 file",
-    b"\x93NUMPY": "a NumPy file",
-    b"PK\3\4": "a ZIP file",
-    b"GIF8": "a GIF image",
-    b"BM": "a BMP image",
-}
 
 
 @dataclass(frozen=True)
@@ -96,8 +85,9 @@ def open_frames(files: Sequence[Path]) -> Stack:
 def as_stack(source: object, *, name: str = "array") -> Stack:
     """Return a Stack from a path, or an array (T, H, W) of numpy, dask, Zarr or the like; a Stack as it is.
 
-    An array of two axes is one frame; axes of length 1 before the last two do not count. Frames of a numpy
-    array share its memory. Raises InputError where it holds no sequence of grey frames.
+    An array of two axes is one frame; axes of length 1 before the last two do not count; names of axes, of
+    xarray for instance, precede their order. Frames of a numpy array share its memory; masked values become NaN.
+    Raises InputError where it holds no sequence of grey frames.
     """
     if isinstance(source, Stack):
         return source
@@ -121,32 +111,27 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
                 found=f"shape {shape}",
                 hint="give a stack of frames",
             )
-        return array_sequence(array, sequence_axis("?" * len(shape), shape, name), Said(), name)
+        axes = arrange(axis_names(array) or "?" * len(shape), shape, name)
+        return array_sequence(array, axes, Said(), name)
 
 
 def _reader_of(path: Path) -> Reader:
     if not path.exists():
         raise _missing(path)
-    magic = b"" if path.is_dir() else _magic(FileBytes(path))
+    magic = b"" if path.is_dir() else first_bytes(path)
     reader = find_reader(path, magic)
     if reader is None:
-        raise _other(path, magic)
+        kind = recognise(path, magic)
+        raise InputError(path, expected=readable(), found=kind.what, hint=kind.hint)
     return reader
 
 
-def _magic(file: FileBytes) -> bytes:
-    return file.read(0, min(MAGIC, file.size))
-
-
 def _missing(path: Path) -> InputError:
+    if path.is_symlink():
+        return InputError(
+            path, problem=f"it is a broken link to {path.readlink()}", hint="restore its target"
+        )
     beside = [x.name for x in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "check the path"
     return InputError(path, expected=readable(), found="no such file", hint=hint)
-
-
-def _other(path: Path, magic: bytes) -> InputError:
-    kind = next((what for start, what in _OTHERS.items() if magic.startswith(start)), "another kind of file")
-    kind = kind if magic else "an empty file"
-    hint = "give the folder of the frames" if magic == PNG_MAGIC else "export the sequence as TIFF"
-    return InputError(path, expected=readable(), found=kind, hint=hint)

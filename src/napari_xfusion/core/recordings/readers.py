@@ -16,6 +16,7 @@ Sniff = Callable[[Path, bytes], bool]
 """Whether a path is in a format, from the path and the file's first ``MAGIC`` bytes (none of a folder)."""
 MAGIC = 64
 """Bytes of a file that a reader is shown; fewer where the file is shorter."""
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _RECORDINGS = "napari_xfusion.core.recordings."
 _ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
@@ -75,7 +76,7 @@ READERS: dict[str, Reader] = {
             "tiff",
             "a TIFF stack",
             _RECORDINGS + "tiff:open_tiff",
-            begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+            begins(*TIFF_MAGIC),
             (".tif", ".tiff"),
         ),
         Reader(

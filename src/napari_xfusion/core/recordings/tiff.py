@@ -6,6 +6,7 @@ frames found. Reading one frame reads its bytes only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, inf
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,16 @@ from napari_xfusion.core.recordings.describe import (
     Resolution,
     Said,
     describe_tiff,
+    plane_order,
     shaped_frames,
     stack_fields,
 )
 from napari_xfusion.core.recordings.ifd import pages
+from napari_xfusion.core.recordings.names import planned
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import DamagedFileError, InputError
+from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
 
 Segments = NDArray[np.int64]
 """(n, 2): offset and byte count of each strip or tile of one page."""
@@ -41,21 +44,44 @@ _IMAGES = {*_JPEG, 22610, 34887, 34933, 34934, 50002, 52546}
 """JPEG, JPEG XR, LERC, PNG, JPEG XL: the stream itself states a size, which can be any."""
 
 
+_ORIENTATIONS = {
+    2: "mirrored left to right",
+    3: "turned by 180 degrees",
+    4: "mirrored top to bottom",
+    5: "transposed",
+    6: "turned by 90 degrees",
+    7: "transposed and turned by 180 degrees",
+    8: "turned by 270 degrees",
+}
+
+
 def open_tiff(path: Path, _options: Options) -> Stack:
-    """Open a TIFF as a Stack; raises InputError where it is damaged, cut or no sequence of grey frames."""
+    """Open a TIFF as a Stack; raises InputError where it is damaged, cut or no sequence of grey frames.
+
+    Orientation, min-is-white and ImageJ's calibration are not applied, but reported in ``metadata``.
+    """
+    return open_part(path, part=False)[0]
+
+
+def open_part(path: Path, *, part: bool = True) -> tuple[Stack, int | None]:
+    """Open a TIFF that is one of several files; return it and the frames that all files were planned to have.
+
+    The pages count, whatever OME or ImageJ says about the whole recording; raises as ``open_tiff``.
+    """
     with told(path, "a complete TIFF"):
         file = FileBytes(path)
-        page, frames, said = _sequence(file)
-    shape, dtype, plain = (page.imagelength, page.imagewidth), np.dtype(page.dtype), _plain(page)
-    stored = dtype.newbyteorder(page.parent.byteorder)
+        kinds, frames, said = _sequence(file, part=part)
+    page = kinds[0]
+    shape, dtype = (page.imagelength, page.imagewidth), np.dtype(page.dtype)
 
     def read(i: int) -> NDArray[Any]:
         with told(f"{path} frame {i}", f"a frame {shape} of {dtype}"):
-            if plain:
+            if _plain(kinds[i]):
+                stored = dtype.newbyteorder(kinds[i].parent.byteorder)
                 return _read_plain(file, np.empty(shape, stored), frames[i])
-            return _read_blocks(file, page, frames[i])
+            return _read_blocks(file, kinds[i], frames[i])
 
-    return Stack(
+    stack = Stack(
         shape=(len(frames), *shape),
         dtype=dtype,
         read=read,
@@ -63,24 +89,29 @@ def open_tiff(path: Path, _options: Options) -> Stack:
         source=str(path),
         **stack_fields(said, len(frames)),
     )
+    return stack, said.planned
 
 
-def _sequence(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
-    """Return how and where the frames are stored and what the file says of them, all checked."""
+def _sequence(file: FileBytes, *, part: bool) -> tuple[list[TiffPage], list[Segments], Said]:
+    """Return how and where the frames are stored and what the file says of them, all checked.
+
+    Pages that are stored alike are represented by the first of them.
+    """
     first, said, pyramid, named = None, Said(), False, list[tuple[int, int]]()
-    frames, declared, same = list[Segments](), list[int | None](), tuple[object, ...]()
+    frames, declared, planes = list[Segments](), list[int | None](), list[bytes]()
+    alike, representatives = dict[tuple[object, ...], TiffPage](), list[TiffPage]()
     try:
-        for page in pages(file, named):
+        for page in pages(file, named, planes):
             where = f"{file.path} frame {len(frames)}"
             _check_page(page, where)
-            storage = _storage(page)
-            if first is not None and storage != same:
+            if first is not None and _kind(page) != _kind(first):
                 raise _unequal(where, first, page)
             frames.append(_segments(file, page, where))
+            representatives.append(alike.setdefault(_storage(page), page))
             declared.append(shaped_frames(page.description))
             pyramid = pyramid or page.subifds is not None
             if first is None:
-                first, same, said = page, storage, _describe(page, file.path)
+                first, said = page, _describe(page, file.path, part=part)
     except DamagedFileError as error:
         if not said.frames:
             raise
@@ -89,12 +120,89 @@ def _sequence(file: FileBytes) -> tuple[TiffPage, list[Segments], Said]:
     if first is None:
         raise damaged(file.path, "at least one page", "none")
     wanted = said.frames or len(frames)
-    if len(frames) == 1 and wanted > 1 and _plain(first) and len(frames[0]) == 1:
+    extent = None if pyramid else named
+    if len(frames) == 1 and wanted > 1 and _continues(file, first, frames[0], wanted, part=part):
         frames = _following(file, frames[0], wanted)
+        representatives *= wanted
     elif wanted != len(frames) and sum(n or 0 for n in declared) != len(frames):
-        raise damaged(file.path, f"{wanted} frames as it declares", f"{len(frames)}")
-    _check_places(file, frames, None if pyramid else named)
-    return first, frames, said
+        said = _fewer(file, frames, extent, said, wanted, part=part)
+    _check_places(file, frames, extent)
+    order, odd = plane_order(planes, file.path) if len(planes) == len(frames) else (range(len(frames)), ())
+    viewer, shown = _shown(first, file.path)
+    said = replace(said, viewer=(*said.viewer, *viewer), warnings=(*said.warnings, *odd, *shown))
+    return [representatives[i] for i in order], [frames[i] for i in order], said
+
+
+def _continues(file: FileBytes, page: TiffPage, first: Segments, wanted: int, *, part: bool) -> bool:
+    """Whether the frames after the first have no directories of their own (ImageJ beyond 4 GB)."""
+    if not _plain(page) or len(first) != 1:
+        return False
+    offset, size = (int(x) for x in first[0])
+    enough = (file.size - offset) // size >= wanted
+    return enough or not (part or "<OME" in page.description[:4096])
+
+
+def _fewer(
+    file: FileBytes,
+    frames: list[Segments],
+    named: list[tuple[int, int]] | None,
+    said: Said,
+    wanted: int,
+    *,
+    part: bool,
+) -> Said:
+    """Raise InputError where the file lost frames; a file that ends properly has fewer than were planned."""
+    error = damaged(file.path, f"{wanted} frames as it declares", f"{len(frames)}")
+    if wanted < len(frames):
+        raise error
+    try:
+        _check_places(file, frames, named)
+    except DamagedFileError as found:
+        raise error from found
+    if part:
+        return replace(said, planned=wanted)
+    warning = planned(
+        len(frames), wanted, str(file.path), "are in the file; open its folder if it is one of several"
+    )
+    return replace(said, warnings=(*said.warnings, warning))
+
+
+def _shown(page: TiffPage, where: object) -> tuple[list[tuple[str, str]], list[XFusionWarning]]:
+    """Return what a viewer makes of the stored pixels, and warnings about what is not applied."""
+    viewer, warnings = list[tuple[str, str]](), list[XFusionWarning]()
+
+    orientation = page.tags.valueof(274)
+    if orientation in _ORIENTATIONS:
+        viewer.append(("orientation", str(int(orientation))))
+        text = (
+            f"TIFF orientation {int(orientation)} ({_ORIENTATIONS[orientation]}) is not applied: rows and columns are "
+            "read as stored, as in ImageJ. Flip or turn the frames if those of the other camera are stored upright."
+        )
+        warnings.append(XFusionWarning("orientation", text, str(where)))
+    ramp = _ramp(page)
+    if page.photometric == 0 or ramp == "falls":
+        viewer.append(("photometric", "miniswhite"))
+        text = "Its smallest value is white (min-is-white); values are read as stored, not inverted."
+        warnings.append(XFusionWarning("min-is-white", text, str(where)))
+    elif ramp == "bent":
+        text = "Its grey palette is not linear; values are read as stored, without the palette."
+        warnings.append(XFusionWarning("palette", text, str(where)))
+    return viewer, warnings
+
+
+def _ramp(page: TiffPage) -> str | None:
+    """Return how a palette of greys runs: "rises" linearly, "falls" linearly, or is "bent"; None of colours."""
+    table = page.colormap
+    if page.photometric != 3 or table is None or not (table[0] == table).all():
+        return None
+    grey = np.asarray(table[0], np.float64)
+    steps = np.diff(grey)
+    if not ((steps >= 0).all() or (steps <= 0).all()) or grey[0] == grey[-1]:
+        return None
+    even = np.linspace(grey[0], grey[-1], len(grey))
+    if np.abs(grey - even).max() > 0.01 * abs(grey[-1] - grey[0]):
+        return "bent" if steps.max() > 0 else "falls"
+    return "rises" if grey[-1] > grey[0] else "falls"
 
 
 def _check_page(page: TiffPage, where: str) -> None:
@@ -104,7 +212,7 @@ def _check_page(page: TiffPage, where: str) -> None:
             where, problem="MetaMorph stacks are not supported", hint="save it as TIFF with ImageJ"
         )
     samples = page.samplesperpixel
-    if samples != 1 or page.photometric not in (0, 1):
+    if samples != 1 or (page.photometric not in (0, 1) and _ramp(page) is None):
         colours = {2: "RGB", 3: "palette colours"}.get(page.photometric, f"photometric {page.photometric}")
         raise InputError(
             where,
@@ -130,22 +238,27 @@ def _check_page(page: TiffPage, where: str) -> None:
         )
 
 
+def _kind(page: TiffPage) -> tuple[object, ...]:
+    """Return what must be the same for all frames of a sequence."""
+    return page.shape, str(page.dtype), int(page.photometric), page.tags.valueof(274, default=1)
+
+
 def _storage(page: TiffPage) -> tuple[object, ...]:
-    """Return how the page is stored, the same for all pages of a sequence."""
-    kind = page.shape, str(page.dtype), page.bitspersample, page.chunks
-    return (*kind, int(page.compression), int(page.predictor), page.fillorder, page.jpegtables)
+    """Return what must be the same for a page to be decoded as another one."""
+    kind = page.bitspersample, page.chunks, page.is_tiled, int(page.compression), int(page.predictor)
+    return (*kind, page.fillorder, page.jpegtables)
 
 
 def _unequal(where: str, first: TiffPage, found: TiffPage) -> InputError:
-    pair = ["{} of {}, {} bits in strips of {}, compression {}".format(*_storage(x)) for x in (first, found)]
+    pair = ["{} of {}, photometric {}, orientation {}".format(*_kind(x)) for x in (first, found)]
     remedy = "keep one sequence per file, without previews"
     return InputError(where, expected=f"{pair[0]} as in frame 0", found=pair[1], hint=remedy)
 
 
-def _describe(page: TiffPage, where: Path) -> Said:
+def _describe(page: TiffPage, where: Path, *, part: bool) -> Said:
     x, y = (_ratio(page.tags.valueof(code)) for code in (282, 283))
     shape, text = (page.imagelength, page.imagewidth), page.description.split("\0")[0]
-    return describe_tiff(text, shape, Resolution(x=x, y=y, unit=page.resolutionunit), where)
+    return describe_tiff(text, shape, Resolution(x=x, y=y, unit=page.resolutionunit), where, part=part)
 
 
 def _ratio(value: object) -> float | None:

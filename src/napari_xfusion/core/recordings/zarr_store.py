@@ -2,49 +2,74 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
-from napari_xfusion.core.recordings.array import array_sequence
-from napari_xfusion.core.recordings.describe import describe_ome_zarr
+from napari_xfusion.core.recordings.array import array_sequence, axis_names
+from napari_xfusion.core.recordings.describe import describe_zarr
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import MOST_DECODED, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, XFusionWarning
 
 
 def open_zarr(path: Path, _options: Options) -> Stack:
     """Open a Zarr folder as a Stack; raises InputError where it holds no sequence of grey frames.
 
-    Zarr does not store empty chunks, so a lost chunk reads as a black frame: ``metadata.absent_chunks``
-    counts what is not there.
+    Axes are those of OME, of ``dimension_names`` or of xarray, in any order. Zarr does not store empty chunks, so
+    a lost chunk reads as frames of the fill value: chunks that are absent are reported in ``metadata.warnings``.
     """
     with told(path, "a Zarr array or OME-Zarr group"):
         array, attributes = _level_0(path)
-        if array.ndim < 2:
-            raise InputError(
-                path, expected="frames", found=f"shape {array.shape}", hint="give the sequence's array"
-            )
         shape = tuple(int(n) for n in array.shape)
-        axis, said = describe_ome_zarr(attributes, shape, path)
+        if len(shape) < 2 or min(shape) < 1:
+            raise InputError(
+                path,
+                expected="a sequence of shape (T, H, W)" if len(shape) < 2 else "frames",
+                found=f"no frames (shape {shape})" if len(shape) > 1 else f"shape {shape}",
+                hint="give the sequence's array",
+            )
+        axes, said = describe_zarr(attributes, axis_names(array), shape, path)
         dtype = check_grey(np.dtype(array.dtype), path)
-        if shape[-2] * shape[-1] * dtype.itemsize > MOST_DECODED:
+        if shape[axes.rows] * shape[axes.columns] * dtype.itemsize > MOST_DECODED:
             raise damaged(path, f"frames of at most {MOST_DECODED} bytes", f"shape {shape}")
-        absent = max(0, int(array.nchunks - array.nchunks_initialized))
-    sequence = array_sequence(array, axis, said, path)
-    return replace(sequence, metadata=replace(sequence.metadata, absent_chunks=absent))
+        warnings = tuple(_warnings(array, str(path)))
+    return array_sequence(array, axes, replace(said, warnings=warnings), path)
+
+
+def _warnings(array: Any, where: str) -> Iterator[XFusionWarning]:
+    absent = max(0, int(array.nchunks - array.nchunks_initialized))
+    if absent:
+        fill = 0 if array.fill_value is None else array.fill_value
+        value = "zero" if fill == 0 else f"the fill value {fill}"
+        yield XFusionWarning("absent-chunks", f"{absent} chunks are absent and read as {value}.", where)
+    packed = [f"{x} = {array.attrs[x]}" for x in ("scale_factor", "add_offset") if x in array.attrs]
+    if packed:
+        text = f"Its attributes give {' and '.join(packed)}; values are read as stored, and so are results."
+        yield XFusionWarning("calibration", text, where)
+    marks = {x: array.attrs[x] for x in ("_FillValue", "missing_value") if _is_finite(array.attrs.get(x))}
+    if marks:
+        mark = ", ".join(f"{name} = {value}" for name, value in marks.items())
+        text = f"Its attributes give {mark} for pixels without a value; such pixels are read as stored."
+        yield XFusionWarning("missing-values", text, where)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def _level_0(path: Path) -> tuple[Any, dict[str, Any]]:
     """Return the array and the attributes that describe it."""
     import zarr  # noqa: PLC0415 - half a second, for those who have Zarr
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of metadata that zarr does not know
+    with catch_warnings():
+        simplefilter("ignore")  # of metadata that zarr does not know
         node: Any = zarr.open(str(path), mode="r")
         attributes = dict(node.attrs)
         if isinstance(node, zarr.Array):

@@ -48,9 +48,10 @@ def save_stack(
 def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
     """Describe the sequence to write; one that is not the result of a run is identified by its content."""
     pixel_size, interval, times = sequence.pixel_size, sequence.clock.interval, sequence.metadata.hr_times
+    viewer = sequence.metadata.viewer
     if isinstance(record, RunRecord):
         pixel_size, interval = record.rig.hr.pixel_size, record.rig.fast.clock.interval
-        times = record.hr_times
+        times, viewer = record.hr_times, record.rig.hr.viewer
     spec = OutputSpec(
         frames=tuple(each.frame for each in record.frames) or tuple(range(len(sequence))),
         shape=sequence.shape[1:],
@@ -59,6 +60,7 @@ def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
         pixel_size=pixel_size,
         frame_interval=interval,
         hr_times=times or (),
+        viewer=viewer,
     )
     if spec.identity:
         return spec

@@ -34,6 +34,8 @@ class OutputSpec:
     """Seconds."""
     hr_times: tuple[float, ...]
     """Times of the HR frames in LR frame numbers, if known; saved in the metadata of the file."""
+    viewer: tuple[tuple[str, str], ...] = ()
+    """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``; in TIFF results only."""
 
     @property
     def frame_bytes(self) -> int:
@@ -47,10 +49,10 @@ class OutputSpec:
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as JSON values, to compare with those of an interrupted run."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()} | {
-            "dtype": self.dtype.name
-        }
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"dtype": self.dtype.name}
+        viewer = values.pop("viewer")
+        values |= {"viewer": [list(x) for x in viewer]} if viewer else {}  # runs of earlier versions resume
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 class Sink(Protocol):

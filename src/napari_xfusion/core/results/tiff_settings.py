@@ -20,17 +20,20 @@ def tiff_settings(
     pixel_size: float | None,
     interval: float | None,
     hr_times: Sequence[float],
+    viewer: Sequence[tuple[str, str]] = (),
     ome: bool = False,
     uuid: str | None = None,
     compressed: bool = False,
 ) -> dict[str, Any]:
     """Return the arguments of ``tifffile.imwrite`` for a sequence of ``shape`` (T, H, W) and its metadata.
 
-    ``pixel_size`` in micrometres, ``interval`` in seconds, ``hr_times`` in LR frame numbers. ImageJ where Fiji
-    opens the file (uint8, uint16, float32, below 4 GB) and ``ome`` is not requested; else OME, which needs a
-    ``uuid``; else tifffile's JSON.
+    ``pixel_size`` in micrometres, ``interval`` in seconds, ``hr_times`` in LR frame numbers, ``viewer`` as in
+    ``Metadata.viewer``. ImageJ where Fiji opens the file (uint8, uint16, float32, below 4 GB) and ``ome`` is not
+    requested; else OME, which needs a ``uuid``; else tifffile's JSON.
     """
     T, H, W = shape
+    tags = dict(viewer)
+    orientation, photometric = tags.pop("orientation", None), tags.pop("photometric", "minisblack")
     size = T * H * W * dtype.itemsize
     size += PAGE_TAGS * T + (size // 64 if compressed else 0)  # noise does not shrink
     big = size > CLASSIC_LIMIT
@@ -41,7 +44,8 @@ def tiff_settings(
     if not ome and not big and dtype.name in ("uint8", "uint16", "float32") and (uuid or T > 1):
         unit = {} if pixel_size is None else {"unit": "um"}
         # All six axes, because a side of 1 would otherwise be read as samples.
-        metadata = {"axes": "TZCYXS", **times, **unit, **steps}
+        calibration = tags if dtype.kind == "u" else {}  # ImageJ has none for floats
+        metadata = {"axes": "TZCYXS", **times, **unit, **steps, **calibration}
         settings = {"imagej": True, "shape": (T, 1, 1, H, W, 1), "metadata": metadata}
     elif uuid and dtype.name != "float16":  # OME has no float16
         settings = {"ome": True, "shape": shape, "metadata": {"axes": "TYX", "UUID": uuid}}
@@ -54,4 +58,6 @@ def tiff_settings(
     if pixel_size is not None:
         per_unit, unit_name = (1.0, "NONE") if "imagej" in settings else (1e4, "CENTIMETER")
         settings |= {"resolution": (per_unit / pixel_size,) * 2, "resolutionunit": unit_name}
-    return settings | {"bigtiff": big, "photometric": "minisblack"}
+    if orientation is not None:
+        settings["extratags"] = [(274, "H", 1, int(orientation), False)]
+    return settings | {"bigtiff": big, "photometric": photometric}

@@ -121,6 +121,7 @@ def lay_out(path: Path, spec: OutputSpec, ome: bool) -> int:
         pixel_size=spec.pixel_size,
         interval=spec.frame_interval,
         hr_times=spec.hr_times,
+        viewer=spec.viewer,
         ome=ome,
         uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, spec.identity)),
     )

@@ -30,6 +30,8 @@ class Camera(Value):
     dtype: str
     pixel_size: float | None = None
     """Side of a pixel in micrometres."""
+    viewer: tuple[tuple[str, str], ...] = ()
+    """How a viewer shows its values and rows, see ``Metadata.viewer``."""
     clock: Clock
     """On the clock of the rig, which is that of the fast camera."""
     mapping: Mapping = Mapping()
@@ -57,6 +59,7 @@ class Camera(Value):
             shape=stack.shape,
             dtype=str(stack.dtype),
             pixel_size=stack.pixel_size,
+            viewer=stack.metadata.viewer,
             clock=clock,
             mapping=mapping,
             grey=grey,

@@ -18,7 +18,7 @@ from napari_xfusion.core.rig.plausibility import size_warnings, time_warnings
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import find_hr_times
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import PairingError, XFusionWarning
+from napari_xfusion.errors import PairingError
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
@@ -42,22 +42,14 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     grey = fit_grey(plan.grey, (lr, hr), common, down)
     binned = [(time, down(grey.hr.to_grey(high))) for time, (_, high) in zip(times, common, strict=True)]
     misfits = misfit_warnings(binned, lambda time: grey.lr.to_grey(lr_at(time)), len(lr) - 1)
-    absent = [
-        XFusionWarning(
-            "absent-chunks",
-            f"{sequence.metadata.absent_chunks} chunks are absent and read as zero.",
-            sequence.source,
-        )
-        for sequence in (lr, hr)
-        if sequence.metadata.absent_chunks
-    ]
     return Rig(
         fast=Camera.of(lr, grey.lr, clock=lr.clock, mapping=mapping, noise=grey.lr_noise),
         sharp=(Camera.of(hr, grey.hr, clock=lr.clock.at(hr_times)),),
         grey_rule=grey.rule,
         correlation=grey.correlation,
         warnings=(
-            *absent,
+            *lr.metadata.warnings,
+            *hr.metadata.warnings,
             *time_warnings(lr, hr, hr_times, plan),
             *size_warnings(lr, hr, mapping),
             *grey.notes,

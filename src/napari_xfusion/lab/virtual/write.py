@@ -71,6 +71,7 @@ def write_tiff(
         pixel_size=sequence.pixel_size,
         interval=sequence.clock.interval if sequence.clock.is_regular else None,
         hr_times=[*(sequence.metadata.hr_times or ())],
+        viewer=sequence.metadata.viewer,
         compressed=compression is not None,
     )
     tifffile.imwrite(
