@@ -243,3 +243,15 @@ def test_the_demo_on_the_sample_itself(tmp_path, run):
 
 def test_version(run):
     assert run("--version") == (0, f"{__version__}\n", [])
+
+
+def test_check_reports_what_it_could_open_and_the_problem_as_one_object(experiment, tmp_path, run):
+    nothing = tmp_path / "lr.cine"
+    nothing.write_bytes(b"CI" + bytes(90))
+    code, out, err = run("check", nothing, experiment / "hr.tif", "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert any("cine" in line for line in err)
+    assert (found["ok"], found["pairing"], found["notes"]) == (False, {}, [])
+    assert "cine" in found["problem"]
+    assert (found["found"]["lr"]["frames"], found["found"]["hr"]["frames"]) == (None, 4)

@@ -272,7 +272,6 @@ def check(
     Takes the options of fuse, and gives the warnings and errors with which that would begin.
     """
     from napari_xfusion.core.check import check as check_sequences
-    from napari_xfusion.core.recordings import open_stack
 
     plan = parse_plan(
         method=method,
@@ -292,8 +291,8 @@ def check(
     check_times_file(hr_times, (output, std, attention))
     found = check_sequences(
         plan,
-        open_stack(lr),
-        open_stack(hr),
+        lr,
+        hr,
         output=output,
         std=std,
         attention=attention,

@@ -14,6 +14,7 @@ from napari_xfusion.core.networks.cards import LiteSizes, describe, model_of
 from napari_xfusion.core.networks.limits import plan_warnings
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count, duration
+from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.rig import Rig, make_rig, seen_targets
 from napari_xfusion.core.run import check_places
@@ -31,7 +32,7 @@ class Check:
     """The findings; ``problem`` is what keeps a run from starting, None where nothing does."""
 
     found: dict[str, dict[str, Any]]
-    """For ``lr`` and ``hr``: source, frames, size, dtype, frame_interval_s, pixel_size_um."""
+    """For ``lr`` and ``hr``: source, frames, size, dtype, frame_interval_s, pixel_size_um; None where not opened."""
     pairing: dict[str, Any] = field(default_factory=dict)
     estimate: dict[str, Any] = field(default_factory=dict)
     notes: tuple[XFusionWarning, ...] = ()
@@ -40,6 +41,9 @@ class Check:
     def facts(self) -> Iterator[str]:
         """The findings in words, a line each, without warnings and problem."""
         for name, sequence in self.found.items():
+            if sequence["frames"] is None:
+                yield f"{name.upper():8} {sequence['source']}: not opened"
+                continue
             interval, pixel = sequence["frame_interval_s"], sequence["pixel_size_um"]
             frames = f"{sequence['frames']} frame{'s' if sequence['frames'] != 1 else ''}"
             size = f"{frames} of {sequence['size'][0]}x{sequence['size'][1]} {sequence['dtype']}"
@@ -63,22 +67,29 @@ class Check:
 
 def check(
     plan: Plan,
-    lr: Stack,
-    hr: Stack,
+    lr: object,
+    hr: object,
     *,
     output: Path | str | None = None,
     std: Path | str | None = None,
     attention: Path | str | None = None,
     overwrite: bool = False,
 ) -> Check:
-    """Look at two stacks as ``fuse_files`` would; reads a few frames, computes and writes none.
+    """Look at two recordings as ``fuse_files`` would; reads a few frames, computes and writes none.
 
     Warnings and errors are those with which the run would begin, in the same words. ``output``, ``std`` and
     ``attention`` are looked at where they are given. What only the run can know is not found: pixels to fill in in
-    frames that are not sampled, memory that runs out, results of other settings.
+    frames that are not sampled, memory that runs out, results of other settings. ``lr`` and ``hr`` are paths, arrays
+    or Stacks.
     """
-    found = {"lr": _sequence(lr), "hr": _sequence(hr)}
+    opened = {"lr": _opened(lr, "LR"), "hr": _opened(hr, "HR")}
+    stacks = [each for each in opened.values() if isinstance(each, Stack)]
+    found = {name: _sequence(each) for name, each in opened.items()}
     try:
+        for each in opened.values():
+            if isinstance(each, XFusionError):
+                raise each
+        lr, hr = stacks
         rig = make_rig(plan, lr, hr)
         notes = (*rig.warnings, *plan_warnings(plan, rig))
         check_places(plan, rig, output, std, attention, overwrite=overwrite)
@@ -88,11 +99,23 @@ def check(
                 open_sink(path, overwrite).check(targets, height * width * itemsize)
         return Check(found, _pairing(plan, rig), _estimate(plan, rig), notes)
     except XFusionError as error:
-        said = (*lr.metadata.warnings, *hr.metadata.warnings)  # they may be the reason
+        said = tuple(
+            warning for stack in stacks for warning in stack.metadata.warnings
+        )  # they may be the reason
         return Check(found, notes=said, problem=error)
 
 
-def _sequence(sequence: Stack) -> dict[str, Any]:
+def _opened(source: object, name: str) -> Stack | XFusionError:
+    try:
+        return as_stack(source, name=name)
+    except XFusionError as error:
+        return error
+
+
+def _sequence(sequence: Stack | XFusionError) -> dict[str, Any]:
+    if isinstance(sequence, XFusionError):
+        names = ("frames", "size", "dtype", "frame_interval_s", "pixel_size_um")
+        return {"source": sequence.subject, **dict.fromkeys(names)}
     return {
         "source": sequence.source,
         "frames": len(sequence),
