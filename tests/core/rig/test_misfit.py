@@ -100,3 +100,14 @@ def test_the_smallest_frames_are_examined_without_trouble(shape):
     lr = np.random.default_rng(0).random((9, *shape), np.float32)
     hr = np.repeat(np.repeat(lr[::4], 4, axis=1), 4, axis=2)
     assert not {"misplaced", "delayed"} & warnings_of(lr, hr, (0, 4, 8)).keys()
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("kind", MOVING)
+def test_illumination_that_differs_between_the_cameras_is_no_misplacement(kind, axis):
+    lr, hr, times = cameras(kind, 6)
+    ramp = np.linspace(-1, 1, lr.shape[axis], dtype=np.float32).reshape(
+        [-1 if i == axis else 1 for i in range(3)]
+    )
+    for tilted in (lr + 0.2 * np.ptp(lr) * ramp, lr * (1 + 0.1 * ramp)):
+        assert "misplaced" not in warnings_of(tilted, hr, times)

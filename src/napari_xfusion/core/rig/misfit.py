@@ -25,6 +25,8 @@ SHORTEST_SHIFT = 0.15
 """LR pixels; what is less is not worth a warning."""
 BLUR = 1.5
 """Standard deviation in pixels by which images are blurred before they are aligned."""
+SMOOTH = 8.0
+"""Standard deviation in pixels of what is subtracted then: illumination that differs between the cameras."""
 SHORTEST_DELAY = 0.3
 """LR frames."""
 LEAST_CORRELATION = 0.5
@@ -136,7 +138,9 @@ def _align(image: Image, lr: Image) -> _Aligned | None:
     Evangelidis and Psarakis 2008, from no shift and from that of the phase correlation; images are blurred
     beforehand, as the blur of the search itself biases the result.
     """
-    here, there = (cv2.GaussianBlur(each, (0, 0), BLUR) for each in (image, lr))
+    here, there = (
+        cv2.GaussianBlur(x, (0, 0), BLUR) - cv2.GaussianBlur(x, (0, 0), SMOOTH) for x in (image, lr)
+    )
     window = cv2.createHanningWindow(image.shape[::-1], cv2.CV_32F)
     shift, _ = cv2.phaseCorrelate(here.copy(), there.copy(), window)  # which writes into its arguments
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
