@@ -124,7 +124,7 @@ def test_the_default_method_is_that_of_every_door(viewer, sequences, qtbot):
 def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, viewer, expected, pace, qtbot):
     run_for(panel, qtbot, pace, 11)
     assert cancel(panel, qtbot, pace) == 12
-    assert "stopped: 12 of 24 frames are saved" in panel.run_box.status.text()
+    assert "Stopped: 12 of 24 frames are saved" in panel.run_box.status.text()
     assert panel.run_box.run.text() == "Resume"
     layer, data = fused_layer(viewer), fused_layer(viewer).data
     assert layer.name == "melt01 · fused (flow)"
@@ -289,7 +289,7 @@ def test_progress_is_told_here_and_in_the_activity_dock(panel, pace, qtbot):
     wait(qtbot, lambda: len(panel.runner._result.done) == 6)
     pace.allow(1)
     ended(panel, qtbot)
-    assert "stopped" in panel.run_box.status.text()
+    assert "Stopped" in panel.run_box.status.text()
 
 
 def test_a_region_and_a_range_of_frames_lie_where_they_belong(panel, viewer, expected, qtbot):
@@ -401,7 +401,7 @@ def test_the_result_goes_with_its_layer(panel, viewer, pace, qtbot):
     ended(panel, qtbot)
     assert panel.run_box.run.text() == "Run"
     assert panel.runner._result is None
-    assert panel.run_box.status.text() == "stopped: the fused layer was removed"
+    assert panel.run_box.status.text() == "Stopped: the fused layer was removed."
 
 
 def test_a_run_that_is_cancelled_at_once_leaves_no_bar_in_the_activity_dock(panel, qtbot, pace):

@@ -174,7 +174,7 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
     settled(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)
-    assert "done: 12 frames" in panel.run_box.status.text()
+    assert "Done: 12 frames" in panel.run_box.status.text()
     assert output.read_bytes() != before
 
 
@@ -209,7 +209,7 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
     ended(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)
-    assert "done: 60 frames" in panel.run_box.status.text()
+    assert "Done: 60 frames" in panel.run_box.status.text()
     (tmp_path / "expected").mkdir()
     fuse_files(make_plan(method="flow", hr_times=times), lr, hr, tmp_path / "expected" / "fused.tif")
     fused = fused_layer(panel._viewer)
@@ -260,7 +260,7 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     panel.run_box.run.click()
     ended(panel, qtbot)
     said = panel.run_box.status.text()
-    assert "done: 4 frames" in said
+    assert "Done: 4 frames" in said
     assert "Memory ran out" in said
     assert fused_layer(panel._viewer).name == "LR · fused (mine)"
     limit[0] = 0  # and where no tile is small enough

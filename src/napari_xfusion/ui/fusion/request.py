@@ -44,12 +44,12 @@ class Request:
     """LR and HR."""
     output: Path | None = None
     """A file, or None for memory."""
-    replace: bool = False
+    overwrite: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for requests of the same sequence with the same output."""
-        return self.plan, *self.sequences, self.output, self.replace
+        return self.plan, *self.sequences, self.output, self.overwrite
 
     @property
     def method(self) -> str:
@@ -135,7 +135,7 @@ def _check_output(request: Request, size: float) -> None:
         return
     open_sink(request.output)
     check_outputs([stack.source for stack in request.sequences], [request.output])
-    if request.output.exists() and not request.replace and not _is_of(request.plan, request.output):
+    if request.output.exists() and not request.overwrite and not _is_of(request.plan, request.output):
         raise OutputExistsError(
             request.output,
             setting="output",

@@ -109,9 +109,9 @@ def _sequence_of(layer: Layer, source: Any) -> Stack:
     if getattr(layer, "rgb", None) is not False:
         raise InputError(
             f"layer {layer.name}",
-            expected="an image layer of grey frames",
+            expected="a greyscale image layer",
             found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
-            hint="choose a grey sequence, or split the colour with Layers > Utilities",
+            hint="select a greyscale sequence, or split the colour with Layers > Utilities",
         )
     sequence = as_stack(source, name=layer.name)
     axis = sequence_axis("?" * source.ndim, source.shape, layer.name)
