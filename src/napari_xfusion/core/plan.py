@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
@@ -135,14 +136,18 @@ def parse_times(text: str | None) -> tuple[float, ...] | None:
     """HR times from a list such as ``0,10,20`` or from a file that holds one; None where nothing is given."""
     if text is None or not text.strip():
         return None
+    text = text.strip()
     is_list = re.fullmatch(r"[-+.,;\s\deE]+", text)
     try:
-        content = text if is_list else Path(text.strip()).read_text(encoding="utf-8")
-        return tuple(float(word) for word in re.split(r"[\s,;]+", content.strip()) if word)
+        content = (text if is_list else Path(text).read_text(encoding="utf-8")).strip()
+        separators = {found.strip() for found in re.findall(r"\s*[,;]\s*|\s+", content)}
+        decimal_commas = re.search(r"\d,\d", content) is not None and len(separators) > 1
+        words = [content] if decimal_commas else re.split(r"[\s,;]+", content)
+        return tuple(float(word) for word in words if word)
     except (OSError, ValueError) as error:
         raise InputError(
             setting="hr_times",
-            expected="numbers such as 0,10,20, or a file with one number per line",
-            found=str(error),
-            hint="give LR frame numbers",
+            expected="numbers such as 0, 9.5, 19, or a file with one number per line",
+            found=repr(text) if isinstance(error, FileNotFoundError) else shorten(str(error), 80),
+            hint="give LR frame numbers with decimal points",
         ) from error
