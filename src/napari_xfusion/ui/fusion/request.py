@@ -43,7 +43,7 @@ class Request:
     sequences: tuple[Stack, Stack]
     """LR and HR."""
     output: Path | None = None
-    """A file, or None for memory."""
+    """A file, or None for memory. A path without a name is one that the user has not entered yet."""
     overwrite: bool = False
 
     @property
@@ -66,7 +66,7 @@ class Request:
     def by_name(self, text: str) -> str:
         """``text`` with the names of the sequences, output and model instead of their paths."""
         for path in (*(sequence.source for sequence in self.sequences), self.output, self.plan.model):
-            if path is not None:
+            if path is not None and Path(path).name:
                 text = text.replace(str(path), Path(path).name)
         return text
 
@@ -133,6 +133,10 @@ def _check_output(request: Request, size: float) -> None:
                 hint="write to a file, or fuse fewer frames or a region",
             )
         return
+    if not request.output.name:
+        raise OutputError(
+            "Output", problem="no file name is given", hint="enter one, or select memory as the destination"
+        )
     open_sink(request.output)
     check_outputs([stack.source for stack in request.sequences], [request.output])
     if request.output.exists() and not request.overwrite and not _is_of(request.plan, request.output):
