@@ -52,6 +52,8 @@ class OutputBox(QGroupBox):
         self._count = 0
         self._proposed = ""
         """The file name that was entered for the user."""
+        self._name = ""
+        """The file name as last reported."""
         self._drawn: tuple[Any, ...] | None = None
         """The last shapes of the region."""
         self._connected: set[UUID] = set()
@@ -60,7 +62,7 @@ class OutputBox(QGroupBox):
             spin.valueChanged.connect(lambda _: self.changed.emit())
         self.region.chosen.connect(self._on_region)
         self.destination.currentIndexChanged.connect(lambda _: self._on_output())
-        self.path.textChanged.connect(lambda _: self.changed.emit())
+        self.path.textChanged.connect(lambda _: self._on_path())
         self.overwrite.toggled.connect(lambda _: self.changed.emit())
         self.browse.clicked.connect(lambda _: self._browse())
         self._on_output()
@@ -74,6 +76,7 @@ class OutputBox(QGroupBox):
             if self.path.text() in ("", self._proposed):
                 with signals_blocked(self.path):
                     self.path.setText(proposed)
+                self._name = proposed
             self._proposed = proposed
         if count == self._count:
             return
@@ -138,6 +141,12 @@ class OutputBox(QGroupBox):
             )
         if drawn != self._drawn:
             self._drawn = drawn
+            self.changed.emit()
+
+    def _on_path(self) -> None:
+        """Report another name: the field emits its signal also when it elides the same one."""
+        if self.path.text() != self._name:
+            self._name = self.path.text()
             self.changed.emit()
 
     def _on_output(self) -> None:
