@@ -124,7 +124,7 @@ def test_the_default_method_is_that_of_every_door(viewer, sequences, qtbot):
 def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, viewer, expected, pace, qtbot):
     run_for(panel, qtbot, pace, 11)
     assert cancel(panel, qtbot, pace) == 12
-    assert "stopped: 12 of 24 frames are saved" in panel.run_box.status.text()
+    assert "Stopped: 12 of 24 frames are saved" in panel.run_box.status.text()
     assert panel.run_box.run.text() == "Resume"
     layer, data = fused_layer(viewer), fused_layer(viewer).data
     assert layer.name == "melt01 · fused (flow)"
@@ -289,7 +289,7 @@ def test_progress_is_told_here_and_in_the_activity_dock(panel, pace, qtbot):
     wait(qtbot, lambda: len(panel.runner._result.done) == 6)
     pace.allow(1)
     ended(panel, qtbot)
-    assert "stopped" in panel.run_box.status.text()
+    assert "Stopped" in panel.run_box.status.text()
 
 
 def test_a_region_and_a_range_of_frames_lie_where_they_belong(panel, viewer, expected, qtbot):
@@ -373,7 +373,88 @@ def test_settings_are_remembered(panel, make_napari_viewer, sequences, qtbot):
     open_sequences(other, sequences)
     again = open_panel(other, qtbot)
     assert again.method.method.currentText() == "bayesian"
-    assert again.method.options["separation"].value == 3
+    assert again.method.options["separation"].value == 1
+
+
+def write_without_times(folder):
+    """LR and HR as most cameras write them: nothing says when the HR frames were taken."""
+    folder.mkdir()
+    for path in (paths := write_sequences(folder, 9)):
+        tifffile.imwrite(path, tifffile.imread(path), photometric="minisblack", metadata={"axes": "TYX"})
+    return paths
+
+
+def test_times_are_those_of_one_pair(make_napari_viewer, plugin, tmp_path, qtbot):
+    first, second = (write_without_times(tmp_path / name) for name in ("first", "second"))
+
+    def open_pair(paths):
+        viewer = make_napari_viewer(show=False)
+        open_sequences(viewer, paths)
+        return viewer, open_panel(viewer, qtbot)
+
+    def shown(panel):
+        return [
+            widget.value
+            for widget in (
+                *map(panel.data.pairing.__getitem__, ("hr_step", "hr_start")),
+                panel.method.options["separation"],
+            )
+        ]
+
+    viewer, panel = open_pair(first)
+    panel.data.pairing["hr_step"].value, panel.data.pairing["hr_start"].value = 3, 1
+    panel.method.options["separation"].value = 2
+    settled(panel, qtbot)
+    open_sequences(viewer, second)
+    panel.data.lr.choose(viewer.layers[-2])
+    panel.data.hr.choose(viewer.layers[-1])
+    assert shown(panel) == [0, 0, 1]
+    panel.data.lr.choose(viewer.layers[0])
+    panel.data.hr.choose(viewer.layers[1])
+    panel.data.pairing["hr_step"].value, panel.data.pairing["hr_start"].value = 3, 1
+    settled(panel, qtbot)
+    assert shown(open_pair(second)[1]) == [0, 0, 1]
+    assert not open_pair(second)[1].run_box.run.isEnabled()
+
+
+def test_times_are_remembered_for_their_pair(make_napari_viewer, plugin, tmp_path, qtbot):
+    paths = write_without_times(tmp_path / "melt")
+    for step in (0, 3):
+        viewer = make_napari_viewer(show=False)
+        open_sequences(viewer, paths)
+        panel = open_panel(viewer, qtbot)
+        assert panel.data.pairing["hr_step"].value == step
+        panel.data.pairing["hr_step"].value = 3
+        settled(panel, qtbot)
+
+
+def test_a_file_next_to_lr_is_proposed_and_findings_stay_without_a_name(panel, sequences, qtbot):
+    panel.output.destination.setCurrentText("file")
+    assert panel.output.path.text() == str(sequences[0].with_name("lr-fused.tif"))
+    settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled()
+    panel.output.path.setText("")
+    settled(panel, qtbot)
+    assert "no file name" in panel.run_box.status.text()
+    assert "LR lr.tif: 24 frames" in panel.data.found.text()
+
+
+def test_the_label_is_true_without_a_pair_and_goes_with_layers_and_panel(panel, viewer, qtbot):
+    label = compat.text_overlay(viewer)
+    viewer.dims.set_current_step(0, 9)
+    viewer.layers.remove(panel.data.hr.layer())
+    settled(panel, qtbot)
+    viewer.dims.set_current_step(0, 10)
+    wait(qtbot, lambda: label.text == "frame 10 · 1 ms")
+    lr = panel.data.lr.layer()
+    viewer.layers.remove(lr)
+    wait(qtbot, lambda: label.text == "")
+    viewer.add_layer(lr)
+    panel.data.lr.choose(lr)
+    wait(qtbot, lambda: label.text.startswith("frame "))
+    with qtbot.waitSignal(panel.destroyed, timeout=120_000):
+        viewer.window.remove_dock_widget(panel)
+    assert label.text == ""
 
 
 def test_settings_that_make_no_sense_are_left_alone(viewer, sequences, qtbot):
@@ -401,7 +482,7 @@ def test_the_result_goes_with_its_layer(panel, viewer, pace, qtbot):
     ended(panel, qtbot)
     assert panel.run_box.run.text() == "Run"
     assert panel.runner._result is None
-    assert panel.run_box.status.text() == "stopped: the fused layer was removed"
+    assert panel.run_box.status.text() == "Stopped: the fused layer was removed."
 
 
 def test_a_run_that_is_cancelled_at_once_leaves_no_bar_in_the_activity_dock(panel, qtbot, pace):

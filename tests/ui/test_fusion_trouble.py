@@ -8,6 +8,7 @@ import torch
 from napari_xfusion.core.networks.weights import save_model
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.run import fuse_files
+from napari_xfusion.ui.shared.layers import derived_layer
 from tests.core.networks.test_engine import Limited, loaded
 from tests.sequences import moving_discs, two_cameras
 from tests.ui.samples import wait
@@ -44,21 +45,21 @@ def panel_on(make_napari_viewer, plugin, qtbot):
 
 
 def refused(panel):
-    """Why the panel does not run: said where it is set and beside the buttons, and both of these are off."""
+    """Why the panel does not run: shown once, beside the buttons, which are off."""
     run, preview = panel.run_box.run, panel.run_box.preview
     assert not run.isEnabled()
     assert not preview.isEnabled()
     assert all(panel._problem in button.toolTip() for button in (run, preview))
     assert panel.run_box.status.text()
-    assert panel.run_box.status.text() in panel.data.found.text()
+    assert panel.run_box.status.text() not in panel.data.found.text()
     return panel._problem
 
 
 @pytest.mark.parametrize(
     ("lr", "hr", "times", "said"),
     [
-        pytest.param(None, None, None, "no image layer for LR and HR", id="nothing open"),
-        pytest.param(LR, None, None, "both LR", id="one sequence"),
+        pytest.param(None, None, None, "no image sequence is open", id="nothing open"),
+        pytest.param(LR, None, None, "only one sequence is open, LR", id="one sequence"),
         pytest.param(LR, HR[:, :20], TIMES, "one scale for both axes", id="another field of view"),
         pytest.param(HR, LR, None, "swapped", id="swapped"),
         pytest.param(LR, HR, None, "Give HR step (and HR start), or HR times.", id="no times"),
@@ -68,7 +69,11 @@ def refused(panel):
         pytest.param(LR[:1], HR, TIMES, "inside the LR sequence", id="one LR frame"),
         pytest.param(np.zeros((6, 8, 12, 3), np.uint8), HR, TIMES, "found colour", id="RGB"),
         pytest.param(LR > 5, HR, TIMES, "grey values", id="a mask"),
-        pytest.param(LR[None].repeat(2, 0), HR, TIMES, "LR", id="four axes"),
+        pytest.param(LR[None].repeat(2, 0), HR, TIMES, "one axis besides Y and X", id="four axes"),
+        pytest.param(LR[:, None], HR, TIMES, "third axis from the end", id="an axis after time"),
+        pytest.param(
+            np.zeros((6, 8, 12, 3), np.uint8), None, None, "found colour", id="RGB alone is not selected"
+        ),
     ],
 )
 def test_sequences_that_cannot_be_fused(panel_on, lr, hr, times, said):
@@ -80,7 +85,7 @@ def test_sequences_that_cannot_be_fused(panel_on, lr, hr, times, said):
     ("lr", "hr", "said"),
     [
         pytest.param(LR, HR[:, :20], "one scale for both axes", id="another field of view"),
-        pytest.param(LR, HR[:1], "does not hold the times of the HR frames", id="one HR frame"),
+        pytest.param(LR, HR[:1], "at least 2 HR frames", id="one HR frame"),
         pytest.param(
             LR, LR[:5].repeat(4, 1).repeat(4, 2), "does not hold the times of the HR frames", id="no times"
         ),
@@ -111,6 +116,40 @@ def test_a_sequence_that_fits_takes_the_place_of_one_that_does_not(make_napari_v
     assert (panel.data.lr.currentText(), panel.data.hr.currentText()) == ("LR", "HR")
 
 
+def test_layers_that_are_no_input_are_named_or_not_offered(make_napari_viewer, plugin, qtbot):
+    viewer = make_napari_viewer(show=False)
+    labels = viewer.add_labels(np.zeros((6, 8, 12), np.uint8), name="cells")
+    panel = open_panel(viewer, qtbot)
+    assert "found a Labels layer" in refused(panel)
+    viewer.layers.remove(labels)
+    layers = {name: viewer.add_image(x, name=name, **COMMON) for name, x in (("LR", LR), ("HR", HR))}
+    roles = ("fused", "difference", "baseline", "attention", "consistency", "std", "sequence")
+    for role in roles:  # the last one as a wipe has it
+        made = derived_layer(layers["HR"], HR, name=role, role=role)
+        viewer.add_image(made.data, **made.options)
+    viewer.layers.reverse()
+    panel.data.guess()
+    settled(panel, qtbot)
+    for combo, name in ((panel.data.lr, "LR"), (panel.data.hr, "HR")):
+        assert combo.currentText() == name
+        assert {combo.itemText(k) for k in range(combo.count())} == {"select a sequence", "LR", "HR"}
+    viewer.layers.remove(layers["LR"])
+    settled(panel, qtbot)
+    assert panel.data.lr.layer() is None
+    assert "only one sequence is open, HR" in refused(panel)
+    viewer.add_shapes(name="region")
+    settled(panel, qtbot)
+    assert panel.data.lr.layer() is None
+
+
+def test_frames_in_the_wrong_order(panel_on, qtbot):
+    panel = panel_on(LR, HR)
+    panel.output.first.setValue(9)
+    panel.output.last.setValue(4)
+    settled(panel, qtbot)
+    assert refused(panel).startswith("Frames: the first frame is 9, the last one 4.")
+
+
 def test_the_slider_moves_while_a_picture_is_chosen(panel_on, qtbot):
     panel = panel_on(LR[0], HR)
     assert "inside the LR sequence" in refused(panel)
@@ -119,9 +158,11 @@ def test_the_slider_moves_while_a_picture_is_chosen(panel_on, qtbot):
 
 def test_times_that_are_no_numbers(panel_on, qtbot):
     panel = panel_on(LR, HR)
-    panel.data.pairing["hr_times"].value = "0, four"
-    settled(panel, qtbot)
-    assert refused(panel).startswith("HR times: expected numbers")
+    for text in ("0, four", "a,b", "0,5; 4,5; 8,5; 9,5"):
+        panel.data.pairing["hr_times"].value = text
+        settled(panel, qtbot)
+        assert refused(panel).startswith("HR times: expected numbers such as")
+        assert "Errno" not in refused(panel)
     panel.data.pairing["hr_times"].value = "0 4 8 11"
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()
@@ -174,7 +215,7 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
     settled(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)
-    assert "done: 12 frames" in panel.run_box.status.text()
+    assert "Done: 12 frames" in panel.run_box.status.text()
     assert output.read_bytes() != before
 
 
@@ -209,7 +250,7 @@ def test_a_disk_that_is_full(panel_on, tmp_path, name, qtbot):
     ended(panel, qtbot)
     panel.run_box.run.click()
     ended(panel, qtbot)
-    assert "done: 60 frames" in panel.run_box.status.text()
+    assert "Done: 60 frames" in panel.run_box.status.text()
     (tmp_path / "expected").mkdir()
     fuse_files(make_plan(method="flow", hr_times=times), lr, hr, tmp_path / "expected" / "fused.tif")
     fused = fused_layer(panel._viewer)
@@ -260,7 +301,7 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     panel.run_box.run.click()
     ended(panel, qtbot)
     said = panel.run_box.status.text()
-    assert "done: 4 frames" in said
+    assert "Done: 4 frames" in said
     assert "Memory ran out" in said
     assert fused_layer(panel._viewer).name == "LR · fused (mine)"
     limit[0] = 0  # and where no tile is small enough

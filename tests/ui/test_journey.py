@@ -98,7 +98,7 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     assert 25 in kept  # the frame under the slider went first
     panel.run_box.run.click()
     ended(panel, qtbot)
-    assert "done: 51 frames" in panel.run_box.status.text()
+    assert "Done: 51 frames" in panel.run_box.status.text()
     fused = fused_layer(viewer)
     picture("fusion")
     viewer.theme = "light"

@@ -151,15 +151,15 @@ def test_contrast_is_that_of_the_sequence():
 
 def test_a_plain_layer_becomes_a_sequence_with_its_scale():
     layer = Image(
-        np.arange(5 * 4 * 6).reshape(5, 1, 4, 6).astype(np.uint16),
-        scale=(0.5, 1, 2500, 2500),
-        units=("ms", "pixel", "nm", "nm"),
+        np.arange(5 * 4 * 6).reshape(1, 5, 4, 6).astype(np.uint16),
+        scale=(1, 0.5, 2500, 2500),
+        units=("pixel", "ms", "nm", "nm"),
     )
     sequence = stack_of(layer)
     assert sequence.shape == (5, 4, 6)
     assert sequence.pixel_size == pytest.approx(2.5)
     assert sequence.clock.interval == pytest.approx(5e-4)
-    assert np.array_equal(sequence.frame(3), layer.data[3, 0])
+    assert np.array_equal(sequence.frame(3), layer.data[0, 3])
 
 
 def test_a_plain_layer_in_pixels_knows_neither_size_nor_time():
@@ -194,9 +194,10 @@ def test_a_copy_that_napari_makes_is_the_same_sequence():
         (lambda: Image(np.zeros((9, 9, 3), np.uint8), rgb=True), "colour"),
         (lambda: Labels(np.zeros((3, 9, 9), np.uint8)), "Labels layer"),
         (lambda: Image(np.zeros((3, 2, 9, 9))), "one axis"),
+        (lambda: Image(np.zeros((3, 1, 9, 9))), "third axis"),
         (lambda: Image(np.zeros((3, 9, 9), bool)), "mask"),
     ],
-    ids=["colour", "labels", "two axes", "mask"],
+    ids=["colour", "labels", "two axes", "an axis after time", "mask"],
 )
 def test_a_layer_that_is_no_sequence_is_refused_with_a_hint(layer, words):
     with pytest.raises(InputError, match=words):

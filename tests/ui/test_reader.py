@@ -11,9 +11,13 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
+from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results.record import RunRecord
+from napari_xfusion.core.run import fuse_files
+from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError
-from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import provenance_of, sequence_record, stack_of
 from tests.sequences import moving_discs, two_cameras
 from tests.ui.conftest import PREFERENCES as NEWER
 from tests.ui.samples import wait
@@ -188,6 +192,23 @@ def test_sequences_of_other_events_stay_single(viewer, sequences, tmp_path):
     for path in (sequences[0], other):
         viewer.open(path, plugin=PLUGIN)
     assert [provenance_of(layer).role for layer in viewer.layers] == ["sequence", "sequence"]
+
+
+def test_a_fused_sequence_with_its_record_is_the_result_of_its_run(viewer, sequences, tmp_path):
+    output = tmp_path / "fused.tif"
+    region = Region(4, 20, 8, 30)
+    plan = make_plan(method="bicubic", hr_step=4, frames=(2, 7), region=region)
+    fuse_files(plan, *sequences, output)
+    _, hr, fused = (viewer.open(str(path), plugin=PLUGIN)[0] for path in (*sequences, output))
+    known = provenance_of(fused)
+    assert (known.role, known.plan.method, known.plan.hr_times) == ("fused", "bicubic", (0, 4, 8))
+    assert known.record == RunRecord.load(output)
+    assert fused.name == f"{tmp_path.name} · fused (bicubic)"
+    assert sequence_record(fused) == known.record
+    assert fused.data_to_world((0, 0, 0)) == pytest.approx(hr.data_to_world((2, 4, 8)))
+    assert fused.data_to_world((4, 15, 21)) == pytest.approx(hr.data_to_world((6, 19, 29)))
+    output.with_name("fused.tif.json").write_text("{}")
+    assert provenance_of(viewer.open(str(output), plugin=PLUGIN)[0]).role == "sequence"
 
 
 def test_the_sample_opens_from_the_menu(viewer):

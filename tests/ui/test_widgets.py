@@ -6,10 +6,26 @@ import gc
 import threading
 
 import pytest
-from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
+from qtpy.QtCore import QLocale, QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QDoubleSpinBox,
+    QLabel,
+    QMainWindow,
+    QSlider,
+    QSpinBox,
+    QWidget,
+)
 
-from napari_xfusion.ui.shared.widgets import Sentence, draw_later, form
+from napari_xfusion.ui.shared.widgets import Panel, Sentence, draw_later, form
 from tests.ui.samples import add_sample, wait
+
+PANELS = ("Fusion", "Inspect", "Virtual experiment")
 
 
 @pytest.mark.parametrize("floating", [False, True])
@@ -26,7 +42,69 @@ def test_the_main_window_is_drawn_again_though_the_widget_went(qtbot, floating):
     wait(qtbot, window.updatesEnabled)
 
 
-@pytest.mark.parametrize("name", ["Fusion", "Inspect", "Virtual experiment"])
+def turn_wheel(widget):
+    """One notch of the wheel over ``widget``, downwards; whether ``widget`` accepts it, or Qt asks its parent."""
+    event = QWheelEvent(
+        QPointF(5, 5),
+        QPointF(5, 5),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+    return event.isAccepted()
+
+
+def setting(field):
+    return field.currentIndex() if isinstance(field, QComboBox) else field.value()
+
+
+@pytest.fixture
+def german():
+    before = QLocale()
+    QLocale.setDefault(QLocale("de_DE"))
+    yield
+    QLocale.setDefault(before)
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_fields_heed_neither_an_unfocused_wheel_nor_the_language(make_napari_viewer, plugin, german, name):
+    viewer = make_napari_viewer(show=False)
+    add_sample(viewer)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
+    fields = [*panel.findChildren(QAbstractSpinBox), *panel.findChildren(QComboBox)]
+    for field in (*fields, *panel.findChildren(QSlider)):
+        before = setting(field)
+        turn_wheel(field)
+        assert setting(field) == before, field.toolTip()
+        assert field.focusPolicy() == Qt.FocusPolicy.StrongFocus
+    for field in panel.findChildren(QDoubleSpinBox):
+        for text in ("13.97", "13,97"):
+            field.clear()
+            QTest.keyClicks(field.lineEdit(), text)
+            assert field.value() == 13.97, field.toolTip()
+            assert field.text().startswith("13.97")
+    for field in panel.findChildren(QSpinBox):
+        QTest.keyClicks(field.lineEdit(), ".,")
+        assert not {".", ","} & set(field.text())
+
+
+def test_the_wheel_changes_a_field_with_the_focus_and_is_else_left_to_the_panel(qtbot):
+    panel, field = Panel(), QSpinBox()
+    qtbot.addWidget(panel)
+    field.setValue(7)
+    panel.lay_out([field])
+    assert not turn_wheel(field)
+    assert field.value() == 7
+    field.hasFocus = lambda: True
+    assert turn_wheel(field)
+    assert field.value() == 6
+
+
+@pytest.mark.parametrize("name", PANELS)
 def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, qtbot, name):
     """As by the cross of its dock; what is only collected as garbage later would take the window along."""
     viewer = make_napari_viewer(show=False)

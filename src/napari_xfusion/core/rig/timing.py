@@ -31,9 +31,15 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
     """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
 
     A time at most FORGIVEN outside the LR sequence becomes that of its first or last frame: steps are rounded, and
-    exposures last. Raises PairingError when neither says, when there is not one time for each HR frame, or when a
+    exposures last. Raises PairingError when there are fewer than 2 HR frames, when neither says, when there is not one time for each HR frame, or when a
     time lies further outside.
     """
+    if len(hr) < 2:
+        raise PairingError(
+            hr.source,
+            problem=f"at least 2 HR frames are needed, the sequence has {len(hr)}",
+            hint="give the complete HR sequence",
+        )
     if plan.hr_times is not None:
         times, said_by = np.asarray(plan.hr_times, dtype=np.float64), _Origin(None, "hr_times")
     elif plan.hr_step is not None:
@@ -74,12 +80,6 @@ def seen_targets(hr_times: Times, count: int) -> NDArray[np.bool_]:
 
 
 def _check(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
-    if len(hr) < 2:
-        raise PairingError(
-            hr.source,
-            problem=f"at least 2 HR frames are needed, the sequence has {len(hr)}",
-            hint="give the complete HR sequence",
-        )
     if len(times) != len(hr):
         raise PairingError(
             said_by.subject,

@@ -92,7 +92,7 @@ class ExperimentPanel(Panel):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._worker = Worker(self, "virtual experiment", told=self._take, ended=self._end, every=100)
+        self._worker = Worker(self, "virtual experiment", on_news=self._take, ended=self._end, every=100)
         self._rows: dict[str, list[Row]] = {}
         self._total = 0
         self._reason = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
@@ -36,25 +36,29 @@ class DataBox(QGroupBox):
     """LR, HR and their pairing."""
 
     changed = Signal()
+    pair_changed = Signal()
+    """The layers are those of another pair; before ``changed``."""
 
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Data", parent)
         self._viewer = viewer
         self._shown: tuple[Layer, tuple[float, ...]] | None = None
-        self.lr = LayerCombo(viewer, is_image, parent=self)
-        self.hr = LayerCombo(viewer, is_image, parent=self)
+        self._pair: list[str] = []
+        """The last pair, whose times the fields show; see ``_identity``."""
+        self._saved: Mapping[str, Any] = {}
+        self.lr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
+        self.hr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.found = Sentence(self)
         self._build()
-        self.lr.chosen.connect(self.changed)
-        self.hr.chosen.connect(self.changed)
-        self.hr.chosen.connect(self._use_metadata)
+        for combo in (self.lr, self.hr):
+            combo.chosen.connect(self._on_chosen)
         self.changed.connect(self._update_fields)
         self._update_fields()
 
     @property
     def undecided(self) -> bool:
         """Whether LR and HR are not two different layers yet."""
-        return self.lr.layer() is self.hr.layer()
+        return None in (self.lr.layer(), self.hr.layer()) or self.lr.layer() is self.hr.layer()
 
     @property
     def fits(self) -> bool:
@@ -73,19 +77,15 @@ class DataBox(QGroupBox):
             self.lr.choose(roles["lr"])
             self.hr.choose(roles["hr"])
             return
-        self.choose([layer for layer in self._viewer.layers if is_image(layer)])
+        self.choose(list(self._viewer.layers))
 
     def choose(self, layers: list[Layer]) -> None:
         """Select LR and HR among ``layers``: the first two that fit, else the first two.
 
         In the latter case the panel shows why they do not fit.
         """
-        sequences = []
-        for layer in layers:
-            try:
-                sequences.append((layer, stack_of(layer)))
-            except InputError:
-                continue
+        stacks = [(layer, _stack_or_error(layer)) for layer in layers if is_input(layer)]
+        sequences = [(layer, stack) for layer, stack in stacks if isinstance(stack, Stack)]
         for k, (a, first) in enumerate(sequences):
             for b, second in sequences[k + 1 :]:
                 found = tell_apart(first, second)
@@ -104,7 +104,7 @@ class DataBox(QGroupBox):
         """The layers of LR and HR; raises InputError if one is missing."""
         lr, hr = self.lr.layer(), self.hr.layer()
         if lr is None or hr is None:
-            raise InputError("Data", problem="no image layer for LR and HR", hint="open both sequences")
+            raise self._missing("LR" if lr is None else "HR")
         if lr is hr:
             raise InputError(
                 "Data",
@@ -144,19 +144,44 @@ class DataBox(QGroupBox):
         }
 
     def saved(self) -> dict[str, Any]:
-        """The values to save for the next session."""
-        return {name: self.pairing[name].value for name in ("hr_step", "hr_start")}
+        """The times of this pair, for the next session."""
+        return {"pair": self._pair, **asdict(self.pairing.value())}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Set saved values, if they are valid."""
-        self.pairing.restore(saved)
+        """Remember the values of the last session for their pair."""
+        self._saved = saved
 
-    def _use_metadata(self) -> None:
-        """HR times in the metadata of a new HR layer take precedence over the step of the previous one."""
-        layer = self.hr.layer()
-        known = provenance_of(layer) if layer is not None else None
-        if known is not None and known.sequence is not None and known.sequence.metadata.hr_times is not None:
-            self.pairing["hr_step"].value = 0
+    def _on_chosen(self) -> None:
+        """Times belong to one pair: another one begins with those saved for it, or without."""
+        if not self.undecided:
+            pair = [_identity(layer) for layer in self.layers()]
+            if pair != self._pair:
+                first, self._pair = not self._pair, pair
+                hr = _stack_or_error(self.hr.layer())
+                known = isinstance(hr, Stack) and hr.metadata.hr_times is not None
+                if self._saved.get("pair") == pair and not known:
+                    self.pairing.restore(self._saved)
+                elif not first or known:
+                    self.pairing.restore(asdict(Pairing()))
+                    self.pair_changed.emit()
+        self.changed.emit()
+
+    def _missing(self, name: str) -> InputError:
+        """Why the sequence called ``name`` cannot be selected, or that it is not."""
+        layers = [x for x in self._viewer.layers if is_input(x) or type(x).__name__ == "Labels"]
+        found = [_stack_or_error(layer) for layer in layers]
+        stacks = [layer for layer, stack in zip(layers, found, strict=True) if isinstance(stack, Stack)]
+        errors = [error for error in found if isinstance(error, InputError)]
+        if len(stacks) > 1:
+            return InputError("Data", problem=f"{name} is not selected", hint=f"select the {name} sequence")
+        if errors:
+            return errors[0]
+        if stacks:
+            return InputError(
+                "Data", problem=f"only one sequence is open, {stacks[0].name}", hint="open the other one"
+            )
+        hint = "drop the LR and the HR file on the window, or open the sample with File > Open Sample"
+        return InputError("Data", problem="no image sequence is open", hint=hint)
 
     def _update_fields(self) -> None:
         """Disable fields without effect: the step if times are given, the start without a step."""
@@ -186,3 +211,24 @@ class DataBox(QGroupBox):
 def is_image(layer: Layer) -> bool:
     """Whether a layer is an image layer; its content is checked later."""
     return type(layer).__name__ == "Image"
+
+
+def is_input(layer: Layer) -> bool:
+    """Whether a layer is an image that can serve as LR or HR: what this package computed from others cannot."""
+    known = provenance_of(layer)
+    recorded = known is None or (known.role in ("sequence", "lr", "hr", "truth") and not known.origins)
+    return is_image(layer) and recorded
+
+
+def _stack_or_error(layer: Layer) -> Stack | InputError:
+    try:
+        return stack_of(layer)
+    except InputError as error:
+        return error
+
+
+def _identity(layer: Layer) -> str:
+    """The file of a layer that this package opened; of another layer what napari tells it from others by."""
+    stack = _stack_or_error(layer)
+    in_file = isinstance(stack, Stack) and stack.recording is not None
+    return stack.source if in_file else str(layer.unique_id)

@@ -42,7 +42,7 @@ class ExportBox(QGroupBox):
         self.copy_command = QPushButton("Copy command", self)
         self.cancel = QPushButton("Cancel", self)
         self.status = Sentence(self)
-        self._worker = Worker(self, "export", told=self._on_progress, ended=self._on_ended, every=100)
+        self._worker = Worker(self, "export", on_news=self._on_progress, ended=self._on_ended, every=100)
         self._lay_out()
         for button, *dialog in (
             (self.save_sequence, "Save sequence", "{}.tif", SEQUENCE, self.export_sequence),

@@ -84,7 +84,7 @@ class Previews(QObject):
         self._worker = Worker(
             self,
             "fusion preview",
-            told=self._on_told,
+            on_news=self._on_news,
             ended=self._on_end,
             every=EVERY,
             at_end=sequences.close,
@@ -103,9 +103,9 @@ class Previews(QObject):
         """No answer is wanted any more."""
         self._worker.forget()
 
-    def _on_told(self, answers: list[Answer]) -> None:
+    def _on_news(self, answers: list[Answer]) -> None:
         self._show(answers[-1])
-        self.shown.emit(f"frame {answers[-1].frame} by {MEANWHILE}; the network is being loaded")
+        self.shown.emit(f"frame {answers[-1].frame} by {MEANWHILE}, loading the network …")
 
     def _on_end(self, outcome: Outcome) -> None:
         if outcome.error is not None:

@@ -70,7 +70,7 @@ class MethodBox(QGroupBox):
 
     def saved(self) -> dict[str, Any]:
         """The values to save for the next session; device and precision are saved in napari's preferences."""
-        return {name: self.values()[name] for name in ("method", "model", "separation")}
+        return {name: self.values()[name] for name in ("method", "model")}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Set saved values, if they are valid; options other than the defaults are displayed."""
@@ -79,9 +79,12 @@ class MethodBox(QGroupBox):
             self.method.setCurrentIndex(index)
         if saved.get("model"):
             self.choose_model(str(saved["model"]))
-        self.options.restore({"separation": saved.get("separation")})
         if self.options.value() != Options():
             self.advanced.expand()
+
+    def reset_separation(self) -> None:
+        """Set the separation, which belongs to one pair of sequences, to its default."""
+        self.options.restore({"separation": Options.separation})
 
     def choose_model(self, model: str) -> None:
         """Select a model by name or file."""

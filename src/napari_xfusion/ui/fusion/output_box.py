@@ -22,7 +22,7 @@ from superqt.utils import signals_blocked
 
 from napari_xfusion.core.rig import place_lr
 from napari_xfusion.core.types import Region, Stack
-from napari_xfusion.errors import OutputError
+from napari_xfusion.errors import InputError
 from napari_xfusion.ui.shared.place import region_of_shapes
 from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, form, listen
 
@@ -50,6 +50,10 @@ class OutputBox(QGroupBox):
         self.browse = QPushButton("…", self)
         self.overwrite = QCheckBox("Overwrite", self)
         self._count = 0
+        self._proposed = ""
+        """The file name that was entered for the user."""
+        self._name = ""
+        """The file name as last reported."""
         self._drawn: tuple[Any, ...] | None = None
         """The last shapes of the region."""
         self._connected: set[UUID] = set()
@@ -58,13 +62,22 @@ class OutputBox(QGroupBox):
             spin.valueChanged.connect(lambda _: self.changed.emit())
         self.region.chosen.connect(self._on_region)
         self.destination.currentIndexChanged.connect(lambda _: self._on_output())
-        self.path.textChanged.connect(lambda _: self.changed.emit())
+        self.path.textChanged.connect(lambda _: self._on_path())
         self.overwrite.toggled.connect(lambda _: self.changed.emit())
         self.browse.clicked.connect(lambda _: self._browse())
         self._on_output()
 
-    def set_count(self, count: int) -> None:
-        """Set the number of LR frames; a new number selects all of them."""
+    def set_lr(self, lr: Stack) -> None:
+        """Propose a file next to ``lr``, and select all of its frames if their number is a new one."""
+        count, source = len(lr), Path(lr.source)
+        name = f"{source.stem.removesuffix('.ome')}-fused.tif"
+        proposed = str(source.with_name(name)) if lr.recording is not None else ""
+        if proposed != self._proposed:
+            if self.path.text() in ("", self._proposed):
+                with signals_blocked(self.path):
+                    self.path.setText(proposed)
+                self._name = proposed
+            self._proposed = proposed
         if count == self._count:
             return
         self._count = count
@@ -74,8 +87,14 @@ class OutputBox(QGroupBox):
                 spin.setValue(value)
 
     def frames(self) -> tuple[int, int] | None:
-        """Targets A..B-1 as in a plan, None for all."""
+        """Targets A..B-1 as in a plan, None for all; raises InputError if they are in the wrong order."""
         chosen = self.first.value(), self.last.value() + 1
+        if chosen[0] >= chosen[1]:
+            raise InputError(
+                setting="frames",
+                problem=f"the first frame is {chosen[0]}, the last one {chosen[1] - 1}",
+                hint="select a last frame that is not before the first one",
+            )
         return None if chosen == (0, self._count) else chosen
 
     def region_of(self, layer: Image, lr: Stack, hr: Stack) -> Region | None:
@@ -87,17 +106,9 @@ class OutputBox(QGroupBox):
         return None if shapes is None else region_of_shapes(shapes, layer, place_lr(lr, hr), hr.shape[1:])
 
     def target(self) -> Path | None:
-        """The output file, None for memory; raises OutputError if no name is given."""
-        if self.destination.currentText() == MEMORY:
-            return None
-        name = self.path.text().strip()
-        if not name:
-            raise OutputError(
-                "Output",
-                problem="no file name is given",
-                hint="enter one, or select memory as the destination",
-            )
-        return Path(name).expanduser()
+        """The output file, None for memory; without a name a path without one."""
+        to_file = self.destination.currentText() == FILE
+        return Path(self.path.text().strip()).expanduser() if to_file else None
 
     def saved(self) -> dict[str, Any]:
         """The values to save for the next session, without frames and file, which belong to one sequence."""
@@ -130,6 +141,12 @@ class OutputBox(QGroupBox):
             )
         if drawn != self._drawn:
             self._drawn = drawn
+            self.changed.emit()
+
+    def _on_path(self) -> None:
+        """Report another name: the field emits its signal also when it elides the same one."""
+        if self.path.text() != self._name:
+            self._name = self.path.text()
             self.changed.emit()
 
     def _on_output(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
@@ -10,8 +11,8 @@ from qtpy.QtWidgets import QWidget
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.rig import find_hr_times
-from napari_xfusion.errors import XFusionError
-from napari_xfusion.ui.fusion.data_box import DataBox
+from napari_xfusion.errors import InputError, XFusionError
+from napari_xfusion.ui.fusion.data_box import DataBox, is_input
 from napari_xfusion.ui.fusion.export_box import ExportBox
 from napari_xfusion.ui.fusion.live import Previews
 from napari_xfusion.ui.fusion.method_box import MethodBox
@@ -24,6 +25,7 @@ from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
+from napari_xfusion.ui.shared.provenance import stack_of
 from napari_xfusion.ui.shared.widgets import Panel, listen
 from napari_xfusion.ui.shared.words import in_window_words
 
@@ -86,14 +88,14 @@ class FusionPanel(Panel):
         self._settle.start()
 
     def _on_inserted(self) -> None:
-        if self.data.undecided or (self._problem and not self.data.fits):
+        """Select a new pair if there is none yet."""
+        *_, newest = self._viewer.layers
+        if is_input(newest) and (self.data.undecided or (self._problem and not self.data.fits)):
             self.data.guess()
             self._settle.start()
 
     def _examine(self) -> None:
         """Examine the request in the background thread."""
-        if self.data.undecided:
-            self.data.guess()
         try:
             request = self._ask()
         except XFusionError as error:
@@ -104,14 +106,14 @@ class FusionPanel(Panel):
     def _ask(self) -> Request:
         """The request as set in the panel; raises XFusionError for invalid settings."""
         sequences, layers = self.data.sequences(), self.data.layers()
-        self.output.set_count(len(sequences[0]))
-        output = self.output.target()
+        self.output.set_lr(sequences[0])
         plan = make_plan(
             **self.data.values(),
             **self.method.values(),
             frames=self.output.frames(),
             region=self.output.region_of(layers[0], *sequences),
         )
+        output = self.output.target()
         overwrite = output is not None and self.output.overwrite.isChecked()
         return Request(plan, layers, sequences, output, overwrite)
 
@@ -123,15 +125,14 @@ class FusionPanel(Panel):
 
     def _found(self, request: Request | None, findings: Findings) -> None:
         self._request, self._problem = request, findings.problem
-        wrong = [f"Error: {findings.problem}"] if findings.problem else []
-        self.data.found.setText("\n".join([*findings.lines, *wrong]))
+        self.data.found.setText("\n".join(findings.lines))
         self._show_ready()
         self._save()
         if not self.runner.busy:
             self.run_box.refuse(self._problem)
+        self._label_frame()
         if self._request is not None and not self._problem:
             self._arrange(self._request)
-            self._label_frame()
             if self._fresh and not self.runner.busy:
                 self._fresh = False
                 self._ask_live()
@@ -145,7 +146,7 @@ class FusionPanel(Panel):
         if self.runner.busy:
             self.run_box.set_running()
             return
-        resumes = self._request is not None and self.runner.resumes(self._request)
+        resumes = self._request is not None and not self._problem and self.runner.resumes(self._request)
         self.run_box.set_ready(self._problem, resumes=resumes)
 
     def _save(self) -> None:
@@ -186,12 +187,11 @@ class FusionPanel(Panel):
         self.previews.ask(request, self._frame(), seen or request.plan.region)
 
     def _on_slider(self) -> None:
-        if self._request is None:
-            return
-        self.runner.look_at(self._frame())
         if not self._labelled.isActive():
             self._labelled.start()
-        self._ask_live()
+        if self._request is not None:
+            self.runner.look_at(self._frame())
+            self._ask_live()
 
     def _on_progress(self, done: int, total: int, words: str) -> None:
         self.run_box.show_progress(done, total, words)
@@ -211,20 +211,29 @@ class FusionPanel(Panel):
         return 0 if self._request is None else frame_on_screen(self._viewer, self._request.layers[0])
 
     def _label_frame(self) -> None:
-        """Label the canvas with frame and time, and with a note if the frame is not fused yet."""
-        if self._request is None:
-            return
-        frame, sequence = self._frame(), self._request.sequences[0]
-        words = [f"frame {frame}"]
-        seconds = sequence.clock.seconds(frame)
-        if seconds is not None:
-            words.append(moment(seconds))
-        note = self.runner.note(frame)
-        compat.text_overlay(self._viewer).text = " · ".join(words + ([note] if note else []))
+        """Label the canvas with frame and time of LR, and with a note if the frame is not fused yet."""
+        lr, words = self.data.lr.layer(), []
+        with suppress(InputError):  # without a sequence there is no label
+            if lr is not None:
+                frame, clock = frame_on_screen(self._viewer, lr), stack_of(lr).clock
+                seconds = clock.seconds(frame)
+                time = "" if seconds is None else moment(seconds)
+                words = [f"frame {frame}", time, self.runner.note(frame)]
+        compat.text_overlay(self._viewer).text = " · ".join(filter(None, words))
+
+    def _delete(self) -> None:
+        """Take the label along when the dock is closed; a closing window has no use for it."""
+        if self.parent() is None:
+            self._checks.forget()
+            for timer in (self._settle, self._labelled):
+                timer.stop()
+            compat.text_overlay(self._viewer).text = ""
+        super()._delete()
 
     def _connect(self) -> None:
         for box in (self.data, self.method, self.output):
             box.changed.connect(self._changed)
+        self.data.pair_changed.connect(self.method.reset_separation)
         self.run_box.run_asked.connect(self._run)
         self.run_box.cancel_asked.connect(self.runner.cancel)
         self.run_box.preview_asked.connect(self._preview)

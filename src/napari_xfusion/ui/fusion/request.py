@@ -43,13 +43,13 @@ class Request:
     sequences: tuple[Stack, Stack]
     """LR and HR."""
     output: Path | None = None
-    """A file, or None for memory."""
-    replace: bool = False
+    """A file, or None for memory. A path without a name is one that the user has not entered yet."""
+    overwrite: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for requests of the same sequence with the same output."""
-        return self.plan, *self.sequences, self.output, self.replace
+        return self.plan, *self.sequences, self.output, self.overwrite
 
     @property
     def method(self) -> str:
@@ -66,7 +66,7 @@ class Request:
     def by_name(self, text: str) -> str:
         """``text`` with the names of the sequences, output and model instead of their paths."""
         for path in (*(sequence.source for sequence in self.sequences), self.output, self.plan.model):
-            if path is not None:
+            if path is not None and Path(path).name:
                 text = text.replace(str(path), Path(path).name)
         return text
 
@@ -133,9 +133,13 @@ def _check_output(request: Request, size: float) -> None:
                 hint="write to a file, or fuse fewer frames or a region",
             )
         return
+    if not request.output.name:
+        raise OutputError(
+            "Output", problem="no file name is given", hint="enter one, or select memory as the destination"
+        )
     open_sink(request.output)
     check_outputs([stack.source for stack in request.sequences], [request.output])
-    if request.output.exists() and not request.replace and not _is_of(request.plan, request.output):
+    if request.output.exists() and not request.overwrite and not _is_of(request.plan, request.output):
         raise OutputExistsError(
             request.output,
             setting="output",

@@ -133,7 +133,7 @@ class Runner(QObject):
     def __init__(self, viewer: napari.Viewer, panel: QWidget) -> None:
         super().__init__(panel)
         self._viewer, self._panel = viewer, panel
-        self._worker = Worker(self, "fusion run", told=self._on_news, ended=self._on_end, every=EVERY)
+        self._worker = Worker(self, "fusion run", on_news=self._on_news, ended=self._on_end, every=EVERY)
         self._result: Result | None = None
         self._pace = Pace(0, 0)
         self._bar: Any = None
@@ -157,7 +157,7 @@ class Runner(QObject):
         """Run ``request``, or resume it, from frame ``looked_at`` outward."""
         result = self._begun(request)
         if result is None:
-            sink = MemorySink() if request.output is None else open_sink(request.output, request.replace)
+            sink = MemorySink() if request.output is None else open_sink(request.output, request.overwrite)
             result = Result(request, sink)
         self._result = result
         result.order.look_at(looked_at)
@@ -267,7 +267,7 @@ class Runner(QObject):
             self._bar = None
         result = self._result
         if result is None:
-            self.ended.emit("stopped: the fused layer was removed")
+            self.ended.emit("Stopped: the fused layer was removed.")
             return
         if isinstance(outcome.value, Ended) and result.layer is not None:
             self._finish(result, result.layer, outcome.value)
@@ -334,10 +334,10 @@ def _end_in_words(result: Result, outcome: Outcome) -> str:
         said = isinstance(outcome.error, WriteError) and outcome.error.saved
         return outcome.in_words() + (f" {done} of {total} frames are saved." if there and not said else "")
     if not outcome.value.finished:
-        return f"stopped: {done} of {total} frames are saved; continue with Resume"
+        return f"Stopped: {done} of {total} frames are saved. Press Resume to continue."
     where = f" in {result.request.output.name}" if result.request.output is not None else ""
-    notes = [f"note: {in_window_words(note)}" for note in outcome.value.notes]
-    return "\n".join([f"done: {total} frames{where}", *notes])
+    notes = [f"Note: {in_window_words(note)}" for note in outcome.value.notes]
+    return "\n".join([f"Done: {total} frames{where}.", *notes])
 
 
 def _activity_bar(total: int, description: str) -> Any:

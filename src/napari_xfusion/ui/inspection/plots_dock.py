@@ -58,7 +58,7 @@ class PlotsDock(Docked):
         self.numbers: list[FrameNumbers] = []
         self._shown = sequences()
         self._connected: WeakSet[Layer] = WeakSet()
-        self._worker = Worker(self, "inspection numbers", told=self._take, ended=self._end, every=150)
+        self._worker = Worker(self, "inspection numbers", on_news=self._take, ended=self._end, every=150)
         self.quality = FramePlots(viewer, QUALITY)
         self.consistency = FramePlots(viewer, CONSISTENCY)
         self.attention = FramePlots(viewer, ATTENTION)

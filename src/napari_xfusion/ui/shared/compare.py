@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,8 +89,7 @@ class Wipe:
     def __init__(self, viewer: Viewer, over: Layer, under: Layer) -> None:
         self._viewer, self._frames = viewer, WipedFrames(pixels_of(over))
         self._before = {layer: layer.visible for layer in viewer.layers}
-        for layer in viewer.layers:
-            layer.visible = layer is under
+        _set_visible(viewer, {layer: layer is under for layer in viewer.layers})
         self.layer = Image(
             self._frames,
             name=f"wipe: {over.name} | {under.name}",
@@ -109,8 +109,17 @@ class Wipe:
         """Remove the wipe and restore the visibility of the layers."""
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
-        for layer, visible in self._before.items():
-            layer.visible = visible
+        _set_visible(self._viewer, self._before)
+
+
+def _set_visible(viewer: Viewer, visible: Mapping[Layer, bool]) -> None:
+    """Show or hide layers; with the grid on, napari would arrange all its cells after each of them."""
+    changed = [layer for layer in visible if layer.visible != visible[layer]]
+    grid = compat.grid(viewer)
+    on, grid.enabled = grid.enabled, grid.enabled and not changed
+    for layer in changed:
+        layer.visible = visible[layer]
+    grid.enabled = on
 
 
 _LOOK = (

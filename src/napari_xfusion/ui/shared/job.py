@@ -165,7 +165,7 @@ threading._register_atexit(_close_all)  # type: ignore[attr-defined]
 
 
 class Worker(QObject):
-    """A workbench of the window: ``told`` gets a list of news and ``ended`` the outcome, every ``every`` ms.
+    """A workbench of the window: ``on_news`` gets a list of news and ``ended`` the outcome, every ``every`` ms.
 
     Both are called in the window's thread. When its parent goes, the work is stopped and waited for.
     """
@@ -175,13 +175,13 @@ class Worker(QObject):
         parent: QObject,
         name: str,
         *,
-        told: Callable[[list[Any]], None] | None = None,
+        on_news: Callable[[list[Any]], None] | None = None,
         ended: Callable[[Outcome], None],
         every: int,
         at_end: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(parent)
-        self._told, self._ended = told, ended
+        self._on_news, self._ended = on_news, ended
         self._bench = bench = Workbench(name, at_end)
         self._timer = QTimer(self)
         self._timer.setInterval(every)
@@ -211,8 +211,8 @@ class Worker(QObject):
         """Hand over what came in the meantime."""
         news = self._bench.news()
         outcome = news.pop() if news and isinstance(news[-1], Outcome) else None
-        if news and self._told is not None:
-            self._told(news)
+        if news and self._on_news is not None:
+            self._on_news(news)
         if outcome is not None:
             self._timer.stop()
             self._ended(outcome)

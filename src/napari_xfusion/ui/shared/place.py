@@ -58,9 +58,9 @@ def region_of_shapes(shapes: Shapes, lr: Image, mapping: Mapping, hr_shape: tupl
             return region
     raise InputError(
         f"layer {shapes.name}",
-        expected="a shape on the sequences",
-        found="shapes beside them" if corners else "no shape",
-        hint="draw a rectangle around what is to be fused",
+        expected="a shape within the image",
+        found="shapes outside the image" if corners else "no shape",
+        hint="draw a rectangle around the area to fuse",
     )
 
 

@@ -109,12 +109,19 @@ def _sequence_of(layer: Layer, source: Any) -> Stack:
     if getattr(layer, "rgb", None) is not False:
         raise InputError(
             f"layer {layer.name}",
-            expected="an image layer of grey frames",
+            expected="a greyscale image layer",
             found="colour" if getattr(layer, "rgb", False) else f"a {type(layer).__name__} layer",
-            hint="choose a grey sequence, or split the colour with Layers > Utilities",
+            hint="select a greyscale sequence, or split the colour with Layers > Utilities",
         )
     sequence = as_stack(source, name=layer.name)
     axis = sequence_axis("?" * source.ndim, source.shape, layer.name)
+    if axis is not None and axis != source.ndim - 3:
+        raise InputError(
+            f"layer {layer.name}",
+            expected="frames along the third axis from the end",
+            found=f"shape {tuple(source.shape)}",
+            hint="remove the axis of length 1, or open the file with napari-xfusion, which does so",
+        )
     down, across = (in_unit(layer, k, "um") for k in (-2, -1))
     square = down is not None and across is not None and isclose(down, across, rel_tol=1e-3)
     seconds = None if axis is None else in_unit(layer, axis, "s")

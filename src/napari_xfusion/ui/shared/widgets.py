@@ -8,18 +8,22 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QIcon, QResizeEvent, QShowEvent
+from qtpy.QtCore import QEvent, QLocale, QObject, Qt, QTimer, Signal
+from qtpy.QtGui import QIcon, QResizeEvent, QShowEvent, QValidator
 from qtpy.QtWidgets import (
     QAbstractButton,
+    QAbstractSpinBox,
     QComboBox,
     QDockWidget,
+    QDoubleSpinBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
     QMainWindow,
     QScrollArea,
+    QSlider,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -94,6 +98,7 @@ class Panel(Docked):
         for part in parts:
             column.addWidget(part)
         column.addStretch()
+        prepare_fields(inside)
         area = QScrollArea(self)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
@@ -103,6 +108,43 @@ class Panel(Docked):
         outer.setContentsMargins(0, 0, 0, 0)
         for widget in (area, *footer):
             outer.addWidget(widget)
+
+
+class _UnfocusedWheel(QObject):
+    """Pass the wheel on to the scroll area, unless the field has the keyboard focus."""
+
+    def eventFilter(self, field: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Whether ``field`` does not get ``event``."""
+        if event.type() != QEvent.Type.Wheel or not isinstance(field, QWidget) or field.hasFocus():
+            return False
+        event.ignore()
+        return True
+
+
+class _DecimalComma(QValidator):
+    """Read a comma as a decimal point: Qt takes it for a separator of thousands and drops it."""
+
+    def validate(self, text: str, position: int) -> Any:
+        """The state of ``text`` in the number box that this belongs to, with its decimal point."""
+        box: Any = self.parent()
+        if text == box.specialValueText():
+            return QValidator.State.Acceptable, text, position
+        return box.validate(text.replace(",", "."), position)
+
+
+def prepare_fields(inside: QWidget) -> None:
+    """Make the fields of a panel independent of the wheel that scrolls it and of the language of the desktop."""
+    locale = QLocale.c()
+    locale.setNumberOptions(
+        QLocale.NumberOption.RejectGroupSeparator | QLocale.NumberOption.OmitGroupSeparator
+    )
+    inside.setLocale(locale)
+    for field in inside.findChildren(QWidget):
+        if isinstance(field, (QAbstractSpinBox, QComboBox, QSlider)):
+            field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # by default, the wheel gives the focus
+            field.installEventFilter(_UnfocusedWheel(field))
+        if isinstance(field, (QSpinBox, QDoubleSpinBox)):
+            field.lineEdit().setValidator(_DecimalComma(field))
 
 
 class Section(QCollapsible):
