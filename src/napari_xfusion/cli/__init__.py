@@ -51,9 +51,9 @@ def _run(arguments: list[str]) -> int:
     # Imported here: the first seconds of a program are when people find that they mistyped, and press Ctrl-C.
     from napari_xfusion._version import __version__  # noqa: PLC0415 - see above
     from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
-    from napari_xfusion.cli.terminal import log, start_log, tell  # noqa: PLC0415 - see above
+    from napari_xfusion.cli.terminal import log, tell  # noqa: PLC0415 - see above
     from napari_xfusion.cli.words import in_options  # noqa: PLC0415 - see above
-    from napari_xfusion.core.doctor import log_file  # noqa: PLC0415 - see above
+    from napari_xfusion.core.doctor import log_file, start_log  # noqa: PLC0415 - see above
 
     debug = "--debug" in arguments  # anywhere on the line, so that it can be added to what failed
     start_log()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
 import shlex
 import signal
 import sys
@@ -17,7 +16,6 @@ import typer
 from tqdm import tqdm
 
 from napari_xfusion.cli.words import in_options
-from napari_xfusion.core.doctor import log_file
 from napari_xfusion.errors import XFusionWarning
 
 log = logging.getLogger("napari_xfusion")
@@ -80,22 +78,6 @@ def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def start_log() -> None:
-    """Log to a file beside the user's other logs, where one can be written."""
-    if log.handlers:
-        return
-    log.setLevel(logging.INFO)
-    try:
-        log_file().parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
-            log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8"
-        )
-    except OSError:
-        handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
 
 
 def report(as_json: bool, facts: dict[str, Any], text: str) -> None:
