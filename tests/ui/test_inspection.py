@@ -317,7 +317,7 @@ def test_a_result_without_a_record_is_by_no_known_method(viewer, layers):
     known = layers["fused"].metadata[METADATA]
     layers["fused"].metadata = {METADATA: replace(known, plan=None)}
     panel = open_panel(viewer)
-    assert "fused by a method that is not known" in panel.status.text()
+    assert "frames, method not known." in panel.status.text()
     for method in METHODS:
         assert not method_problem(panel.sequences, method, ("lr", "hr", "fused"))
     assert panel.sequences.method is None

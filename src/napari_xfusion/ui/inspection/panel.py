@@ -239,7 +239,7 @@ class InspectPanel(Panel):
         method = ""
         if self.sequences.fused is not None:
             by = self.sequences.method
-            method = f", fused by {by}" if by else ", fused by a method that is not known"
+            method = f", fused by {by}" if by else ", method not known"
         return f"{len(lr)} LR and {len(hr)} HR frames{method}. New layers are aligned with these."
 
     def _select_new(self) -> None:
