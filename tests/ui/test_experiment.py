@@ -6,19 +6,21 @@ import csv
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_xfusion.core.inspect.evaluate import evaluate
+from napari_xfusion.core.catalogue import DEFAULT_METHOD
+from napari_xfusion.core.inspect.evaluate import Row, evaluate
+from napari_xfusion.core.inspect.metrics import Metrics
 from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.lab.virtual.experiment import simulate
-from napari_xfusion.ui.shared.layers import sequence_layer
+from napari_xfusion.ui.shared.layers import sequence_layer, sequence_pair
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
 from tests.sequences import moving_discs, stack
 from tests.ui.leaks import wait_for_thread
-from tests.ui.samples import wait
+from tests.ui.samples import sample, wait
 from tests.ui.sequences import Pace
 
 pytestmark = pytest.mark.drawn(False)
@@ -75,17 +77,60 @@ def test_table_is_what_the_core_evaluates(panel, qtbot, tmp_path, monkeypatch):
     panel.save.click()
     with csv_path.open() as file:
         rows = {(row["method"], row["frames"]): row for row in csv.DictReader(file)}
+    best = []
     for line, method in enumerate(("bicubic", "flow")):
         sequence = np.stack([f.image for f in fuse(Plan(method=method), experiment.lr, experiment.hr)])
         expected = evaluate(experiment.truth, as_stack(sequence), hr_times=experiment.hr_times).summary()
-        for offset, kind in enumerate(("all", "unseen")):
-            texts = [panel.table.item(2 * line + offset, column).text() for column in range(3)]
+        for offset, kind in enumerate(("unseen", "all")):
+            row = 1 + line + 3 * offset
+            items = [panel.table.item(row, column) for column in range(3)]
+            texts = [item.text() for item in items]
+            best.append([item.font().bold() for item in items])
+            assert panel.table.verticalHeaderItem(row).text() == method
+            assert panel.table.verticalHeaderItem(3 * offset).text() == f"{kind} frames:"
             means = {name: expected[kind][name]["mean"] for name in ("psnr", "aad", "ssim")}
-            assert texts == [f"{means['psnr']:.2f}", f"{means['aad']:.3f}", f"{means['ssim']:.4f}"]
-            row = rows[method, kind]
-            assert int(row["count"]) == expected[kind]["frames"]
-            assert float(row["ssim median"]) == pytest.approx(expected[kind]["ssim"]["median"], rel=1e-5)
+            assert texts == [f"{means['psnr']:.2f}", f"{means['aad']:.3f}", f"{means['ssim']:.3f}"]
+            saved = rows[method, kind]
+            assert int(saved["count"]) == expected[kind]["frames"]
+            assert float(saved["ssim median"]) == pytest.approx(expected[kind]["ssim"]["median"], rel=1e-5)
     assert panel.status.text() == "Done."
+    assert best == [[False] * 3] * 2 + [[True] * 3] * 2
+
+
+@pytest.mark.drawn(True)
+def test_the_table_is_readable_at_the_default_width(panel):
+    worst = Row(0, False, Metrics(48.88, 8.888, 0.888, 0.888))
+    panel._rows, panel._total = {method: [worst] for method in panel.methods}, 1
+    panel._fill_table()  # in bold, as all are equal
+    QApplication.processEvents()
+    assert panel.width() < 400
+    columns = list(map(panel.table.columnWidth, range(3)))
+    assert all(columns[k] >= panel.table.sizeHintForColumn(k) for k in range(3))
+    assert sum(columns) <= panel.table.viewport().width()
+    heading = panel.table.verticalHeader()
+    assert heading.width() >= heading.sizeHint().width()
+
+
+def test_the_default_method_is_compared(panel):
+    assert DEFAULT_METHOD in panel.selected
+
+
+@pytest.mark.parametrize("role", ["fused", "difference"])
+def test_results_are_not_offered(panel, viewer, role):
+    made = sequence_layer(stack(SEQUENCE, "made"), role=role, name="made")
+    layer = viewer.add_image(made.data, **made.options)
+    panel.sequence.choose(layer)
+    assert panel.sequence.layer() is not layer
+    viewer.layers.remove(panel.sequence.layer())
+    assert panel.sequence.layer() is None
+
+
+def test_a_layer_that_repeats_its_frames_is_refused(panel, viewer):
+    lr, hr, _ = sample()
+    made = sequence_pair(lr, hr)[1]
+    panel.sequence.choose(viewer.add_image(made.data, **made.options))
+    assert not panel.make.isEnabled()
+    assert panel.status.text().startswith("The layer shows 51 frames of a recording of 6")
 
 
 def test_settings_reach_the_experiment(panel, qtbot):
@@ -112,7 +157,7 @@ def test_cancel_keeps_methods_that_are_whole(panel, qtbot, pace):
     wait(qtbot, lambda: not panel._worker.busy)
     assert panel.status.text() == "Stopped."
     assert set(panel.evaluations) == {"bicubic"}
-    assert panel.table.item(0, 0).text() != "–"
+    assert panel.table.item(1, 0).text() != "–"
     assert panel.run.isEnabled()
     assert panel.save.isEnabled()
 
@@ -188,5 +233,6 @@ def test_a_reason_goes_when_it_holds_no_more(panel, qtbot):
     assert panel.make.isEnabled()
     assert panel.status.text() == ""
     run(panel, qtbot, panel.make)
-    panel.settings["noise"].value = False
     assert panel.status.text() == "Done."
+    panel.settings["noise"].value = False
+    assert panel.status.text() == ""

@@ -152,8 +152,18 @@ def test_without_a_truth_the_record_is_what_is_known(layers, tmp_path):
     export.save_numbers(layers["fused"], tmp_path / "numbers.csv")
     header = (tmp_path / "numbers.csv").read_text().splitlines()[0]
     assert header == "frame,seen,seconds"
-    with pytest.raises(InputError, match="finished result"):
+    with pytest.raises(InputError, match="not the result of a completed run"):
         export.save_numbers(layers["lr"], tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("role", ["hr", "lr", "std", "difference", "consistency", "attention"])
+def test_layers_of_other_times_or_values_are_not_compared_with_the_truth(layers, role):
+    known = replace(layers["truth"].metadata[METADATA], role=role)
+    layer = Image(layers["truth"].data, metadata={METADATA: known})
+    assert not export.comparable(layers["truth"], layer)
+    assert export.comparable(layers["truth"], layers["fused"])
+    assert export.comparable(layers["truth"], Image(np.zeros(layers["truth"].data.shape)))
+    assert not export.comparable(layers["truth"], Image(np.zeros(layers["hr"].data.shape[1:] * 2)[:6]))
 
 
 def test_a_movie_shows_the_layers_side_by_side_at_the_same_time(layers):
@@ -215,6 +225,9 @@ def open_png(path):
 
 def test_the_command_is_on_the_clipboard(box):
     box.copy_command.click()
+    assert box.status.text()
+    box.sequence.choose(box._viewer.layers[0])
+    assert not box.status.text()  # it was about another sequence
     words = shlex.split(QApplication.clipboard().text())
     assert words[:2] == ["napari-xfusion", "fuse"]
     assert words[-4:] == ["--method", "interpolation", "--frames", "3:15"]

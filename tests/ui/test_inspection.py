@@ -12,6 +12,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication, QDockWidget
 
+from napari_xfusion.core.doctor import log_file
 from napari_xfusion.core.inspect.ratio import divided
 from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import Plan
@@ -23,8 +24,10 @@ from napari_xfusion.ui.inspection import InspectPanel, lazy, recipes
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.lazy import LazySequence
 from napari_xfusion.ui.inspection.plots_dock import PlotsDock
+from napari_xfusion.ui.inspection.sequences import method_problem
 from napari_xfusion.ui.plugin.commands import compare, divide_frames
 from napari_xfusion.ui.shared import compat
+from napari_xfusion.ui.shared.compare import link_contrast
 from napari_xfusion.ui.shared.layers import sequence_pair
 from napari_xfusion.ui.shared.provenance import METADATA, provenance_of
 from tests.ui.leaks import wait_for_thread
@@ -111,12 +114,18 @@ def test_what_is_shown_is_what_the_core_computes(viewer, layers, qtbot):
     for t in (5, 23):
         viewer.dims.set_current_step(0, t)
         by_name = {layer.name: layer for layer in viewer.layers}
-        ratio = shown(viewer, by_name["melt · truth, frame-divided"], qtbot)
+        ratio = shown(viewer, by_name["melt · truth, frame-divided (ratio)"], qtbot)
         np.testing.assert_allclose(ratio, truth.frame(t).astype(float) / truth.frame(t - 1), rtol=1e-6)
         np.testing.assert_allclose(
-            shown(viewer, by_name["melt · fused − flow"], qtbot), fused[t] - flow[t], atol=1e-2
+            shown(viewer, by_name["melt · fused − flow (HR grey values)"], qtbot),
+            fused[t] - flow[t],
+            atol=1e-2,
         )
-        np.testing.assert_allclose(shown(viewer, by_name["melt · std (bayesian)"], qtbot), std[t], rtol=1e-5)
+        np.testing.assert_allclose(
+            shown(viewer, by_name["melt · std of the Bayesian method (HR grey values)"], qtbot),
+            std[t],
+            rtol=1e-5,
+        )
 
 
 def test_hr_is_divided_by_its_previous_hr_frame_and_shown_at_lr_times(viewer, layers, qtbot):
@@ -124,7 +133,7 @@ def test_hr_is_divided_by_its_previous_hr_frame_and_shown_at_lr_times(viewer, la
     press(panel, qtbot, "Add a layer: HR, each frame divided")
     _, hr, _ = sample()
     viewer.dims.set_current_step(0, 34)  # HR frames at 0, 10, ..., 50
-    image = shown(viewer, viewer.layers["melt · HR, frame-divided"], qtbot)
+    image = shown(viewer, viewer.layers["melt · HR, frame-divided (ratio)"], qtbot)
     np.testing.assert_allclose(image, divided(hr).frame(3), rtol=1e-6)
 
 
@@ -215,7 +224,7 @@ def test_an_error_of_a_sequence_is_told_once_and_the_layer_stays_blank(viewer, l
         viewer.dims.set_current_step(0, t)
         wait(qtbot, lambda t=t: t in asked)
         drained(panel, qtbot)
-    assert told == ["RuntimeError: no frame 11"]
+    assert told == [f"Unexpected RuntimeError, see the log {log_file()}"]
     assert np.isnan(np.asarray(layer.data[13])).all()
 
 
@@ -226,12 +235,12 @@ def test_attention_of_every_input_lies_on_the_network_grid(viewer, layers, qtbot
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer for each input")
     names = ("LR before", "LR", "LR after", "HR before, backward", "HR after, forward")
-    maps = [viewer.layers[f"melt · attention ({name})"] for name in names]
+    maps = [viewer.layers[f"melt · attention ({name}; edvr-stf)"] for name in names]
     sequence = FusedSequence(plan, *sample()[:2])
     for layer, role in zip(maps, ("lr-", "lr", "lr+", "hr-", "hr+"), strict=True):
         assert np.abs(edges(layer) - edges(layers["truth"])).max() < 0.01
         assert layer.data.shape == (51, 36, 60)
-        assert layer.contrast_limits == maps[0].contrast_limits
+        assert layer.contrast_limits == [0, 1]
         np.testing.assert_allclose(
             shown(viewer, layer, qtbot), sequence.frame(5).attention[role], rtol=1e-4, atol=1e-6
         )
@@ -247,7 +256,7 @@ def test_a_run_in_progress_shows_through_as_its_frames_come(viewer, layers, qtbo
     in_progress(fused, done)
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
-    layer = viewer.layers["melt · fused − bicubic"]
+    layer = viewer.layers["melt · fused − bicubic (HR grey values)"]
     drained(panel, qtbot)
     assert np.isnan(np.asarray(layer.data[5])).all()
     done.add(5)
@@ -259,8 +268,93 @@ def test_a_frame_that_is_black_throughout_is_a_frame(viewer, layers, qtbot):
     layers["fused"].data[5] = 0
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
-    layer = viewer.layers["melt · fused − bicubic"]
+    layer = viewer.layers["melt · fused − bicubic (HR grey values)"]
     assert np.isfinite(shown(viewer, layer, qtbot)).all()
+
+
+def listeners(layer) -> int:
+    return len(layer.events.set_data.callbacks)
+
+
+def test_only_the_chosen_fused_sequence_is_followed(viewer, layers, qtbot):
+    other = viewer.add_image(layers["fused"].data, metadata=dict(layers["fused"].metadata), name="other")
+    before = listeners(other), listeners(layers["fused"])
+    panel = open_panel(viewer)
+    press(panel, qtbot, "Add a layer: fused, each frame divided")
+    for chosen in ("fused", "fused", "other", "fused", "other"):
+        panel.boxes["fused"].choose(other if chosen == "other" else layers["fused"])
+    assert (listeners(other), listeners(layers["fused"])) == (before[0] + 1, before[1])
+    for layer in (other, layers["fused"]):
+        layer.visible = False
+        layer.visible = True
+    viewer.dims.set_current_step(0, 9)
+    panel.boxes["fused"].choose(None)
+    assert listeners(other) == before[0]
+
+
+def test_results_and_previews_are_not_offered_as_recordings(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    for tip in (
+        "Add a layer: the same two sequences fused by bicubic",
+        "Add a layer: truth, each frame divided",
+    ):
+        press(panel, qtbot, tip)
+    frame = layers["fused"].data[:1]
+    preview = viewer.add_image(frame, metadata=dict(layers["fused"].metadata), name="preview")
+    baseline = viewer.layers["melt · baseline (bicubic)"]
+    names = {key: {box.itemText(i) for i in range(1, box.count())} for key, box in panel.boxes.items()}
+    recordings = {layers[key].name for key in ("lr", "hr", "truth")}
+    assert names["lr"] == names["hr"] == names["truth"] == recordings
+    assert names["fused"] == recordings | {layers["fused"].name, baseline.name}
+    viewer.layers.remove(layers["fused"])
+    viewer.layers.remove(layers["lr"])
+    viewer.add_image(np.zeros((51, 9, 9)), name="something else")
+    assert panel.sequences.lr is panel.sequences.fused is None
+    assert preview in viewer.layers
+
+
+def test_a_result_without_a_record_is_by_no_known_method(viewer, layers):
+    known = layers["fused"].metadata[METADATA]
+    layers["fused"].metadata = {METADATA: replace(known, plan=None)}
+    panel = open_panel(viewer)
+    assert "frames, method not known." in panel.status.text()
+    for method in METHODS:
+        assert not method_problem(panel.sequences, method, ("lr", "hr", "fused"))
+    assert panel.sequences.method is None
+
+
+def test_layers_of_numbers_have_a_colour_bar_and_a_unit(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    for tip in (
+        "Add a layer: LR, each frame divided",
+        "Add a layer: the same two sequences fused by bicubic.",
+        "Add a layer: the fused sequence minus bicubic",
+        "Add a layer: the fused sequence binned to LR",
+        "Add a layer: the standard deviation",
+    ):
+        press(panel, qtbot, tip)
+    made = [layer for layer in viewer.layers if layer not in layers.values()]
+    baseline, *numbers = sorted(made, key=lambda layer: layer.metadata[METADATA].role != "baseline")
+    assert [layer.name.rpartition("(")[2] for layer in numbers] == [
+        "ratio)",
+        "HR grey values)",
+        "grey units)",
+        "HR grey values)",
+    ]
+    if hasattr(baseline, "colorbar"):  # since napari 0.9
+        assert not baseline.colorbar.visible
+        assert all(layer.colorbar.visible for layer in numbers)
+
+
+def test_the_scale_bar_is_off_in_3d(viewer, layers):
+    open_panel(viewer)
+    bar = compat.scale_bar(viewer)
+    for visible in (True, False):
+        bar.visible = visible
+        viewer.dims.ndisplay = 3
+        assert not bar.visible
+        viewer.dims.ndisplay = 2
+        assert bar.visible == visible
 
 
 def test_the_same_layer_is_not_added_twice(viewer, layers, qtbot):
@@ -290,7 +384,7 @@ def test_a_difference_has_limits_of_a_frame_that_is_fused(viewer, layers, qtbot)
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
     viewer.dims.set_current_step(0, 19)
-    layer = viewer.layers["melt · fused − bicubic"]
+    layer = viewer.layers["melt · fused − bicubic (HR grey values)"]
     reach = np.percentile(np.abs(shown(viewer, layer, qtbot)), 99.5)
     assert layer.contrast_limits == pytest.approx([-reach, reach], rel=1e-5)
 
@@ -330,16 +424,16 @@ def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
     panel = open_panel(viewer)
     for button, _ in panel._buttons:
         assert not button.isEnabled()
-        assert "Not available: Choose" in button.toolTip()
-    assert panel.status.text() == "Choose an LR sequence and an HR sequence first."
+        assert "Not available: Select" in button.toolTip()
+    assert panel.status.text() == "Select an LR sequence and an HR sequence first."
 
 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        pytest.param({"hr": "lr"}, "in the Fusion panel, and run it", id="HR times are not known"),
+        pytest.param({"hr": "lr"}, "in the Fusion panel and run the fusion", id="HR times are not known"),
         pytest.param({"lr": "truth", "hr": "lr"}, "swapped", id="swapped"),
-        pytest.param({"fused": "lr"}, "Choose the sequences it was fused from", id="fused from others"),
+        pytest.param({"fused": "lr"}, "Select its LR and HR", id="fused from others"),
     ],
 )
 def test_sequences_that_do_not_fit_are_told_in_words(viewer, layers, chosen, said):
@@ -492,6 +586,19 @@ def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers, order):
     assert np.isfinite(data[5]).sum() == 4 * 16
 
 
+def test_unlinked_layers_have_the_contrast_they_had(viewer, layers):
+    before = {name: list(layer.contrast_limits) for name, layer in layers.items()}
+    box = open_panel(viewer).findChild(ComparingBox)
+    layers["truth"].gamma = 0.8
+    box.contrast.click()
+    link_contrast(viewer, True)  # as by the menu
+    layers["fused"].contrast_limits = (700, 2000)
+    layers["fused"].gamma = 2
+    box.contrast.click()
+    assert {name: list(layer.contrast_limits) for name, layer in layers.items()} == before
+    assert (layers["truth"].gamma, layers["hr"].gamma) == (0.8, 1)
+
+
 def test_one_contrast_without_such_layers_does_nothing(viewer):
     box = open_panel(viewer).findChild(ComparingBox)
     for _ in range(2):
@@ -510,8 +617,8 @@ def test_the_commands_of_the_menu(viewer, layers):
     viewer.layers.selection = {layers[role] for role in ("lr", "hr", "truth")}
     divide_frames(viewer)
     made = {layer.name: layer for layer in viewer.layers[-3:]}
-    assert set(made) == {f"melt · {name}, frame-divided" for name in ("LR", "HR", "truth")}
-    hr = made["melt · HR, frame-divided"]  # at the times at which HR is shown
+    assert set(made) == {f"melt · {name}, frame-divided (ratio)" for name in ("LR", "HR", "truth")}
+    hr = made["melt · HR, frame-divided (ratio)"]  # at the times at which HR is shown
     assert hr.data.shape == layers["hr"].data.shape
     np.testing.assert_array_equal(hr.data[25], divided(sample()[1]).frame(2))
     compare(viewer)

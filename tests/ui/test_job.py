@@ -57,12 +57,12 @@ def test_news_come_in_order_and_the_outcome_is_last(bench):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        pytest.param(ValueError("wrong"), "ValueError: wrong", id="a bug"),
+        pytest.param(ValueError("wrong"), "Unexpected ValueError, see the log ", id="a bug"),
         pytest.param(
             PairingError("LR", expected="a", found="b", hint="c"), "LR: expected a, found b. C.", id="told"
         ),
-        pytest.param(MemoryError("no room"), "MemoryError: no room", id="memory"),
-        pytest.param(SystemExit(3), "SystemExit: 3", id="an exit"),
+        pytest.param(MemoryError("no room"), "Unexpected MemoryError, see the log ", id="memory"),
+        pytest.param(SystemExit(3), "Unexpected SystemExit, see the log ", id="an exit"),
     ],
 )
 def test_whatever_is_raised_is_an_outcome(bench, error, said):
@@ -72,7 +72,7 @@ def test_whatever_is_raised_is_an_outcome(bench, error, said):
     bench.ask(body)
     (outcome,) = fetch(bench)
     assert outcome.error is error
-    assert outcome.in_words() == said
+    assert outcome.in_words().startswith(said)
     bench.ask(lambda *_: 1)  # and the thread lives on
     assert fetch(bench) == [Outcome(1)]
 

@@ -139,7 +139,7 @@ def test_without_a_truth_only_quality_is_missing(dock, viewer, layers, qtbot):
 def test_without_a_fused_sequence_the_button_says_why(dock, viewer, layers):
     viewer.layers.remove(layers["fused"])
     assert not dock.compute.isEnabled()
-    assert "Choose a fused sequence first." in dock.compute.toolTip()
+    assert "Select a fused sequence first." in dock.compute.toolTip()
 
 
 def test_a_line_needs_a_sequence(dock, viewer):
@@ -147,6 +147,14 @@ def test_a_line_needs_a_sequence(dock, viewer):
     dock.line.click()
     assert "Open a sequence first" in dock.status.text()
     assert not viewer.layers
+
+
+def test_a_line_is_drawn_in_2d_only(dock, viewer):
+    viewer.dims.ndisplay = 3
+    assert dock.draw_line() is None
+    assert "2-D" in dock.status.text()
+    viewer.dims.ndisplay = 2
+    assert dock.draw_line() is not None
 
 
 def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot):

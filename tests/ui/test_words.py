@@ -1,6 +1,41 @@
 """Sentences as the window says them."""
 
+import logging
+
+import pytest
+from napari.utils.notifications import notification_manager
+
+from napari_xfusion.core.doctor import log_file
+from napari_xfusion.errors import InputError, with_names
 from napari_xfusion.ui.fusion.run_box import Pace
+from napari_xfusion.ui.shared.words import in_window_words, start_window_log
+
+
+@pytest.fixture
+def log():
+    """The log file of this test."""
+    logger = logging.getLogger("napari_xfusion")
+    before, logger.handlers = logger.handlers, []
+    start_window_log()
+    yield log_file()
+    for handler in logger.handlers:
+        handler.close()
+    logger.handlers = before
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("1/0"), InputError("a", problem="b", hint="c")])
+def test_an_error_in_the_window_reaches_the_log_unless_it_is_for_the_user(log, error):
+    def fail(_setting):
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        with_names("{hr_times}", fail)  # of this package
+    notification_manager.receive_error(raised.type, raised.value, raised.tb)
+    unexpected = not isinstance(error, InputError)
+    assert ("ZeroDivisionError: 1/0" in log.read_text()) == unexpected
+    assert in_window_words(error) == (
+        f"Unexpected ZeroDivisionError, see the log {log}" if unexpected else "a: b. C."
+    )
 
 
 def test_the_pace_counts_only_what_this_run_has_made():

@@ -55,9 +55,9 @@ def _run(arguments: list[str]) -> int:
     # Imported here, so that Ctrl-C also works in the first seconds, when users notice a typing error.
     from napari_xfusion._version import __version__  # noqa: PLC0415 - see above
     from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
-    from napari_xfusion.cli.terminal import log, optional, report, start_log, tell  # noqa: PLC0415 - see above
+    from napari_xfusion.cli.terminal import log, optional, report, tell  # noqa: PLC0415 - see above
     from napari_xfusion.cli.words import as_facts, in_options  # noqa: PLC0415 - see above
-    from napari_xfusion.core.doctor import log_file  # noqa: PLC0415 - see above
+    from napari_xfusion.core.doctor import log_file, start_log  # noqa: PLC0415 - see above
 
     debug = "--debug" in arguments  # anywhere on the line, so that it can be appended to a failed command
     start_log()

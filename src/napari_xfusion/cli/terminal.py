@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
 import os
 import shlex
 import signal
@@ -18,7 +17,6 @@ import typer
 from tqdm import tqdm
 
 from napari_xfusion.cli.words import in_options
-from napari_xfusion.core.doctor import log_file
 from napari_xfusion.errors import XFusionWarning, reason_of
 
 log = logging.getLogger("napari_xfusion")
@@ -107,27 +105,6 @@ def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Log(logging.handlers.RotatingFileHandler):
-    """A log that ends where it cannot be written."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Nothing: a run does not depend on its log."""
-
-
-def start_log() -> None:
-    """Log to a file in the user's log folder, if it can be written."""
-    if log.handlers:
-        return
-    log.setLevel(logging.INFO)
-    try:
-        log_file().parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = _Log(log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8")
-    except OSError:
-        handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
 
 
 def report(as_json: bool, facts: dict[str, Any], text: str, *, saved: bool = False) -> None:

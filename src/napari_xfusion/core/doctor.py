@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,30 @@ BINDINGS = ("PyQt6", "PySide6")
 
 
 def log_file() -> Path:
-    """Where the command line keeps its log; shown with every error."""
+    """The log of the command line and of the panels; shown with every unexpected error."""
     return Path(platformdirs.user_log_dir("napari-xfusion", appauthor=False)) / "napari-xfusion.log"
+
+
+class _Log(RotatingFileHandler):
+    """A log that ends where it cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing: a run does not depend on its log."""
+
+
+def start_log() -> None:
+    """Log to ``log_file``, if it can be written."""
+    log = logging.getLogger("napari_xfusion")
+    if log.handlers:
+        return
+    log.setLevel(logging.INFO)
+    try:
+        log_file().parent.mkdir(parents=True, exist_ok=True)
+        handler: logging.Handler = _Log(log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8")
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
 
 
 def examine() -> dict[str, Any]:

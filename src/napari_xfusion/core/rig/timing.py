@@ -31,8 +31,8 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
     """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
 
     A time at most FORGIVEN outside the LR sequence becomes that of its first or last frame: steps are rounded, and
-    exposures last. Raises PairingError when there are fewer than 2 HR frames, when neither says, when there is not one time for each HR frame, or when a
-    time lies further outside.
+    exposures last. Raises PairingError when there are fewer than 2 HR frames, when neither says, when there is not
+    one time for each HR frame, or when a time lies further outside.
     """
     if len(hr) < 2:
         raise PairingError(

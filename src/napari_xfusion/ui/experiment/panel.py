@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames, write_summaries
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.sequence import FusedSequence
@@ -32,7 +32,7 @@ from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.errors import XFusionError, XFusionWarning, writing
 from napari_xfusion.lab.virtual.experiment import Binning, Experiment, simulate
 from napari_xfusion.ui.inspection.sequences import model_of
-from napari_xfusion.ui.shared.compare import is_sequence
+from napari_xfusion.ui.shared.compare import is_recorded
 from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.layers import LayerData, layer_name, sequence_layer, sequence_pair
@@ -46,6 +46,7 @@ from napari_xfusion.ui.shared.widgets import (
     form,
     listen,
     offer,
+    scale_bar_in_2d,
     tab_through,
 )
 from napari_xfusion.ui.shared.words import in_window_words
@@ -53,8 +54,8 @@ from napari_xfusion.ui.shared.words import in_window_words
 if TYPE_CHECKING:
     import napari.viewer
 
-NUMBERS = (("psnr", "PSNR", ".2f"), ("aad", "AAD", ".3f"), ("ssim", "SSIM", ".4f"))
-"""Columns of the table: the metric's name, its title, its format."""
+NUMBERS = (("psnr", "PSNR", ".2f", max), ("aad", "AAD", ".3f", min), ("ssim", "SSIM", ".3f", max))
+"""Columns of the table: the metric's name, its title, its format, and which value is best."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ class ExperimentPanel(Panel):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        scale_bar_in_2d(self, viewer)
         self._worker = Worker(self, "virtual experiment", on_news=self._take, ended=self._end, every=100)
         self._rows: dict[str, list[Row]] = {}
         self._total = 0
-        self._reason = ""
-        self.sequence = LayerCombo(viewer, is_sequence, none="select a sequence", parent=self)
+        self.sequence = LayerCombo(viewer, is_recorded, none="select a sequence", parent=self)
         self.methods = {method: QCheckBox(METHODS[method].title, self) for method in METHODS}
         self.make = QPushButton("Create sequences")
         self.run = QPushButton("Compare methods")
@@ -134,21 +135,20 @@ class ExperimentPanel(Panel):
         offer(self.make, "Add the simulated LR and HR, and the truth, as layers.", no_sequence, busy=busy)
         offer(self.run, "Fuse by every selected method and compare with the truth.", reason, busy=busy)
         self.settings["lr_psnr"].enabled = self.settings["noise"].value
-        if reason != self._reason and not busy:  # otherwise the status of the last run remains
-            self._reason = reason
+        if not busy:
             self.status.setText(reason)
 
     def _problem(self) -> str:
         layer = self.sequence.layer()
         if layer is None:
             return "Select a fast, sharp sequence first. Its frames are the truth."
-        if layer.data.shape[0] < 2:
-            return "The sequence has one frame; an experiment needs two or more."
         try:
-            stack_of(layer)  # reads no frame
+            count, shown = len(stack_of(layer)), layer.data.shape[0]  # reads no frame
         except XFusionError as error:
             return in_window_words(error)
-        return ""
+        if count != shown:
+            return f"The layer shows {shown} frames of a recording of {count}. Select a sequence of distinct frames."
+        return "" if count > 1 else "The sequence has one frame. An experiment needs two or more."
 
     def _start(self, body: Body, busy: str) -> None:
         self._worker.ask(body)
@@ -190,25 +190,33 @@ class ExperimentPanel(Panel):
         for layer in done.layers if done is not None else ():
             self._viewer.add_image(layer.data, **layer.options)
         status = "Stopped." if done is None else "\n".join(("Done.", *map(in_window_words, done.notes)))
-        self.status.setText(outcome.in_words() or status)
         self._fill_table()
         self.update_buttons()
+        self.status.setText(outcome.in_words() or status)
 
     def _fill_table(self) -> None:
-        """Fill two rows per method: means over all and over unseen frames; dashes until a method is complete."""
+        """Fill the table with means over unseen frames, then over all; dashes until a method is complete.
+
+        Of the complete methods, the best value is bold.
+        """
         complete = self.evaluations
         self.save.setEnabled(bool(complete))
-        lines = [(method, kind) for method in self._rows for kind in ("all", "unseen")]
+        lines = [(method, kind) for kind in ("unseen", "all") for method in ("", *self._rows)]
         self.table.setRowCount(len(lines))
         self.table.setVerticalHeaderLabels(
-            [METHODS[method].title if kind == "all" else "    unseen" for method, kind in lines]
+            [METHODS[m].title if m else f"{kind} frames:" for m, kind in lines]
         )
+        means = {method: each.summary() for method, each in complete.items()}
         for line, (method, kind) in enumerate(lines):
-            means = complete[method].summary()[kind] if method in complete else None
-            for column, (name, _, digits) in enumerate(NUMBERS):
-                value = None if means is None else means[name]["mean"]
-                item = QTableWidgetItem("–" if value is None else f"{value:{digits}}")
+            for column, (name, _, digits, best) in enumerate(NUMBERS):
+                value = means[method][kind][name]["mean"] if method in means else None
+                missing = "–" if method else ""
+                item = QTableWidgetItem(missing if value is None else f"{value:{digits}}")
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                values = [each[kind][name]["mean"] for each in means.values()]
+                font = item.font()
+                font.setBold(value is not None and len(values) > 1 and value == best(filter(None, values)))
+                item.setFont(font)
                 self.table.setItem(line, column, item)
         height = self.table.horizontalHeader().sizeHint().height() + self.table.verticalHeader().length()
         self.table.setFixedHeight(max(height + 4, 60))
@@ -258,7 +266,7 @@ class ExperimentPanel(Panel):
         group = QGroupBox("Methods", self)
         grid = QGridLayout(group)
         for k, (method, box) in enumerate(self.methods.items()):
-            box.setChecked(METHODS[method].baseline)
+            box.setChecked(METHODS[method].baseline or method == DEFAULT_METHOD)
             ready = not METHODS[method].takes_weights or model_of(method) is not None
             why = "" if ready else "No weights are available. Import a model first."
             offer(box, f"Fuse by {METHODS[method].title} and compare with the truth.", why)
@@ -275,11 +283,11 @@ class ExperimentPanel(Panel):
             "Only unseen frames, at whose time no HR frame was given, show how good a method is."
         )
         column = QVBoxLayout(group)
-        titles = [title for _, title, _ in NUMBERS]
+        titles = [title for _, title, *_ in NUMBERS]
         self.table.setCornerButtonEnabled(False)
         self.table.setColumnCount(len(titles))
         self.table.setHorizontalHeaderLabels(titles)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.verticalHeader().setDefaultSectionSize(24)
         self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

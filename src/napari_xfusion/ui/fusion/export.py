@@ -24,6 +24,7 @@ from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.results.sheet import labelled, sheet
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import InputError, writing
+from napari_xfusion.ui.shared.compare import FUSED
 from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
     if not recorded and evaluation is None:
         raise InputError(
             f"layer {layer.name}",
-            problem="it is neither a finished result nor has a truth beside it",
+            problem="it is not the result of a completed run, and no truth layer is open",
             hint="complete the run first",
         )
     rows: dict[int, dict[str, Any]] = {entry.frame: _flat(entry) for entry in recorded}
@@ -149,6 +150,19 @@ def save_numbers(layer: Image, path: Path, truth: Image | None = None) -> None:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows.values())
+
+
+def comparable(truth: Image, layer: Image) -> bool:
+    """Whether frame k of a layer is of the time of frame k of its run, or of the truth if it is of no run.
+
+    HR and what shows HR have frames at other times; differences and standard deviations are no images.
+    """
+    if layer is truth or layer.data.shape[-2:] != truth.data.shape[-2:]:
+        return False
+    known = provenance_of(layer)
+    if known is None or known.role == "sequence":
+        return bool(layer.data.shape[0] == truth.data.shape[0])
+    return known.role in FUSED
 
 
 def has_numbers(layer: Image) -> bool:

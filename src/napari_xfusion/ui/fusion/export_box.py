@@ -53,7 +53,7 @@ class ExportBox(QGroupBox):
             button.clicked.connect(lambda _, dialog=dialog: self._save(*dialog))
         self.copy_command.clicked.connect(lambda _: self._copy_command())
         self.cancel.clicked.connect(lambda _: self._worker.cancel())
-        self.sequence.chosen.connect(self.update_buttons)
+        self.sequence.chosen.connect(self._on_chosen)
         listen(self, viewer.layers.events.removed, self.update_buttons)
         listen(self, viewer.layers.events.inserted, self._choose_newest)
         self.update_buttons()
@@ -125,9 +125,8 @@ class ExportBox(QGroupBox):
         return layer
 
     def _truth_of(self, layer: Image) -> Image | None:
-        """The newest truth layer of the same frame size, other than the layer itself."""
-        size = layer.data.shape[-2:]
-        truths = [x for x in layers_of(self._viewer, "truth") if x is not layer and x.data.shape[-2:] == size]
+        """The newest truth layer that the layer can be compared with."""
+        truths = [x for x in layers_of(self._viewer, "truth") if export.comparable(x, layer)]
         return truths[-1] if truths else None
 
     # Progress.
@@ -144,6 +143,12 @@ class ExportBox(QGroupBox):
         if outcome.error is not None:
             show_error(outcome.in_words())
         self.status.setText(outcome.in_words() or str(outcome.value))
+        self.update_buttons()
+
+    def _on_chosen(self) -> None:
+        """Clear the message about the previous sequence."""
+        if not self._worker.busy:
+            self.status.setText("")
         self.update_buttons()
 
     def _choose_newest(self) -> None:
@@ -172,7 +177,8 @@ class ExportBox(QGroupBox):
                 self.save_numbers,
                 numbers,
                 "Write a CSV file with one row per frame.",
-                "Select the result of a completed run, or a sequence whose truth is a layer.",
+                "Select the result of a completed run, or a fused sequence whose truth is a layer. "
+                "Other layers have frames at other times, or no grey values of the truth.",
             ),
             (
                 self.copy_command,
@@ -185,7 +191,9 @@ class ExportBox(QGroupBox):
         self.cancel.setEnabled(busy)
 
     def _save(self, title: str, name: str, kinds: str, save: Callable[[Path], object]) -> None:
-        ask_and_save(self, title, name.format(self.sequence.currentText()), kinds, save)
+        error = ask_and_save(self, title, name.format(self.sequence.currentText()), kinds, save)
+        if error:
+            self.status.setText(error)
 
     def _copy_command(self) -> None:
         try:

@@ -7,6 +7,7 @@ signals: the window fetches the answers when its timer ticks, and a closed windo
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -14,6 +15,9 @@ from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_xfusion.errors import XFusionError
+
+log = logging.getLogger("napari_xfusion")
 T = TypeVar("T")
 EVERY = 5
 """Milliseconds between two looks for an answer, while there is one to come."""
@@ -51,7 +55,9 @@ class Background(QObject):
                 result = future.result()
             except CancelledError:
                 continue
-            except Exception as error:  # whatever it is, the panel tells it
+            except Exception as error:  # whatever it is, the panel shows it
+                if not isinstance(error, XFusionError):
+                    log.exception("a layer of the window failed")
                 failed(error)
             else:
                 done(result)

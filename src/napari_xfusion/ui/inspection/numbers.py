@@ -95,7 +95,7 @@ def _scores_of(
     sequences: Sequences, sequence_of: Callable[[], FusedSequence]
 ) -> Callable[[int], Mapping[Role, float] | None]:
     """Where scores come from: the run's record, else the network once more, else nowhere."""
-    if not METHODS[sequences.plan.method].takes_weights:
+    if sequences.method is None or not METHODS[sequences.method].takes_weights:
         return lambda _frame: None
     made = provenance_of(sequences.fused) if sequences.fused is not None else None
     recorded: dict[int, Mapping[str, ScoreRecord]] = {}

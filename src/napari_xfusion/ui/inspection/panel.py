@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
@@ -36,11 +35,21 @@ from napari_xfusion.ui.inspection.sequences import (
     problem,
 )
 from napari_xfusion.ui.shared import compat
-from napari_xfusion.ui.shared.compare import is_sequence
+from napari_xfusion.ui.shared.compare import is_fused, is_recorded
 from napari_xfusion.ui.shared.layers import LayerData
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.provenance import METADATA, content_of, provenance_of
-from napari_xfusion.ui.shared.widgets import LayerCombo, Panel, Sentence, add_row, form, listen, offer
+from napari_xfusion.ui.shared.widgets import (
+    Follower,
+    LayerCombo,
+    Panel,
+    Sentence,
+    add_row,
+    form,
+    listen,
+    offer,
+    scale_bar_in_2d,
+)
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -67,16 +76,20 @@ class InspectPanel(Panel):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        scale_bar_in_2d(self, viewer)
         self._recipes = recipes = Recipes()
         self._background = Background(self)
         self._making: list[Future[list[LayerData]]] = []
         self._buttons: list[tuple[QPushButton, Callable[[Sequences], str]]] = []
         self.destroyed.connect(partial(Recipes.close, recipes))
         self._plots: PlotsDock | None = None
-        self.boxes = {name: LayerCombo(viewer, is_sequence, none="none", parent=self) for name in _WORDS}
+        self.boxes = {
+            name: LayerCombo(viewer, is_fused if name == "fused" else is_recorded, none="none", parent=self)
+            for name in _WORDS
+        }
         self.status = Sentence(self)
         self.scores = Sentence(self)
-        self._connected: WeakSet[Layer] = WeakSet()
+        self._run = Follower(self, ("set_data",), self._follow_run)
         self._cancelled = 0
         """Number of cancellations; layers requested before the last one are not added."""
         self._attended: Plan | None = None
@@ -151,6 +164,8 @@ class InspectPanel(Panel):
                 self._viewer.add_layer(layer)
                 self._attended = known.plan if known.role == "attention" else self._attended
                 layer.name_overlay.visible = compat.grid(self._viewer).enabled
+                if known.role != "baseline":
+                    compat.show_colorbar(layer)
         self._show_scores()
         self._show_status()
 
@@ -221,7 +236,10 @@ class InspectPanel(Panel):
 
     def _pairing(self) -> str:
         lr, hr = self.sequences.stacks()
-        method = f", fused by {self.sequences.plan.method}" if self.sequences.fused is not None else ""
+        method = ""
+        if self.sequences.fused is not None:
+            by = self.sequences.method
+            method = f", fused by {by}" if by else ", method not known"
         return f"{len(lr)} LR and {len(hr)} HR frames{method}. New layers are aligned with these."
 
     def _select_new(self) -> None:
@@ -235,18 +253,12 @@ class InspectPanel(Panel):
     def _select_inputs(self) -> None:
         """Select LR and HR of the selected fused sequence."""
         fused = self.boxes["fused"].layer()
+        self._run.follow([] if fused is None else [fused])
         if fused is not None:
-            self._connect(fused)
             found = guess([*(x for x in self._viewer.layers if x is not fused), fused])
             for name in ("lr", "hr"):
                 self.boxes[name].choose(getattr(found, name) or self.boxes[name].layer())
-
-    def _connect(self, fused: Layer) -> None:
-        """Connect to changes of a fused sequence, once for each sequence."""
-        if fused not in self._connected:
-            self._connected.add(fused)
-            self._displayed = fused, self.frame
-            listen(self, fused.events.set_data, self._follow_run)
+        self._displayed = fused, self.frame
 
     def _choose(self, sequences: Sequences) -> None:
         for name, box in self.boxes.items():

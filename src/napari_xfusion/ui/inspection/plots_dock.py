@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import numpy as np
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
@@ -27,7 +26,7 @@ from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
-from napari_xfusion.ui.shared.widgets import Docked, Sentence, listen, offer
+from napari_xfusion.ui.shared.widgets import Docked, Follower, Sentence, listen, offer
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -57,7 +56,8 @@ class PlotsDock(Docked):
         self._viewer, self._sequences, self._recipes = viewer, sequences, recipes
         self.numbers: list[FrameNumbers] = []
         self._shown = sequences()
-        self._connected: WeakSet[Layer] = WeakSet()
+        self._looks = Follower(self, ("visible", "contrast_limits"), self.draw_profile)
+        self._drawn = Follower(self, ("set_data",), self.draw_profile)
         self._worker = Worker(self, "inspection numbers", on_news=self._take, ended=self._end, every=150)
         self.quality = FramePlots(viewer, QUALITY)
         self.consistency = FramePlots(viewer, CONSISTENCY)
@@ -122,7 +122,7 @@ class PlotsDock(Docked):
         if not self.numbers:
             return "Nothing computed yet."
         missing = [] if self._shown.truth is not None else ["PSNR, AAD and SSIM require a truth"]
-        if not METHODS[self._shown.plan.method].takes_weights:
+        if self._shown.method is None or not METHODS[self._shown.method].takes_weights:
             missing.append("attention requires a network")
         return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *missing])
 
@@ -180,7 +180,10 @@ class PlotsDock(Docked):
             self._viewer.dims.set_point(0, float(layer.data_to_world((frame, 0, 0))[0]))
 
     def draw_line(self) -> Shapes | None:
-        """Add the layer with the line of the profile; None if no sequence is open."""
+        """Add the layer with the line of the profile; None if no sequence is open, or in 3-D."""
+        if self._viewer.dims.ndisplay != 2:
+            self.status.setText("Switch to the 2-D view to draw a line.")
+            return None
         layer = self._line()
         if layer is None or not layer.data:
             sequence = self._sequences().lr or next(filter(is_sequence, self._viewer.layers), None)
@@ -200,7 +203,6 @@ class PlotsDock(Docked):
         if layer is None:
             look = {"units": sequence.units[-2:], "axis_labels": sequence.axis_labels[-2:]}
             layer = self._viewer.add_shapes(ndim=2, name=LINE, **look)
-            listen(self, layer.events.set_data, self.draw_profile)
         layer.add_lines(
             np.array([[middle, left + quarter], [middle, right - quarter]]),
             edge_color="#e69f00",
@@ -228,12 +230,10 @@ class PlotsDock(Docked):
         return next((layer for layer in shapes if layer.name == LINE), None)
 
     def _follow_layers(self) -> None:
-        """Connect to new layers, and draw the profiles of the visible ones."""
-        for layer in filter(is_sequence, self._viewer.layers):
-            if layer not in self._connected:
-                self._connected.add(layer)
-                for emitter in (layer.events.visible, layer.events.contrast_limits):
-                    listen(self, emitter, self.draw_profile)
+        """Follow the open sequences and the line, and draw the profiles of the visible ones."""
+        line = self._line()
+        self._looks.follow(filter(is_sequence, self._viewer.layers))
+        self._drawn.follow([] if line is None else [line])
         self.draw_profile()
 
     def write_csv(self, path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Mapping
@@ -22,7 +23,7 @@ from napari_xfusion.ui.inspection.sequences import Sequences
 from napari_xfusion.ui.shared.colours import diverging
 from napari_xfusion.ui.shared.layers import SAME, LayerData, derived_layer, layer_name
 from napari_xfusion.ui.shared.preferences import preferences
-from napari_xfusion.ui.shared.provenance import LayerRole, content_of, provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import LayerRole, content_of, in_unit, provenance_of, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -79,7 +80,7 @@ class Recipes:
         """The fused sequence minus a baseline, limits from ``frame``, or the nearest that is fused."""
         plan = _by(sequences, method)
         sequence = difference(sequences.fused_stack(), self.sequence(plan, sequences).images())
-        name = f"{sequences.title} · fused − {method}"
+        name = f"{sequences.title} · fused − {method} (HR grey values)"
         look = _differences(_about_zero(sequence, sequences.fused_near(frame)))
         origins = sequences.lr, sequences.hr, sequences.fused
         return [_on_hr_grid(sequences, sequence, name, "difference", origins=origins, plan=plan, **look)]
@@ -92,14 +93,13 @@ class Recipes:
         sequence = self.sequence(plan, sequences)
         maps = sequence.frame(frame).attention
         roles = [role for role in ROLES if role in maps]
-        # One contrast for all inputs: which of them was listened to is what they are there to show.
-        limits = np.percentile(np.stack([maps[role] for role in roles]), (0.5, 99.5))
-        look = _heat(*limits.tolist()) | {"opacity": 0.7, "plan": plan}
+        # One contrast for all inputs and sequences: the maps are compared with each other and with 1.
+        look = _heat(0.0, 1.0) | {"opacity": 0.7, "plan": plan}
         return [
             _on_hr_grid(
                 sequences,
                 sequence.attention(role),
-                layer_name(sequences.title, "attention", ROLE_NAMES[role]),
+                layer_name(sequences.title, "attention", f"{ROLE_NAMES[role]}; {plan.method}"),
                 "attention",
                 mapping=Mapping.scaled((ATTENTION_SCALE, ATTENTION_SCALE)),
                 visible=role == roles[-1],
@@ -111,17 +111,17 @@ class Recipes:
     def consistency(self, sequences: Sequences, frame: int) -> list[LayerData]:
         """The binned fused sequence minus LR: what was invented or lost."""
         sequence = lr_consistency(sequences.fused_stack(), FrameReader(sequences.rig()))
-        name = f"{sequences.title} · binned fused − LR"
+        name = f"{sequences.title} · binned fused − LR (grey units)"
         look = _differences(_about_zero(sequence, sequences.fused_near(frame)))
-        look |= {"origins": (sequences.lr, sequences.hr, sequences.fused), "plan": sequences.plan}
+        look |= {"origins": (sequences.lr, sequences.hr, sequences.fused), "plan": sequences.made_by}
         return [derived_layer(sequences.lr, sequence, name=name, role="consistency", **look)]
 
     def std(self, sequences: Sequences, frame: int) -> list[LayerData]:
         """The standard deviation of the Bayesian method."""
-        plan = sequences.by("bayesian-paper" if sequences.plan.method == "bayesian-paper" else "bayesian")
+        plan = sequences.by("bayesian-paper" if sequences.method == "bayesian-paper" else "bayesian")
         sequence = self.sequence(plan, sequences).std()
         highest = float(np.nanpercentile(sequence.frame(frame), 99.8))
-        name = layer_name(sequences.title, "std", plan.method)
+        name = f"{sequences.title} · std of the {METHODS[plan.method].title} method (HR grey values)"
         look = _heat(0.0, highest)
         return [_on_hr_grid(sequences, sequence, name, "std", plan=plan, **look)]
 
@@ -134,8 +134,10 @@ def frame_division(layer: Layer) -> LayerData:
     sequence, known = divided(stack_of(layer)), provenance_of(layer)
     look = _differences(ratio_limits(sequence))
     if known is not None and known.entries is not None and len(layer.data) != len(sequence):
-        sequence = _spread(sequence, known.entries)
-    return derived_layer(layer, sequence, name=f"{layer.name}, frame-divided", role="difference", **look)
+        sequence = _spread(sequence, known.entries, in_unit(layer, 0, "s"))
+    return derived_layer(
+        layer, sequence, name=f"{layer.name}, frame-divided (ratio)", role="difference", **look
+    )
 
 
 def _key(plan: Plan, sequences: Sequences) -> Key:
@@ -180,8 +182,8 @@ def _about_zero(sequence: Stack, frame: int) -> tuple[float, float]:
     return -(reach or 1.0), reach or 1.0
 
 
-def _spread(sequence: Stack, entries: tuple[int, ...]) -> Stack:
-    """One frame per LR frame of a sequence that has fewer."""
-    return sequence.derive(
-        lambda t: sequence.frame(entries[t]), (len(entries), *sequence.shape[1:]), sequence.dtype
-    )
+def _spread(sequence: Stack, entries: tuple[int, ...], interval: float | None) -> Stack:
+    """One frame per LR frame, ``interval`` seconds apart, of a sequence that has fewer."""
+    clock = Clock.regular(len(entries), interval)
+    shape = len(entries), *sequence.shape[1:]
+    return sequence.derive(lambda t: sequence.frame(entries[t]), shape, sequence.dtype, clock=clock)

@@ -14,6 +14,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import Mapping, Rig, find_hr_times, make_rig, place_lr
 from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.errors import PairingError, UnknownTimesError, XFusionError
+from napari_xfusion.ui.shared.compare import is_fused
 from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
 from napari_xfusion.ui.shared.words import in_window_words
 
@@ -38,11 +39,25 @@ class Sequences:
 
     @property
     def plan(self) -> Plan:
-        """How the sequences pair: as the fused one was made, else at the times at which the HR layer shows HR."""
-        made, hr = (provenance_of(x) if x is not None else None for x in (self.fused, self.hr))
-        if made is not None and made.plan is not None:
-            return made.plan
-        return Plan(hr_times=hr.times if hr is not None else None)
+        """How the sequences pair: as the fused one was made, else at the times at which the HR layer shows HR.
+
+        Which method made the fused sequence is ``method``, not the plan's.
+        """
+        hr = provenance_of(self.hr) if self.hr is not None else None
+        return self.made_by or Plan(hr_times=hr.times if hr is not None else None)
+
+    @property
+    def made_by(self) -> Plan | None:
+        """The run that made the fused sequence; None where it is not known."""
+        known = provenance_of(self.fused) if self.fused is not None else None
+        if known is None:
+            return None
+        return known.plan or (None if known.record is None else known.record.plan)
+
+    @property
+    def method(self) -> str | None:
+        """The method that made the fused sequence; None where it is not known."""
+        return None if self.made_by is None else self.made_by.method
 
     @property
     def first(self) -> int:
@@ -51,20 +66,20 @@ class Sequences:
 
     def by(self, method: str) -> Plan:
         """The same run by another method, of whole frames and the whole sequence."""
-        same = self.plan.method == method
+        same = self.method == method
         whole = {"frames": None, "region": None}
         model = self.plan.model if same else None
         return self.plan.model_copy(update={"method": method, "model": model, **whole})
 
     def network(self) -> Plan | None:
         """The run whose attention can be shown: that of the fused sequence, else by an available model."""
-        if METHODS[self.plan.method].takes_weights:
-            return self.by(self.plan.method)
+        if self.method is not None and METHODS[self.method].takes_weights:
+            return self.by(self.method)
         return next(filter(None, map(self.by_model, (method.name for method in networks()))), None)
 
     def by_model(self, method: str) -> Plan | None:
         """The same run by a network, with the first available model of its kind; None without one."""
-        if self.plan.method == method:
+        if self.method == method:
             return self.by(method)
         name = model_of(method)
         return None if name is None else self.by(method).model_copy(update={"model": name})
@@ -122,7 +137,7 @@ def problem(sequences: Sequences, needed: Iterable[str]) -> str:
     }
     missing = [words[name] for name in needed if getattr(sequences, name) is None]
     if missing:
-        return f"Choose {' and '.join(missing)} first."
+        return f"Select {' and '.join(missing)} first."
     return pairing_problem(sequences) if {"lr", "hr"} <= set(needed) else ""
 
 
@@ -132,8 +147,8 @@ def method_problem(sequences: Sequences, method: str, needed: tuple[str, ...]) -
     if reason:
         return reason
     if METHODS[method].takes_weights and sequences.by_model(method) is None:
-        return f"No weights of {METHODS[method].title} are available; import a model first."
-    if "fused" in needed and sequences.plan.method == method:
+        return f"No weights of {METHODS[method].title} are available. Import a model first."
+    if "fused" in needed and sequences.method == method:
         return "The fused sequence is by this method."
     return ""
 
@@ -142,7 +157,7 @@ def network_problem(sequences: Sequences) -> str:
     """Why there is no attention to show; see ``problem``."""
     reason = problem(sequences, ("lr", "hr"))
     if not reason and sequences.network() is None:
-        return "Only networks have attention, and no weights are available; import a model first."
+        return "Only networks have attention, and no weights are available. Import a model first."
     return reason
 
 
@@ -155,7 +170,7 @@ def pairing_problem(sequences: Sequences) -> str:
         if sequences.fused is not None:
             _check_fused(sequences, lr, hr)
     except UnknownTimesError as error:
-        return f"{in_window_words(error)} Do so in the Fusion panel, and run it."
+        return f"{in_window_words(error)} Enter it in the Fusion panel and run the fusion."
     except XFusionError as error:
         return in_window_words(error)
     return ""
@@ -170,7 +185,7 @@ def _check_fused(sequences: Sequences, lr: Stack, hr: Stack) -> None:
             fused.source,
             expected=f"at most {most} frames of {expected} pixels, as fused from {lr.source} and {hr.source}",
             found=f"{len(fused)} of {fused.shape[1:]}",
-            hint="choose the sequences it was fused from",
+            hint="select its LR and HR",
         )
 
 
@@ -180,7 +195,8 @@ def guess(layers: Iterable[Layer]) -> Sequences:
     layers = list(layers)
     for layer in layers:
         known = provenance_of(layer)
-        if known is not None and known.role in ("lr", "hr", "fused", "truth"):
+        preview = known is not None and known.role == "fused" and not is_fused(layer)
+        if known is not None and known.role in ("lr", "hr", "fused", "truth") and not preview:
             found = replace(found, **{known.role: layer})
     made = provenance_of(found.fused) if found.fused is not None else None
     if made is not None:

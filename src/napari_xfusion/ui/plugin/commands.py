@@ -27,7 +27,7 @@ def divide_frames(viewer: napari.Viewer) -> None:
         except XFusionError as error:
             show_error(in_window_words(error))
         else:
-            viewer.add_image(divided.data, **divided.options)
+            compat.show_colorbar(viewer.add_image(divided.data, **divided.options))
 
 
 def compare(viewer: napari.Viewer) -> None:

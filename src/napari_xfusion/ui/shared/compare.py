@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image
@@ -25,13 +26,34 @@ if TYPE_CHECKING:
 
 IN_HR_UNITS: tuple[LayerRole, ...] = ("hr", "fused", "truth", "baseline")
 """Layers on the grey scale of HR, which can share contrast limits."""
+RECORDED: tuple[LayerRole, ...] = ("sequence", "lr", "hr", "truth")
+FUSED: tuple[LayerRole, ...] = ("fused", "baseline")
 LINKED = ("contrast_limits", "gamma")
+
+_UNLINKED: WeakKeyDictionary[Layer, dict[str, Any]] = WeakKeyDictionary()
+"""The contrast that layers had before it was linked."""
 
 
 def is_sequence(layer: Layer) -> bool:
     """Whether a layer is a greyscale image sequence."""
     grey = getattr(layer, "rgb", None) is False and layer.ndim == 3
     return grey and not isinstance(layer.data, WipedFrames)
+
+
+def is_recorded(layer: Layer) -> bool:
+    """Whether a layer can be LR, HR or truth: a sequence that was recorded or simulated, not made by fusion."""
+    known = provenance_of(layer)
+    return is_sequence(layer) and (known is None or known.role in RECORDED)
+
+
+def is_fused(layer: Layer) -> bool:
+    """Whether a layer can be a fused sequence: no preview of one frame, and no numbers about another layer."""
+    known = provenance_of(layer)
+    return (
+        is_sequence(layer)
+        and layer.data.shape[0] > 1
+        and (known is None or known.role in (*RECORDED, *FUSED))
+    )
 
 
 def show_grid(viewer: Viewer, on: bool) -> None:
@@ -42,14 +64,21 @@ def show_grid(viewer: Viewer, on: bool) -> None:
 
 
 def link_contrast(viewer: Viewer, on: bool) -> list[Layer]:
-    """Link the contrast of all layers on the grey scale of HR, starting from that of the topmost, or unlink it.
+    """Link the contrast of all layers on the grey scale of HR, starting from that of the topmost.
 
-    Returns these layers.
+    Or unlink it, and restore the contrast that each layer had before. Returns these layers.
     """
     layers = [x for x in viewer.layers if (known := provenance_of(x)) and known.role in IN_HR_UNITS]
     if layers:
         viewer.layers.unlink_layers(layers, LINKED)
-    if on and len(layers) > 1:
+    if not on:
+        for layer in layers:
+            for name, value in _UNLINKED.pop(getattr(layer, "__wrapped__", layer), {}).items():
+                setattr(layer, name, value)
+    elif len(layers) > 1:
+        for layer in layers:
+            own = {name: getattr(layer, name) for name in LINKED}
+            _UNLINKED.setdefault(getattr(layer, "__wrapped__", layer), own)
         for layer in layers[:-1]:
             layer.contrast_limits = layers[-1].contrast_limits
         viewer.layers.link_layers(layers, LINKED)

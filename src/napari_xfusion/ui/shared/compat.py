@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Layer
 
 
 def grid(viewer: Viewer) -> Any:
@@ -28,6 +29,12 @@ def text_overlay(viewer: Viewer) -> Any:
 def scale_bar(viewer: Viewer) -> Any:
     """The scale bar: ``viewer.canvas.overlays.scale_bar`` since 0.9, ``viewer.scale_bar`` before."""
     return viewer.canvas.overlays.scale_bar if hasattr(viewer, "canvas") else viewer.scale_bar
+
+
+def show_colorbar(layer: Layer) -> None:
+    """Show the colour bar of a layer, which napari has since 0.9."""
+    if hasattr(layer, "colorbar"):
+        layer.colorbar.visible = True
 
 
 def plugin_settings(plugin: str) -> Any:

@@ -17,15 +17,15 @@ _ENDING = re.compile(r"\.[A-Za-z]\w*$")
 """A file name extension; ``melt 1.5us`` has none."""
 
 
-def ask_and_save(parent: QWidget, title: str, name: str, kinds: str, save: Callable[[Path], object]) -> None:
-    """Ask for a file, proposing ``name``, and ``save`` to it; an XFusionError is shown.
+def ask_and_save(parent: QWidget, title: str, name: str, kinds: str, save: Callable[[Path], object]) -> str:
+    """Ask for a file, proposing ``name``, and ``save`` to it; an XFusionError is shown and returned as a sentence.
 
     A name without an extension gets that of the file type selected among ``kinds``. The dialog does not know
     the completed name, so this function asks before an existing file of that name is overwritten.
     """
     path, kind = QFileDialog.getSaveFileName(parent, title, name.replace("/", "-"), kinds)
     if not path:
-        return
+        return ""
     chosen = Path(path)
     if not _ENDING.search(chosen.name):
         chosen = Path(path + kind[kind.find("*") + 1 : -1])
@@ -34,8 +34,10 @@ def ask_and_save(parent: QWidget, title: str, name: str, kinds: str, save: Calla
             chosen.exists()
             and QMessageBox.question(parent, title, question) != QMessageBox.StandardButton.Yes
         ):
-            return
+            return ""
     try:
         save(chosen)
     except XFusionError as error:
         show_error(in_window_words(error))
+        return in_window_words(error)
+    return ""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QIcon, QResizeEvent, QShowEvent, QValidator
@@ -29,6 +29,9 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
+
+from napari_xfusion.ui.shared import compat
+from napari_xfusion.ui.shared.words import start_window_log
 
 if TYPE_CHECKING:
     import napari
@@ -71,6 +74,7 @@ class Panel(Docked):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        start_window_log()
         self.setMinimumWidth(WIDTH)
         self._placed = False
 
@@ -180,8 +184,11 @@ def offer(button: QAbstractButton, does: str, reason: str = "", *, busy: bool = 
     button.setToolTip(f"{does}\n\nNot available: {reason}" if reason else does)
 
 
-def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None:
-    """Call ``callback`` on each event of an ``emitter``, after older callbacks, until ``owner`` is destroyed."""
+def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> Callable[[], None]:
+    """Call ``callback`` on each event of an ``emitter``, after older callbacks, until ``owner`` is destroyed.
+
+    Returns a function that disconnects it before.
+    """
 
     emitter = getattr(emitter, "__wrapped__", emitter)  # napari passes a proxy to plugins
     weak = ref(emitter)  # Python may delete a viewer before Qt destroys its window
@@ -193,8 +200,47 @@ def listen(owner: QObject, emitter: Any, callback: Callable[[], object]) -> None
         if (alive := weak()) is not None:
             alive.disconnect(on_event)
 
+    def disconnect() -> None:
+        owner.destroyed.disconnect(on_end)
+        on_end()
+
     emitter.connect(on_event, position="last")
     owner.destroyed.connect(on_end)
+    return disconnect
+
+
+class Follower:
+    """Calls ``callback`` on the events ``names`` of the layers followed now, and of no others."""
+
+    def __init__(self, owner: QObject, names: Iterable[str], callback: Callable[[], object]) -> None:
+        self._owner, self._names, self._callback = owner, tuple(names), callback
+        self._followed: WeakKeyDictionary[Layer, list[Callable[[], None]]] = WeakKeyDictionary()
+
+    def follow(self, layers: Iterable[Layer]) -> None:
+        """Connect to ``layers`` and disconnect from all others."""
+        wanted = {getattr(layer, "__wrapped__", layer) for layer in layers}  # a proxy of napari soon dies
+        for layer in set(self._followed) - wanted:
+            for disconnect in self._followed.pop(layer):
+                disconnect()
+        for layer in wanted - set(self._followed):
+            self._followed[layer] = [
+                listen(self._owner, getattr(layer.events, name), self._callback) for name in self._names
+            ]
+
+
+def scale_bar_in_2d(owner: QObject, viewer: napari.Viewer) -> None:
+    """Switch the scale bar off in 3-D, where time and length have no common unit, and on again in 2-D."""
+    hidden = False
+
+    def follow() -> None:
+        nonlocal hidden
+        bar, flat = compat.scale_bar(viewer), viewer.dims.ndisplay == 2
+        if bar.visible and not flat:
+            hidden, bar.visible = True, False
+        elif hidden and flat:
+            hidden, bar.visible = False, True
+
+    listen(owner, viewer.dims.events.ndisplay, follow)
 
 
 def draw_later(widget: QWidget, milliseconds: int) -> None:

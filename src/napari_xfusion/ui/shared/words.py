@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from traceback import extract_tb
+from typing import TYPE_CHECKING
+
+from napari_xfusion.core.doctor import log_file, start_log
 from napari_xfusion.errors import XFusionError, XFusionWarning, render
+
+if TYPE_CHECKING:
+    from napari.utils.notifications import Notification
 
 FIELDS = {
     "hr_step": "HR step",
@@ -28,7 +36,23 @@ def field(setting: str) -> str:
 
 
 def in_window_words(problem: BaseException | XFusionWarning) -> str:
-    """The sentences of an error or a warning; an unexpected error is preceded by its class."""
+    """The sentences of an error or a warning; for an unexpected error, its class and where the log is."""
     if isinstance(problem, XFusionError | XFusionWarning):
         return render(problem, field)
-    return f"{type(problem).__name__}: {problem}"
+    return f"Unexpected {type(problem).__name__}, see the log {log_file()}"
+
+
+def start_window_log() -> None:
+    """Log to a file, also the errors of this package that napari reports."""
+    from napari.utils.notifications import notification_manager  # noqa: PLC0415 - a reader imports this module
+
+    start_log()
+    notification_manager.notification_ready.connect(_log_error)
+
+
+def _log_error(notification: Notification) -> None:
+    error = getattr(notification, "exception", None)
+    if error is None or isinstance(error, XFusionError):
+        return
+    if any("napari_xfusion" in frame.filename for frame in extract_tb(error.__traceback__)):
+        logging.getLogger("napari_xfusion").error("in the window", exc_info=error)
