@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -24,7 +23,7 @@ from napari_xfusion.core.rig import place_lr
 from napari_xfusion.core.types import Region, Stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.ui.shared.place import region_of_shapes
-from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, form, listen
+from napari_xfusion.ui.shared.widgets import Follower, LayerCombo, add_row, form
 
 if TYPE_CHECKING:
     import napari
@@ -56,7 +55,7 @@ class OutputBox(QGroupBox):
         """The file name as last reported."""
         self._drawn: tuple[Any, ...] | None = None
         """The last shapes of the region."""
-        self._connected: set[UUID] = set()
+        self._shapes = Follower(self, ("set_data", "highlight"), self._on_drawn)
         self._build()
         for spin in (self.first, self.last):
             spin.valueChanged.connect(lambda _: self.changed.emit())
@@ -123,10 +122,7 @@ class OutputBox(QGroupBox):
     def _on_region(self) -> None:
         """Connect to changes of the selected shapes layer."""
         shapes = self.region.layer()
-        if shapes is not None and shapes.unique_id not in self._connected:
-            self._connected.add(shapes.unique_id)
-            for emitter in (shapes.events.set_data, shapes.events.highlight):
-                listen(self, emitter, self._on_drawn)
+        self._shapes.follow(() if shapes is None else (shapes,))
         self._on_drawn()
 
     def _on_drawn(self) -> None:

@@ -26,7 +26,7 @@ from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
 from napari_xfusion.ui.shared.provenance import stack_of
-from napari_xfusion.ui.shared.widgets import Panel, listen
+from napari_xfusion.ui.shared.widgets import Panel, listen, scale_bar_in_2d
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -216,7 +216,9 @@ class FusionPanel(Panel):
         with suppress(InputError):  # without a sequence there is no label
             if lr is not None:
                 frame, clock = frame_on_screen(self._viewer, lr), stack_of(lr).clock
-                seconds = clock.seconds(frame)
+                # A layer of HR shows frames more than once: its entries have no times of their own.
+                own = len(clock) == (lr.data.shape[-3] if lr.ndim > 2 else 1)
+                seconds = clock.seconds(frame) if own else None
                 time = "" if seconds is None else moment(seconds)
                 words = [f"frame {frame}", time, self.runner.note(frame)]
         compat.text_overlay(self._viewer).text = " · ".join(filter(None, words))
@@ -248,6 +250,7 @@ class FusionPanel(Panel):
             listen(self, emitter, self._view_changed.start)
         compat.text_overlay(self._viewer).visible = True
         compat.scale_bar(self._viewer).visible = True
+        scale_bar_in_2d(self, self._viewer)
 
 
 def _single_shot(owner: QWidget, milliseconds: int, then: Callable[[], object]) -> QTimer:
