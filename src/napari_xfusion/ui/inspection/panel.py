@@ -164,7 +164,7 @@ class InspectPanel(Panel):
                 self._viewer.add_layer(layer)
                 self._attended = known.plan if known.role == "attention" else self._attended
                 layer.name_overlay.visible = compat.grid(self._viewer).enabled
-                if known.role != "baseline":
+                if known.role != "baseline" and layer.visible:  # one bar for all attention maps
                     compat.show_colorbar(layer)
         self._show_scores()
         self._show_status()
