@@ -9,6 +9,17 @@ from napari_xfusion.cli.terminal import Progress, stop_on_signal
 SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
+@pytest.fixture(autouse=True)
+def _no_nohup():
+    """The tests may run under nohup themselves, which makes SIGHUP ignored."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_first_frame_ends_the_run_at_once(number, capsys):
     with pytest.raises(KeyboardInterrupt), Progress("frames") as progress, stop_on_signal(progress):
