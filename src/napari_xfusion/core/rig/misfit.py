@@ -6,6 +6,7 @@ Nothing is corrected here; what is significant becomes a warning with its size a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -62,9 +63,10 @@ def misfit_warnings(common: Common, lr: Callable[[float], Image], last: int) -> 
     """
     if min(common[0][1].shape) < SMALLEST_SIDE:
         return ()
+    factor = _factor(common[0][1].shape)
     common = [(time, _reduced(image)) for time, image in common]
-    factor = _factor(lr(common[0][0]).shape)
 
+    @cache  # both searches look at LR of the common times
     def reduced(time: float) -> Image:
         return _reduced(lr(time))
 

@@ -13,6 +13,7 @@ from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
+from napari_xfusion.ui.shared.compare import RECORDED
 from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
@@ -216,7 +217,7 @@ def is_image(layer: Layer) -> bool:
 def is_input(layer: Layer) -> bool:
     """Whether a layer is an image that can serve as LR or HR: what this package computed from others cannot."""
     known = provenance_of(layer)
-    recorded = known is None or (known.role in ("sequence", "lr", "hr", "truth") and not known.origins)
+    recorded = known is None or (known.role in RECORDED and not known.origins)
     return is_image(layer) and recorded
 
 
