@@ -129,6 +129,18 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "The ratios of the frame sizes differ between the two axes.",
         "Crop both to one field of view.",
     ),
+    "bad-frames": (
+        "Frames of a camera show something else than the frames around them; they are left out.",
+        "Check the listed frames.",
+    ),
+    "bad-pixels": (
+        "Pixels of a camera are dead, hot or a time stamp; they are filled in.",
+        "Check that nothing real is there.",
+    ),
+    "blind": (
+        "A camera shows nothing in a part of the field, outside its round field or behind an aperture for instance.",
+        "Results there come from the other camera alone; crop them if they matter.",
+    ),
     "calibration": (
         "The file assigns other values to its stored grey values.",
         "None: stored values are fused.",
@@ -145,6 +157,14 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "filled-in": (
         "NaN, infinite or fill values were replaced by their neighbours.",
         "Check the listed frames.",
+    ),
+    "drift": (
+        "The brightness of LR changes slowly against HR; it is corrected to that of HR.",
+        "Check which camera's brightness is right if it matters.",
+    ),
+    "flicker": (
+        "The brightness of a camera changes from frame to frame; it is corrected.",
+        "None.",
     ),
     "format": (
         "The recorded result was made by a version that gave other values.",
@@ -197,7 +217,19 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Check HR times and fields of view.",
     ),
     "precision": ("The processor emulates the precision.", "Use float32."),
+    "response": (
+        "LR values do not follow HR values by a straight line; the curve is corrected.",
+        "None; export linear values where the camera can.",
+    ),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
+    "shading": (
+        "The illumination of the two cameras differs across the field; it is corrected.",
+        "None; take flat fields where you can.",
+    ),
+    "spikes": (
+        "A camera shows bright or dark pixels in single frames only; they are filled in.",
+        "Check that no sparks are lost.",
+    ),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),
     "unlike-pixels": (

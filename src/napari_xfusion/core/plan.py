@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
@@ -20,6 +20,9 @@ from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError, PairingError, XFusionError, reason_of
 
 GreyRule = Literal["match", "percentile", "none"]
+Flaw = Literal["frames", "pixels", "brightness", "shading", "response"]
+"""What pairing looks for and corrects."""
+FLAWS: tuple[Flaw, ...] = get_args(Flaw)
 
 
 def _known(name: str) -> str:
@@ -71,6 +74,11 @@ class Plan(Value):
     """The rectangle of HR pixels to fuse; whole frames when None."""
     grey: GreyRule = "match"
     """One grey scale: LR matched to binned HR, each sequence's own percentiles, or values as they are."""
+    correct: tuple[Flaw, ...] = FLAWS
+    """What is corrected where it is significant: frames and pixels that show nothing of the event, brightness that
+    changes from frame to frame, uneven illumination between the cameras, a response that is no straight line."""
+    keep_flicker: bool = False
+    """Whether results have the brightness of each LR frame where it flickers."""
     dtype: Literal["hr", "float32"] = "hr"
     """Of the files that are written: the HR sequence's, or float32."""
     device: DeviceName = "auto"

@@ -61,7 +61,8 @@ class Session:
         units, dtype = self.rig.hr.grey, np.dtype(self.rig.hr.dtype)
         for frame in self._stream.fuse(targets, stop, region or self._region):
             std = None if frame.std is None else frame.std * np.float32(units.span)
-            yield replace(frame, image=units.from_grey(frame.image, dtype), std=std)
+            image = self.rig.fast.photometry.restored(frame.index, frame.image)
+            yield replace(frame, image=units.from_grey(image, dtype), std=std)
 
     def close(self) -> None:
         """Free what the method caches; the next frame opens it again."""

@@ -158,7 +158,8 @@ def test_an_hr_frame_that_shows_nothing_is_left_out_of_the_match(value):
     hr = hr.copy()
     hr[1] = value
     rig = reader_of(stack(lr), stack(hr), plan).rig
-    assert any("1 of 4 HR frames" in str(note) for note in rig.warnings)
+    assert rig.hr.health.frames == (1,)
+    assert [note.code for note in rig.warnings] == ["bad-frames"]
     assert rig.correlation == pytest.approx(expected.correlation, abs=0.01)
     # The same camera value of LR stands for the same camera value of HR as before.
     for camera in (0.3, 0.7):
@@ -198,7 +199,7 @@ def test_hr_pixels_that_lr_does_not_show_leave_the_grey_scale_as_it_is(spoil, va
     spoilt = hr.copy()
     spoil(spoilt, value)
     rig = reader_of(stack(lr), stack(spoilt), plan).rig
-    assert "unlike-pixels" in [note.code for note in rig.warnings]
+    assert {note.code for note in rig.warnings} & {"unlike-pixels", "bad-pixels"}
     assert rig.correlation == pytest.approx(expected.correlation, abs=0.01)
     assert rig.hr.grey.span == pytest.approx(expected.hr.grey.span, rel=0.2)
     for camera in (0.3, 0.7):

@@ -12,7 +12,9 @@ from pydantic import Field, PrivateAttr
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.recordings import Recording
+from napari_xfusion.core.rig.health import Health, repaired
 from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.rig.photometry import Photometry
 from napari_xfusion.core.types import Stack
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError
@@ -38,6 +40,10 @@ class Camera(Value):
     """Pixels to the output grid."""
     grey: Affine
     """Camera values to grey units, which all cameras share."""
+    health: Health = Health()
+    """Which frames and pixels are filled in."""
+    photometry: Photometry = Photometry()
+    """How its grey values are corrected."""
     noise: Annotated[float, Field(ge=0)] | None = None
     """Standard deviation of one pixel about the binned image of the sharp cameras, grey units."""
     _stack: Stack | None = PrivateAttr(None)
@@ -50,6 +56,7 @@ class Camera(Value):
         *,
         clock: Clock,
         mapping: Mapping = Mapping(),  # noqa: B008 - frozen
+        health: Health = Health(),  # noqa: B008 - frozen
         noise: float | None = None,
     ) -> Self:
         """The camera of an open sequence."""
@@ -63,6 +70,7 @@ class Camera(Value):
             clock=clock,
             mapping=mapping,
             grey=grey,
+            health=health,
             noise=noise,
         )
         camera._stack = stack
@@ -70,6 +78,10 @@ class Camera(Value):
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def frames(self) -> Stack:
+        """The sequence with bad frames and pixels filled in; raises as ``open``."""
+        return repaired(self.open(), self.health)
 
     def open(self) -> Stack:
         """The sequence; raises InputError where it is not there, damaged, or has another shape or dtype by now."""

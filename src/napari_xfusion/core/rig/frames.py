@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.grey import Affine, fill_invalid
+from napari_xfusion.core.grey import fill_invalid
+from napari_xfusion.core.rig.camera import Camera
+from napari_xfusion.core.rig.health import fill, fill_like
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import neighbours
-from napari_xfusion.core.types import Image, Role, Stack
+from napari_xfusion.core.types import Image, Role
 
 
 class FrameKey(NamedTuple):
@@ -114,13 +116,19 @@ class FrameReader:
         self.rig = rig
         self.invalid: dict[str, int] = {}
         """Frames read so far that contained NaN, infinity or fill values, and how many; those were filled in."""
-        self._lr = FrameCache(self._reader(rig.fast.open(), "LR", rig.fast.grey), 10)
+        self._read_lr = self._reader(rig.fast, "LR")
+        self._lr = FrameCache(self._lr_frame, 10)
         several = len(rig.sharp) > 1
         self._sharp = [
-            self._reader(camera.open(), f"HR{number}" if several else "HR", camera.grey)
+            self._reader(camera, f"HR{number}" if several else "HR")
             for number, camera in enumerate(rig.sharp, 1)
         ]
-        self._hr = FrameCache(self._read_hr, 4)
+        self._hr = FrameCache(self._hr_frame, 4)
+        self._binned = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
+        self._lr_bad, self._hr_blind = (
+            _mask(rig, rig.fast.health.pixels + rig.fast.health.blind),
+            [_mask(rig, camera.health.blind) for camera in rig.sharp],
+        )
 
     def lr_frame(self, i: int) -> Image:
         """LR frame ``i`` (h, w) in grey units, read-only."""
@@ -147,20 +155,53 @@ class FrameReader:
         key = FrameKey(exposure.camera + 1, exposure.frame)
         return Frame(key, float(self.rig.hr_times[k]), lambda: self._hr(k))
 
+    def _lr_frame(self, i: int) -> Image:
+        """LR frame ``i``, bad pixels as the binned HR frames and their neighbours have them."""
+        image = self._read_lr(i)
+        if not self._lr_bad.any():
+            return image
+        times = self.rig.hr_times
+        before, after = neighbours(times, i)
+        part = np.float32((i - times[before]) / (times[after] - times[before]) if after > before else 0)
+        guide = self._binned(before) + np.clip(part, 0, 1) * (self._binned(after) - self._binned(before))
+        return _shared(fill_like(image, guide, self._lr_bad))
+
+    def _hr_frame(self, k: int) -> Image:
+        """HR frame ``k``, as LR shows it where the camera is blind."""
+        image = self._read_hr(k)
+        blind, grids = self._hr_blind[self.rig.exposures[k].camera], self.rig.grids
+        if not blind.any():
+            return image
+        lr = self.lr_at(float(self.rig.hr_times[k]))
+        offset = fill(grids.down(image) - lr, blind)
+        return _shared(np.where(grids.enlarged(blind), grids.up(lr + offset), image))
+
     def _read_hr(self, k: int) -> Image:
         exposure = self.rig.exposures[k]
         return self._sharp[exposure.camera](exposure.frame)
 
-    def _reader(self, stack: Stack, name: str, grey: Affine) -> Callable[[int], Image]:
+    def _reader(self, camera: Camera, name: str) -> Callable[[int], Image]:
+        stack = camera.frames()
+
         def read(i: int) -> Image:
             frame, filled = fill_invalid(stack.frame(i))
             if filled:
                 self.invalid[f"{name} {i}"] = filled
-            image = grey.to_grey(frame)
-            image.flags.writeable = False  # shared by all who ask for it
-            return image
+            return _shared(camera.photometry(i, camera.grey.to_grey(frame)))
 
         return read
+
+
+def _shared(image: Image) -> Image:
+    image.flags.writeable = False  # for all who ask for it
+    return image
+
+
+def _mask(rig: Rig, numbers: Sequence[int]) -> NDArray[np.bool_]:
+    """Pixels of the LR grid (h, w) by their numbers, row by row."""
+    mask = np.zeros(rig.grids.lr_shape, bool)
+    mask.ravel()[list(numbers)] = True
+    return mask
 
 
 def interpolate(frame: Callable[[int], NDArray[Any]], time: float) -> NDArray[Any]:

@@ -88,14 +88,14 @@ def fit_grey(
             )
             notes += (XFusionWarning("unlike-pixels", text, hr.source),)
     seen = lr_map.to_grey(lows)
-    correlation = _correlation(seen[good], binned[good])
-    if rule == "match" and correlation < 0.5:
+    alike_by = correlation(seen[good], binned[good])
+    if rule == "match" and alike_by < 0.5:
         text = (
-            f"LR and binned HR agree poorly at common times (correlation {correlation:.2f}). "
+            f"LR and binned HR agree poorly at common times (correlation {alike_by:.2f}). "
             "Check the HR times, and that both sequences show the same field of view."
         )
         notes += (XFusionWarning("poor-agreement", text),)
-    return Grey(rule, lr_map, hr_map, spread(seen - binned), correlation, notes)
+    return Grey(rule, lr_map, hr_map, spread(seen - binned), alike_by, notes)
 
 
 def _require_unit_range(stack: Stack) -> None:
@@ -118,11 +118,11 @@ def _alike(compared: list[tuple[NDArray[Any], Image]]) -> list[tuple[NDArray[Any
     A line is robust against pixels that are off, not against a whole frame that is: one saturated HR frame
     would tilt it for the whole sequence. A pair counts when it correlates half as well as the median one.
     """
-    correlation = np.array(
-        [_correlation(low, high) if np.ptp(low) > 0 and high.std() > FLAT else 0.0 for low, high in compared]
+    likeness = np.array(
+        [correlation(low, high) if np.ptp(low) > 0 and high.std() > FLAT else 0.0 for low, high in compared]
     )
-    least = 0.5 * np.median(correlation)
-    return [pair for pair, c in zip(compared, correlation, strict=True) if least <= 0 or c >= least]
+    least = 0.5 * np.median(likeness)
+    return [pair for pair, c in zip(compared, likeness, strict=True) if least <= 0 or c >= least]
 
 
 class Line(NamedTuple):
@@ -190,7 +190,7 @@ def _within(values: NDArray[np.float64], percentiles: tuple[float, float]) -> ND
     return inside
 
 
-def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Pearson's; of images that show nothing 1 where both do, else 0."""
     a, b = a - a.mean(dtype=np.float64), b - b.mean(dtype=np.float64)
     norm = float(np.sqrt((a * a).sum(dtype=np.float64) * (b * b).sum(dtype=np.float64)))

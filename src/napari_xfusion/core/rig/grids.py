@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_xfusion.core.degrade import Resampler, binning, cubic
 from napari_xfusion.core.rig.mapping import Mapping, Shape
 from napari_xfusion.errors import PairingError
@@ -45,3 +48,15 @@ class Grids:
         """Enlarge an LR image (h, w) to the HR grid (H, W), cubic."""
         y, x = self.scale
         return cubic(self.lr_shape, self.hr_shape, (1 / y, 1 / x))
+
+    def enlarged(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The HR pixels (H, W) of the LR pixels in ``mask`` (h, w)."""
+        large: NDArray[np.bool_] = mask.ravel()[self.owner]
+        return large
+
+    @cached_property
+    def owner(self) -> NDArray[np.intp]:
+        """Number of the LR pixel (H, W) that has most of each HR pixel, counted row by row."""
+        rows, columns = (np.asarray(x.argmax(axis=0)).ravel() for x in (self.down.rows, self.down.columns))
+        numbers: NDArray[np.intp] = rows[:, None] * self.lr_shape[1] + columns[None, :]
+        return numbers

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import cv2
+import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.grey import fill_invalid, sample_frames
-from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
+from napari_xfusion.core.plan import Flaw, Plan
 from napari_xfusion.core.rig.camera import Camera
-from napari_xfusion.core.rig.frames import interpolate
-from napari_xfusion.core.rig.grey import fit_grey
+from napari_xfusion.core.rig.examine import Examination, examine
+from napari_xfusion.core.rig.frames import FrameReader, interpolate
+from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
+from napari_xfusion.core.rig.health import Health, repaired
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.rig.misfit import misfit_warnings
+from napari_xfusion.core.rig.photometry import Blocks, Photometry, fit_field, follow_brightness, robust_gain
 from napari_xfusion.core.rig.plausibility import size_warnings, time_warnings
 from napari_xfusion.core.rig.rig import Rig
+from napari_xfusion.core.rig.scan import grid_of, scan
 from napari_xfusion.core.rig.timing import find_hr_times
-from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import PairingError
+from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.errors import PairingError, XFusionWarning
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
@@ -32,30 +39,136 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     mapping = place_lr(lr, hr)
     hr_times = find_hr_times(lr, hr, plan)
     _check_frames(plan, lr, hr)
-    down = Grids(lr.shape[1:], hr.shape[1:], mapping).down
+    grids = Grids(lr.shape[1:], hr.shape[1:], mapping)
+    said = (
+        *lr.metadata.warnings,
+        *hr.metadata.warnings,
+        *time_warnings(lr, hr, hr_times, plan),
+        *size_warnings(lr, hr, mapping),
+    )
+    seen = examine(lr, hr, hr_times, grids, plan.correct)
+    whole_lr, whole_hr = lr, hr
+    lr, hr = repaired(lr, seen.lr), repaired(hr, seen.hr)
+    blind = _masks(seen, grids)
+    if blind[1].any():
+        hr = repaired(hr, Health(pixels=tuple(np.flatnonzero(grids.enlarged(blind[1])).tolist())))
 
     def lr_at(time: float) -> NDArray[Any]:
         return interpolate(lambda i: fill_invalid(lr.frame(i))[0], time)
 
-    times = {float(hr_times[k]): k for k in sample_frames(len(hr), COMMON_TIMES)}
+    usable = seen.hr.usable(len(hr))
+    times = {
+        float(hr_times[k]): k for k in (int(usable[j]) for j in sample_frames(len(usable), COMMON_TIMES))
+    }
     common = [(lr_at(time), fill_invalid(hr.frame(k))[0]) for time, k in times.items()]
-    grey = fit_grey(plan.grey, (lr, hr), common, down)
-    binned = [(time, down(grey.hr.to_grey(high))) for time, (_, high) in zip(times, common, strict=True)]
-    misfits = misfit_warnings(binned, lambda time: grey.lr.to_grey(lr_at(time)), len(lr) - 1)
-    return Rig(
-        fast=Camera.of(lr, grey.lr, clock=lr.clock, mapping=mapping, noise=grey.lr_noise),
-        sharp=(Camera.of(hr, grey.hr, clock=lr.clock.at(hr_times)),),
+    if seen.line is not None and (blind[0].any() or blind[1].any()):
+        common = [_complete(low, high, seen.line, blind, grids) for low, high in common]
+    grey = fit_grey(plan.grey, (lr, hr), common, grids.down)
+    rig = Rig(
+        fast=Camera.of(
+            whole_lr, grey.lr, clock=lr.clock, mapping=mapping, health=seen.lr, noise=grey.lr_noise
+        ),
+        sharp=(Camera.of(whole_hr, grey.hr, clock=lr.clock.at(hr_times), health=seen.hr),),
         grey_rule=grey.rule,
         correlation=grey.correlation,
-        warnings=(
-            *lr.metadata.warnings,
-            *hr.metadata.warnings,
-            *time_warnings(lr, hr, hr_times, plan),
-            *size_warnings(lr, hr, mapping),
-            *grey.notes,
-            *misfits,
-        ),
+        warnings=(*said, *seen.warnings, *grey.notes),
     )
+    rig = correct(rig, plan.correct, keep_flicker=plan.keep_flicker)
+    reader = FrameReader(rig)
+    binned = [(float(rig.hr_times[k]), grids.down(reader.hr_frame(k))) for k in _common(rig)]
+    misfits = misfit_warnings(binned, reader.lr_at, len(rig) - 1)
+    return rig.model_copy(update={"warnings": (*rig.warnings, *misfits)})
+
+
+def correct(rig: Rig, which: Sequence[Flaw], *, keep_flicker: bool = False) -> Rig:
+    """``rig`` with the brightness of its cameras made alike, as far as ``which`` names it."""
+    if rig.grey_rule != "match":
+        return rig
+    if "brightness" in which:
+        found = follow_brightness(
+            _blocks(rig, rig.fast), _blocks(rig, rig.hr), rig.hr_times, keep=keep_flicker
+        )
+        rig = _with(rig, found.lr, found.hr, found.warnings)
+        if found.warnings:
+            seen, binned = (
+                np.stack(each)[:, ~_unseen(rig)].ravel() for each in zip(*_pairs(rig), strict=True)
+            )
+            lr = found.lr if found.lr.lines else Photometry(lines=((1.0, 0.0),) * len(rig))
+            rig = _with(rig, lr.with_line(*robust_gain(seen, binned)), found.hr, ())
+    common = _pairs(rig)
+    field, warnings = fit_field(common, which, ~_unseen(rig))
+    if not field.good:
+        rig = _with(
+            rig,
+            rig.fast.photometry.model_copy(update={"response": field.response, "shading": field.shading}),
+            rig.hr.photometry,
+            warnings,
+        )
+    if not (rig.fast.photometry.good and rig.hr.photometry.good):
+        rig = _compared(rig)
+    return rig
+
+
+def _with(rig: Rig, lr: Photometry, hr: Photometry, warnings: Sequence[XFusionWarning]) -> Rig:
+    fast = rig.fast.model_copy(update={"photometry": lr})
+    sharp = (rig.hr.model_copy(update={"photometry": hr}), *rig.sharp[1:])
+    return rig.model_copy(update={"fast": fast, "sharp": sharp, "warnings": (*rig.warnings, *warnings)})
+
+
+def _compared(rig: Rig) -> Rig:
+    """``rig`` with LR's noise and its correlation with HR after all corrections."""
+    reader = FrameReader(rig)
+    pairs = [(reader.lr_at(float(rig.hr_times[k])), rig.grids.down(reader.hr_frame(k))) for k in _common(rig)]
+    seen, binned = (np.stack(each) for each in zip(*pairs, strict=True))
+    fast = rig.fast.model_copy(update={"noise": spread(seen - binned)})
+    return rig.model_copy(update={"fast": fast, "correlation": correlation(seen, binned)})
+
+
+def _pairs(rig: Rig) -> list[tuple[Image, Image]]:
+    """LR frames (h, w) and HR frames binned to (h, w), of common times."""
+    reader = FrameReader(rig)
+    return [(reader.lr_at(float(rig.hr_times[k])), rig.grids.down(reader.hr_frame(k))) for k in _common(rig)]
+
+
+def _blocks(rig: Rig, camera: Camera) -> Blocks:
+    """Coarse images of the usable frames of a camera, without what one of the cameras does not see."""
+    grid = grid_of(rig.grids.lr_shape)
+    coarse, usable = scan(camera.open(), grid), camera.health.usable(len(camera))
+    hidden = cv2.resize(_unseen(rig).astype(np.float32), grid[::-1], interpolation=cv2.INTER_AREA).ravel() > 0
+    values = coarse.blocks[usable][:, ~hidden] + np.float64(coarse.zero)
+    return Blocks((values - camera.grey.zero) / camera.grey.span, usable, len(camera))
+
+
+def _unseen(rig: Rig) -> NDArray[np.bool_]:
+    """The LR pixels (h, w) that one of the cameras does not see."""
+    unseen = np.zeros(rig.grids.lr_shape, bool)
+    for camera in rig.cameras.values():
+        unseen.ravel()[list(camera.health.blind)] = True
+    unseen.ravel()[list(rig.fast.health.pixels)] = True
+    return unseen
+
+
+def _masks(seen: Examination, grids: Grids) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The LR pixels (h, w) that LR and HR do not see."""
+    masks = np.zeros((2, grids.lr_shape[0] * grids.lr_shape[1]), bool)
+    for mask, health in zip(masks, (seen.lr, seen.hr), strict=True):
+        mask[list(health.blind)] = True
+    lr, hr = masks.reshape(2, *grids.lr_shape)
+    return lr, hr
+
+
+def _complete(
+    low: NDArray[Any], high: NDArray[Any], line: Affine, blind: Sequence[NDArray[np.bool_]], grids: Grids
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """An LR and an HR frame of one moment, each as the other one shows it where it sees nothing."""
+    expected = line.from_grey(grids.down(high.astype(np.float32)))
+    seen = grids.up(line.to_grey(low))
+    return np.where(blind[0], expected, low), np.where(grids.enlarged(blind[1]), seen, high)
+
+
+def _common(rig: Rig) -> list[int]:
+    """Frames among ``Rig.exposures`` at whose times the cameras are compared."""
+    return sample_frames(len(rig.exposures), COMMON_TIMES)
 
 
 def place_lr(lr: Stack, hr: Stack) -> Mapping:

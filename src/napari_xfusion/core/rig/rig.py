@@ -96,13 +96,15 @@ class Rig(Value):
             (float(time), Exposure(number, frame))
             for number, camera in enumerate(self.sharp)
             for frame, time in enumerate(self.fast.clock.frames_of(camera.clock))
+            if frame not in camera.health.frames
         )
 
     @property
     def placement(self) -> list[dict[str, Any]]:
         """Where and when, as JSON: what of a rig, besides the recordings' content, decides the result."""
         return [
-            camera.model_dump(mode="json", include={"clock", "mapping"}) for camera in self.cameras.values()
+            camera.model_dump(mode="json", include={"clock", "mapping", "health", "photometry"})
+            for camera in self.cameras.values()
         ]
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -1,0 +1,156 @@
+"""Find the frames and pixels of two cameras that are no image of the event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.rig.grids import Grids
+from napari_xfusion.core.rig.health import Health, Mask
+from napari_xfusion.core.rig.pixels import Pixels, find_pixels
+from napari_xfusion.core.rig.scan import Scan, grid_of, scan
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import XFusionWarning
+
+LEAST_LIKENESS = 0.3
+"""Median correlation of frames with those next to them below which they are not compared."""
+UNLIKE = 0.5
+"""Share of the median correlation below which a frame shows something else."""
+FEWEST_BLOCKS = 64
+"""Of a frame; fewer show too little."""
+FEW_REPEATS = 0.1
+"""Share of frames that may repeat the frame before; more are the habit of a camera or of a copy."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The findings of both cameras."""
+
+    lr: Health
+    hr: Health
+    line: Affine | None = None
+    """LR values from HR values; None where it was not needed, or there is none."""
+    warnings: tuple[XFusionWarning, ...] = ()
+
+
+def examine(
+    lr: Stack, hr: Stack, hr_times: NDArray[np.float64], grids: Grids, which: Sequence[str]
+) -> Examination:
+    """Look at all frames of ``lr`` and ``hr`` coarsely, and closely at frames of common times.
+
+    ``hr_times`` (K,) are LR frame numbers; ``which`` names what is looked for: ``frames``, ``pixels``.
+    """
+    grid = grid_of(lr.shape[1:])
+    scans = scan(lr, grid), scan(hr, grid)
+    lr_frames, hr_frames = _bad_frames(scans, hr_times) if "frames" in which else ((), ())
+    found = Pixels(Health(frames=lr_frames, lasting=True), Health(frames=hr_frames), None)
+    if "pixels" in which:
+        found = find_pixels((lr, hr), found[:2], hr_times, grids)
+    warnings = [
+        warning
+        for name, stack, health in (("LR", lr, found.lr), ("HR", hr, found.hr))
+        for warning in _in_words(name, stack, health, grids)
+    ]
+    return Examination(*found, tuple(warnings))
+
+
+def _in_words(name: str, stack: Stack, health: Health, grids: Grids) -> list[XFusionWarning]:
+    found = []
+    if health.frames:
+        text = (
+            f"{name} frames {listing(health.frames)} show something else than the frames around them (closed "
+            "shutter, flash, repetition?) and are left out."
+        )
+        found.append(XFusionWarning("bad-frames", text, stack.source))
+    if health.pixels:
+        count = len(health.pixels)
+        kind = "pixels are" if count > 1 else "pixel is"
+        text = f"{count} {name} {kind} dead, hot or part of a time stamp; the neighbours fill in."
+        found.append(XFusionWarning("bad-pixels", text, stack.source))
+    if health.blind:
+        share = len(health.blind) / (grids.lr_shape[0] * grids.lr_shape[1])
+        text = f"{name} shows nothing in {share:.1%} of the field; what is there comes from the other camera alone."
+        found.append(XFusionWarning("blind", text, stack.source))
+    if health.spike is not None:
+        text = (
+            f"{name} shows single bright or dark pixels in single frames (hits of the sensor); the neighbours fill "
+            "them in."
+        )
+        found.append(XFusionWarning("spikes", text, stack.source))
+    return found
+
+
+def listing(numbers: Sequence[int], at_most: int = 8) -> str:
+    """``3, 7, 12 to 15``, shortened where there are many."""
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][1] + 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    parts = [str(a) if a == b else f"{a} to {b}" for a, b in runs]
+    return ", ".join(parts[:at_most]) + (", ..." if len(parts) > at_most else "")
+
+
+def _bad_frames(
+    scans: tuple[Scan, Scan], hr_times: NDArray[np.float64]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of bad LR and HR frames."""
+    lr, hr = (_unit(each.blocks) for each in scans)
+    if lr.shape[1] < FEWEST_BLOCKS:
+        return (), ()
+    lr_bad = _unlike(_likeness(lr), lr.shape[1]) | _rare_repeats(scans[0])
+    nearest = np.rint(hr_times).astype(int)
+    between = np.einsum("kn,kn->k", hr, lr[nearest])
+    comparable = ~lr_bad[nearest]
+    hr_bad = _rare_repeats(scans[1])
+    still = np.concatenate(
+        [[False], (scans[0].blocks[nearest[1:]] == scans[0].blocks[nearest[:-1]]).all(axis=1)]
+    )
+    hr_bad &= ~still  # nothing changed: what LR shows, HR may repeat
+    if comparable.sum() > 2:
+        hr_bad |= _unlike(between, lr.shape[1], comparable) & comparable
+    if len(hr) - hr_bad.sum() < 2:
+        hr_bad[:] = False
+    if lr_bad.mean() > 0.5:
+        lr_bad[:] = False
+    return tuple(np.flatnonzero(lr_bad).tolist()), tuple(np.flatnonzero(hr_bad).tolist())
+
+
+def _unit(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Coarse images without mean, of length 1; those that show nothing are 0."""
+    wide = blocks - blocks.mean(axis=1, keepdims=True, dtype=np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = np.where(
+        length > 1e-9 * np.abs(blocks).max(initial=1e-30), wide / np.maximum(length, 1e-300), 0
+    )
+    return unit
+
+
+def _likeness(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest correlation (T,) of each frame with one of the two before and the two after."""
+    best = np.full(len(unit), -1.0)
+    for step in (1, 2):
+        if len(unit) > step:
+            c = np.einsum("tn,tn->t", unit[:-step], unit[step:])
+            best[:-step] = np.maximum(best[:-step], c)
+            best[step:] = np.maximum(best[step:], c)
+    return best
+
+
+def _unlike(likeness: NDArray[np.float64], blocks: int, among: Mask | None = None) -> Mask:
+    """Frames that are no more alike than images of ``blocks`` blocks of noise, where typical ones are."""
+    typical = float(np.median(likeness if among is None else likeness[among]))
+    unlike: Mask = likeness < min(UNLIKE * typical, 4 / np.sqrt(blocks))
+    return unlike if typical > LEAST_LIKENESS else np.zeros_like(unlike)
+
+
+def _rare_repeats(seen: Scan) -> Mask:
+    """Frames that equal the one before, where that is the exception."""
+    count = int(seen.repeats.sum())
+    rare = seen.noisy and len(seen.repeats) > 3 and count <= max(1, FEW_REPEATS * len(seen.repeats))
+    return seen.repeats.copy() if rare else np.zeros(len(seen.repeats), bool)

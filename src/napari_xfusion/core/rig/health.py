@@ -1,0 +1,233 @@
+"""Frames and pixels of one camera that show nothing of the event, and how they are filled in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cached_property
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.ndimage import distance_transform_edt
+
+from napari_xfusion.core.optical_flow import find_motion, warp
+from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.core.value import Value
+
+Mask = NDArray[np.bool_]
+
+
+class Health(Value):
+    """What of a camera's frames is not used. ``Health()`` is a camera in order."""
+
+    frames: tuple[int, ...] = ()
+    """Numbers of frames that show something else: closed shutter, flash, a repetition of the frame before."""
+    pixels: tuple[int, ...] = ()
+    """Numbers of pixels, row by row, that are dead, hot, or part of a time stamp."""
+    blind: tuple[int, ...] = ()
+    """Numbers of LR pixels, row by row, where the camera sees nothing (outside its round field, behind an aperture)
+    and the other one does; of an HR camera all its pixels there."""
+    spike: Annotated[float, Field(gt=0)] | None = None
+    """Camera units by which a pixel stands out from its neighbours in one frame when it is no image but a particle
+    that hit the sensor; None where the camera shows none."""
+    lasting: bool = False
+    """Whether frames are so close in time that what is seen in one frame is near its place in the next."""
+
+    @cached_property
+    def good(self) -> bool:
+        """Whether there is nothing to fill in."""
+        return (
+            not self.frames and not self.pixels and self.spike is None
+        )  # what is blind needs the other camera
+
+    def usable(self, count: int) -> NDArray[np.intp]:
+        """Numbers of the usable ones of ``count`` frames."""
+        return np.setdiff1d(np.arange(count), self.frames)
+
+
+def repaired(stack: Stack, health: Health) -> Stack:
+    """The recording with everything filled in: pixels from their neighbours, frames from the frames next to them.
+
+    Frames are read when they are asked for; they keep dtype and units.
+    """
+    if health.good:
+        return stack
+    frames = _Repaired(stack, health)
+    return stack.derive(frames, stack.shape, stack.dtype, metadata=stack.metadata, digest=stack.digest)
+
+
+class _Repaired:
+    """Reads repaired frames of a recording. Thread-safe: what is cached is replaced, never changed."""
+
+    def __init__(self, stack: Stack, health: Health) -> None:
+        self.stack, self.health = stack, health
+        self._bad = np.zeros(stack.shape[1:], bool)
+        self._bad.ravel()[list(health.pixels)] = True
+        self._usable = health.usable(len(stack))
+        self._raw: OrderedDict[int, NDArray[Any]] = OrderedDict()
+
+    def __call__(self, i: int) -> NDArray[Any]:
+        if i not in self.health.frames or not len(self._usable):
+            return self._frame(i)
+        after = int(np.searchsorted(self._usable, i))
+        left, right = (int(self._usable[np.clip(j, 0, len(self._usable) - 1)]) for j in (after - 1, after))
+        if left == right:
+            return self._frame(left)
+        part = (i - left) / (right - left)
+        return as_dtype(between(self._frame(left), self._frame(right), part), self.stack.dtype)
+
+    def _frame(self, i: int) -> NDArray[Any]:
+        frame, bad = self._read(i), self._bad
+        if self.health.spike is not None:
+            bad = bad | self._spikes(i, frame)
+        return fill(frame, bad)
+
+    def _spikes(self, i: int, frame: NDArray[Any]) -> Mask:
+        spikes = np.abs(excess(frame.astype(np.float32))) > self.health.spike
+        if not self.health.lasting or not spikes.any():
+            return spikes
+        near = [self._read(j).astype(np.float32) for j in (i - 1, i + 1) if 0 <= j < len(self.stack)]
+        return spikes & ~_seen_nearby(frame.astype(np.float32), near)
+
+    def _read(self, i: int) -> NDArray[Any]:
+        frame = self._raw.get(i)
+        if frame is None:
+            frame = self.stack.frame(i)
+            kept = OrderedDict(list(self._raw.items())[-3:])
+            kept[i] = frame
+            self._raw = kept
+        return frame
+
+
+def between(before: NDArray[Any], after: NDArray[Any], part: float) -> NDArray[np.float64]:
+    """The image (H, W) at ``part``, 0 to 1, of the way from one frame to another: both moved along the motion."""
+    zero = float(before.mean(dtype=np.float64))
+    a, b = (np.asarray(frame - np.float64(zero), np.float32) for frame in (before, after))
+    there, back = (find_motion(x, y, x.shape, (1.0, 1.0)) for x, y in ((a, b), (b, a)))
+    middle = (1 - part) * warp(a, np.float32(part) * back) + part * warp(b, np.float32(1 - part) * there)
+    still = (1 - part) * a + part * b
+    # Where the two moved frames disagree as much as the frames themselves, no motion was found.
+    apart = local_square(warp(a, np.float32(part) * back) - warp(b, np.float32(1 - part) * there))
+    moved = apart / np.maximum(apart + local_square(a - b), np.float32(1e-30))
+    image: NDArray[np.float64] = (middle + moved * (still - middle)).astype(np.float64) + zero
+    return image
+
+
+def local_square(difference: Image) -> Image:
+    """Mean square (H, W) of 5 x 5 pixels."""
+    mean: Image = cv2.blur(difference * difference, (5, 5))
+    return mean
+
+
+def _seen_nearby(frame: Image, near: list[Image]) -> Mask:
+    """Pixels that have one half as bright, or dark, next to them in the frames before and after.
+
+    A spark moves by a pixel or two from frame to frame; a hit of the sensor is in one frame only.
+    """
+    height, kernel = frame - cv2.medianBlur(frame, 5), np.ones((5, 5), np.uint8)
+    seen = np.ones(frame.shape, bool)
+    for other in near:
+        heights = other - cv2.medianBlur(other, 5)
+        bright, dark = cv2.dilate(heights, kernel) > height / 2, cv2.erode(heights, kernel) < height / 2
+        seen &= np.where(height > 0, bright, dark)
+    return seen
+
+
+def excess(image: Image) -> Image:
+    """By how much each pixel (H, W) exceeds the second largest, or falls below the second smallest, of its eight
+    neighbours; 0 in between. Edges and corners of objects have none; two pixels next to each other both have it.
+    """
+    padded = cv2.copyMakeBorder(
+        image, 1, 1, 1, 1, cv2.BORDER_REFLECT_101 if min(image.shape) > 1 else cv2.BORDER_REPLICATE
+    )
+    height, width = image.shape
+    around = [
+        np.ascontiguousarray(padded[1 + y : 1 + y + height, 1 + x : 1 + x + width])
+        for y in (-1, 0, 1)
+        for x in (-1, 0, 1)
+        if (y, x) != (0, 0)
+    ]
+    high, low = _second(around, cv2.min, cv2.max), _second(around, cv2.max, cv2.min)
+    above = np.maximum(image - high, 0)
+    result: Image = np.where(above > 0, above, np.minimum(image - low, 0))
+    return result
+
+
+def _second(images: list[Image], inner: Any, outer: Any) -> Image:
+    """The second largest (inner min, outer max) or second smallest of ``images``, pixel by pixel."""
+    first, second = outer(images[0], images[1]), inner(images[0], images[1])
+    for image in images[2:]:
+        second = outer(second, inner(first, image))
+        first = outer(first, image)
+    found: Image = second
+    return found
+
+
+def fill(frame: NDArray[Any], bad: Mask) -> NDArray[Any]:
+    """``frame`` (H, W) with ``bad`` pixels as the mean of the good ones around them, the nearer the better."""
+    if not bad.any() or bad.all():
+        return frame
+    filled, left = frame.astype(np.float64), bad.copy()
+    padded = np.pad(filled, 1)
+    known = np.pad(~bad, 1)
+    for _ in range(ROUNDS):
+        rows, columns = np.nonzero(left)
+        total, weight = np.zeros(len(rows)), np.zeros(len(rows))
+        for y, x, w in _AROUND:
+            here = rows + 1 + y, columns + 1 + x
+            good = known[here] * w
+            total += good * padded[here]
+            weight += good
+        found = weight > 0
+        rows, columns = rows[found], columns[found]
+        padded[rows + 1, columns + 1] = total[found] / weight[found]
+        known[rows + 1, columns + 1] = True
+        left[rows, columns] = False
+    filled = np.where(bad, padded[1:-1, 1:-1], filled)
+    if left.any():
+        nearest = distance_transform_edt(left, return_distances=False, return_indices=True)
+        filled = filled[tuple(nearest)]
+    return as_dtype(filled, frame.dtype)
+
+
+ROUNDS = 8
+"""Pixels from the edge of a bad area that become the mean of those around them; further ones are copied."""
+
+
+def fill_like(image: Image, guide: Image, bad: Mask) -> Image:
+    """``image`` (H, W) with ``bad`` pixels as in ``guide``, an image of the same by another camera.
+
+    Single pixels lie between the guide and their neighbours, by how much each differs around them.
+    """
+    offset, around = fill(image - guide, bad), fill(image, bad)
+    guided = guide + offset
+    own, apart = _variance(around, bad), _variance(offset, bad)
+    share = own / np.maximum(own + apart, np.float32(1e-30))
+    lone = cv2.boxFilter((~bad).astype(np.float32), -1, (3, 3), borderType=cv2.BORDER_REPLICATE) > 0.5
+    mixed = np.where(lone, share * guided + (1 - share) * around, guided)
+    return np.where(bad, mixed, image).astype(np.float32)
+
+
+def _variance(image: Image, bad: Mask) -> Image:
+    """Variance of the good pixels around each pixel (H, W)."""
+    good = (~bad).astype(np.float32)
+    count = np.maximum(cv2.blur(good, (3, 3)), np.float32(1e-6))
+    mean = cv2.blur(image * good, (3, 3)) / count
+    square: Image = cv2.blur((image - mean) ** 2 * good, (3, 3)) / count
+    return square
+
+
+_AROUND = tuple(
+    (y, x, 1.0 if y == 0 or x == 0 else 0.5) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)
+)
+"""Places of the eight neighbours and what they count."""
+
+
+def as_dtype(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Values in a camera's dtype, rounded where it holds whole numbers."""
+    if dtype.kind in "ui":
+        ends = np.iinfo(dtype)
+        values = np.clip(np.rint(values), ends.min, ends.max)
+    return values.astype(dtype)

@@ -1,0 +1,373 @@
+"""Find pixels that are no image of the event: dead and hot ones, hits of the sensor, time stamps, dark corners.
+
+A camera alone cannot tell a dead pixel from a dark particle; the other camera can. A pixel that stands out is
+accepted as bad where filling it in brings the two cameras closer to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.grey import Affine, sample_frames
+from napari_xfusion.core.rig.grey import spread
+from napari_xfusion.core.rig.grids import Grids
+from napari_xfusion.core.rig.health import Health, Mask, excess, fill
+from napari_xfusion.core.rig.photometry import Array, along, follow, robust_gain
+from napari_xfusion.core.rig.scan import plain, zero_of
+from napari_xfusion.core.types import Image, Stack
+
+STANDS_OUT = 8.0
+"""Standard deviations of noise by which a pixel exceeds its neighbours."""
+LEAST_OUT = 0.03
+"""The same as a share of the image's range: noise may be none."""
+LASTING = 0.95
+"""Share of the pixels that do not change in the first half of the frames that then never change."""
+MOST_STUCK = 0.02
+"""Share of pixels that may be stuck."""
+MOST_NEXT = 2
+"""Bad neighbours of a bad pixel at most; more are an object, or an edge that is not where it should be."""
+PERSISTENT = 0.75
+"""Share of the sampled frames in which a bad pixel stands out."""
+CERTAIN = 4.0
+"""Standard deviations of LR about binned HR that filling in a pixel must change."""
+FEWEST = 3
+"""Pixels that cannot be judged alone, in all frames together, that are judged as a kind."""
+EXTREME = 0.1
+"""Share of the way from the darkest or brightest value to the middle one that counts as dark or bright."""
+LEAST_OFF = 0.5
+"""Share of its pixels that the other camera shows otherwise."""
+SMALLEST_PART = 8
+"""LR pixels of such a part."""
+LARGEST_PART = 0.6
+"""Share of the field that may be such parts."""
+COMMON = 12
+"""Frames of common times that are looked at."""
+STAMP = 14
+"""Pixels of the time stamp of pco cameras: two decimal digits each, in the first row."""
+
+
+SMALLEST_SIDE = 8
+"""LR pixels; smaller images show too little."""
+Images = NDArray[np.float32]
+"""(N, h, w) or (N, H, W)."""
+
+
+class Pixels(NamedTuple):
+    """The findings."""
+
+    lr: Health
+    hr: Health
+    line: Affine | None
+    """LR values from HR values; None where there is none."""
+
+
+def find_pixels(
+    stacks: tuple[Stack, Stack], healths: tuple[Health, Health], hr_times: NDArray[np.float64], grids: Grids
+) -> Pixels:
+    """Pixels of LR and HR, from frames of common times that are usable by ``healths``."""
+    stamps = [_stamp(stack) for stack in stacks]
+    lr, hr = (each.model_copy(update={"pixels": stamp}) for each, stamp in zip(healths, stamps, strict=True))
+    nearest = np.rint(hr_times).astype(int)
+    usable = [k for k in range(len(hr_times)) if k not in hr.frames and nearest[k] not in lr.frames]
+    chosen = [usable[j] for j in sample_frames(len(usable), COMMON)] if usable else []
+    if len(chosen) < 2 or min(grids.lr_shape) < SMALLEST_SIDE:
+        return Pixels(lr, hr, None)
+    numbers = [int(nearest[k]) for k in chosen], chosen
+    seen = [_look(*each) for each in zip(stacks, numbers, stamps, strict=True)]
+    pair = _Pair(seen[0], seen[1], grids, np.ones(grids.lr_shape, bool))
+    blind = pair.blind
+    pair = pair.without(blind[0] | blind[1])
+    line, zeros = pair.straight, [zero_of(stack) for stack in stacks]
+    if not line.span > 0 or not np.isfinite(pair.noise):
+        return Pixels(lr, hr, None)
+    return Pixels(
+        _accept(_with_blind(lr, blind[0]), pair.lr, pair.lr_evidence, pair.noise, owner=None),
+        _accept(_with_blind(hr, blind[1]), pair.hr, pair.hr_evidence, pair.noise, owner=grids.owner),
+        Affine(line.zero - line.span * zeros[1] + zeros[0], line.span),
+    )
+
+
+def _with_blind(health: Health, blind: Mask) -> Health:
+    return health.model_copy(update={"blind": tuple(np.flatnonzero(blind).tolist())})
+
+
+class _Seen(NamedTuple):
+    """Frames of one camera at common times."""
+
+    images: list[Image]
+    """As float32, in camera units about a zero."""
+    out: list[Mask]
+    """Pixels that stand out of each."""
+
+    def filled(self) -> list[Image]:
+        """The images without what stands out."""
+        return [fill(image, out) for image, out in zip(*self, strict=True)]
+
+    def without(self, ignored: Mask) -> Self:
+        """With nothing that stands out in ``ignored``."""
+        return self._replace(out=[out & ~ignored for out in self.out])
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Both cameras at common times."""
+
+    lr: _Seen
+    hr: _Seen
+    grids: Grids
+    seen: Mask
+    """LR pixels (h, w) that both cameras see."""
+
+    def expected(self, images: list[Image]) -> Images:
+        """LR images (N, h, w) by HR images, in LR units."""
+        binned = np.stack([self.grids.down(image) for image in images])
+        return np.stack(
+            [a * each + b for each, (a, b) in zip(self.curve(binned), self.lines, strict=True)]
+        ).astype(np.float32)
+
+    @cached_property
+    def binned(self) -> Images:
+        """HR images on the LR grid, without what stands out."""
+        return np.stack([self.grids.down(image) for image in self.hr.filled()])
+
+    @cached_property
+    def points(self) -> tuple[Array, Array]:
+        """HR values and the LR values that belong to them."""
+        return follow(self.binned[:, self.seen].ravel(), self.lr_filled[:, self.seen].ravel())
+
+    def curve(self, binned: Images) -> Images:
+        """LR values from HR values by all frames."""
+        return along(binned, *self.points).astype(np.float32)
+
+    @property
+    def straight(self) -> Affine:
+        """LR values from HR values by a line."""
+        gain, offset = robust_gain(self.lr_filled[:, self.seen].ravel(), self.binned[:, self.seen].ravel())
+        return Affine(offset, gain)
+
+    @cached_property
+    def lines(self) -> list[tuple[float, float]]:
+        """Gain and offset of each LR frame about that: brightness may differ."""
+        pairs = zip(self.lr_filled, self.curve(self.binned), strict=True)
+        return [robust_gain(seen[self.seen], expected[self.seen]) for seen, expected in pairs]
+
+    @cached_property
+    def lr_filled(self) -> Images:
+        """LR images (N, h, w) without what stands out."""
+        return np.stack(self.lr.filled())
+
+    @cached_property
+    def models(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """LR by HR, with and without what stands out of HR."""
+        return self.expected(self.hr.images), self.expected(self.hr.filled())
+
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of LR about LR by HR."""
+        return spread((self.lr_filled - self.models[1])[:, self.seen])
+
+    @property
+    def lr_evidence(self) -> _Evidence:
+        """What filling in LR does."""
+        return _Evidence.of(np.stack(self.lr.images), self.lr_filled, self.models)
+
+    @property
+    def hr_evidence(self) -> _Evidence:
+        """What filling in HR does."""
+        return _Evidence.of(*self.models, (np.stack(self.lr.images), self.lr_filled))
+
+    @property
+    def blind(self) -> tuple[Mask, Mask]:
+        """LR pixels (h, w) that LR and HR do not see."""
+        parts = [
+            [part for extreme in _extreme(images, grids) for part in _border_parts(extreme)]
+            for images, grids in ((self.lr_filled, None), (np.stack(self.hr.filled()), self.grids))
+        ]
+        none = np.zeros(self.seen.shape, bool)
+        suspect = _grown(np.any([none, *parts[0], *parts[1]], axis=0))
+        pair = replace(self, seen=~suspect) if suspect.mean() < LARGEST_PART else self
+        line = pair.straight
+        differences = self.lr_filled - (line.span * self.binned + line.zero)
+        low, high = np.percentile(self.lr_filled, (1, 99))
+        least = max(CERTAIN * spread(differences[:, pair.seen]), LEAST_OUT * float(high - low))
+        off = np.abs(np.median(differences, axis=0)) > least
+        lr, hr = (np.any([none, *(x for x in each if off[x].mean() > LEAST_OFF)], axis=0) for each in parts)
+        if (lr | hr).mean() > LARGEST_PART:
+            return none, none
+        # Pixels at an edge are half in the dark. Where both cameras are at an end, HR has the smaller field.
+        lr, hr = (each | (_grown(each) & off) for each in (lr & ~hr, hr))
+        return lr, hr
+
+    def without(self, ignored: Mask) -> Self:
+        """Without the LR pixels ``ignored`` (h, w), and with those that differ from HR in all frames by one sign."""
+        around = cv2.dilate(ignored.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        ends, least = (100 - 100 * PERSISTENT, 100 * PERSISTENT), STANDS_OUT * self.noise
+        off = np.ones(ignored.shape, bool)
+        for model in self.models:
+            low, high = np.percentile(np.stack(self.lr.images) - model, ends, axis=0)
+            off &= (low > least) | (high < -least)
+        lr = self.lr._replace(out=[out | (off & _alone(off)) for out in self.lr.out])
+        return replace(
+            self, lr=lr.without(around), hr=self.hr.without(self.grids.enlarged(around)), seen=~around
+        )
+
+
+def _extreme(images: NDArray[np.float32], grids: Grids | None) -> tuple[Mask, Mask]:
+    """Where (h, w) images (N, h, w), or (N, H, W) with ``grids``, are always as dark, or as bright, as they get."""
+    highest, lowest = (cv2.blur(x, (3, 3)) for x in (images.max(axis=0), images.min(axis=0)))
+    if grids is not None:
+        highest, lowest = grids.down(highest), grids.down(lowest)
+    ends = np.percentile(images[:, ::2, ::2], (0.5, 50, 99.5))
+    return highest < ends[0] + EXTREME * (ends[1] - ends[0]), lowest > ends[2] - EXTREME * (ends[2] - ends[1])
+
+
+def _border_parts(extreme: Mask) -> list[Mask]:
+    """The connected parts (h, w) of a mask that touch the border of the field, without the smallest ones."""
+    closed = cv2.morphologyEx(extreme.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    _, parts = cv2.connectedComponents(closed, connectivity=4)
+    at_border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    masks = [parts == number for number in at_border[at_border > 0]]
+    return [mask for mask in masks if mask.sum() >= SMALLEST_PART]
+
+
+def _grown(mask: Mask) -> Mask:
+    """A mask and the two pixels around it."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+
+
+class _Evidence(NamedTuple):
+    """What filling in does to the square difference (N, h, w) between LR and LR by the HR image."""
+
+    gain: NDArray[np.float64]
+    """By how much it falls."""
+    change: NDArray[np.float64]
+    """Square of the change itself: the gain where what is filled in is right, its negative where that is wrong."""
+
+    @classmethod
+    def of(cls, raw: Images, filled: Images, others: tuple[Images, Images]) -> Self:
+        """Of one camera's images; of the other camera's with and without what is filled in there, those count that
+        gain less."""
+        before, after = raw.astype(np.float64), filled.astype(np.float64)
+        gains = [(before - other) ** 2 - (after - other) ** 2 for other in others]
+        return cls(np.minimum(*gains), (before - after) ** 2)
+
+
+def _look(stack: Stack, frames: Sequence[int], stamp: Sequence[int]) -> _Seen:
+    zero = zero_of(stack)
+    stamped = np.zeros(stack.shape[1:], bool)
+    stamped.ravel()[list(stamp)] = True
+    images = [fill(plain(stack.frame(i), zero), stamped) for i in frames]
+    return _Seen(images, [_stand_out(image) for image in images])
+
+
+def _stand_out(image: Image) -> Mask:
+    """Single pixels, and pairs of them, and groups where pairs are left when those are filled in."""
+    out = _above_noise(image)
+    return out | _above_noise(fill(image, out)) if out.any() else out
+
+
+def _above_noise(image: Image) -> Mask:
+    if min(image.shape) < 3:
+        return np.zeros(image.shape, bool)
+    noise = spread(image - cv2.medianBlur(image, 3)) / 0.8
+    low, high = np.percentile(image[::2, ::2], (1, 99))
+    out: Mask = np.abs(excess(image)) > max(STANDS_OUT * noise, LEAST_OUT * float(high - low))
+    return out
+
+
+def _accept(
+    health: Health, seen: _Seen, evidence: _Evidence, noise: float, *, owner: NDArray[np.intp] | None
+) -> Health:
+    """``health`` with the pixels that stand out and that the other camera does not show.
+
+    ``owner`` gives the LR pixel, where evidence is, of each HR pixel.
+    """
+    out = np.stack(seen.out)
+    height = np.stack([np.abs(excess(image)) for image in seen.images])
+    often = out.mean(axis=0) >= PERSISTENT
+    numbers = np.flatnonzero(often)
+    at = numbers if owner is None else owner.ravel()[numbers]
+    shape = len(out), -1
+    gain, change = (x.reshape(shape).sum(axis=0)[at] for x in evidence)
+    high = np.median(height.reshape(shape)[:, numbers], axis=0)
+    alone = change > (CERTAIN * noise) ** 2  # the others are judged together
+    wrong = np.where(alone, gain > change / 2, high >= _least_height(high, gain, change, noise))
+    pixels = np.union1d(numbers[wrong], np.flatnonzero(_stuck(seen.images) & out.any(axis=0)))
+    once = np.nonzero((out & ~often).reshape(shape))
+    at = once[1] if owner is None else owner.ravel()[once[1]]
+    gain, change = (x.reshape(shape)[once[0], at] for x in evidence)
+    spike = _least_height(height.reshape(shape)[once], gain, change, noise)
+    return health.model_copy(
+        update={
+            "pixels": tuple(sorted({*health.pixels, *pixels.tolist()})),
+            "spike": spike if np.isfinite(spike) else None,
+        }
+    )
+
+
+def _stuck(images: list[Image]) -> Mask:
+    """Single pixels that never change, where chance leaves none so."""
+    stack = np.stack(images)
+    left = np.array([(stack[: n + 1] == stack[0]).all(axis=0).sum() for n in range(len(stack))])
+    still: Mask = (stack == stack[0]).all(axis=0)
+    # By chance fewer are left after each frame; in a still scene many are.
+    lasting = left[-1] > LASTING * left[len(stack) // 2] and still.mean() < MOST_STUCK
+    if len(stack) < 4 or not lasting:
+        return np.zeros_like(still)
+    return still & _alone(still)
+
+
+def _alone(mask: Mask) -> Mask:
+    """Where a pixel has few neighbours that are in ``mask`` too."""
+    count = cv2.filter2D(mask.astype(np.float32), -1, np.ones((3, 3)), borderType=cv2.BORDER_CONSTANT)
+    few: Mask = count <= MOST_NEXT + 1
+    return few
+
+
+def _least_height(
+    height: NDArray[np.float32], gain: NDArray[np.float64], change: NDArray[np.float64], noise: float
+) -> float:
+    """The height above which most of what stands out is wrong; infinity where that is nothing.
+
+    What cannot be judged alone counts by the share that it gains: 1 on average where it is wrong, else -1.
+    """
+    share = np.clip(gain / np.maximum(change, 1e-300), -1, 1)
+    order = np.argsort(-height)
+    balance = np.cumsum(share[order])
+    last = int(balance.argmax()) if len(balance) else 0
+    above = order[: last + 1]
+    # A sum of chances grows as the square root of their number.
+    if not len(above) or balance[last] < max(FEWEST, 2 * np.sqrt(len(above))):
+        return np.inf
+    if change[above].sum() < (2 * CERTAIN * noise) ** 2 or gain[above].sum() < change[above].sum() / 2:
+        return np.inf
+    below = height[order[last + 1]] if last + 1 < len(order) else height[order[last]] / 2
+    return float(np.sqrt(height[order[last]] * below))
+
+
+def _stamp(stack: Stack) -> tuple[int, ...]:
+    """Numbers of the pixels of a pco camera's time stamp; none where there is none.
+
+    Each pixel holds two decimal digits in its low byte; the first four count the frames.
+    """
+    if stack.dtype.kind not in "ui" or stack.dtype.itemsize < 2 or stack.shape[2] < STAMP or len(stack) < 3:
+        return ()
+    numbers = []
+    for i in sample_frames(len(stack), 4):
+        head = stack.frame(i)[0, :STAMP].astype(np.int64)
+        if ((head < 0) | (head > 0x99) | (head % 16 > 9)).any():
+            return ()
+        digits = head // 16 * 10 + head % 16
+        numbers.append((i, int(digits[:4] @ [10**6, 10**4, 100, 1])))
+    count = {number - i for i, number in numbers}
+    steps = [(b - a) / (j - i) for (i, a), (j, b) in pairwise(numbers)]
+    regular = len(count) == 1 or (min(steps) > 0 and max(steps) == min(steps))
+    return tuple(range(STAMP)) if regular else ()

@@ -1,0 +1,85 @@
+"""A quick look at every frame of a recording: coarse images of it, and which frames repeat the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.grey import fill_invalid, sample_frames
+from napari_xfusion.core.types import Image, Stack
+
+LARGEST_GRID = 32
+"""Blocks of a coarse image, down and across at most."""
+RANGE = (1.0, 99.0)
+"""Percentiles of the sampled pixels; values further from them than they are from each other are clipped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What was seen of all frames."""
+
+    blocks: NDArray[np.float32]
+    """(T, rows * columns) means of blocks, camera units about ``zero``; single pixels that are off do not count."""
+    zero: float
+    """Camera value that is 0 in ``blocks``; large offsets would cost float32 its precision."""
+    repeats: NDArray[np.bool_]
+    """(T,) frames that equal the frame before in every pixel."""
+    noisy: bool
+    """Whether most pixels change from each frame to the next, as those of a camera do."""
+
+
+def scan(stack: Stack, grid: tuple[int, int]) -> Scan:
+    """Look at all frames of ``stack``, in blocks on a ``grid`` (rows, columns); repeated calls do not read again."""
+    known = _KNOWN.setdefault(stack, {})
+    if grid not in known:
+        known[grid] = _scan(stack, grid)
+    return known[grid]
+
+
+_KNOWN: WeakKeyDictionary[Stack, dict[tuple[int, int], Scan]] = WeakKeyDictionary()
+
+
+def grid_of(shape: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of blocks for images of ``shape`` (h, w): as square as possible, a pixel at least."""
+    side = max(1.0, max(shape) / LARGEST_GRID)
+    rows, columns = (max(1, round(n / side)) for n in shape)
+    return rows, columns
+
+
+def plain(frame: NDArray[np.generic], zero: float) -> Image:
+    """A frame as float32 about ``zero``, in C order, invalid pixels filled in."""
+    filled = fill_invalid(frame)[0]
+    if zero:
+        filled = filled - np.float64(zero)
+    return np.ascontiguousarray(filled, np.float32)
+
+
+def zero_of(stack: Stack) -> float:
+    """Camera value to count from: 0 where float32 holds all values anyway."""
+    if stack.dtype.itemsize <= 2 or stack.dtype == np.float32:
+        return 0.0
+    return float(np.median(fill_invalid(stack.frame(0))[0]))
+
+
+def _scan(stack: Stack, grid: tuple[int, int]) -> Scan:
+    zero = zero_of(stack)
+    sample = [plain(stack.frame(i), zero) for i in sample_frames(len(stack), 8)]
+    low, high = np.percentile([frame[::2, ::2] for frame in sample], RANGE)
+    span = max(float(high - low), 1e-6)
+    blocks = np.empty((len(stack), grid[0] * grid[1]), np.float32)
+    repeats, changed = np.zeros(len(stack), bool), np.zeros(len(stack))
+    before = stack.frame(0)
+    middle = len(before) // 2
+    for i in range(len(stack)):
+        raw = stack.frame(i)
+        changed[i] = np.mean(raw[middle] != before[middle])
+        repeats[i] = i > 0 and not changed[i] and np.array_equal(raw, before)
+        smooth = cv2.medianBlur(plain(raw, zero), 3)
+        np.clip(smooth, low - span, high + span, out=smooth)
+        blocks[i] = cv2.resize(smooth, grid[::-1], interpolation=cv2.INTER_AREA).ravel()
+        before = raw
+    return Scan(blocks, zero, repeats, bool(np.median(changed[1:]) > 0.5) if len(stack) > 1 else False)

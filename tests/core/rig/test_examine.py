@@ -1,0 +1,169 @@
+"""Bad frames and bad pixels are found, and nothing else."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.rig import FrameReader
+from tests.core.rig.shots import COUNT, SHAPE, STEP, codes, shot
+
+steady = cache(shot)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.1])
+@pytest.mark.parametrize("seed", range(7))
+def test_cameras_in_order_are_left_alone(seed, noise):
+    rig = shot(seed, noise).rig()
+    assert codes(rig) <= {"unlike"}
+    assert all(camera.health.good and camera.photometry.good for camera in rig.cameras.values())
+
+
+@pytest.mark.slow
+def test_at_most_one_of_a_hundred_shots_in_order_is_reported():
+    noise = 10 ** -np.random.default_rng(0).uniform(1, 2, 100)
+    reported = [seed for seed in range(100) if codes(shot(seed, noise[seed]).rig()) - {"unlike"}]
+    assert len(reported) <= 1, reported
+
+
+def set_pixels(pixels, value):
+    def fault(recording):
+        recording.reshape(len(recording), -1)[:, pixels] = value
+
+    return fault
+
+
+@pytest.mark.parametrize("value", [0, 60000], ids=["dead", "hot"])
+@pytest.mark.parametrize(("name", "size"), [("lr", 20), ("hr", 200)])
+def test_bad_pixels_are_found_and_filled(name, size, value):
+    pair = steady()
+    shape = pair.lr.shape[1:] if name == "lr" else SHAPE
+    inner = np.ravel_multi_index(np.indices(shape)[:, 2:-2, 2:-2].reshape(2, -1), shape)
+    pixels = np.random.default_rng(0).choice(inner, size, replace=False)
+    rig = pair.rig(**{f"{name}_faults": set_pixels(pixels, value)})
+    found = rig.cameras[name].health.pixels
+    assert len(set(found) & set(pixels)) >= 0.95 * size
+    assert len(set(found) - set(pixels)) <= 1
+    assert codes(rig) == {"bad-pixels"}
+    clean, mended = FrameReader(pair.rig()), FrameReader(rig)
+    read = "lr_frame" if name == "lr" else "hr_frame"
+    errors = [
+        rig.cameras[name].grey.from_grey(getattr(r, read)(3)).ravel()[pixels]
+        for r, rig in ((clean, pair.rig()), (mended, rig))
+    ]
+    assert np.sqrt(np.mean((errors[0] - errors[1]) ** 2)) < 250  # of 3000
+
+
+def hits(share, seed=0):
+    def fault(recording):
+        rng = np.random.default_rng(seed)
+        where = rng.random(recording.shape) < share
+        recording[where] = np.minimum(
+            65535, recording[where].astype(int) + rng.integers(2000, 20000, where.sum())
+        )
+
+    return fault
+
+
+@pytest.mark.parametrize("name", ["lr", "hr"])
+def test_hits_of_the_sensor_are_filled(name):
+    pair = steady()
+    rig = pair.rig(**{f"{name}_faults": hits(0.002)})
+    assert codes(rig) <= {"spikes", "bad-pixels"}
+    good, hit = (pair.cameras(**{f"{name}_faults": fault}) for fault in (None, hits(0.002)))
+    camera, number = rig.cameras[name], 0 if name == "lr" else 1
+    frames = camera.frames()
+    seen = np.stack([frames.frame(i) for i in range(len(frames))]).astype(int)
+    struck = hit[number] != good[number]
+    assert (seen == hit[number])[struck].mean() < 0.05
+    assert (seen != hit[number])[~struck].mean() < 0.001
+
+
+def test_sparks_that_both_cameras_see_stay():
+    pair = steady(4)  # a spray
+    light = pair.lr.copy()
+    for t in range(COUNT):  # one pixel of LR that moves by a pixel per frame
+        light[t, 5 + t % 20, 3 + t % 30] += 0.8
+    truth = np.repeat(np.repeat(light, 4, axis=1), 4, axis=2)
+    sparks = type(pair)(truth, light, np.where(truth[::STEP] > 1.2, truth[::STEP], pair.hr), pair.seed)
+    rig = sparks.rig()
+    assert rig.fast.health.spike is None
+
+
+BCD = [int(digits, 16) for digits in ("20", "26", "11", "26", "12", "30", "00", "12", "34", "56")]
+
+
+def stamp(recording):
+    """Write the time stamp of a pco camera, two decimal digits in each of 14 pixels."""
+    for i, frame in enumerate(recording, 1):
+        frame[0, :14] = [int(f"{i:08d}"[j : j + 2], 16) for j in range(0, 8, 2)] + BCD
+
+
+def test_time_stamps_in_the_image_are_filled():
+    rig = steady().rig(stamp, stamp)
+    assert rig.fast.health.pixels[:14] == rig.hr.health.pixels[:14] == tuple(range(14))
+
+
+def set_frame(i, value):
+    def fault(recording):
+        recording[i] = recording[i - 1] if value is None else value
+
+    return fault
+
+
+BAD = {"black": 0, "closed shutter": 200, "flash": 60000, "repetition": None}
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+def test_bad_lr_frames_become_their_neighbours(value):
+    pair = steady()
+    rig = pair.rig(lr_faults=set_frame(25, value))
+    assert rig.fast.health.frames == (25,)
+    assert codes(rig) == {"bad-frames"}
+    seen = rig.fast.grey.from_grey(FrameReader(rig).lr_frame(25))
+    expected = 200 + 3000 * pair.lr[25]
+    assert np.sqrt(np.mean((seen - expected) ** 2)) < 3 * 3000 * pair.noise
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+def test_bad_hr_frames_are_not_used(value):
+    rig = steady().rig(hr_faults=set_frame(3, value))
+    assert rig.hr.health.frames == (3,)
+    assert 3 * STEP not in rig.hr_times
+    assert len(rig.exposures) == len(rig.hr) - 1
+    assert codes(rig) == {"bad-frames"}
+
+
+def test_frames_before_the_shutter_opens_are_left_out():
+    def close(recording):
+        recording[:4] = 200
+
+    rig = steady().rig(lr_faults=close)
+    assert rig.fast.health.frames == (0, 1, 2, 3)
+
+
+def dark_corners(recording):
+    y, x = np.indices(recording.shape[1:])
+    h, w = recording.shape[1:]
+    outside = ((y - h / 2) / (h / 2)) ** 2 + ((x - w / 2) / (w / 2)) ** 2 > 1.2
+    recording[:, outside] = 200
+
+
+@pytest.mark.parametrize("seed", [4, 5, 6])
+def test_where_hr_sees_nothing_lr_fills_in(seed):
+    pair = steady(seed)
+    rig = pair.rig(hr_faults=dark_corners)
+    assert codes(rig) == {"blind"}
+    corner = rig.hr.grey.from_grey(FrameReader(rig).hr_frame(2))[:6, :6]
+    np.testing.assert_allclose(corner, 200 + 3000 * pair.truth[2 * STEP, :6, :6], atol=250)
+
+
+def test_nothing_is_looked_for_that_is_not_asked_for():
+    def spoil(recording):
+        set_frame(25, 0)(recording)
+        set_pixels([700], 0)(recording)
+
+    rig = steady().rig(lr_faults=spoil, correct=())
+    assert rig.fast.health.good
+    assert steady().rig(lr_faults=spoil, correct=("frames",)).fast.health.frames == (25,)
+    assert steady().rig(lr_faults=spoil, correct=("pixels",)).fast.health.pixels == (700,)

@@ -1,0 +1,125 @@
+"""Brightness that the cameras do not share is found and corrected."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.rig import FrameReader
+from napari_xfusion.core.rig.photometry import Photometry, Shading
+from napari_xfusion.core.session import Session
+from tests.core.rig.shots import COUNT, STEP, codes, shot
+
+
+def changed(pair, lr=1.0, hr=1.0, add=0.0):
+    return replace(pair, lr=pair.lr * lr + add, hr=pair.hr * hr)
+
+
+def light_of(rig, name, i):
+    """A frame of a camera as light, after corrections."""
+    reader = FrameReader(rig)
+    grey = reader.lr_frame(i) if name == "lr" else reader.hr_frame(i)
+    return (rig.hr.grey.from_grey(grey) - 200) / 3000
+
+
+def random_gains(size, seed=0):
+    rng = np.random.default_rng(seed)
+    lr, hr = (1 + size * rng.uniform(-1.7, 1.7, n) for n in (COUNT, -(-COUNT // STEP)))
+    return lr[:, None, None], hr[:, None, None]
+
+
+@pytest.mark.parametrize("size", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("seed", [2, 3, 5, 6])
+def test_flicker_of_each_camera_is_corrected(seed, size):
+    pair = shot(seed)
+    lr, hr = random_gains(size)
+    rig = changed(pair, lr, hr).rig()
+    assert "flicker" in codes(rig)
+    # The scale is that of HR on the whole, known as well as the mean of its frames: compared without it.
+    seen = np.array([light_of(rig, "lr", i).mean() for i in range(COUNT)])
+    ratio = seen / pair.lr.mean(axis=(1, 2))
+    assert np.diff(ratio).std() < 0.25 * size * np.sqrt(2)
+
+
+def test_drift_of_lr_follows_hr():
+    pair = shot()
+    rig = changed(pair, np.linspace(1, 1.3, COUNT)[:, None, None]).rig()
+    assert codes(rig) == {"drift"}
+    for i in (0, 27, COUNT - 1):
+        np.testing.assert_allclose(light_of(rig, "lr", i).mean(), pair.lr[i].mean(), rtol=0.03)
+
+
+def tilt(pair, size=0.2):
+    return size * np.linspace(-0.5, 0.5, pair.lr.shape[2])
+
+
+@pytest.mark.parametrize("kind", ["added", "multiplied"])
+def test_uneven_illumination_is_corrected(kind):
+    pair = shot()
+    spoilt = changed(pair, add=tilt(pair)) if kind == "added" else changed(pair, 1 + tilt(pair))
+    rig = spoilt.rig()
+    assert codes(rig) == {"shading"}
+    np.testing.assert_allclose(light_of(rig, "lr", 30), pair.lr[30], atol=6 * pair.noise)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.6])
+def test_a_response_that_is_no_line_is_corrected(gamma):
+    pair = shot(5)
+    rig = replace(pair, lr=pair.lr.clip(0) ** gamma).rig()
+    assert codes(rig) == {"response"}
+    rest = light_of(rig, "lr", 30) - pair.lr[30]
+    assert np.sqrt(np.mean(rest**2)) < 4 * pair.noise
+
+
+def fused_mean(rig, target, **settings):
+    with Session(make_plan(method="bicubic", hr_step=STEP, **settings), rig) as session:
+        (frame,) = session.frames([target], _Never())
+    return float(np.mean((frame.image - 200) / 3000))
+
+
+class _Never:
+    def is_set(self):
+        return False
+
+
+def test_flicker_that_both_cameras_see_stays_in_the_result():
+    pair, gains = shot(5), random_gains(0.1)[0]
+    rig = changed(pair, gains, gains[::STEP]).rig()
+    assert "flicker" not in codes(rig)
+    assert rig.fast.photometry.kept
+    assert fused_mean(rig, 27) == pytest.approx(float((pair.lr[27] * gains[27]).mean()), rel=0.03)
+
+
+def test_flicker_can_be_kept():
+    pair, (lr, _) = shot(5), random_gains(0.1)
+    spoilt = changed(pair, lr)
+    without, kept = (spoilt.rig(keep_flicker=keep) for keep in (False, True))
+    brightest = int(lr.argmax())
+    expected = float(lr[brightest].item() / np.median(lr))
+    ratio = fused_mean(kept, brightest) / fused_mean(without, brightest)
+    assert ratio == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("which", ["brightness", "shading", "response"])
+def test_nothing_is_corrected_that_is_not_asked_for(which):
+    pair = shot()
+    lr, hr = random_gains(0.05) if which == "brightness" else (1.0, 1.0)
+    spoilt = changed(pair, lr, hr, add=tilt(pair))
+    assert all(camera.photometry.good for camera in spoilt.rig(correct=()).cameras.values())
+    only = spoilt.rig(correct=(which,))
+    assert bool(only.fast.photometry.lines) == (which == "brightness")
+    assert (only.fast.photometry.shading is not None) == (which == "shading")
+
+
+def test_a_photometry_undoes_what_it_describes():
+    image = np.random.default_rng(0).random((12, 20)).astype(np.float32)
+    shading = Shading(gain=((1.1, 0.1), (0.05, 0.0)), offset=((0.02, -0.03), (0.0, 0.0)))
+    y, x = np.meshgrid(np.linspace(-1, 1, 12), np.linspace(-1, 1, 20), indexing="ij")
+    seen = image * (1.1 + 0.1 * x + 0.05 * y) + 0.02 - 0.03 * x  # Legendre: 1 and the position itself
+    photometry = Photometry(
+        lines=((2.0, 0.5),), response=((0.0, 0.25, 1.0, 4.0), (0.0, 0.5, 1.0, 2.0)), shading=shading
+    )
+    squared = np.interp(seen, (0.0, 0.5, 1.0, 2.0), (0.0, 0.25, 1.0, 4.0))
+    np.testing.assert_allclose(photometry(0, (2 * squared + 0.5).astype(np.float32)), image, atol=1e-5)
+    assert Photometry.model_validate_json(photometry.model_dump_json()) == photometry
