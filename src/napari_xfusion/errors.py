@@ -151,6 +151,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Compare before replacing it.",
     ),
     "grey-factor": ("A virtual experiment scaled grey values to keep the noise within the dtype.", "None."),
+    "frame-rate": (
+        "The frame times contradict the frame rate in the file's header.",
+        "None: the frame times are used.",
+    ),
     "grey-rule": ("The model was trained with another grey rule.", "Use the grey rule of the model."),
     "hr-coverage": ("HR covers a small part of LR.", "Fuse the covered frames, or check the HR times."),
     "hr-interval": ("The HR times contradict the frame intervals of the files.", "Check step and times."),
@@ -160,6 +164,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "input-changed": ("A recording changed while it was fused.", "Run again when the file is complete."),
     "invalid-pixels": ("A recording contains NaN, infinite or fill values.", "Check the listed frames."),
+    "linearised": (
+        "The file stores companded grey values; they were made linear.",
+        "None.",
+    ),
     "lr-psnr": (
         "The noise of a virtual experiment differs from the requested one.",
         "Use a larger recording.",
@@ -167,6 +175,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "memory": (
         "Memory ran out; the run continues in smaller tiles.",
         "Close other programs, or set the tile size.",
+    ),
+    "dynamic-range": (
+        "The camera compressed bright greys while it recorded.",
+        "Record without extended dynamic range.",
     ),
     "min-is-white": ("The file is meant to be shown inverted.", "None: stored values are fused."),
     "misplaced": ("LR is shifted or turned against HR.", "Align and crop the recordings."),
@@ -199,6 +211,22 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "precision": ("The processor emulates the precision.", "Use float32."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
+    "unsure-times": (
+        "Frame times are absent, impossible or repaired.",
+        "Compare the intervals with the camera's settings.",
+    ),
+    "unverified": (
+        "The layout of the file is not documented and was not verified with a file of a camera.",
+        "Compare a frame with the camera's software.",
+    ),
+    "uneven-times": (
+        "Some frames are much further apart in time than others.",
+        "Check for dropped frames or a change of the frame rate.",
+    ),
+    "unset-clock": (
+        "The camera's clock was not set or the trigger time is wrong.",
+        "Times count from the first frame.",
+    ),
     "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),
     "unlike-pixels": (
         "Some HR pixels have values that LR does not show.",

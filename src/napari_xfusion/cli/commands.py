@@ -34,6 +34,7 @@ from napari_xfusion.cli.options import (
     parse_region,
     parse_tile,
 )
+from napari_xfusion.cli.recordings import info as recording_info
 from napari_xfusion.cli.terminal import (
     Progress,
     command_line,
@@ -445,6 +446,7 @@ def study(
 
 
 app.command()(train)
+app.command("info")(recording_info)
 
 
 @app.command()

@@ -33,6 +33,31 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class CameraFacts:
+    """What a file says about the camera and how it recorded; None where it says nothing."""
+
+    name: str | None = None
+    serial: str | None = None
+    bits: int | None = None
+    """Bits of a stored value that carry grey."""
+    exposure_ns: int | None = None
+    """Nanoseconds; the median where each frame has its own."""
+    black: int | None = None
+    white: int | None = None
+    """Values of no light and of full scale."""
+    pitch: float | None = None
+    """Micrometres from one pixel of the sensor to the next, without magnification."""
+    first_number: int | None = None
+    """The camera's number of the first frame."""
+    events: tuple[int, ...] = ()
+    """Frames in which a signal at the camera's event input begins."""
+    locked: bool | None = None
+    """Whether its clock follows an external time code (IRIG)."""
+    timing: str = ""
+    """Where the times come from and what they are relative to, in words."""
+
+
+@dataclass(frozen=True)
 class Metadata:
     """What a file says about its sequence besides shape, dtype, times and pixel size."""
 
@@ -45,6 +70,8 @@ class Metadata:
     viewer: tuple[tuple[str, str], ...] = ()
     """What a viewer needs to show stored values as the writer meant them, by the name that ImageJ or TIFF gives
     it: ``cf``, ``c0``, ``c1`` ..., ``vunit``, ``orientation``, ``photometric``. Results have it as well."""
+    camera: CameraFacts = CameraFacts()
+    """The camera, where the file names it."""
 
 
 class Reopenable(Protocol):

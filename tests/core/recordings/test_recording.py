@@ -16,6 +16,7 @@ import zarr
 from napari_xfusion.core.recordings import Recording, as_stack, find_recording, open_stack
 from napari_xfusion.core.recordings.readers import READERS, Options
 from napari_xfusion.errors import InputError
+from tests.cameras import write_cine, write_mraw
 from tests.sequences import moving_discs
 
 FRAMES = (moving_discs(3) * 200).astype(np.uint8)
@@ -39,6 +40,10 @@ def write(kind: str, folder: Path) -> Path:
             for frame in FRAMES:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
             container.mux(stream.encode(None))
+    elif kind == "cine":
+        write_cine(path, FRAMES, "8")
+    elif kind == "mraw":
+        path = write_mraw(folder / "S1.mraw", FRAMES, 8)
     else:
         tifffile.imwrite(path, FRAMES, photometric="minisblack")
     return path
@@ -94,5 +99,5 @@ def test_a_recording_is_frozen(tmp_path):
 def test_a_recording_that_cannot_be_opened_names_the_reason(tmp_path):
     with pytest.raises(InputError, match="found no such file"):
         Recording(tmp_path / "absent.tif", "tiff").open()
-    with pytest.raises(InputError, match="found cine"):
-        Recording(tmp_path, "cine").open()
+    with pytest.raises(InputError, match="found svf"):
+        Recording(tmp_path, "svf").open()

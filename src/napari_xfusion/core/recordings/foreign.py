@@ -25,7 +25,8 @@ _FRAMES = (
     "convert the frames to TIFF or PNG; in ImageJ: File > Import > Image Sequence, then File > Save As > Tiff"
 )
 _DATA = "save the data set of frames as TIFF or Zarr, with tifffile.imwrite for instance"
-_PHOTRON = Foreign("part of a Photron recording", "export it from PFV as 16-bit TIFF")
+_PHOTRON = Foreign("part of a Photron recording", "open its .mraw file itself")
+_CINE = Foreign("a Phantom cine", "open the .cine file itself")
 _JPEG = Foreign("a JPEG image", _FRAMES)
 _HDF5 = Foreign("an HDF5 file", _DATA)
 _RAW = Foreign(
@@ -42,7 +43,7 @@ _STARTS: tuple[tuple[bytes, Foreign], ...] = (
         Foreign("a git-annex pointer instead of the file", "get the file with git annex get"),
     ),
     (b"../.git/annex", Foreign("a git-annex pointer instead of the file", "get the file with git annex get")),
-    (b"CI\x2c\0", Foreign("a Phantom cine", "save it in Phantom Camera Control (PCC) as 16-bit TIFF")),
+    (b"CI\x2c\0", _CINE),
     (b"PCO-", Foreign("a PCO b16 image", "export it from the PCO software as TIFF")),
     (b"\xed\xfe\0\0", Foreign("a NorPix or StreamPix sequence (seq)", "export it from StreamPix as TIFF")),
     (b"#Camera Information Header", _PHOTRON),
@@ -84,7 +85,9 @@ _ENDINGS: dict[str, Foreign] = {
     ".mraw": _PHOTRON,
     ".cih": _PHOTRON,
     ".cihx": _PHOTRON,
-    ".cine": Foreign("a Phantom cine", "save it in Phantom Camera Control (PCC) as 16-bit TIFF"),
+    ".cine": Foreign(
+        "a file that is named like a Phantom cine, but does not begin like one", "copy it again"
+    ),
     ".b16": Foreign("a PCO b16 image", "export it from the PCO software as TIFF"),
     ".seq": Foreign("a NorPix or StreamPix sequence (seq)", "export it from StreamPix as TIFF"),
     ".raw": _RAW,

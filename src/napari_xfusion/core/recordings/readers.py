@@ -45,6 +45,8 @@ class Reader:
     """Decides by content; must not raise, and must not import what reads the format."""
     endings: tuple[str, ...] = ()
     """Of names in this format, lower case with the dot. They select files in lists, never the reader."""
+    beside: tuple[str, ...] = ()
+    """Of files that describe one in this format and can be opened instead of it."""
     folder: bool = False
     """Whether it reads folders; it is asked for these only, other readers for files only."""
 
@@ -69,6 +71,15 @@ def _is_movie(_path: Path, magic: bytes) -> bool:
     return magic[4:8] in _MOVIE_BOXES or magic.startswith((b"\x1aE\xdf\xa3", b"RIFF"))
 
 
+def _is_photron(path: Path, magic: bytes) -> bool:
+    """Whether a file is a Photron header, or is named like the frames of one, which have no mark of their own."""
+    return magic.startswith((b"#Camera Information Header", b"<cih>")) or path.suffix.lower() in (
+        ".mraw",
+        ".cih",
+        ".cihx",
+    )
+
+
 READERS: dict[str, Reader] = {
     reader.name: reader
     for reader in (
@@ -88,6 +99,15 @@ READERS: dict[str, Reader] = {
             _RECORDINGS + "movie:open_movie",
             _is_movie,
             (".mp4", ".mov", ".mkv", ".avi"),
+        ),
+        Reader("cine", "a Phantom cine", _RECORDINGS + "cine:open_cine", begins(b"CI\x2c\0"), (".cine",)),
+        Reader(
+            "mraw",
+            "a Photron recording (.mraw with .cih or .cihx)",
+            _RECORDINGS + "mraw:open_mraw",
+            _is_photron,
+            (".mraw",),
+            beside=(".cih", ".cihx"),
         ),
         Reader(
             "folder",
