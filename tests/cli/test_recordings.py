@@ -96,3 +96,13 @@ def test_info_as_text(run, tmp_path):
 def test_info_agrees_with_what_is_opened(run):
     facts, stack = json.loads(run("info", P10, "--json")[1]), open_stack(P10)
     assert facts["times"]["first_ns"] == round(stack.clock.times_ps[0] / 1000)
+
+
+def test_convert_some_frames(run, tmp_path):
+    code, out, err = run("convert", P10, "-o", tmp_path / "out.ome.tif", "--frames", "2:5", "--json")
+    facts = json.loads(out)
+    assert (code, facts["frames"], facts["finished"]) == (0, 3, True)
+    assert "linear values" in err
+    original, converted = open_stack(P10), open_stack(tmp_path / "out.ome.tif")
+    np.testing.assert_array_equal(converted.frame(0), original.frame(2))
+    assert converted.clock == original.clock.select((2, 3, 4))

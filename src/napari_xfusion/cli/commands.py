@@ -34,6 +34,7 @@ from napari_xfusion.cli.options import (
     parse_region,
     parse_tile,
 )
+from napari_xfusion.cli.recordings import convert
 from napari_xfusion.cli.recordings import info as recording_info
 from napari_xfusion.cli.terminal import (
     Progress,
@@ -447,6 +448,7 @@ def study(
 
 app.command()(train)
 app.command("info")(recording_info)
+app.command()(convert)
 
 
 @app.command()

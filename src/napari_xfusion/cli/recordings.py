@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_xfusion.cli.options import Json
-from napari_xfusion.cli.terminal import report, short, tell
+from napari_xfusion.cli.options import ImageSequence, Json, OverwriteOption, parse_frames
+from napari_xfusion.cli.terminal import Progress, report, say_notes, short, stop_on_signal, tell
 from napari_xfusion.cli.words import as_facts, in_options, option
 from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.errors import XFusionError
@@ -51,3 +51,42 @@ def _lines(facts: dict[str, Any], more: dict[str, Any]) -> list[str]:
         *(f"{name:20} {short(value)}" for name, value in named.items() if value is not None),
         *(f"{'warning':20} {warning}" for warning in facts["warnings"]),
     ]
+
+
+def convert(
+    recording: ImageSequence,
+    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
+    frames: Annotated[
+        str | None, typer.Option(help="frames A to B-1 only", metavar="A:B", show_default=False)
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: Json = False,
+) -> None:
+    """Convert a recording; values, frame times and camera stay as they are.
+
+    Run the same command again to resume after an interruption.
+    """
+    from napari_xfusion.core.results.convert import convert as convert_recording
+
+    chosen = parse_frames(frames)
+    with Progress("frames") as progress, stop_on_signal(progress) as stop:
+        done = convert_recording(
+            recording, output, frames=chosen, overwrite=overwrite, stop=stop, progress=progress
+        )
+    say_notes(done.notes)
+    facts = {
+        "output": str(done.output),
+        "record": f"{done.output}.json",
+        "frames": done.frames,
+        "total": done.total,
+        "finished": done.finished,
+        "seconds": round(done.seconds, 3),
+        "notes": list(map(in_options, done.notes)),
+    }
+    text = f"{done.output}: {done.total} frames, {done.seconds:.1f} s"
+    if not done.finished:
+        text = f"stopped: {done.frames} of {done.total} frames are saved"
+        tell(f"{text}; rerun the same command to resume")
+    report(as_json, facts, text, saved=True)
+    if not done.finished:
+        raise typer.Exit(130)

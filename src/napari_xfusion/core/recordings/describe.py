@@ -19,8 +19,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.recordings.recorded import KEY, Recorded
 from napari_xfusion.core.recordings.source import damaged, told
-from napari_xfusion.core.types import Metadata
+from napari_xfusion.core.types import CameraFacts, Metadata
 from napari_xfusion.errors import InputError, XFusionWarning
 
 _MICROMETRES = {
@@ -57,6 +58,8 @@ class Said:
     planned: int | None = None
     """Frames of the recording that a file with fewer frames is a part of."""
     warnings: tuple[XFusionWarning, ...] = ()
+    recorded: Recorded | None = None
+    """Times and camera of the recording that the file was converted from."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +173,16 @@ def _no_pixels(names: Sequence[str], sizes: Sequence[int], where: object) -> Inp
 
 def stack_fields(said: Said, T: int) -> dict[str, Any]:
     """Return the fields ``clock``, ``pixel_size`` and ``metadata`` of a Stack of T frames."""
+    recorded = said.recorded if said.recorded is not None and len(said.recorded.clock) == T else None
     return {
-        "clock": Clock.regular(T, said.interval),
+        "clock": Clock.regular(T, said.interval) if recorded is None else recorded.clock,
         "pixel_size": said.pixel_size,
         "metadata": Metadata(
-            axes=said.axes, hr_times=said.hr_times, viewer=said.viewer, warnings=said.warnings
+            axes=said.axes,
+            hr_times=said.hr_times,
+            viewer=said.viewer,
+            warnings=said.warnings,
+            camera=CameraFacts() if recorded is None else recorded.camera,
         ),
     }
 
@@ -233,6 +241,7 @@ def _imagej(text: str, resolution: Resolution, where: object) -> Said:
         hr_times=_hr_times_line(text, where),
         viewer=_calibration(keys),
         warnings=tuple(_calibrated(keys, where)),
+        recorded=Recorded.read(keys.get(KEY)),
     )
 
 
@@ -285,6 +294,7 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
         axes="IYX" if axis is None else axes[axis] + "YX",
         pixel_size=pixel_size,
         hr_times=None if times is None else parse_hr_times(times, where),
+        recorded=Recorded.read(said.get(KEY)),
     )
 
 
@@ -375,13 +385,17 @@ def _ome(text: str, page: tuple[int, int], where: object, *, part: bool) -> Said
         )
     axis = sequence_axis("TZC", [*sizes, 1, 1], where)
     _check_order(pixels, where)
-    words = "\n".join(x.text or "" for x in root.iter() if x.text and "hr_times=" in x.text)
+    words = "\n".join(
+        x.text for x in root.iter() if x.text and re.search(rf"^(hr_times|{KEY})=", x.text, re.MULTILINE)
+    )
+    recorded = re.search(rf"^{KEY}=(.*)$", words, re.MULTILINE)
     return Said(
         frames=prod(sizes),
         axes="IYX" if axis is None else "TZC"[axis] + "YX",
         pixel_size=_ome_side(keys),
         interval=seconds(keys.get("TimeIncrement"), keys.get("TimeIncrementUnit", "s")),
         hr_times=_hr_times_line(words, where),
+        recorded=Recorded.read(recorded[1]) if recorded else None,
     )
 
 
@@ -426,12 +440,14 @@ def describe_zarr(
             if change.get("type") == "scale":
                 steps = steps * np.asarray(change["scale"], dtype=np.float64)
     units = [str(x.get("unit", "")) for x in described]
-    times = attributes.get("napari_xfusion", {}).get("hr_times")
+    own = attributes.get("napari_xfusion", {})
+    times = own.get("hr_times")
     return axes, Said(
         axes=axes.sequence,
         pixel_size=square(*(length(steps[i], units[i]) for i in (axes.columns, axes.rows))),
         interval=None if axes.frames is None else seconds(steps[axes.frames], units[axes.frames]),
         hr_times=None if times is None else parse_hr_times(times, where),
+        recorded=Recorded.read(own.get(KEY)),
     )
 
 

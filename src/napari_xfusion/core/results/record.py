@@ -103,6 +103,16 @@ class SequenceRecord(_Record):
     layer: LayerRecord
 
 
+class ConversionRecord(_Record):
+    """The record of a recording that was converted to another format."""
+
+    source: InputRecord
+    first: NonNegativeInt
+    """Number in the recording of the first frame that was converted."""
+    facts_of_source: dict[str, Any]
+    """What the recording says of itself, as ``napari-xfusion info`` reports it."""
+
+
 class RunRecord(_Record):
     """What made a result: the settled plan, the rig, weights and versions, and a table of its frames."""
 
@@ -177,7 +187,7 @@ class RunRecord(_Record):
             raise _damaged(where, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-AnyRecord = RunRecord | SequenceRecord
+AnyRecord = RunRecord | SequenceRecord | ConversionRecord
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from napari_xfusion.core.results.record import AnyRecord, RunRecord
+from napari_xfusion.core.recordings.recorded import Recorded
+from napari_xfusion.core.results.record import AnyRecord, ConversionRecord, RunRecord
 from napari_xfusion.core.results.sink import open_sink
 from napari_xfusion.core.results.spec import OutputSpec
 from napari_xfusion.core.types import Progress, Stack, Token
@@ -61,6 +62,7 @@ def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
         frame_interval=interval,
         hr_times=times or (),
         viewer=viewer,
+        recording=Recorded.of(sequence).text if isinstance(record, ConversionRecord) else "",
     )
     if spec.identity:
         return spec

@@ -122,6 +122,7 @@ def lay_out(path: Path, spec: OutputSpec, ome: bool) -> int:
         interval=spec.frame_interval,
         hr_times=spec.hr_times,
         viewer=spec.viewer,
+        recording=spec.recording,
         ome=ome,
         uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, spec.identity)),
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xfusion.core.files import replace
+from napari_xfusion.core.recordings.recorded import KEY
 from napari_xfusion.core.results.file_sink import FileSink, sync_directory
 from napari_xfusion.core.results.spec import OutputSpec
 
@@ -150,6 +151,7 @@ def _group_metadata(spec: OutputSpec, name: str) -> dict[str, Any]:
         "node_type": "group",
         "attributes": {
             "ome": {"version": "0.5", "multiscales": [image]},
-            "napari_xfusion": {"hr_times": list(spec.hr_times)} if spec.hr_times else {},
+            "napari_xfusion": ({"hr_times": list(spec.hr_times)} if spec.hr_times else {})
+            | ({KEY: spec.recording} if spec.recording else {}),
         },
     }
