@@ -117,15 +117,13 @@ def test_every_packing_version_and_length_of_setup(tmp_path, packing, length, ve
     assert stack.dtype == (np.uint8 if packing == "8" else np.uint16)
     for i, frame in enumerate(expected):
         np.testing.assert_array_equal(stack.frame(i), frame)
-        assert stack.frame(i).flags["C_CONTIGUOUS"]
     assert stack.metadata.camera.black == (64 if length > 5736 else None)
     assert stack.metadata.camera.name == ("Phantom v2012" if length > 10300 else None)
 
 
-def test_frames_taller_than_a_block_are_turned_upright(tmp_path):
-    frames = np.random.default_rng(1).integers(0, 4096, (2, 333, 640)).astype(np.uint16)
-    stack = open_stack(write_cine(tmp_path / "a.cine", frames, annotation=24))
-    np.testing.assert_array_equal([stack.frame(0), stack.frame(1)], frames)
+def test_a_longer_annotation_is_skipped(tmp_path):
+    stack = open_stack(write_cine(tmp_path / "a.cine", FRAMES, annotation=24))
+    np.testing.assert_array_equal([stack.frame(i) for i in range(5)], FRAMES)
 
 
 def test_a_frame_is_read_while_the_others_are_gone(tmp_path):

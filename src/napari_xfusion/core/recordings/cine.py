@@ -27,8 +27,6 @@ _LEAST = 44 + 40 + 808
 """Bytes of the three blocks of a header."""
 _MOST_ANNOTATION = 1 << 16
 """Bytes before a frame's pixels; 8 in all files that are known."""
-_BLOCK = 1 << 18
-"""Bytes that are read at a time where rows are turned around, so that they stay in the processor's cache."""
 _TIMES, _EXPOSURES, _OLD_TIMES = 1002, 1003, 1001
 """Types of the tagged blocks: one TIME64 or exposure per saved frame, one TIME64 per recorded frame."""
 _FLAGS = 3
@@ -245,23 +243,12 @@ def _read(file: FileBytes, place: int, shape: tuple[int, int], packing: _Packing
     size = packed_bytes(count, packing.bits)
     start = _pixels(file, place, size)
     if packing.bottom_up:
-        return _rows_reversed(file, start, shape, packing.dtype)
+        image = np.empty(shape, packing.dtype.newbyteorder("<"))
+        file.read_into(image.reshape(-1).view(np.uint8).data, start)
+        return image.astype(packing.dtype, copy=False)[::-1]
     data = memoryview(bytearray(size))
     file.read_into(data, start)
     return unpack(data, packing.bits, count, packing.table).reshape(shape)
-
-
-def _rows_reversed(file: FileBytes, start: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The frame at ``start``, whose lowest row is the first."""
-    image = np.empty(shape, dtype.newbyteorder("<"))
-    row = image.strides[0]
-    rows = min(shape[0], max(1, _BLOCK // row))
-    part = np.empty((rows, shape[1]), image.dtype)
-    for top in range(0, shape[0], rows):
-        some = part[: shape[0] - top]
-        file.read_into(some.reshape(-1).view(np.uint8).data, start + top * row)
-        image[shape[0] - top - len(some) : shape[0] - top] = some[::-1]
-    return image.astype(dtype, copy=False)
 
 
 def _facts(
