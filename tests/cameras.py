@@ -93,6 +93,14 @@ def write_cine(
     return path
 
 
+def write_b16(path: Path, frame: np.ndarray, *, header: int = 1024, colour: int = 0) -> Path:
+    """Write a PCO .b16, as the one of a camera: a header of 1024 bytes and the pixels."""
+    H, W = frame.shape
+    head = struct.pack("<4siiiiii", b"PCO-", header + 2 * H * W, header, W, H, -1, colour)
+    path.write_bytes(head.ljust(header, b"\0") + frame.astype("<u2").tobytes())
+    return path
+
+
 CIH = {
     "Date": "2016/4/21",
     "Camera Type": "FASTCAM SA-Z",

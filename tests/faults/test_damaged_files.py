@@ -19,7 +19,7 @@ import zarr
 
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
-from tests.cameras import write_cine, write_mraw
+from tests.cameras import write_b16, write_cine, write_mraw
 
 resource = pytest.importorskip("resource", reason="memory is bounded with setrlimit")
 
@@ -49,6 +49,13 @@ def photron(path: Path, **options: object) -> Path:
     return path
 
 
+def b16(path: Path) -> Path:
+    path.mkdir()
+    for i, frame in enumerate(SMOOTH):
+        write_b16(path / f"f_{i}.b16", frame)
+    return path
+
+
 AXES = {"metadata": {"axes": "TYX"}}
 KINDS = {
     "plain": lambda path: tiff(path, metadata=None),
@@ -68,6 +75,7 @@ KINDS = {
     "lzma": lambda path: tiff(path, SMOOTH, compression="lzma", tile=(16, 16), **AXES),
     "cine": lambda path: write_cine(path, SMOOTH),
     "cine-p12l": lambda path: write_cine(path, SMOOTH, "p12l", version=0, length=808, stamps=None),
+    "b16": b16,
     "mraw-cih": lambda path: photron(path, bits=16),
     "mraw-cihx": lambda path: photron(path, bits=12, header=".cihx"),
 }
@@ -120,6 +128,8 @@ def header_bytes(path: Path) -> np.ndarray:
     """The places of a file's bytes that are no pixels of uncompressed kinds: header, directories, text."""
     if path.suffix == ".png":
         return np.arange(60)
+    if path.suffix == ".b16":
+        return np.arange(28)
     if path.suffix in (".cih", ".cihx"):
         return np.arange(path.stat().st_size)
     if path.read_bytes()[:2] == b"CI":

@@ -125,4 +125,4 @@ def test_the_documentation_names_every_ending():
 
 
 def test_endings_of_files_are_those_of_readers_of_files():
-    assert file_endings() == (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi", ".cine", ".mraw")
+    assert file_endings() == (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi", ".b16", ".cine", ".mraw")

@@ -16,7 +16,7 @@ import zarr
 from napari_xfusion.core.recordings import Recording, as_stack, find_recording, open_stack
 from napari_xfusion.core.recordings.readers import READERS, Options
 from napari_xfusion.errors import InputError
-from tests.cameras import write_cine, write_mraw
+from tests.cameras import write_b16, write_cine, write_mraw
 from tests.sequences import moving_discs
 
 FRAMES = (moving_discs(3) * 200).astype(np.uint8)
@@ -42,6 +42,8 @@ def write(kind: str, folder: Path) -> Path:
             container.mux(stream.encode(None))
     elif kind == "cine":
         write_cine(path, FRAMES, "8")
+    elif kind == "b16":
+        write_b16(path, FRAMES[0])
     elif kind == "mraw":
         path = write_mraw(folder / "S1.mraw", FRAMES, 8)
     else:

@@ -1,4 +1,4 @@
-"""Folders of single frames: TIFF or PNG files in the order of the numbers in their names."""
+"""Folders of single frames: TIFF, PNG or PCO b16 files in the order of the numbers in their names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.recordings.b16 import open_b16
 from napari_xfusion.core.recordings.foreign import Foreign, describe_files, first_bytes, recognise
 from napari_xfusion.core.recordings.names import in_order, planned
 from napari_xfusion.core.recordings.pieces import open_pieces
-from napari_xfusion.core.recordings.readers import PNG_MAGIC, TIFF_MAGIC, Options
+from napari_xfusion.core.recordings.readers import B16_MAGIC, PNG_MAGIC, TIFF_MAGIC, Options
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -33,7 +34,7 @@ from napari_xfusion.core.recordings.zarr_store import open_zarr
 from napari_xfusion.core.types import Metadata, Stack, digest_frames
 from napari_xfusion.errors import DamagedFileError, InputError
 
-_KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
+_KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".b16": "b16"}
 _DEFLATE_RATIO = 1100
 _CHANNELS = {0: 1, 2: 3, 6: 4}
 """Samples per pixel of a PNG's colour types: grey, RGB, RGBA."""
@@ -182,9 +183,12 @@ def _open_frame(file: Path, options: Options) -> _Frame:
             if magic[1:4] != b"PNG":
                 raise _not_a_frame(file, recognise(file, magic))
             return _open_png(file, options.luma)
-        if not magic.startswith(TIFF_MAGIC):
+        if magic.startswith(B16_MAGIC):
+            stack, plan = open_b16(file, options), None
+        elif not magic.startswith(TIFF_MAGIC):
             raise _not_a_frame(file, recognise(file, magic))
-        stack, plan = open_part(file)
+        else:
+            stack, plan = open_part(file)
     if len(stack) != 1:
         raise InputError(
             file,

@@ -44,7 +44,6 @@ _STARTS: tuple[tuple[bytes, Foreign], ...] = (
     ),
     (b"../.git/annex", Foreign("a git-annex pointer instead of the file", "get the file with git annex get")),
     (b"CI\x2c\0", _CINE),
-    (b"PCO-", Foreign("a PCO b16 image", "export it from the PCO software as TIFF")),
     (b"\xed\xfe\0\0", Foreign("a NorPix or StreamPix sequence (seq)", "export it from StreamPix as TIFF")),
     (b"#Camera Information Header", _PHOTRON),
     (b"LUCAM-RECORDER", Foreign("an SER movie", _TIFF)),
@@ -88,7 +87,9 @@ _ENDINGS: dict[str, Foreign] = {
     ".cine": Foreign(
         "a file that is named like a Phantom cine, but does not begin like one", "copy it again"
     ),
-    ".b16": Foreign("a PCO b16 image", "export it from the PCO software as TIFF"),
+    ".b16": Foreign(
+        "a file that is named like a PCO b16 image, but does not begin like one", "copy it again"
+    ),
     ".seq": Foreign("a NorPix or StreamPix sequence (seq)", "export it from StreamPix as TIFF"),
     ".raw": _RAW,
     ".dat": _RAW,

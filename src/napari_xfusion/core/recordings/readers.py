@@ -17,6 +17,7 @@ Sniff = Callable[[Path, bytes], bool]
 MAGIC = 64
 """Bytes of a file that a reader is shown; fewer where the file is shorter."""
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+B16_MAGIC = b"PCO-"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _RECORDINGS = "napari_xfusion.core.recordings."
 _ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
@@ -100,6 +101,7 @@ READERS: dict[str, Reader] = {
             _is_movie,
             (".mp4", ".mov", ".mkv", ".avi"),
         ),
+        Reader("b16", "a PCO b16 image", _RECORDINGS + "b16:open_b16", begins(B16_MAGIC), (".b16",)),
         Reader("cine", "a Phantom cine", _RECORDINGS + "cine:open_cine", begins(b"CI\x2c\0"), (".cine",)),
         Reader(
             "mraw",
@@ -111,7 +113,7 @@ READERS: dict[str, Reader] = {
         ),
         Reader(
             "folder",
-            "a folder of TIFF or PNG frames",
+            "a folder of TIFF, PNG or PCO b16 frames",
             _RECORDINGS + "folder:open_folder",
             lambda _path, _magic: True,
             folder=True,
