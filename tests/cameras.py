@@ -158,3 +158,21 @@ def write_mraw(
     text = "\r\n".join(["#Camera Information Header", *lines, "", "Image Width : 7", ""])
     path.with_suffix(".cih").write_bytes(text.encode())
     return path
+
+
+def write_ini(path: Path, times: Sequence[int], *, frames: int | None = None, **changes: str) -> Path:
+    """Write a Shimadzu .ini, ``times`` in nanoseconds; ``changes`` are other values of [REC_INFO]."""
+    recording = {
+        "RecModeUI": "HP",
+        "RecFrame": str(len(times) if frames is None else frames),
+        "RecSpeed": "10,000 ns",
+        "RecExpose": "300 ns",
+        "TriggerDelay": "500 ns",
+        **changes,
+    }
+    lines = ["[SYSTEM]", "Comment=100% full", "[PLAY_INFO]", "Gamma=1.0", "[REC_INFO]"]
+    lines += [f"{key}={value}" for key, value in recording.items()]
+    for number, time in enumerate(times, 1):
+        lines += [f"[IMAGE_INFO_{number}]", f"ImageRelative={time:,} ns"]
+    path.write_bytes("\r\n".join(lines).encode())
+    return path

@@ -151,6 +151,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Compare before replacing it.",
     ),
     "grey-factor": ("A virtual experiment scaled grey values to keep the noise within the dtype.", "None."),
+    "first-frame": (
+        "The first frame of the camera often differs from the others.",
+        "Compare it, and omit it if so.",
+    ),
     "frame-rate": (
         "The frame times contradict the frame rate in the file's header.",
         "None: the frame times are used.",
@@ -210,6 +214,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "precision": ("The processor emulates the precision.", "Use float32."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
+    "sidecar": (
+        "A file next to the frames, which describes them, is damaged or of another recording.",
+        "Copy the one of this recording, or remove it.",
+    ),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unsure-times": (
         "Frame times are absent, impossible or repaired.",

@@ -91,9 +91,9 @@ def test_without_a_frame_rate_times_are_unknown(tmp_path, rate):
 def test_the_other_file_is_asked_for_by_its_name(tmp_path):
     path = write_mraw(tmp_path / "S1.mraw", FRAMES, 16)
     header = path.with_suffix(".cih").rename(tmp_path / "S2.cih")
-    with pytest.raises(InputError, match=r"expected S1\.cih or S1\.cihx beside it"):
+    with pytest.raises(InputError, match=r"expected S1\.cih or S1\.cihx next to it"):
         open_stack(path)
-    with pytest.raises(InputError, match=r"expected S2\.mraw beside it"):
+    with pytest.raises(InputError, match=r"expected S2\.mraw next to it"):
         open_stack(header)
 
 

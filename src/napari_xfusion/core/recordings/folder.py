@@ -21,6 +21,7 @@ from napari_xfusion.core.recordings.foreign import Foreign, describe_files, firs
 from napari_xfusion.core.recordings.names import in_order, planned
 from napari_xfusion.core.recordings.pieces import open_pieces
 from napari_xfusion.core.recordings.readers import B16_MAGIC, PNG_MAGIC, TIFF_MAGIC, Options
+from napari_xfusion.core.recordings.sidecar import with_sidecar
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -56,7 +57,7 @@ def open_folder(path: Path, options: Options) -> Stack:
     Colour PNG is refused, or becomes its luma where the options say so.
     """
     with told(path, "a folder of frames"):
-        return _sequence(_frames_of(path), path, options)
+        return with_sidecar(_sequence(_frames_of(path), path, options), path)
 
 
 def open_files(files: Sequence[Path]) -> Stack:

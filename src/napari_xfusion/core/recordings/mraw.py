@@ -1,4 +1,4 @@
-"""Photron recordings: frames without a header (.mraw), described by a text (.cih) or an XML file (.cihx) beside them.
+"""Photron recordings: frames without a header (.mraw), described by a text (.cih) or an XML file (.cihx) next to them.
 
 Photron publishes no specification; the layout is that of files of FASTCAM SA-Z, Nova S16 and others. The files have
 no time stamps: times are calculated from record rate, save step and start frame.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.recordings.packed import packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import Options
+from napari_xfusion.core.recordings.sidecar import Sidecar
 from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
 from napari_xfusion.core.types import CameraFacts, Metadata, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
@@ -99,11 +100,23 @@ def _fraction(text: str) -> Fraction | None:
     return Fraction(text) or None if plain else None
 
 
+def read_cih(path: Path, data: bytes) -> Sidecar:
+    """Times and camera by ``data``, the content of a .cih or .cihx next to frames that were exported as TIFF."""
+    header = _header(path, data)
+    clock, warnings = _clock(header)
+    camera = replace(header.facts, bits=None, white=None)  # an export may have scaled the values
+    return Sidecar(path, len(clock), clock, camera, warnings)
+
+
 def read_header(path: Path) -> CihHeader:
     """Read a .cih or .cihx; raises InputError where it is none."""
     with told(path, "a Photron header"):
         file = FileBytes(path)
-        data = file.read(0, min(file.size, _MOST_HEADER))
+        return _header(path, file.read(0, min(file.size, _MOST_HEADER)))
+
+
+def _header(path: Path, data: bytes) -> CihHeader:
+    with told(path, "a Photron header"):
         found = dict(_xml(data, path) if b"<cih>" in data else _lines(data))
     if not {"width", "height", "frames", "bits"} <= found.keys():
         raise damaged(
@@ -174,7 +187,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
         if given
         else "copy the frames to the same folder; of a TIFF export, open the folder of the frames"
     )
-    raise InputError(path, expected=f"{wanted} beside it", found="no such file", hint=hint)
+    raise InputError(path, expected=f"{wanted} next to it", found="no such file", hint=hint)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from napari_xfusion.core.recordings.describe import (
 from napari_xfusion.core.recordings.ifd import pages
 from napari_xfusion.core.recordings.names import planned
 from napari_xfusion.core.recordings.readers import Options
+from napari_xfusion.core.recordings.sidecar import with_sidecar
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, damaged, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
@@ -60,7 +61,7 @@ def open_tiff(path: Path, _options: Options) -> Stack:
 
     Orientation, min-is-white and ImageJ's calibration are not applied, but reported in ``metadata``.
     """
-    return open_part(path, part=False)[0]
+    return with_sidecar(open_part(path, part=False)[0], path)
 
 
 def open_part(path: Path, *, part: bool = True) -> tuple[Stack, int | None]:
