@@ -20,7 +20,7 @@ from tests.docs.blocks import PAGES, blocks
 from tests.sequences import moving_discs, two_cameras
 
 RUNNABLE = [page for page in PAGES if any(b.language in ("bash", "python") for b in blocks(page))]
-LANGUAGES = {"bash", "python", "powershell", "json", "text"}
+LANGUAGES = {"bash", "python", "powershell", "json", "text", "toml"}
 
 
 @pytest.fixture(scope="module")

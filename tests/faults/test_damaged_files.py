@@ -49,6 +49,16 @@ def photron(path: Path, **options: object) -> Path:
     return path
 
 
+def raw(path: Path) -> Path:
+    path.mkdir()
+    (path / "S1.raw").write_bytes(SMOOTH.tobytes())
+    T, H, W = SMOOTH.shape
+    (path / "S1.toml").write_text(
+        f'width = {W}\nheight = {H}\nframes = {T}\ndtype = "uint16"\nframe_rate = 1e3\n'
+    )
+    return path
+
+
 def b16(path: Path) -> Path:
     path.mkdir()
     for i, frame in enumerate(SMOOTH):
@@ -76,6 +86,7 @@ KINDS = {
     "cine": lambda path: write_cine(path, SMOOTH),
     "cine-p12l": lambda path: write_cine(path, SMOOTH, "p12l", version=0, length=808, stamps=None),
     "b16": b16,
+    "raw": raw,
     "mraw-cih": lambda path: photron(path, bits=16),
     "mraw-cihx": lambda path: photron(path, bits=12, header=".cihx"),
 }
@@ -96,8 +107,8 @@ def outcome(path: Path, truth: np.ndarray) -> str:
     """What became of a damaged sequence: "whole", "told", "pixels" (other values, unsaid), or what is wrong."""
     told = same = 0
     try:
-        pair = path / "S1.mraw"
-        stack = open_stack(pair if pair.exists() else path)
+        pair = [*path.glob("S1.*raw")] if path.is_dir() else []
+        stack = open_stack(pair[0] if pair else path)
         if (stack.shape, stack.dtype) != (truth.shape, truth.dtype):
             return f"silent: {stack.shape} {stack.dtype}"
         for i in range(len(stack)):
@@ -120,7 +131,7 @@ def outcome(path: Path, truth: np.ndarray) -> str:
 
 def cut(path: Path, share: float) -> None:
     """Cut a file, or the last file of a folder, to a share of its size."""
-    file = max(path.iterdir()) if path.is_dir() else path
+    file = max(path.iterdir(), key=lambda x: (x.suffix[-3:] == "raw", x)) if path.is_dir() else path
     os.truncate(file, int(share * file.stat().st_size))
 
 
@@ -130,7 +141,7 @@ def header_bytes(path: Path) -> np.ndarray:
         return np.arange(60)
     if path.suffix == ".b16":
         return np.arange(28)
-    if path.suffix in (".cih", ".cihx"):
+    if path.suffix in (".cih", ".cihx", ".toml"):
         return np.arange(path.stat().st_size)
     if path.read_bytes()[:2] == b"CI":
         return cine_header(path)
@@ -156,7 +167,7 @@ def cine_header(path: Path) -> np.ndarray:
 
 def mutate(path: Path, rng: np.random.Generator) -> None:
     """Change one to three bytes of a header: to anything, to an extreme, or by one bit."""
-    file = max(path.iterdir(), key=lambda x: (x.suffix != ".mraw", x)) if path.is_dir() else path
+    file = max(path.iterdir(), key=lambda x: (x.suffix[-3:] != "raw", x)) if path.is_dir() else path
     data = bytearray(file.read_bytes())
     places = header_bytes(file)
     for place in rng.choice(places, rng.integers(1, 4)):

@@ -89,7 +89,7 @@ def test_every_row_is_true(reader):
     module, name = reader.function.split(":")
     assert len(signature(getattr(import_module(module), name)).parameters) == 2
     assert all(ending == ending.lower() and ending[0] == "." for ending in (*reader.endings, *reader.beside))
-    assert reader.what.startswith(("a ", "an "))
+    assert reader.what.startswith(("a ", "an ", "raw "))
     assert reader.what in readable()
 
 
@@ -125,4 +125,15 @@ def test_the_documentation_names_every_ending():
 
 
 def test_endings_of_files_are_those_of_readers_of_files():
-    assert file_endings() == (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi", ".b16", ".cine", ".mraw")
+    assert file_endings() == (
+        ".tif",
+        ".tiff",
+        ".mp4",
+        ".mov",
+        ".mkv",
+        ".avi",
+        ".b16",
+        ".cine",
+        ".mraw",
+        ".raw",
+    )

@@ -44,6 +44,11 @@ def write(kind: str, folder: Path) -> Path:
         write_cine(path, FRAMES, "8")
     elif kind == "b16":
         write_b16(path, FRAMES[0])
+    elif kind == "raw":
+        path = folder / "raw.raw"
+        path.write_bytes(FRAMES.tobytes())
+        T, H, W = FRAMES.shape
+        path.with_suffix(".toml").write_text(f'frames = {T}\nheight = {H}\nwidth = {W}\ndtype = "uint8"')
     elif kind == "mraw":
         path = write_mraw(folder / "S1.mraw", FRAMES, 8)
     else:

@@ -30,7 +30,8 @@ _CINE = Foreign("a Phantom cine", "open the .cine file itself")
 _JPEG = Foreign("a JPEG image", _FRAMES)
 _HDF5 = Foreign("an HDF5 file", _DATA)
 _RAW = Foreign(
-    "raw pixels without a header", "import it in ImageJ with File > Import > Raw and save it as TIFF"
+    "raw pixels without a header",
+    "describe it in a .toml file of its name, see the page Cameras, or in ImageJ use File > Import > Raw",
 )
 
 _STARTS: tuple[tuple[bytes, Foreign], ...] = (

@@ -18,6 +18,8 @@ MAGIC = 64
 """Bytes of a file that a reader is shown; fewer where the file is shorter."""
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 B16_MAGIC = b"PCO-"
+RAW_ENDINGS = (".raw", ".bin", ".dat")
+"""Of files without a mark, which a description makes readable."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _RECORDINGS = "napari_xfusion.core.recordings."
 _ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
@@ -81,6 +83,12 @@ def _is_photron(path: Path, magic: bytes) -> bool:
     )
 
 
+def _is_raw(path: Path, _magic: bytes) -> bool:
+    """Whether a file is named like raw pixels and a description of them is next to it, or is one."""
+    ending = path.suffix.lower()
+    return ending == ".toml" or (ending in RAW_ENDINGS and path.with_suffix(".toml").is_file())
+
+
 READERS: dict[str, Reader] = {
     reader.name: reader
     for reader in (
@@ -110,6 +118,14 @@ READERS: dict[str, Reader] = {
             _is_photron,
             (".mraw",),
             beside=(".cih", ".cihx"),
+        ),
+        Reader(
+            "raw",
+            "raw pixels with a description (name.raw and name.toml)",
+            _RECORDINGS + "raw:open_raw",
+            _is_raw,
+            (".raw",),
+            beside=(".toml",),
         ),
         Reader(
             "folder",
