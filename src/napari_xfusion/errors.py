@@ -218,6 +218,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "A file next to the frames, which describes them, is damaged or of another recording.",
         "Copy the one of this recording, or remove it.",
     ),
+    "stamped-pixels": (
+        "The first pixels of each frame contain a time stamp of the camera instead of light.",
+        "None: they give the frame times; crop them if they disturb.",
+    ),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unsure-times": (
         "Frame times are absent, impossible or repaired.",

@@ -49,6 +49,8 @@ class CameraFacts:
     """Micrometres from one pixel of the sensor to the next, without magnification."""
     first_number: int | None = None
     """The camera's number of the first frame."""
+    started: int | None = None
+    """Time stamp of the first frame in picoseconds since 1970, by a clock that may not be set."""
     events: tuple[int, ...] = ()
     """Frames in which a signal at the camera's event input begins."""
     locked: bool | None = None

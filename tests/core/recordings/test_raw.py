@@ -67,7 +67,7 @@ def test_offset_gap_rows_and_facts(tmp_path):
         ({"offset": 200}, "0 frames"),
         ({"width": 0}, "width"),
         ({"dtype": "uint64"}, "dtype"),
-        ({"heigth": 3}, "heigth"),
+        ({"rows": 3}, "rows"),
         ({"frame_rate": -1.0}, "frame_rate"),
         ({"width": 10**30}, "width"),
     ],

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from napari_xfusion.core.recordings import open_stack
-from tests.cameras import write_ini, write_mraw
+from tests.cameras import write_cine, write_ini, write_mraw
 
 FRAMES = np.random.default_rng(4).integers(0, 4096, (5, 6, 8)).astype(np.uint16)
 TIMES = [0, 10_000, 20_010, 30_000, 40_010]
@@ -77,3 +77,48 @@ def test_times_of_a_photron_header_beside_a_tiff(tmp_path, header):
 def test_times_of_a_photron_header_in_a_folder_of_frames(export):
     write_mraw(export / "S1.mraw", FRAMES, 16).unlink()
     assert open_stack(export).clock.times_ps[0] == -50_000_000
+
+
+def test_times_of_a_phantom_chd_in_a_folder_of_frames(export):
+    path = write_cine(export / "shot.cine", FRAMES)
+    clock = open_stack(path).clock
+    path.rename(export / "shot.chd").write_bytes((export / "shot.chd").read_bytes()[: -FRAMES.nbytes - 40])
+    stack = open_stack(export)
+    assert stack.clock == clock
+    assert (stack.metadata.camera.name, stack.metadata.camera.white) == ("Phantom v2012", None)
+
+
+def write_xml(path, texts):
+    rows = "".join(f'<Time frame="{i}">{text}</Time>' for i, text in enumerate(texts))
+    path.write_text(f"<chd><TIMEBLOCK><Date>Thu Feb 29 2024</Date>{rows}</TIMEBLOCK></chd>")
+
+
+XML = [
+    "23:59:59.999 980.00",
+    "23:59:59.999 990.00 E",
+    "00:00:00.000 000.01 E",
+    "00:00:00.000 010.00",
+    "00:00:00.000 020.00 E",
+]
+
+
+def test_times_of_a_phantom_xml_next_to_a_tiff_across_midnight(tmp_path):
+    tifffile.imwrite(tmp_path / "S1.tif", FRAMES, photometric="minisblack")
+    write_xml(tmp_path / "S1.xml", XML)
+    stack = open_stack(tmp_path / "S1.tif")
+    assert stack.clock.times_ps == (-10_000_000, 0, 10_010_000, 20_000_000, 30_000_000)
+    assert stack.metadata.camera.events == (1, 4)
+
+
+@pytest.mark.parametrize("texts", [["12:00"] * 5, [*XML[:4], "x"], []])
+def test_an_xml_with_other_times_is_reported(export, texts):
+    write_xml(export / "shot.xml", texts)
+    assert codes(open_stack(export)) == ["sidecar"]
+
+
+@pytest.mark.parametrize(
+    "text", ["<other/>", "<TIMEBLOCK", "<!DOCTYPE a [<!ENTITY b 'c'>]><TIMEBLOCK>&b;</TIMEBLOCK>"]
+)
+def test_other_xml_does_not_prevent_opening(export, text):
+    (export / "shot.xml").write_text(text)
+    assert open_stack(export).clock.source == "none"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.recordings.packed import P10, packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import Options
+from napari_xfusion.core.recordings.sidecar import Sidecar
 from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
 from napari_xfusion.core.recordings.stamps import stamped
 from napari_xfusion.core.types import CameraFacts, Metadata, Stack
@@ -141,14 +142,10 @@ def open_cine(path: Path, _options: Options) -> Stack:
     """
     with told(path, "a Phantom cine"):
         file = FileBytes(path)
-        if file.size < _LEAST:
-            raise damaged(path, "a Phantom cine", f"{file.size} bytes")
-        header = _Header(*_HEADER.unpack(file.read(0, _HEADER.size)))
-        bitmap = _Bitmap(*_BITMAP.unpack(file.read(header.bitmap, _BITMAP.size)))
-        setup = _Setup(file, header.setup)
+        header, bitmap, setup = _head(file)
         packing = _packing(header, bitmap, setup, path)
         places = _places(file, header, bitmap, packing)
-        clock, camera, warnings = _facts(file, header, bitmap, setup, packing)
+        clock, camera, warnings = _facts(file, header, bitmap, setup, packing, end=header.places)
     shape = (bitmap.height, bitmap.width)
 
     def read(i: int) -> NDArray[Any]:
@@ -164,6 +161,26 @@ def open_cine(path: Path, _options: Options) -> Stack:
         clock=clock,
         metadata=Metadata(camera=camera, warnings=warnings),
     )
+
+
+def read_chd(path: Path, _data: bytes) -> Sidecar:
+    """Times and camera by a .chd: the header of a .cine that was exported to another format, without its frames."""
+    file = FileBytes(path)
+    header, bitmap, setup = _head(file)
+    if not 0 < header.frames <= file.size:
+        raise damaged(path, "the header of a cine with frames", f"{header.frames} frames")
+    end = header.places if setup.end < header.places <= file.size else file.size
+    clock, camera, warnings = _facts(file, header, bitmap, setup, _PACKINGS[16, 0], end=end)
+    camera = replace(camera, bits=None, black=None, white=None)  # an export may have scaled the values
+    return Sidecar(path, header.frames, clock, camera, warnings)
+
+
+def _head(file: FileBytes) -> tuple[_Header, _Bitmap, _Setup]:
+    if file.size < _LEAST:
+        raise damaged(file.path, "a Phantom cine", f"{file.size} bytes")
+    header = _Header(*_HEADER.unpack(file.read(0, _HEADER.size)))
+    bitmap = _Bitmap(*_BITMAP.unpack(file.read(header.bitmap, _BITMAP.size)))
+    return header, bitmap, _Setup(file, header.setup)
 
 
 def _packing(header: _Header, bitmap: _Bitmap, setup: _Setup, where: Path) -> _Packing:
@@ -252,11 +269,11 @@ def _read(file: FileBytes, place: int, shape: tuple[int, int], packing: _Packing
 
 
 def _facts(
-    file: FileBytes, header: _Header, bitmap: _Bitmap, setup: _Setup, packing: _Packing
+    file: FileBytes, header: _Header, bitmap: _Bitmap, setup: _Setup, packing: _Packing, *, end: int
 ) -> tuple[Clock, CameraFacts, tuple[XFusionWarning, ...]]:
-    """The clock, what is known of the camera, and what is odd."""
+    """The clock, what is known of the camera, and what is odd; tagged blocks are before ``end``."""
     path = file.path
-    tags = dict(_tags(file, setup.end, header.places))
+    tags = dict(_tags(file, setup.end, end))
     stamps = _stamps(tags, header)
     fallback = Clock.regular(header.frames, _interval(setup))
     clock, odd = fallback, list(_setup_warnings(setup, packing, path))
@@ -279,6 +296,7 @@ def _facts(
         white=levels[1],
         pitch=_pitch(bitmap),
         first_number=header.first,
+        started=None if stamps is None else ((stamps[0] & ~_FLAGS) * PICOSECONDS) >> 32,
         events=() if stamps is None else _events(stamps),
         locked=None if stamps is None else not bool(stamps[0] & 1),
         timing=_TIMING[clock.source],

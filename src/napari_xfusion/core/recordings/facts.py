@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,20 @@ def more_of(stack: Stack) -> dict[str, Any]:
         "pixel size": None if stack.pixel_size is None else f"{stack.pixel_size:g} µm",
         "sensor pitch": None if camera.pitch is None else f"{camera.pitch:g} µm",
         "first number": camera.first_number,
+        "first frame at": None if camera.started is None else _date(camera.started),
         "events": ", ".join(map(str, camera.events)) or None,
         "IRIG": None if camera.locked is None else "locked" if camera.locked else "not locked",
         "times from": camera.timing or None,
     }
+
+
+def _date(picoseconds: int) -> str | None:
+    """Date and time of picoseconds since 1970, to the microsecond; None where no calendar has it."""
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=picoseconds // 10**6)
+    except OverflowError:
+        return None
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
 
 
 def times_of(clock: Clock) -> dict[str, Any]:

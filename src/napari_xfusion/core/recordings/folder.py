@@ -19,6 +19,7 @@ from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings.b16 import open_b16
 from napari_xfusion.core.recordings.foreign import Foreign, describe_files, first_bytes, recognise
 from napari_xfusion.core.recordings.names import in_order, planned
+from napari_xfusion.core.recordings.pco import PcoStamp, with_stamps
 from napari_xfusion.core.recordings.pieces import open_pieces
 from napari_xfusion.core.recordings.readers import B16_MAGIC, PNG_MAGIC, TIFF_MAGIC, Options
 from napari_xfusion.core.recordings.sidecar import with_sidecar
@@ -50,6 +51,14 @@ class _Frame(NamedTuple):
     planned: int | None = None
     """Frames that the recording was planned to have, where the file knows it."""
 
+    @property
+    def stamp(self) -> PcoStamp | None:
+        """The time stamp in its pixels."""
+        camera = self.metadata.camera
+        if camera.started is None or camera.first_number is None:
+            return None
+        return PcoStamp(camera.first_number, camera.started)
+
 
 def open_folder(path: Path, options: Options) -> Stack:
     """Open a folder as a Stack; raises InputError naming the file where one is damaged, unlike or missing.
@@ -79,8 +88,10 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
     files = [files[i] for i in order.places]
     first, *others = files
     sequence = _open_frame(first, options)
+    frames = [sequence]
     for file in others:
         frame = _open_frame(file, options)
+        frames.append(frame)
         if (frame.shape, frame.dtype) != (sequence.shape, sequence.dtype):
             raise InputError(
                 file,
@@ -96,10 +107,12 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
 
     shape = (len(files), *sequence.shape)
     stores = any(x.is_dir() for x in files)
-    warnings = [*order.warnings, *sequence.metadata.warnings]
+    stamps = [x.stamp for x in frames if x.stamp is not None]
+    odd = [x for x in sequence.metadata.warnings if not stamps or x.code != "stamped-pixels"]
+    warnings = [*order.warnings, *odd]
     if sequence.planned and sequence.planned > len(files) and not order.warnings:
         warnings.append(planned(len(files), sequence.planned, str(folder)))
-    return Stack(
+    stack = Stack(
         shape=shape,
         dtype=sequence.dtype,
         read=read,
@@ -109,6 +122,7 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
         pixel_size=sequence.pixel_size,
         metadata=Metadata(viewer=sequence.metadata.viewer, warnings=tuple(warnings)),
     )
+    return with_stamps(stack, stamps)
 
 
 def _open_png(path: Path, luma: bool) -> _Frame:

@@ -19,6 +19,8 @@ _KINDS = {
     ".ini": _HERE + "shimadzu:read_ini",
     ".cihx": _HERE + "mraw:read_cih",
     ".cih": _HERE + "mraw:read_cih",
+    ".chd": _HERE + "cine:read_chd",
+    ".xml": _HERE + "phantom_xml:read_xml",
 }
 """``function(path, data) -> Sidecar | None`` by ending, the first one found counts."""
 

@@ -26,6 +26,7 @@ from napari_xfusion.core.recordings.describe import (
 )
 from napari_xfusion.core.recordings.ifd import pages
 from napari_xfusion.core.recordings.names import planned
+from napari_xfusion.core.recordings.pco import PIXELS, PcoStamp, decode, with_stamps
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.sidecar import with_sidecar
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, damaged, told
@@ -82,6 +83,7 @@ def open_part(path: Path, *, part: bool = True) -> tuple[Stack, int | None]:
                 return _read_plain(file, np.empty(shape, stored), frames[i])
             return _read_blocks(file, kinds[i], frames[i])
 
+    stamps = _pco_stamps(file, page, frames, dtype)
     stack = Stack(
         shape=(len(frames), *shape),
         dtype=dtype,
@@ -90,7 +92,23 @@ def open_part(path: Path, *, part: bool = True) -> tuple[Stack, int | None]:
         source=str(path),
         **stack_fields(said, len(frames)),
     )
-    return stack, said.planned
+    return with_stamps(stack, stamps), said.planned
+
+
+def _pco_stamps(
+    file: FileBytes, page: TiffPage, frames: list[Segments], dtype: np.dtype[Any]
+) -> list[PcoStamp]:
+    """The stamps in the first pixels of the frames, none where the first frame has none."""
+    if dtype != np.uint16 or page.imagewidth < PIXELS or not _plain(page):
+        return []
+    stamps = list[PcoStamp]()
+    for segments in frames:
+        data = file.read(int(segments[0, 0]), 2 * PIXELS)
+        stamp = decode(np.frombuffer(data, dtype.newbyteorder(page.parent.byteorder)))
+        if stamp is None:
+            return []
+        stamps.append(stamp)
+    return stamps
 
 
 def _sequence(file: FileBytes, *, part: bool) -> tuple[list[TiffPage], list[Segments], Said]:

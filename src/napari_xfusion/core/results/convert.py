@@ -65,7 +65,9 @@ def select(stack: Stack, start: int, end: int) -> Stack:
     camera = stack.metadata.camera
     first = None if camera.first_number is None else camera.first_number + start
     events = tuple(i - start for i in camera.events if start <= i < end)
-    camera = replace(camera, first_number=first, events=events)
+    shift = stack.clock.times_ps[start] - stack.clock.times_ps[0]
+    started = None if camera.started is None or not stack.clock.known else camera.started + shift
+    camera = replace(camera, first_number=first, started=started, events=events)
 
     @cache
     def digest() -> str:
