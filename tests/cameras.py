@@ -176,3 +176,13 @@ def write_ini(path: Path, times: Sequence[int], *, frames: int | None = None, **
         lines += [f"[IMAGE_INFO_{number}]", f"ImageRelative={time:,} ns"]
     path.write_bytes("\r\n".join(lines).encode())
     return path
+
+
+def write_hpvx(path: Path, frames: np.ndarray, *, period: str = "10000", exposure: str = "300") -> Path:
+    """Write a Shimadzu .dat, as three programs read it: blocks of a tag, the number of values and these."""
+    blocks = [(b"\x30\x30\x07\x30", period.encode()), (b"\x30\x30\x08\x30", exposure.encode())]
+    head = b"".join(tag + bytes(2) + struct.pack("<I", len(text)) + bytes(4) + text for tag, text in blocks)
+    pixels = frames[:, ::-1].astype("<i2").tobytes()
+    tag = b"\xa0\xa0\x01\xa0" + bytes(2) + struct.pack("<I", frames.size) + bytes(4)
+    path.write_bytes(bytes(70) + head + tag + pixels)
+    return path

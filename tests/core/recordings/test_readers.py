@@ -136,4 +136,5 @@ def test_endings_of_files_are_those_of_readers_of_files():
         ".cine",
         ".mraw",
         ".raw",
+        ".dat",
     )

@@ -20,6 +20,10 @@ TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 B16_MAGIC = b"PCO-"
 RAW_ENDINGS = (".raw", ".bin", ".dat")
 """Of files without a mark, which a description makes readable."""
+HPVX_PIXELS, HPVX_SPEED = b"\xa0\xa0\x01\xa0", b"\x30\x30\x07\x30"
+"""Tags of the blocks of pixels and of the period."""
+HPVX_HEADER = 1 << 16
+"""Bytes in which these blocks begin."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _RECORDINGS = "napari_xfusion.core.recordings."
 _ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
@@ -89,6 +93,18 @@ def _is_raw(path: Path, _magic: bytes) -> bool:
     return ending == ".toml" or (ending in RAW_ENDINGS and path.with_suffix(".toml").is_file())
 
 
+def _is_hpvx(path: Path, _magic: bytes) -> bool:
+    """Whether a .dat has the tags of a Shimadzu HPV-X; the file begins with no mark."""
+    if path.suffix.lower() != ".dat":
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(HPVX_HEADER)
+    except OSError:
+        return False
+    return HPVX_PIXELS in head and HPVX_SPEED in head
+
+
 READERS: dict[str, Reader] = {
     reader.name: reader
     for reader in (
@@ -126,6 +142,13 @@ READERS: dict[str, Reader] = {
             _is_raw,
             (".raw",),
             beside=(".toml",),
+        ),
+        Reader(
+            "hpvx",
+            "a Shimadzu HPV-X recording (dat)",
+            _RECORDINGS + "hpvx:open_hpvx",
+            _is_hpvx,
+            (".dat",),
         ),
         Reader(
             "folder",
