@@ -43,6 +43,12 @@ def test_the_period_gives_times_where_the_frames_have_none(export):
     assert (clock.source, clock.times_ps[:2]) == ("rate", (0, 1_234_567_000))
 
 
+def test_times_of_some_frames_are_not_used(export):
+    write_ini(export / "HPVX.ini", TIMES[:3], frames=5)
+    stack = open_stack(export)
+    assert (stack.clock.source, codes(stack)) == ("rate", ["unsure-times", "first-frame"])
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [

@@ -193,7 +193,7 @@ def _open_frame(file: Path, options: Options) -> _Frame:
     else:
         magic = first_bytes(file)
         if magic.startswith(PNG_MAGIC) or (
-            file.suffix.lower() == ".png" and not magic.startswith(TIFF_MAGIC)
+            file.suffix.lower() == ".png" and not magic.startswith((*TIFF_MAGIC, B16_MAGIC))
         ):
             if magic[1:4] != b"PNG":
                 raise _not_a_frame(file, recognise(file, magic))

@@ -51,6 +51,9 @@ def read_ini(path: Path, data: bytes) -> Sidecar | None:
     clock, warnings = Clock.regular(frames, period / PICOSECONDS), tuple[XFusionWarning, ...]()
     if frames and len(relative) == frames:
         clock, warnings = stamped(relative, clock, path)
+    elif relative:
+        text = f"It has times of {len(relative)} of {frames} frames; its period gives the times."
+        warnings = (XFusionWarning("unsure-times", text, str(path)),)
     exposure = picoseconds(recording.get("RecExpose"))
     return Sidecar(
         path=path,
