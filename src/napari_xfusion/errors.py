@@ -126,7 +126,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Copy the recording again.",
     ),
     "axes-scale": (
-        "The ratios of the frame sizes differ between the two axes.",
+        "The frame sizes give no common scale; a row or column seems to be missing or too many.",
         "Crop both to one field of view.",
     ),
     "calibration": (
@@ -178,6 +178,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "orientation": (
         "The file is meant to be shown flipped or turned.",
         "Turn it if the other camera's is not.",
+    ),
+    "orientations-differ": (
+        "The files say that LR and HR are stored flipped or turned against each other.",
+        "Turn one recording.",
     ),
     "outside-training": (
         "Noise, HR distance or separation lie outside those of the training.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite, prod
@@ -20,6 +20,7 @@ import numpy as np
 
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings.source import damaged, told
+from napari_xfusion.core.recordings.viewer import calibration_of, viewer_of
 from napari_xfusion.core.types import Metadata
 from napari_xfusion.errors import InputError, XFusionWarning
 
@@ -215,7 +216,7 @@ def describe_tiff(
 
 
 def _imagej(text: str, resolution: Resolution, where: object) -> Said:
-    keys = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    keys = _lines(text)
     sizes = [_count(keys, key, where) for key in ("frames", "slices", "channels")]
     frames = _count(keys, "images", where)
     axis = sequence_axis("TZC", [*sizes, 1, 1], where)
@@ -231,37 +232,8 @@ def _imagej(text: str, resolution: Resolution, where: object) -> Said:
         pixel_size=resolution.pixel_size(keys.get("unit", ""), keys.get("yunit")),
         interval=interval,
         hr_times=_hr_times_line(text, where),
-        viewer=_calibration(keys),
-        warnings=tuple(_calibrated(keys, where)),
+        viewer=calibration_of(keys),
     )
-
-
-def _calibration(keys: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return how ImageJ calculates grey values from stored ones, nothing where they are the same."""
-    found = {x: keys[x].strip() for x in ("cf", "c0", "c1", "c2", "c3", "c4", "vunit") if x in keys}
-    same = not (
-        _is(found.get("c0", "0"), 0) and _is(found.get("c1", "1"), 1) and _is(found.get("cf", "0"), 0)
-    )
-    return tuple(found.items()) if same and "c0" in found and "c1" in found else ()
-
-
-def _calibrated(keys: Mapping[str, str], where: object) -> Iterator[XFusionWarning]:
-    known = dict(_calibration(keys))
-    if known:
-        unit = f" {known['vunit']}" if "vunit" in known else ""
-        text = (
-            f"ImageJ shows its values as c0 + c1 x value ...{unit}, with "
-            f"{', '.join(f'{k} = {v}' for k, v in known.items() if k[0] == 'c')}. Values are fused as stored; results "
-            "of the same dtype in ImageJ's format have the same calibration, others do not."
-        )
-        yield XFusionWarning("calibration", text, str(where))
-
-
-def _is(text: str, value: float) -> bool:
-    try:
-        return float(text) == value
-    except ValueError:
-        return False
 
 
 def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: object) -> Said:
@@ -285,6 +257,7 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
         axes="IYX" if axis is None else axes[axis] + "YX",
         pixel_size=pixel_size,
         hr_times=None if times is None else parse_hr_times(times, where),
+        viewer=calibration_of(said),
     )
 
 
@@ -375,13 +348,14 @@ def _ome(text: str, page: tuple[int, int], where: object, *, part: bool) -> Said
         )
     axis = sequence_axis("TZC", [*sizes, 1, 1], where)
     _check_order(pixels, where)
-    words = "\n".join(x.text or "" for x in root.iter() if x.text and "hr_times=" in x.text)
+    words = "\n".join(x.text for x in root.iter() if x.text and "=" in x.text)
     return Said(
         frames=prod(sizes),
         axes="IYX" if axis is None else "TZC"[axis] + "YX",
         pixel_size=_ome_side(keys),
         interval=seconds(keys.get("TimeIncrement"), keys.get("TimeIncrementUnit", "s")),
         hr_times=_hr_times_line(words, where),
+        viewer=calibration_of(_lines(words)),
     )
 
 
@@ -426,13 +400,22 @@ def describe_zarr(
             if change.get("type") == "scale":
                 steps = steps * np.asarray(change["scale"], dtype=np.float64)
     units = [str(x.get("unit", "")) for x in described]
-    times = attributes.get("napari_xfusion", {}).get("hr_times")
+    own = attributes.get("napari_xfusion")
+    own = own if isinstance(own, Mapping) else {}
+    times, viewer = own.get("hr_times"), own.get("viewer")
     return axes, Said(
         axes=axes.sequence,
         pixel_size=square(*(length(steps[i], units[i]) for i in (axes.columns, axes.rows))),
         interval=None if axes.frames is None else seconds(steps[axes.frames], units[axes.frames]),
         hr_times=None if times is None else parse_hr_times(times, where),
+        viewer=viewer_of(viewer) if isinstance(viewer, Mapping) else (),
     )
+
+
+def _lines(text: str) -> dict[str, str]:
+    """Return what lines such as ``unit=um`` give."""
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {key.strip(): value for key, value in pairs}
 
 
 def _hr_times_line(text: str, where: object) -> tuple[float, ...] | None:

@@ -15,6 +15,7 @@ from napari_xfusion.core.recordings.array import array_sequence, axis_names
 from napari_xfusion.core.recordings.describe import describe_zarr
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import MOST_DECODED, check_grey, damaged, told
+from napari_xfusion.core.recordings.viewer import viewer_warnings
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, XFusionWarning
 
@@ -39,7 +40,7 @@ def open_zarr(path: Path, _options: Options) -> Stack:
         dtype = check_grey(np.dtype(array.dtype), path)
         if shape[axes.rows] * shape[axes.columns] * dtype.itemsize > MOST_DECODED:
             raise damaged(path, f"frames of at most {MOST_DECODED} bytes", f"shape {shape}")
-        warnings = tuple(_warnings(array, str(path)))
+        warnings = (*_warnings(array, str(path)), *viewer_warnings(said.viewer, path))
     return array_sequence(array, axes, replace(said, warnings=warnings), path)
 
 

@@ -35,7 +35,7 @@ class OutputSpec:
     hr_times: tuple[float, ...]
     """Times of the HR frames in LR frame numbers, if known; saved in the metadata of the file."""
     viewer: tuple[tuple[str, str], ...] = ()
-    """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``; in TIFF results only."""
+    """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``."""
 
     @property
     def frame_bytes(self) -> int:

@@ -131,6 +131,8 @@ def _group_metadata(spec: OutputSpec, name: str) -> dict[str, Any]:
     micrometre = {} if spec.pixel_size is None else {"unit": "micrometer"}
     side = 1.0 if spec.pixel_size is None else spec.pixel_size
     interval = 1.0 if spec.frame_interval is None else spec.frame_interval
+    own = {"hr_times": list(spec.hr_times)} if spec.hr_times else {}
+    own |= {"viewer": dict(spec.viewer)} if spec.viewer else {}
     image = {
         "name": name,
         "axes": [
@@ -150,6 +152,6 @@ def _group_metadata(spec: OutputSpec, name: str) -> dict[str, Any]:
         "node_type": "group",
         "attributes": {
             "ome": {"version": "0.5", "multiscales": [image]},
-            "napari_xfusion": {"hr_times": list(spec.hr_times)} if spec.hr_times else {},
+            "napari_xfusion": own,
         },
     }
