@@ -10,6 +10,7 @@ import typer
 from napari_xfusion._version import __version__
 from napari_xfusion.cli.options import (
     AttentionOption,
+    Command,
     DeviceOption,
     DtypeOption,
     Frames,
@@ -478,3 +479,7 @@ def doctor(as_json: Json = False) -> None:
     )
     if facts["problems"]:
         raise typer.Exit(1)
+
+
+for registered in (*app.registered_commands, *models.registered_commands):
+    registered.cls = Command

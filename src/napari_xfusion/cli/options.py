@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
@@ -67,6 +68,21 @@ if TYPE_CHECKING:
 else:  # names are only known at run time
     MethodName = Literal[tuple(METHODS)]
 MethodOption = Annotated[MethodName, typer.Option(help="how to fuse")]
+
+
+class Command(TyperCommand):
+    """A command that refuses an option given twice: of two outputs, the first would silently be ignored."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See ``TyperCommand``; raises BadParameter."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for param in given:
+            single = param.param_type_name == "option" and not (
+                param.multiple or param.is_flag or param.count
+            )
+            if single and (times := given.count(param)) > 1:
+                raise typer.BadParameter(f"{'/'.join(param.opts)} is given {times} times. Give it once.", ctx)
+        return super().parse_args(ctx, args)
 
 
 def parse_plan(**settings: object) -> Plan:

@@ -184,7 +184,7 @@ class ExportBox(QGroupBox):
                 self.copy_command,
                 from_run,
                 "Copy the command line that computes this sequence.",
-                "Select a fused sequence whose LR and HR are open.",
+                "Select a fused sequence whose LR and HR are open, or that has its record.",
             ),
         ):
             offer(button, does, none or ("" if able else why), busy=busy)
