@@ -469,14 +469,15 @@ def demo(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Report versions, memory, device and display of this machine, and missing parts."""
+    """Report versions, memory, device, display and OpenGL of this machine, and missing parts."""
     from napari_xfusion.core.doctor import examine
 
     facts = examine()
-    lines = [f"{name:15} {short(value)}" for name, value in facts.items() if name != "problems"]
-    report(
-        as_json, facts, "\n".join([*lines, *facts["problems"], "" if facts["problems"] else "all is well"])
-    )
+    said = [*facts["problems"], *facts["advice"]]
+    lines = [
+        f"{name:15} {short(value)}" for name, value in facts.items() if name not in ("problems", "advice")
+    ]
+    report(as_json, facts, "\n".join([*lines, *(said or ["all is well"])]))
     if facts["problems"]:
         raise typer.Exit(1)
 

@@ -22,7 +22,7 @@ ORIENTATIONS = {
     "7": "transposed and turned by 180 degrees",
     "8": "turned by 270 degrees",
 }
-"""Of TIFF, besides 1, upright."""
+"""Of TIFF; 1 is upright."""
 
 
 def viewer_of(keys: Mapping[str, object]) -> Viewer:

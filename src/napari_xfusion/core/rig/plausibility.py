@@ -68,13 +68,13 @@ def orientation_warnings(lr: Stack, hr: Stack) -> tuple[XFusionWarning, ...]:
 
 
 def _scales(lr: tuple[int, int], hr: tuple[int, int], scale: tuple[float, float]) -> list[XFusionWarning]:
-    """A warning where both axes have different scales, or all but a row and a column have a whole one."""
+    """A warning where both axes have different scales, or all but a row and a column have an integer one."""
     (h, w), (height, width), (y, x) = lr, hr, scale
-    whole = round((y + x) / 2)
+    nearest = round((y + x) / 2)
     sizes = f"LR {h}x{w} and HR {height}x{width} make {y:.4g} and {x:.4g} HR pixels per LR pixel"
-    if y != whole and max(abs(height / whole - h), abs(width / whole - w)) <= 1:
+    if y != nearest and max(abs(height / nearest - h), abs(width / nearest - w)) <= 1:
         text = (
-            f"{sizes}; a row or column of LR seems to be missing or too many, as {whole} would fit both axes but for "
+            f"{sizes}; a row or column of LR seems to be missing or too many, as {nearest} would fit both axes but for "
             "one LR pixel. Crop both recordings to the same field of view: LR is stretched otherwise."
         )
         return [XFusionWarning("axes-scale", text)]
