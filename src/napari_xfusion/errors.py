@@ -125,6 +125,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "A Zarr does not contain some of its chunks; they read as zero.",
         "Copy the recording again.",
     ),
+    "alphabetical": ("Frames whose names have no numbers are in alphabetical order.", "Number the files."),
     "axes-scale": (
         "The frame sizes give no common scale; a row or column seems to be missing or too many.",
         "Crop both to one field of view.",
@@ -201,6 +202,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Check HR times and fields of view.",
     ),
     "precision": ("The processor emulates the precision.", "Use float32."),
+    "same-recording": ("LR and HR are one file.", "Give two recordings of one event."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),

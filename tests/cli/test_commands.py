@@ -150,6 +150,17 @@ def test_a_range_of_frames_is_evaluated_at_its_place(experiment, tmp_path, run):
     assert json.loads(out)["unseen"]["frames"] == 4
 
 
+def test_hr_frames_are_not_evaluated_as_a_result(experiment, tmp_path, run):
+    code, _, err = run("evaluate", experiment / "truth.tif", experiment / "hr.tif")
+    assert code == 1
+    assert "HR recording" in err[-1]
+    short = tmp_path / "short.tif"
+    tifffile.imwrite(short, tifffile.imread(experiment / "truth.tif")[:3], photometric="minisblack")
+    code, _, err = run("evaluate", experiment / "truth.tif", short)
+    assert code == 0
+    assert any("frame 0 of the truth" in line for line in err)
+
+
 @pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif", "fused.zarr"])
 def test_every_kind_of_output_is_read_back(name, experiment, tmp_path, run):
     output = tmp_path / name

@@ -53,6 +53,7 @@ from napari_xfusion.errors import InputError, writing
 
 if TYPE_CHECKING:
     from napari_xfusion.core.results.outcome import Outcome
+    from napari_xfusion.core.types import Stack
 
 app = typer.Typer(
     add_completion=False,
@@ -369,6 +370,8 @@ def evaluate(
         check_outputs([stack.source for stack in sequences], [csv])
         require_table(csv, EVALUATION_COLUMNS[:3], overwrite=overwrite)
     recorded = read_times(result)
+    if recorded is None and len(sequences[1]) < len(sequences[0]):
+        _note_first(sequences[1])
     plan = parse_plan(hr_step=hr_step, hr_start=hr_start, hr_times=parse_times(hr_times))
     times = plan.hr_times
     if plan.hr_step is not None:
@@ -388,6 +391,18 @@ def evaluate(
         with writing(csv, hint="choose another file name"), replacing(csv) as part:
             numbers.write_csv(part)
     report(as_json, summary, metrics_table(summary), saved=csv is not None)
+
+
+def _note_first(result: Stack) -> None:
+    """Note with what frames of a shorter sequence without a record are compared; refuse an HR recording."""
+    times = result.metadata.hr_times
+    if times is not None and len(times) == len(result):
+        raise InputError(
+            result.source,
+            problem="this is an HR recording, whose frames are not those of the truth in turn",
+            hint="give a fused sequence",
+        )
+    tell("note: the result has no record; its frame 0 is compared with frame 0 of the truth")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, Method, giving
-from napari_xfusion.core.files import replacing, require_apart, require_table
+from napari_xfusion.core.files import replacing, require_apart, require_name, require_table
 from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
@@ -297,6 +297,7 @@ def check_outputs(inputs: Iterable[str], outputs: Sequence[Path | str]) -> None:
     See ``require_apart``.
     """
     for path in outputs:
+        require_name(Path(path))
         if not Path(path).resolve().parent.is_dir():
             raise OutputError(path, problem="its folder does not exist", hint="create the folder first")
     require_apart(inputs, outputs)

@@ -284,6 +284,11 @@ FOREIGN = {
     "FITS": (b"SIMPLE  =                    T", "FITS"),
     "SER": (b"LUCAM-RECORDER\0", "SER"),
     "web page": (b"<!DOCTYPE html>\n<html>", "web page"),
+    "WebP": (b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
+    "HEIC": (b"\0\0\0\x18ftypheic", "HEIC"),
+    "MATLAB 7.3": (b"MATLAB 7.3 MAT-file, Platform: GLNXA64", "MATLAB"),
+    "Windows shortcut": (b"L\0\0\0\1\x14\2\0\0\0", "shortcut"),
+    "web shortcut": (b"[InternetShortcut]\r\nURL=file:///a.tif", "shortcut"),
     "gzip": (b"\x1f\x8b\x08\0", "gzip"),
     "empty": (b"", "empty file"),
 }

@@ -5,11 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.rig import make_rig
 from napari_xfusion.core.rig.mapping import fit_mapping
-from napari_xfusion.core.rig.plausibility import orientation_warnings, size_warnings, time_warnings
+from napari_xfusion.core.rig.plausibility import (
+    orientation_warnings,
+    same_warnings,
+    size_warnings,
+    time_warnings,
+)
 from napari_xfusion.core.types import Metadata
 from tests.sequences import moving_discs, stack
 
@@ -119,6 +126,16 @@ def test_recordings_that_are_stored_flipped_against_each_other(lr, hr, expected)
         viewer = Metadata(viewer=(("orientation", said),) if said != "1" else ())
         stacks.append(replace(stack(np.zeros((2, 4, 4), np.uint8)), metadata=viewer))
     assert codes(orientation_warnings(*stacks)) == ["orientations-differ"] * expected
+
+
+def test_one_recording_for_both_is_reported(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, (moving_discs(3, (16, 16)) * 200).astype(np.uint8), photometric="minisblack")
+    (tmp_path / "b.tif").symlink_to(path)
+    assert codes(same_warnings(open_stack(path), open_stack(tmp_path / "b.tif"))) == ["same-recording"]
+    (tmp_path / "c.tif").write_bytes(path.read_bytes())
+    assert not same_warnings(open_stack(path), open_stack(tmp_path / "c.tif"))
+    assert not same_warnings(stack(np.zeros((2, 4, 4))), stack(np.zeros((2, 4, 4))))
 
 
 DTYPES = ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64")

@@ -32,6 +32,7 @@ _RAW = Foreign(
     "raw pixels without a header", "import it in ImageJ with File > Import > Raw and save it as TIFF"
 )
 
+_SHORTCUT = Foreign("a shortcut of Windows instead of the file", "give the file that it leads to")
 _STARTS: tuple[tuple[bytes, Foreign], ...] = (
     (
         b"version https://git-lfs",
@@ -53,6 +54,11 @@ _STARTS: tuple[tuple[bytes, Foreign], ...] = (
     (b"CDF\x02", Foreign("a NetCDF file", _DATA)),
     (b"\x93NUMPY", Foreign("a NumPy file", "load it with numpy.load and save it with tifffile.imwrite")),
     (b"MATLAB 5.0", Foreign("a MATLAB file", _DATA)),
+    (b"MATLAB 7.3", Foreign("a MATLAB file", _DATA)),
+    (b"RIFF", Foreign("a WebP image or another RIFF file", _FRAMES)),
+    (b"8BPS", Foreign("a Photoshop file", _FRAMES)),
+    (b"L\0\0\0\1\x14\2\0", _SHORTCUT),
+    (b"[InternetShortcut]", _SHORTCUT),
     (b"PK\3\4", Foreign("a ZIP file", "unpack it")),
     (b"\x1f\x8b", Foreign("a gzip file", "unpack it")),
     (b"BZh", Foreign("a bzip2 file", "unpack it")),
@@ -122,6 +128,8 @@ def recognise(path: Path, magic: bytes) -> Foreign:
         return Foreign("an empty file", "copy or export it again from the original")
     if magic.startswith(PNG_MAGIC):
         return Foreign("a single PNG image", "give the folder of the frames")
+    if magic[4:8] == b"ftyp":
+        return Foreign("a HEIC or AVIF image", _FRAMES)
     known = next((kind for start, kind in _STARTS if magic.lstrip(b"\xef\xbb\xbf").startswith(start)), None)
     return known or _ENDINGS.get(path.suffix.lower(), _UNKNOWN)
 

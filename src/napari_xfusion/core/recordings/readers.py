@@ -20,6 +20,8 @@ TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _RECORDINGS = "napari_xfusion.core.recordings."
 _ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
+_PICTURES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
+"""HEIC and AVIF, single images in the container of movies."""
 _MOVIE_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")
 
 
@@ -66,7 +68,9 @@ def _is_zarr(path: Path, _magic: bytes) -> bool:
 
 def _is_movie(_path: Path, magic: bytes) -> bool:
     """Whether a file is MP4 or QuickTime (by its first box), Matroska or AVI."""
-    return magic[4:8] in _MOVIE_BOXES or magic.startswith((b"\x1aE\xdf\xa3", b"RIFF"))
+    if magic[4:8] in _MOVIE_BOXES:
+        return magic[4:12] not in _PICTURES
+    return magic.startswith(b"\x1aE\xdf\xa3") or (magic.startswith(b"RIFF") and magic[8:12] == b"AVI ")
 
 
 READERS: dict[str, Reader] = {

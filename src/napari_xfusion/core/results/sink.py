@@ -35,6 +35,10 @@ def open_sink(path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
     result exists until ``commit``.
     """
     name = Path(path).name.lower()
+    if name in (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".zarr", ".ome.zarr"):
+        raise OutputError(
+            path, expected="a name before the ending", found="none", hint="give the output a name"
+        )
     if name.endswith((".tif", ".tiff")):
         return TiffSink(path, overwrite)
     if name.endswith(".zarr"):

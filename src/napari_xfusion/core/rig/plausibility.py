@@ -67,6 +67,17 @@ def orientation_warnings(lr: Stack, hr: Stack) -> tuple[XFusionWarning, ...]:
     return (XFusionWarning("orientations-differ", text),)
 
 
+def same_warnings(lr: Stack, hr: Stack) -> tuple[XFusionWarning, ...]:
+    """A warning where LR and HR are one file or folder, whatever the names it has."""
+    places = [each.recording.path for each in (lr, hr) if each.recording is not None]
+    try:
+        same = len(places) == 2 and places[0].samefile(places[1])
+    except OSError:  # removed by now
+        return ()
+    text = f"LR and HR are the same recording, {lr.source}. Give two recordings of one event."
+    return (XFusionWarning("same-recording", text),) if same else ()
+
+
 def _scales(lr: tuple[int, int], hr: tuple[int, int], scale: tuple[float, float]) -> list[XFusionWarning]:
     """A warning where both axes have different scales, or all but a row and a column have an integer one."""
     (h, w), (height, width), (y, x) = lr, hr, scale
