@@ -75,7 +75,8 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See ``TyperCommand``; raises BadParameter."""
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        given: list[Any] = [*order]
         for param in given:
             single = param.param_type_name == "option" and not (
                 param.multiple or param.is_flag or param.count

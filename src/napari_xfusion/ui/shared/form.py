@@ -51,7 +51,7 @@ class Number(RangedWidget[float]):
     def __init__(self, **options: Any) -> None:
         base: Any = use_app().get_obj("FloatSpinBox")
 
-        class Exact(base):  # type: ignore[misc] # the class of the Qt binding in use
+        class Exact(base):  # the class of the Qt binding in use
             def __init__(self, **more: Any) -> None:
                 super(base, self).__init__(NumberBox, **more)
 
