@@ -85,6 +85,13 @@ class DamagedFileError(InputError):
     """A file is truncated or does not hold what it declares."""
 
 
+class AmbiguousFileError(InputError):
+    """A file contains several sequences, one of which has to be chosen."""
+
+    choices: tuple[tuple[str, tuple[int, ...], str], ...] = ()
+    """Path inside the file, shape and dtype of each."""
+
+
 class PairingError(XFusionError):
     """The two stacks do not fit together in size, time or grey scale."""
 
@@ -133,6 +140,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "calibration": (
         "The file assigns other values to its stored grey values.",
         "None: stored values are fused.",
+    ),
+    "chunks": (
+        "The chunks of an HDF5 dataset contain many frames, all of which are decoded to read one.",
+        "Rewrite the file with one frame per chunk.",
     ),
     "constant": (
         "All sampled pixels of a recording are equal.",
@@ -204,6 +215,12 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "precision": ("The processor emulates the precision.", "Use float32."),
     "same-recording": ("LR and HR are one file.", "Give two recordings of one event."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
+    "times-resolution": (
+        "The numbers of the frame times are too coarse for the frame interval.",
+        "Store times as integer nanoseconds.",
+    ),
+    "times-unit": ("The frame times have no unit.", "Give the dataset an attribute `units`."),
+    "times-unused": ("The axis of frames is no axis of time.", "Give the dataset of the frame times."),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),
     "unlike-pixels": (

@@ -367,7 +367,7 @@ def evaluate(
 
     sequences = open_stack(truth), open_stack(result)
     if csv is not None:
-        check_outputs([stack.source for stack in sequences], [csv])
+        check_outputs([file for stack in sequences for file in stack.files], [csv])
         require_table(csv, EVALUATION_COLUMNS[:3], overwrite=overwrite)
     recorded = read_times(result)
     if recorded is None and len(sequences[1]) < len(sequences[0]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,12 +23,13 @@ from napari_xfusion.core.files import replacing, require_apart, require_name, re
 from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.recordings import as_stack, find_recording
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import FORMAT, InputRecord, RunRecord, record_path
-from napari_xfusion.core.rig import Rig, seen_targets
+from napari_xfusion.core.rig import Camera, Rig, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
@@ -149,7 +151,11 @@ class Run:
 
 def _states(rig: Rig) -> list[State]:
     """What is known of the files of all cameras without reading them."""
-    return [() if c.recording is None else state_of(c.recording.path) for c in rig.cameras.values()]
+    return [() if c.recording is None else _state(c) for c in rig.cameras.values()]
+
+
+def _state(camera: Camera) -> State:
+    return tuple(entry for file in camera.open().files for entry in state_of(Path(file)))
 
 
 def _changed(rig: Rig, inputs: Mapping[str, InputRecord], before: Sequence[State]) -> list[XFusionWarning]:
@@ -214,6 +220,18 @@ def repeat(
     return replace(outcome, notes=(*outcome.notes, other))
 
 
+def _recorded(camera: Camera, source: object, name: str) -> Stack:
+    """The recording of a camera as it was read, from another place where ``source`` gives one."""
+    recording = camera.recording
+    if recording is None or not isinstance(source, str | os.PathLike | None):
+        return as_stack(camera.source if source is None else source, name=name)
+    if source is None:
+        return recording.open()
+    moved = find_recording(source)
+    same = moved.options == Options() and moved.reader == recording.reader
+    return (replace(moved, options=recording.options) if same else moved).open()
+
+
 def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
     """LR and HR of a record, from other places where ``given``; InputError where they are other recordings."""
     found = []
@@ -224,7 +242,7 @@ def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
                 problem=f"the {name} recording of the repeated run does not exist",
                 hint="if it was moved, give the present paths of LR and HR",
             )
-        stack = as_stack(recorded.source if source is None else source, name=name)
+        stack = _recorded(recorded, source, name)
         if (stack.shape, str(stack.dtype)) != (recorded.shape, recorded.dtype):
             raise _other_recording(name, stack.source)
         found.append(stack)
@@ -314,7 +332,7 @@ def check_places(
 ) -> None:
     """Raise OutputError when the outputs of a run cannot be written there, or its method does not give them."""
     outputs = [path for path in (output, std, attention) if path is not None]
-    inputs = [camera.source for camera in rig.cameras.values()]
+    inputs = [file for c in rig.cameras.values() for file in (c.source, *c.open().metadata.files)]
     if plan.model is not None and Path(plan.model).is_file():
         inputs.append(plan.model)
     check_outputs(inputs, outputs)

@@ -45,6 +45,10 @@ class Metadata:
     viewer: tuple[tuple[str, str], ...] = ()
     """What a viewer needs to show stored values as the writer meant them, by the name that ImageJ or TIFF gives
     it: ``cf``, ``c0``, ``c1`` ..., ``vunit``, ``orientation``, ``photometric``. Results have it as well."""
+    dataset: str = ""
+    """Path inside the file, in formats whose files contain several sequences."""
+    files: tuple[str, ...] = ()
+    """Absolute paths of further files that the frames depend on, such as the targets of links."""
 
 
 class Reopenable(Protocol):
@@ -86,6 +90,11 @@ class Stack:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """``source`` and all further files that the frames depend on."""
+        return (self.source, *self.metadata.files)
 
     def __reduce__(self) -> tuple[Callable[[Reopenable], Stack], tuple[Reopenable]]:
         """Pickle as the recording, which is opened again in the other process; TypeError for arrays."""

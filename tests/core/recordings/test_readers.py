@@ -123,4 +123,7 @@ def test_the_documentation_names_every_ending():
 
 
 def test_endings_of_files_are_those_of_readers_of_files():
-    assert file_endings() == (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi")
+    assert file_endings() == (
+        *(".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi"),
+        *(".h5", ".hdf5", ".nxs", ".nx"),
+    )

@@ -39,6 +39,10 @@ def write(kind: str, folder: Path) -> Path:
             for frame in FRAMES:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
             container.mux(stream.encode(None))
+    elif kind == "hdf5":
+        h5py = pytest.importorskip("h5py", reason="h5py (extra hdf5) is not installed")
+        with h5py.File(path, "w") as file:
+            file["data"] = FRAMES
     else:
         tifffile.imwrite(path, FRAMES, photometric="minisblack")
     return path

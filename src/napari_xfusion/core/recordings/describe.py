@@ -36,7 +36,8 @@ _SECONDS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "millisecond"), 1e-3),
     **dict.fromkeys(("µs", "us", "usec", "microsecond"), 1e-6),
-    **dict.fromkeys(("ns", "nanosecond"), 1e-9),
+    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("ps", "picosecond", "picoseconds"), 1e-12),
     **dict.fromkeys(("min", "minute"), 60.0),
     **dict.fromkeys(("h", "hour"), 3600.0),
 }
@@ -416,6 +417,23 @@ def _lines(text: str) -> dict[str, str]:
     """Return what lines such as ``unit=um`` give."""
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     return {key.strip(): value for key, value in pairs}
+
+
+def attribute_warnings(attributes: Mapping[str, Any], where: str) -> Iterator[XFusionWarning]:
+    """Warnings about attributes of an array that give its stored values another meaning."""
+    packed = [f"{x} = {attributes[x]}" for x in ("scale_factor", "add_offset") if x in attributes]
+    if packed:
+        text = f"Its attributes give {' and '.join(packed)}; values are read as stored, and so are results."
+        yield XFusionWarning("calibration", text, where)
+    marks = {x: attributes[x] for x in ("_FillValue", "missing_value") if _is_finite(attributes.get(x))}
+    if marks:
+        mark = ", ".join(f"{name} = {value}" for name, value in marks.items())
+        text = f"Its attributes give {mark} for pixels without a value; such pixels are read as stored."
+        yield XFusionWarning("missing-values", text, where)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def _hr_times_line(text: str, where: object) -> tuple[float, ...] | None:

@@ -27,7 +27,7 @@ _FRAMES = (
 _DATA = "save the data set of frames as TIFF or Zarr, with tifffile.imwrite for instance"
 _PHOTRON = Foreign("part of a Photron recording", "export it from PFV as 16-bit TIFF")
 _JPEG = Foreign("a JPEG image", _FRAMES)
-_HDF5 = Foreign("an HDF5 file", _DATA)
+_HDF5 = Foreign("an HDF5 file", "give the file itself instead of its folder")
 _RAW = Foreign(
     "raw pixels without a header", "import it in ImageJ with File > Import > Raw and save it as TIFF"
 )
@@ -96,9 +96,6 @@ _ENDINGS: dict[str, Foreign] = {
     ".raw": _RAW,
     ".dat": _RAW,
     ".bin": _RAW,
-    ".h5": _HDF5,
-    ".hdf5": _HDF5,
-    ".nxs": _HDF5,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".edf": Foreign("an ESRF EDF file", "convert it with fabio or ImageJ to TIFF"),

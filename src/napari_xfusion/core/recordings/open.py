@@ -54,25 +54,33 @@ class Recording:
 
 
 def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
-    """Open a sequence lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
+    """Open a sequence lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, HDF5, or a movie.
 
     Reading a frame reads its bytes only and may be done from several threads. Times are seconds where the
     file knows the frame interval, frame numbers otherwise. Raises InputError where the sequence is not there,
     not grey, damaged or not complete.
     Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
+    ``rec.h5::/entry/data`` is one dataset of an HDF5 file, ``rec.h5::/entry/data::/entry/times`` gives its frame times.
     """
     with told(path, readable()):
-        place = Path(path)
-        recording = find_recording(place, luma=luma)
-        stack = READERS[recording.reader].open(place, recording.options)  # messages give the path as given
+        recording = find_recording(path, luma=luma)
+        place, _ = _parts(path)  # messages give the path as given
+        stack = READERS[recording.reader].open(place, recording.options)
         return replace(stack, recording=recording)
 
 
 def find_recording(path: str | PathLike[str], *, luma: bool = False) -> Recording:
     """Choose the reader of ``path`` by its content, without opening the sequence; raises as ``open_stack``."""
     with told(path, readable()):
-        place = Path(path)
-        return Recording(place.absolute(), _reader_of(place).name, Options(luma=luma))
+        place, inside = _parts(path)
+        reader = _reader_of(place)
+        if inside and not reader.inside:
+            raise InputError(
+                path,
+                problem=f"it is {reader.what}, which contains no datasets with a path",
+                hint="give the file alone",
+            )
+        return Recording(place.absolute(), reader.name, Options(luma, *inside))
 
 
 def open_frames(files: Sequence[Path]) -> Stack:
@@ -113,6 +121,20 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
             )
         axes = arrange(axis_names(array) or "?" * len(shape), shape, name)
         return array_sequence(array, axes, Said(), name)
+
+
+def _parts(path: str | PathLike[str]) -> tuple[Path, tuple[str | None, ...]]:
+    """Split ``FILE::DATA::TIMES``: the file, and the paths inside it, None where one is empty.
+
+    A file whose own name contains ``::`` is that file.
+    """
+    text = os.fspath(path)
+    file, *inside = [text] if "::" not in text or Path(text).exists() else text.split("::")
+    if len(inside) > 2:
+        raise InputError(
+            path, expected="FILE::DATA or FILE::DATA::TIMES", found=text, hint="correct the path"
+        )
+    return Path(file), tuple(x.replace("\\", "/") or None for x in inside)
 
 
 def _reader_of(path: Path) -> Reader:

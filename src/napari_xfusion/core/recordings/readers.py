@@ -31,6 +31,10 @@ class Options:
 
     luma: bool = False
     """Read the luma of colour PNG instead of raising an error."""
+    data_path: str | None = None
+    """The sequence among those in an HDF5 file; the only one when None."""
+    times_path: str | None = None
+    """The dataset of its frame times in the same file; what describes the sequence when None."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Reader:
     """Of names in this format, lower case with the dot. They select files in lists, never the reader."""
     folder: bool = False
     """Whether it reads folders; it is asked for these only, other readers for files only."""
+    inside: bool = False
+    """Whether a file can contain several sequences, one of which ``FILE::PATH`` chooses."""
 
     def open(self, path: Path, options: Options) -> Stack:
         """Open ``path``; raises InputError where it is damaged or contains no sequence of grey frames."""
@@ -92,6 +98,14 @@ READERS: dict[str, Reader] = {
             _RECORDINGS + "movie:open_movie",
             _is_movie,
             (".mp4", ".mov", ".mkv", ".avi"),
+        ),
+        Reader(
+            "hdf5",
+            "an HDF5 or NeXus file",
+            _RECORDINGS + "hdf5:open_hdf5",
+            begins(b"\x89HDF\r\n\x1a\n"),
+            (".h5", ".hdf5", ".nxs", ".nx"),
+            inside=True,
         ),
         Reader(
             "folder",

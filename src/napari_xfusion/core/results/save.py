@@ -71,7 +71,7 @@ def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
 
 def _check_place(sequence: Stack, path: Path) -> None:
     with writing(path):  # a name may be too long for the file system
-        itself = path.exists() and path.resolve() == Path(sequence.source).resolve()
+        itself = path.exists() and path.resolve() in [Path(file).resolve() for file in sequence.files]
     if itself:
         raise OutputError(
             path,
