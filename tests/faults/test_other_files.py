@@ -33,7 +33,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("output", ["o.tif", "o.ome.tif", "o.zarr"])
+@pytest.mark.parametrize("output", ["o.tif", "o.ome.tif", "o.zarr", "o.nxs"])
 @pytest.mark.parametrize("ending", ["partial", "journal", "lock", "json"])
 @pytest.mark.parametrize(
     "content", [b"mine", MINE, b"{}", json.dumps({"napari_xfusion": 1}).encode(), b"[1, 2]", b"\n\n0 {}\n"]

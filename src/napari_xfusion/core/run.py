@@ -186,7 +186,7 @@ def fuse_files(
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Outcome:
-    """Fuse two stacks into the file ``output`` (TIFF or OME-Zarr), with its run record beside it.
+    """Fuse two stacks into the file ``output`` (TIFF, OME-Zarr or NeXus), with its run record beside it.
 
     A stopped or killed run resumes; a finished one is left alone. ``std``
     receives the standard deviation (float32) of the methods that know it, ``attention`` (CSV) the scores
@@ -383,6 +383,7 @@ def _describe(
         frame_interval=rig.fast.clock.interval,
         hr_times=tuple(rig.hr_times.tolist()),
         viewer=rig.hr.viewer,
+        times_ps=rig.fast.clock.times_of(targets),
     )
     if plan.model is not None and Path(plan.model).suffix and Path(plan.model).is_file():
         resolved["model"] = str(Path(plan.model).resolve())  # the record is read in other folders, too

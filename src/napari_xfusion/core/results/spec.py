@@ -36,6 +36,8 @@ class OutputSpec:
     """Times of the HR frames in LR frame numbers, if known; saved in the metadata of the file."""
     viewer: tuple[tuple[str, str], ...] = ()
     """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``."""
+    times_ps: tuple[int, ...] = ()
+    """Picoseconds from the first LR frame to each frame, if known; in NeXus results only."""
 
     @property
     def frame_bytes(self) -> int:
@@ -51,6 +53,7 @@ class OutputSpec:
         """Return the same as JSON values, to compare with those of an interrupted run."""
         values = {f.name: getattr(self, f.name) for f in fields(self)} | {"dtype": self.dtype.name}
         viewer = values.pop("viewer")
+        del values["times_ps"]  # part of the identity
         values |= {"viewer": [list(x) for x in viewer]} if viewer else {}  # runs of earlier versions resume
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 

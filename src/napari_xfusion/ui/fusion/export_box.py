@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr)"
+SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NeXus (*.nxs)"
 
 
 class ExportBox(QGroupBox):
