@@ -149,7 +149,12 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "All sampled pixels of a recording are equal.",
         "Check shutter, beam and the exported range.",
     ),
+    "corrected-twice": (
+        "The file says that it was corrected, and flat and dark are applied again.",
+        "Use them with uncorrected recordings only.",
+    ),
     "cropped": ("A virtual experiment cropped the recording to multiples of 4 pixels.", "None."),
+    "dead-pixels": ("Many pixels do not respond to the open beam.", "Check flat and dark."),
     "delayed": (
         "HR frames agree better with LR at other times.",
         "Correct HR start or HR times by the stated delay.",
@@ -184,6 +189,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "misplaced": ("LR is shifted or turned against HR.", "Align and crop the recordings."),
     "missing-values": ("Values that stand for missing pixels are not applied.", "Replace them by NaN."),
     "negative-numbers": ("Frame numbers below zero come first.", "Check the order of the frames."),
+    "no-dark": ("A flat is used without a dark.", "Give the dark of the camera."),
     "no-finite-value": ("The sampled frames contain no finite value.", "Check the recording."),
     "no-match": ("LR does not follow the grey values of HR.", "Check the HR times and the fields of view."),
     "one-hr-frame": ("One HR frame is used for all targets.", "Give the complete HR recording."),
@@ -221,6 +227,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "times-unit": ("The frame times have no unit.", "Give the dataset an attribute `units`."),
     "times-unused": ("The axis of frames is no axis of time.", "Give the dataset of the frame times."),
+    "unused-fields": (
+        "The file contains flats or darks that are not applied.",
+        "Give `own` as flat and dark, or use frames as stored.",
+    ),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),
     "unlike-pixels": (

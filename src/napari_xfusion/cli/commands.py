@@ -10,9 +10,12 @@ import typer
 from napari_xfusion._version import __version__
 from napari_xfusion.cli.options import (
     AttentionOption,
+    BeamOption,
     Command,
+    DarkOption,
     DeviceOption,
     DtypeOption,
+    FlatOption,
     Frames,
     GreyOption,
     HrStart,
@@ -34,6 +37,7 @@ from napari_xfusion.cli.options import (
     parse_plan,
     parse_region,
     parse_tile,
+    with_fields,
 )
 from napari_xfusion.cli.terminal import (
     Progress,
@@ -123,7 +127,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="show the vers
 @app.command()
 def fuse(
     ctx: typer.Context,
-    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif, .zarr or .nxs")],
     lr: OptionalSequence = None,
     hr: OptionalSequence = None,
     method: MethodOption = DEFAULT_METHOD,
@@ -141,6 +145,12 @@ def fuse(
     tile: TileOption = "auto",
     std: StdOption = None,
     attention: AttentionOption = None,
+    lr_flat: FlatOption = None,
+    lr_dark: DarkOption = None,
+    lr_normalise: BeamOption = None,
+    hr_flat: FlatOption = None,
+    hr_dark: DarkOption = None,
+    hr_normalise: BeamOption = None,
     overwrite: OverwriteOption = False,
     record: Annotated[
         Path | None,
@@ -179,8 +189,8 @@ def fuse(
     with Progress("frames") as progress, stop_on_signal(progress) as stop:
         outcome = fuse_files(
             plan,
-            lr,
-            hr,
+            with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
+            with_fields(hr, hr_flat, hr_dark, hr_normalise, "--hr-normalise"),
             output,
             std=std,
             attention=attention,
@@ -266,6 +276,12 @@ def check(
     ] = None,
     std: StdOption = None,
     attention: AttentionOption = None,
+    lr_flat: FlatOption = None,
+    lr_dark: DarkOption = None,
+    lr_normalise: BeamOption = None,
+    hr_flat: FlatOption = None,
+    hr_dark: DarkOption = None,
+    hr_normalise: BeamOption = None,
     overwrite: OverwriteOption = False,
     as_json: Json = False,
 ) -> None:
@@ -293,8 +309,8 @@ def check(
     check_times_file(hr_times, (output, std, attention))
     found = check_sequences(
         plan,
-        lr,
-        hr,
+        with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
+        with_fields(hr, hr_flat, hr_dark, hr_normalise, "--hr-normalise"),
         output=output,
         std=std,
         attention=attention,

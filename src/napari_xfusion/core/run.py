@@ -79,10 +79,7 @@ class Run:
         self._before = _states(rig)
         self._session = Session(plan, rig)
         self.rig, self.fuser = rig, self._session.fuser
-        self.inputs = {
-            name: InputRecord(source=camera.source, sha256=camera.open().digest())
-            for name, camera in rig.cameras.items()
-        }
+        self.inputs = {name: _input(camera) for name, camera in rig.cameras.items()}
         self.spec, self.settled = _describe(plan, rig, self.fuser, self.inputs)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
@@ -147,6 +144,11 @@ class Run:
             frames_resumed=self.resumed,
             warnings=tuple(map(str, self.notes)),
         )
+
+
+def _input(camera: Camera) -> InputRecord:
+    stack = camera.open()
+    return InputRecord(source=camera.source, sha256=stack.digest(), fields=dict(stack.metadata.fields))
 
 
 def _states(rig: Rig) -> list[State]:

@@ -49,6 +49,10 @@ class Metadata:
     """Path inside the file, in formats whose files contain several sequences."""
     files: tuple[str, ...] = ()
     """Absolute paths of further files that the frames depend on, such as the targets of links."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """The flats and darks that were applied: path or description, and sha256 of the content."""
+    corrected: str = ""
+    """What the file says was corrected before it was written, to follow "says that"; '' for nothing."""
 
 
 class Reopenable(Protocol):

@@ -6,16 +6,20 @@ import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings import hdf5_meaning as meaning
 from napari_xfusion.core.recordings.array import array_sequence
 from napari_xfusion.core.recordings.describe import Axes, Said, arrange
+from napari_xfusion.core.recordings.fields import Source
 from napari_xfusion.core.recordings.hdf5_tree import (
     choose,
     find_path,
@@ -59,6 +63,45 @@ def open_frames_of_key(path: Path, options: Options, key: int) -> Stack:
         places = _find(Hdf5File(path), options)
         stacks = [_stack(place, options, key) for place in places]
         return stacks[0] if len(stacks) == 1 else _joined(stacks)
+
+
+def own_fields(path: Path, options: Options, key: int) -> list[Source]:
+    """The flats (``key`` 1) or darks (2) in the file of a sequence, each series with its place among the frames.
+
+    By ``image_key``, else datasets of Data Exchange next to the sequence. Raises InputError where there are none.
+    """
+    with told(path, "an HDF5 file with flats and darks"):
+        place = _find(Hdf5File(path), options)[0]
+        beside = meaning.Beside.of(place.held.file, place.paths, place.dataset)
+        keys = meaning.image_key(beside)
+        if keys is not None and (keys == key).any():
+            return list(_series(open_frames_of_key(path, options, key), keys, key, place.where))
+        found = next(filter(None, map(beside.find, meaning.FIELD_NAMES[key])), None)
+        if found is None:
+            raise InputError(
+                place.where,
+                expected=f"{meaning.FIELD_WORDS[key]} in the same file",
+                found="none",
+                hint="give the file of the flat or dark",
+            )
+        stack = open_hdf5(path, Options(data_path=found.name))
+        return [Source(None, stack, f"{path}::{found.name}")]
+
+
+def _series(fields: Stack, keys: NDArray[np.int64], key: int, where: str) -> Iterator[Source]:
+    """Frames that follow each other in the file as one series each, at the frame number of their mean."""
+    numbers = np.flatnonzero(keys == key)[: len(fields)]
+    taken = np.flatnonzero(keys == meaning.PROJECTION)
+    starts = [0, *(np.flatnonzero(np.diff(numbers) > 1) + 1).tolist(), len(numbers)]
+    for start, stop in pairwise(starts):
+        position = float(np.interp(numbers[start:stop].mean(), taken, np.arange(len(taken))))
+        shape = (stop - start, *fields.shape[1:])
+        part = fields.derive(partial(_after, fields, start), shape, fields.dtype)
+        yield Source(position, part, f"{where}, frames {numbers[start]} to {numbers[stop - 1]}")
+
+
+def _after(stack: Stack, start: int, i: int) -> NDArray[Any]:
+    return stack.read(start + i)
 
 
 class Hdf5File:
@@ -209,6 +252,8 @@ def _stack(place: _Place, options: Options, key: int) -> Stack:
         times = meaning.given_times(given, frames, f"{place.held.path}::{options.times_path}")
     else:
         times = meaning.own_times(beside, axes.frames or 0, frames, where)
+    if not options.fields and key == meaning.PROJECTION:
+        said += meaning.unused_fields(beside, where)
     notes = (*said, *times.warnings, *_slow(dataset, axes, where), *meaning.notes(dataset, where))
     return whole.derive(
         lambda i: whole.read(frames[i]),
@@ -223,6 +268,7 @@ def _stack(place: _Place, options: Options, key: int) -> Stack:
             warnings=notes,
             dataset=place.paths[0],
             files=_files_of(dataset, place.held.path),
+            corrected=meaning.corrected(beside),
         ),
     )
 

@@ -23,6 +23,9 @@ from napari_xfusion.errors import InputError, XFusionError, XFusionWarning
 
 PROJECTION, FLAT, DARK = 0, 1, 2
 """Of NXtomo's ``image_key``; 3 marks an invalid frame."""
+FIELD_NAMES = {FLAT: ("data_white", "data_flat"), DARK: ("data_dark",)}
+"""Of Data Exchange."""
+FIELD_WORDS = {FLAT: "flats", DARK: "darks"}
 _LONGEST = 10**8
 """Values of the longest 1-D dataset that is read."""
 
@@ -84,6 +87,26 @@ def image_key(beside: Beside) -> NDArray[Any] | None:
     """(T,) which frames are projections, flats and darks; None where the file does not say."""
     values = numbers(beside.find("image_key"))
     return None if values is None else values.astype(np.int64)
+
+
+def unused_fields(beside: Beside, where: str) -> list[XFusionWarning]:
+    """A warning about flats and darks in the same file, for a sequence that is read as stored."""
+    keys = image_key(beside)
+    found = []
+    for key, word in FIELD_WORDS.items():
+        marked = 0 if keys is None else int((keys == key).sum())
+        other = next(filter(None, map(beside.find, FIELD_NAMES[key])), None)
+        count = marked or (0 if other is None else int(other.shape[0] if other.ndim > 2 else 1))
+        found += [f"{count} {word}"] if count else []
+    text = f"The file contains {' and '.join(found)} that are not applied. Give own as flat and dark to apply them."
+    return [XFusionWarning("unused-fields", text, where)] if found else []
+
+
+def corrected(beside: Beside) -> str:
+    """What NXdetector says was corrected; see ``Metadata.corrected``."""
+    found = beside.find("flatfield_applied")
+    applied = found is not None and found.size == 1 and bool(np.ravel(found[()])[0])
+    return "a flat was applied (flatfield_applied)" if applied else ""
 
 
 def pixel_size(beside: Beside) -> float | None:

@@ -6,10 +6,11 @@ A new format is one module and one row here. The module is imported when a recor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
 
+from napari_xfusion.core.recordings.fields import Fields
 from napari_xfusion.core.types import Stack
 
 Sniff = Callable[[Path, bytes], bool]
@@ -35,6 +36,8 @@ class Options:
     """The sequence among those in an HDF5 file; the only one when None."""
     times_path: str | None = None
     """The dataset of its frame times in the same file; what describes the sequence when None."""
+    fields: Fields = field(default_factory=Fields)
+    """Flats and darks; frames are read as stored where there are none."""
 
 
 @dataclass(frozen=True)
