@@ -180,8 +180,9 @@ def test_times_are_exact_by_option_and_as_axis(tmp_path, name):
     data = {"a/data": SEQUENCE, "a/t": values, "a/y": np.arange(20) * 0.5, "a/x": np.arange(31) * 0.5}
     units = {"a": NXDATA, "a/t": {"units": unit}, "a/y": {"units": "um"}, "a/x": {"units": "um"}}
     path = write(tmp_path / "a.nxs", data, units)
-    for place in (path, f"{path}::/a/data::/a/t", f"{path}::::/a/t"):
+    for place in (path, f"{path}::/a/data::/a/t", f"{path}::::/a/t", f"{path}::/a/data"):
         stack = open_stack(place)
+        assert stack.recording.place == str(place)
         assert stack.clock.source == "stamps"
         np.testing.assert_allclose(stack.clock.since_start[:4], expected, atol=1)
         assert (stack.pixel_size, stack.metadata.warnings) == (0.5, ())
@@ -213,7 +214,7 @@ def test_projections_are_told_from_flats_and_darks_with_their_times(tmp_path):
     stack = open_stack(path)
     np.testing.assert_array_equal(frames(path), SEQUENCE[[2, 3, 5]])
     assert stack.clock.times_ps == tuple(10**6 * t for t in (20, 30, 50))
-    assert codes(path) == ["uneven-numbers"]
+    assert codes(path) == ["uneven-numbers", "unused-fields"]
     flats = open_frames_of_key(path, Options(), 1)
     np.testing.assert_array_equal(flats.frame(0), SEQUENCE[0])
 

@@ -40,6 +40,16 @@ class Recording:
     """Name of its reader in ``readers.READERS``."""
     options: Options = field(default_factory=Options)
 
+    @property
+    def place(self) -> str:
+        """The path as ``open_stack`` takes it, with the paths inside the file."""
+        inside = (self.options.data_path, self.options.times_path)
+        return (
+            "::".join([str(self.path), *(x or "" for x in inside)]).rstrip(":")
+            if any(inside)
+            else str(self.path)
+        )
+
     def open(self) -> Stack:
         """Open the sequence lazily; raises InputError as ``open_stack``, and for an unknown reader."""
         reader = READERS.get(self.reader)

@@ -48,7 +48,7 @@ class NexusSink(OneFileSink):
 
     def _reopen(self, spec: OutputSpec, layout: Mapping[str, Any]) -> None:
         super()._reopen(spec, layout)
-        self._record = layout["record"], layout["room"]
+        self._record = layout["record"], layout["length"]
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
         """Write the record, or as much of it as has space in the file."""
@@ -56,7 +56,11 @@ class NexusSink(OneFileSink):
             return
         offset, size = self._record
         known = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
-        shorter = ({**known, "rig": _without_times(known.get("rig"))}, {**known, "rig": None}, {})
+        shorter: tuple[dict[str, Any], ...] = (
+            {**known, "rig": _without_times(known.get("rig"))},
+            {**known, "rig": None},
+            {},
+        )
         texts = (json.dumps(each).encode() for each in (known, *shorter))
         text = next(text for text in texts if len(text) <= size)
         self._write_all(memoryview(text.ljust(size, b"\0")), offset)
@@ -94,7 +98,7 @@ def lay_out(path: Path, spec: OutputSpec) -> dict[str, Any]:
             "data", (len(spec.frames), *spec.shape), spec.dtype.newbyteorder("<"), dcpl=now.copy()
         )
         pixels.attrs["long_name"] = "fused frames"
-        layout = {"offset": pixels.id.get_offset(), "record": record, "room": room}
+        layout = {"offset": pixels.id.get_offset(), "record": record, "length": room}
     if None in layout.values():
         raise OSError("HDF5 gave the frames no place in the file")
     return layout

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
+from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.results.sheet import labelled, sheet
-from napari_xfusion.core.types import Progress, Token
+from napari_xfusion.core.rig import Camera
+from napari_xfusion.core.types import Progress, Stack, Token
 from napari_xfusion.errors import InputError, writing
 from napari_xfusion.ui.shared.compare import FUSED
 from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
@@ -179,13 +181,13 @@ def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[str, s
     known = provenance_of(layer)
     if known is None or known.plan is None or known.role not in ("fused", "baseline"):
         return None
-    there = [stack_of(x).source for x in known.origins_among(layers) if x is not None]
+    there = [_place(stack_of(x)) for x in known.origins_among(layers) if x is not None]
     if len(there) == 2:
         return known.plan, (there[0], there[1])
     record = sequence_record(layer)
     if not isinstance(record, RunRecord):
         return None
-    return record.plan, (record.rig.fast.source, record.rig.hr.source)
+    return record.plan, (_place(record.rig.fast), _place(record.rig.hr))
 
 
 def command_line(plan: Plan, sources: tuple[str, str], output: str) -> str:
@@ -210,15 +212,23 @@ def _as_argument(name: str, value: Any) -> str:
     return str(value)
 
 
+def _place(recording: Stack | Camera) -> str:
+    """Where a recording is, with the paths inside the file."""
+    known = recording.recording
+    inside = known.place.removeprefix(str(known.path)) if isinstance(known, Recording) else ""
+    return f"{recording.source}{inside}"
+
+
 def _file_at(source: str) -> str:
-    if Path(source).exists():
-        return str(Path(source).resolve())
-    if Path(source).is_absolute():
+    name, separator, inside = source.partition("::")
+    if Path(name).exists():
+        return f"{Path(name).resolve()}{separator}{inside}"
+    if Path(name).is_absolute():
         raise InputError(
-            source, problem="this recording does not exist", hint="restore it, or open it as a layer"
+            name, problem="this recording does not exist", hint="restore it, or open it as a layer"
         )
     raise InputError(
-        f"layer {source}", problem="the data are in memory only", hint="save the layer and open it again"
+        f"layer {name}", problem="the data are in memory only", hint="save the layer and open it again"
     )
 
 
