@@ -74,6 +74,14 @@ class Metadata:
     it: ``cf``, ``c0``, ``c1`` ..., ``vunit``, ``orientation``, ``photometric``. Results have it as well."""
     camera: CameraFacts = CameraFacts()
     """The camera, where the file names it."""
+    dataset: str = ""
+    """Path inside the file, in formats whose files contain several sequences."""
+    files: tuple[str, ...] = ()
+    """Absolute paths of further files that the frames depend on, such as the targets of links."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """The flats and darks that were applied: path or description, and sha256 of the content."""
+    corrected: str = ""
+    """What the file says was corrected before it was written, to follow "says that"; '' for nothing."""
 
 
 class Reopenable(Protocol):
@@ -115,6 +123,11 @@ class Stack:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """``source`` and all further files that the frames depend on."""
+        return (self.source, *self.metadata.files)
 
     def __reduce__(self) -> tuple[Callable[[Reopenable], Stack], tuple[Reopenable]]:
         """Pickle as the recording, which is opened again in the other process; TypeError for arrays."""

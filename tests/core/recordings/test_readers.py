@@ -137,4 +137,8 @@ def test_endings_of_files_are_those_of_readers_of_files():
         ".mraw",
         ".raw",
         ".dat",
+        ".h5",
+        ".hdf5",
+        ".nxs",
+        ".nx",
     )

@@ -53,6 +53,10 @@ def write(kind: str, folder: Path) -> Path:
         path.with_suffix(".toml").write_text(f'frames = {T}\nheight = {H}\nwidth = {W}\ndtype = "uint8"')
     elif kind == "mraw":
         path = write_mraw(folder / "S1.mraw", FRAMES, 8)
+    elif kind == "hdf5":
+        h5py = pytest.importorskip("h5py", reason="h5py (extra hdf5) is not installed")
+        with h5py.File(path, "w") as file:
+            file["data"] = FRAMES
     else:
         tifffile.imwrite(path, FRAMES, photometric="minisblack")
     return path

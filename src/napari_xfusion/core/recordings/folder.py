@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -71,6 +70,8 @@ def open_folder(path: Path, options: Options) -> Stack:
 
 def open_files(files: Sequence[Path]) -> Stack:
     """Open files of one frame each as a Stack, by the rules of ``open_folder``."""
+    if not files:
+        raise InputError("frames", expected="files of one frame each", found="none", hint="give the files")
     folder = Path(os.path.commonpath([file.absolute().parent for file in files]))
     with told(folder, "files of one frame each"):
         for file in files:
@@ -264,6 +265,11 @@ def _check_one_kind(files: list[Path]) -> None:
             found=f"{first} and {second}",
             hint="keep one sequence per folder",
         )
-    twice = [x for x, n in Counter(map(str, files)).items() if n > 1]
-    if twice:
-        raise InputError(twice[0], problem="the file is given twice", hint="give each file once")
+    seen = dict[tuple[int, int], Path]()
+    for file in files:
+        state = file.stat()
+        other = seen.get((state.st_dev, state.st_ino))
+        if other is not None:
+            what = "given twice" if other == file else f"the same as {other.name}"
+            raise InputError(file, problem=f"the file is {what}", hint="give each file once")
+        seen[state.st_dev, state.st_ino] = file

@@ -28,12 +28,13 @@ _DATA = "save the data set of frames as TIFF or Zarr, with tifffile.imwrite for 
 _PHOTRON = Foreign("part of a Photron recording", "open its .mraw file itself")
 _CINE = Foreign("a Phantom cine", "open the .cine file itself")
 _JPEG = Foreign("a JPEG image", _FRAMES)
-_HDF5 = Foreign("an HDF5 file", _DATA)
+_HDF5 = Foreign("an HDF5 file", "give the file itself instead of its folder")
 _RAW = Foreign(
     "raw pixels without a header",
     "describe it in a .toml file of its name, see the page Cameras, or in ImageJ use File > Import > Raw",
 )
 
+_SHORTCUT = Foreign("a shortcut of Windows instead of the file", "give the file that it leads to")
 _STARTS: tuple[tuple[bytes, Foreign], ...] = (
     (
         b"version https://git-lfs",
@@ -54,6 +55,11 @@ _STARTS: tuple[tuple[bytes, Foreign], ...] = (
     (b"CDF\x02", Foreign("a NetCDF file", _DATA)),
     (b"\x93NUMPY", Foreign("a NumPy file", "load it with numpy.load and save it with tifffile.imwrite")),
     (b"MATLAB 5.0", Foreign("a MATLAB file", _DATA)),
+    (b"MATLAB 7.3", Foreign("a MATLAB file", _DATA)),
+    (b"RIFF", Foreign("a WebP image or another RIFF file", _FRAMES)),
+    (b"8BPS", Foreign("a Photoshop file", _FRAMES)),
+    (b"L\0\0\0\1\x14\2\0", _SHORTCUT),
+    (b"[InternetShortcut]", _SHORTCUT),
     (b"PK\3\4", Foreign("a ZIP file", "unpack it")),
     (b"\x1f\x8b", Foreign("a gzip file", "unpack it")),
     (b"BZh", Foreign("a bzip2 file", "unpack it")),
@@ -95,9 +101,6 @@ _ENDINGS: dict[str, Foreign] = {
     ".raw": _RAW,
     ".dat": _RAW,
     ".bin": _RAW,
-    ".h5": _HDF5,
-    ".hdf5": _HDF5,
-    ".nxs": _HDF5,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".edf": Foreign("an ESRF EDF file", "convert it with fabio or ImageJ to TIFF"),
@@ -127,6 +130,8 @@ def recognise(path: Path, magic: bytes) -> Foreign:
         return Foreign("an empty file", "copy or export it again from the original")
     if magic.startswith(PNG_MAGIC):
         return Foreign("a single PNG image", "give the folder of the frames")
+    if magic[4:8] == b"ftyp":
+        return Foreign("a HEIC or AVIF image", _FRAMES)
     known = next((kind for start, kind in _STARTS if magic.lstrip(b"\xef\xbb\xbf").startswith(start)), None)
     return known or _ENDINGS.get(path.suffix.lower(), _UNKNOWN)
 

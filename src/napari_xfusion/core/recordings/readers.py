@@ -6,10 +6,11 @@ A new format is one module and one row here. The module is imported when a recor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
 
+from napari_xfusion.core.recordings.fields import Fields
 from napari_xfusion.core.types import Stack
 
 Sniff = Callable[[Path, bytes], bool]
@@ -27,6 +28,8 @@ HPVX_HEADER = 1 << 16
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _RECORDINGS = "napari_xfusion.core.recordings."
 _ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
+_PICTURES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
+"""HEIC and AVIF, single images in the container of movies."""
 _MOVIE_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")
 
 
@@ -36,6 +39,12 @@ class Options:
 
     luma: bool = False
     """Read the luma of colour PNG instead of raising an error."""
+    data_path: str | None = None
+    """The sequence among those in an HDF5 file; the only one when None."""
+    times_path: str | None = None
+    """The dataset of its frame times in the same file; what describes the sequence when None."""
+    fields: Fields = field(default_factory=Fields)
+    """Flats and darks; frames are read as stored where there are none."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ class Reader:
     """Of files that describe one in this format and can be opened instead of it."""
     folder: bool = False
     """Whether it reads folders; it is asked for these only, other readers for files only."""
+    inside: bool = False
+    """Whether a file can contain several sequences, one of which ``FILE::PATH`` chooses."""
 
     def open(self, path: Path, options: Options) -> Stack:
         """Open ``path``; raises InputError where it is damaged or contains no sequence of grey frames."""
@@ -75,7 +86,9 @@ def _is_zarr(path: Path, _magic: bytes) -> bool:
 
 def _is_movie(_path: Path, magic: bytes) -> bool:
     """Whether a file is MP4 or QuickTime (by its first box), Matroska or AVI."""
-    return magic[4:8] in _MOVIE_BOXES or magic.startswith((b"\x1aE\xdf\xa3", b"RIFF"))
+    if magic[4:8] in _MOVIE_BOXES:
+        return magic[4:12] not in _PICTURES
+    return magic.startswith(b"\x1aE\xdf\xa3") or (magic.startswith(b"RIFF") and magic[8:12] == b"AVI ")
 
 
 def _is_photron(path: Path, magic: bytes) -> bool:
@@ -149,6 +162,14 @@ READERS: dict[str, Reader] = {
             _RECORDINGS + "hpvx:open_hpvx",
             _is_hpvx,
             (".dat",),
+        ),
+        Reader(
+            "hdf5",
+            "an HDF5 or NeXus file",
+            _RECORDINGS + "hdf5:open_hdf5",
+            begins(b"\x89HDF\r\n\x1a\n"),
+            (".h5", ".hdf5", ".nxs", ".nx"),
+            inside=True,
         ),
         Reader(
             "folder",

@@ -6,6 +6,7 @@ frames found. Reading one frame reads its bytes only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil, inf
 from pathlib import Path
@@ -30,6 +31,7 @@ from napari_xfusion.core.recordings.pco import PIXELS, PcoStamp, decode, with_st
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.sidecar import with_sidecar
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, damaged, told
+from napari_xfusion.core.recordings.viewer import Viewer, viewer_of, viewer_warnings
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
 
@@ -44,17 +46,6 @@ _RATIO = {1: 1, 5: 4096, 8: 1100, 32773: 128, 32946: 1100, 34925: 8000, 34933: 1
 _JPEG = {7, 33007, 34892}
 _IMAGES = {*_JPEG, 22610, 34887, 34933, 34934, 50002, 52546}
 """JPEG, JPEG XR, LERC, PNG, JPEG XL: the stream itself states a size, which can be any."""
-
-
-_ORIENTATIONS = {
-    2: "mirrored left to right",
-    3: "turned by 180 degrees",
-    4: "mirrored top to bottom",
-    5: "transposed",
-    6: "turned by 90 degrees",
-    7: "transposed and turned by 180 degrees",
-    8: "turned by 270 degrees",
-}
 
 
 def open_tiff(path: Path, _options: Options) -> Stack:
@@ -147,8 +138,9 @@ def _sequence(file: FileBytes, *, part: bool) -> tuple[list[TiffPage], list[Segm
         said = _fewer(file, frames, extent, said, wanted, part=part)
     _check_places(file, frames, extent)
     order, odd = plane_order(planes, file.path) if len(planes) == len(frames) else (range(len(frames)), ())
-    viewer, shown = _shown(first, file.path)
-    said = replace(said, viewer=(*said.viewer, *viewer), warnings=(*said.warnings, *odd, *shown))
+    viewer = (*said.viewer, *_shown(first))
+    shown = (*viewer_warnings(viewer, file.path), *_bent(first, file.path))
+    said = replace(said, viewer=viewer, warnings=(*said.warnings, *odd, *shown))
     return [representatives[i] for i in order], [frames[i] for i in order], said
 
 
@@ -186,27 +178,16 @@ def _fewer(
     return replace(said, warnings=(*said.warnings, warning))
 
 
-def _shown(page: TiffPage, where: object) -> tuple[list[tuple[str, str]], list[XFusionWarning]]:
-    """Return what a viewer makes of the stored pixels, and warnings about what is not applied."""
-    viewer, warnings = list[tuple[str, str]](), list[XFusionWarning]()
+def _shown(page: TiffPage) -> Viewer:
+    """Return what the tags of a page say to a viewer."""
+    photometric = "miniswhite" if page.photometric == 0 or _ramp(page) == "falls" else None
+    return viewer_of({"orientation": str(page.tags.valueof(274)), "photometric": photometric})
 
-    orientation = page.tags.valueof(274)
-    if orientation in _ORIENTATIONS:
-        viewer.append(("orientation", str(int(orientation))))
-        text = (
-            f"TIFF orientation {int(orientation)} ({_ORIENTATIONS[orientation]}) is not applied: rows and columns are "
-            "read as stored, as in ImageJ. Flip or turn the frames if those of the other camera are stored upright."
-        )
-        warnings.append(XFusionWarning("orientation", text, str(where)))
-    ramp = _ramp(page)
-    if page.photometric == 0 or ramp == "falls":
-        viewer.append(("photometric", "miniswhite"))
-        text = "Its smallest value is white (min-is-white); values are read as stored, not inverted."
-        warnings.append(XFusionWarning("min-is-white", text, str(where)))
-    elif ramp == "bent":
+
+def _bent(page: TiffPage, where: object) -> Iterator[XFusionWarning]:
+    if _ramp(page) == "bent":
         text = "Its grey palette is not linear; values are read as stored, without the palette."
-        warnings.append(XFusionWarning("palette", text, str(where)))
-    return viewer, warnings
+        yield XFusionWarning("palette", text, str(where))
 
 
 def _ramp(page: TiffPage) -> str | None:

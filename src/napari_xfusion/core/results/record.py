@@ -65,6 +65,8 @@ class InputRecord(Value):
     """Absolute path, or a name for an array."""
     sha256: str
     """Of its content."""
+    fields: dict[str, str] = Field(default_factory=dict)
+    """The flats and darks that were applied: sha256 of the content by path or description."""
 
 
 class LayerRecord(Value):

@@ -35,7 +35,9 @@ class OutputSpec:
     hr_times: tuple[float, ...]
     """Times of the HR frames in LR frame numbers, if known; saved in the metadata of the file."""
     viewer: tuple[tuple[str, str], ...] = ()
-    """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``; in TIFF results only."""
+    """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``."""
+    times_ps: tuple[int, ...] = ()
+    """Picoseconds from the first LR frame to each frame, if known; in NeXus results only."""
     recording: str = ""
     """Times and camera of a recording that is converted, see ``Recorded.text``."""
 
@@ -54,6 +56,7 @@ class OutputSpec:
         values = {f.name: getattr(self, f.name) for f in fields(self)} | {"dtype": self.dtype.name}
         viewer, recording = values.pop("viewer"), values.pop("recording")
         values |= {"recording": recording} if recording else {}
+        del values["times_ps"]  # part of the identity
         values |= {"viewer": [list(x) for x in viewer]} if viewer else {}  # runs of earlier versions resume
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 

@@ -54,12 +54,12 @@ def tiff_settings(
     elif uuid and dtype.name != "float16":  # OME has no float16
         settings = {"ome": True, "shape": shape, "metadata": {"axes": "TYX", "UUID": uuid}}
         # The default units of OME are micrometres and seconds.
-        lines = "\n".join(f"{name}={value}" for name, value in times.items())
-        settings["metadata"] |= {"Description": lines} if times else {}
+        lines = [f"{key}={value}" for key, value in (times | tags).items()]
+        settings["metadata"] |= {"Description": "\n".join(lines)} if lines else {}
         settings["metadata"] |= {} if pixel_size is None else {f"PhysicalSize{x}": pixel_size for x in "XY"}
         settings["metadata"] |= {} if interval is None else {"TimeIncrement": interval}
     else:
-        settings = {"ome": False, "shape": shape, "metadata": {"axes": "TYX", **times, **steps}}
+        settings = {"ome": False, "shape": shape, "metadata": {"axes": "TYX", **times, **steps, **tags}}
     if pixel_size is not None:
         per_unit, unit_name = (1.0, "NONE") if "imagej" in settings else (1e4, "CENTIMETER")
         settings |= {"resolution": (per_unit / pixel_size,) * 2, "resolutionunit": unit_name}
