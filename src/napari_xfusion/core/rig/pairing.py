@@ -20,7 +20,12 @@ from napari_xfusion.core.rig.health import Health, repaired
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.rig.misfit import misfit_warnings
 from napari_xfusion.core.rig.photometry import Blocks, Photometry, fit_field, follow_brightness, robust_gain
-from napari_xfusion.core.rig.plausibility import size_warnings, time_warnings
+from napari_xfusion.core.rig.plausibility import (
+    orientation_warnings,
+    same_warnings,
+    size_warnings,
+    time_warnings,
+)
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.scan import grid_of, scan
 from napari_xfusion.core.rig.timing import find_hr_times
@@ -43,8 +48,10 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     said = (
         *lr.metadata.warnings,
         *hr.metadata.warnings,
+        *same_warnings(lr, hr),
         *time_warnings(lr, hr, hr_times, plan),
         *size_warnings(lr, hr, mapping),
+        *orientation_warnings(lr, hr),
     )
     seen = examine(lr, hr, hr_times, grids, plan.correct)
     whole_lr, whole_hr = lr, hr
