@@ -4,7 +4,7 @@ OpenCV's dense inverse search (Kroeger et al., 2016) takes 8-bit images; how gre
 is settled here and nowhere else. Nothing is cached between calls, so all of it may run in several threads.
 
 A search of OpenCV over all scales prefers a direction: patches take over the result of the patch above and on the
-left, lie on a grid that begins at one corner, start from the motion beside their middle, and every scale ends with a
+left, lie on a grid that begins at one corner, start from the motion next to their middle, and every scale ends with a
 refinement that is not symmetric. Therefore each scale is searched on its own, without taking over, on a
 grid that is symmetric, from the motion in the middle; only the finest scale is refined. A mirrored or turned
 pair then gives the mirrored or turned motion up to what the refinement leaves.
