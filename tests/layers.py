@@ -1,7 +1,7 @@
 """The order of imports, in one list: the test checks the package against it, CONTRIBUTING.md shows it."""
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "core.quantities", "core.catalogue", "core.value"),
+    ("_version", "errors", "core.quantities", "core.catalogue", "core.value", "core.display"),
     ("core.clock", "core.files", "core.doctor"),
     ("core.types",),
     ("core.plan", "core.grey", "core.degrade", "core.optical_flow", "core.recordings"),

@@ -85,6 +85,13 @@ class DamagedFileError(InputError):
     """A file is truncated or does not hold what it declares."""
 
 
+class AmbiguousFileError(InputError):
+    """A file contains several sequences, one of which has to be chosen."""
+
+    choices: tuple[tuple[str, tuple[int, ...], str], ...] = ()
+    """Path inside the file, shape and dtype of each."""
+
+
 class PairingError(XFusionError):
     """The two stacks do not fit together in size, time or grey scale."""
 
@@ -125,19 +132,29 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "A Zarr does not contain some of its chunks; they read as zero.",
         "Copy the recording again.",
     ),
+    "alphabetical": ("Frames whose names have no numbers are in alphabetical order.", "Number the files."),
     "axes-scale": (
-        "The ratios of the frame sizes differ between the two axes.",
+        "The frame sizes give no common scale; a row or column seems to be missing or too many.",
         "Crop both to one field of view.",
     ),
     "calibration": (
         "The file assigns other values to its stored grey values.",
         "None: stored values are fused.",
     ),
+    "chunks": (
+        "The chunks of an HDF5 dataset contain many frames, all of which are decoded to read one.",
+        "Rewrite the file with one frame per chunk.",
+    ),
     "constant": (
         "All sampled pixels of a recording are equal.",
         "Check shutter, beam and the exported range.",
     ),
+    "corrected-twice": (
+        "The file says that it was corrected, and flat and dark are applied again.",
+        "Use them with uncorrected recordings only.",
+    ),
     "cropped": ("A virtual experiment cropped the recording to multiples of 4 pixels.", "None."),
+    "dead-pixels": ("Many pixels do not respond to the open beam.", "Check flat and dark."),
     "delayed": (
         "HR frames agree better with LR at other times.",
         "Correct HR start or HR times by the stated delay.",
@@ -151,6 +168,14 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Compare before replacing it.",
     ),
     "grey-factor": ("A virtual experiment scaled grey values to keep the noise within the dtype.", "None."),
+    "first-frame": (
+        "The first frame of the camera often differs from the others.",
+        "Compare it, and omit it if so.",
+    ),
+    "frame-rate": (
+        "The frame times contradict the frame rate in the file's header.",
+        "None: the frame times are used.",
+    ),
     "grey-rule": ("The model was trained with another grey rule.", "Use the grey rule of the model."),
     "hr-coverage": ("HR covers a small part of LR.", "Fuse the covered frames, or check the HR times."),
     "hr-interval": ("The HR times contradict the frame intervals of the files.", "Check step and times."),
@@ -160,6 +185,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "input-changed": ("A recording changed while it was fused.", "Run again when the file is complete."),
     "invalid-pixels": ("A recording contains NaN, infinite or fill values.", "Check the listed frames."),
+    "linearised": (
+        "The file stores companded grey values; they were made linear.",
+        "None.",
+    ),
     "lr-psnr": (
         "The noise of a virtual experiment differs from the requested one.",
         "Use a larger recording.",
@@ -168,16 +197,25 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Memory ran out; the run continues in smaller tiles.",
         "Close other programs, or set the tile size.",
     ),
+    "dynamic-range": (
+        "The camera compressed bright greys while it recorded.",
+        "Record without extended dynamic range.",
+    ),
     "min-is-white": ("The file is meant to be shown inverted.", "None: stored values are fused."),
     "misplaced": ("LR is shifted or turned against HR.", "Align and crop the recordings."),
     "missing-values": ("Values that stand for missing pixels are not applied.", "Replace them by NaN."),
     "negative-numbers": ("Frame numbers below zero come first.", "Check the order of the frames."),
+    "no-dark": ("A flat is used without a dark.", "Give the dark of the camera."),
     "no-finite-value": ("The sampled frames contain no finite value.", "Check the recording."),
     "no-match": ("LR does not follow the grey values of HR.", "Check the HR times and the fields of view."),
     "one-hr-frame": ("One HR frame is used for all targets.", "Give the complete HR recording."),
     "orientation": (
         "The file is meant to be shown flipped or turned.",
         "Turn it if the other camera's is not.",
+    ),
+    "orientations-differ": (
+        "The files say that LR and HR are stored flipped or turned against each other.",
+        "Turn one recording.",
     ),
     "outside-training": (
         "Noise, HR distance or separation lie outside those of the training.",
@@ -197,8 +235,43 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Check HR times and fields of view.",
     ),
     "precision": ("The processor emulates the precision.", "Use float32."),
+    "same-recording": ("LR and HR are one file.", "Give two recordings of one event."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
+    "sidecar": (
+        "A file next to the frames, which describes them, is damaged or of another recording.",
+        "Copy the one of this recording, or remove it.",
+    ),
+    "stamped-pixels": (
+        "The first pixels of each frame contain a time stamp of the camera instead of light.",
+        "None: they give the frame times; crop them if they disturb.",
+    ),
+    "times-resolution": (
+        "The numbers of the frame times are too coarse for the frame interval.",
+        "Store times as integer nanoseconds.",
+    ),
+    "times-unit": ("The frame times have no unit.", "Give the dataset an attribute `units`."),
+    "times-unused": ("The axis of frames is no axis of time.", "Give the dataset of the frame times."),
+    "unused-fields": (
+        "The file contains flats or darks that are not applied.",
+        "Give `own` as flat and dark, or use frames as stored.",
+    ),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
+    "unsure-times": (
+        "Frame times are absent, impossible or repaired.",
+        "Compare the intervals with the camera's settings.",
+    ),
+    "unverified": (
+        "The layout of the file is not documented and was not verified with a file of a camera.",
+        "Compare a frame with the camera's software.",
+    ),
+    "uneven-times": (
+        "Some frames are much further apart in time than others.",
+        "Check for dropped frames or a change of the frame rate.",
+    ),
+    "unset-clock": (
+        "The camera's clock was not set or the trigger time is wrong.",
+        "Times count from the first frame.",
+    ),
     "unlike": ("Some HR frames show something else than LR.", "Check those frames and their times."),
     "unlike-pixels": (
         "Some HR pixels have values that LR does not show.",

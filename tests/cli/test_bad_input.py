@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import typer
 
 from napari_xfusion.cli import main
+from napari_xfusion.cli.commands import app
 from tests.sequences import moving_discs, two_cameras
 
 LR, HR, TIMES = two_cameras((moving_discs(9, (32, 48)) * 4000).astype(np.uint16), 4)
@@ -218,3 +220,27 @@ def test_an_error_is_json_where_that_is_asked_for(sequences, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["ok"] is False
     assert (printed["error"]["kind"], printed["error"]["setting"]) == ("PairingError", "hr_times")
+
+
+def options_with_values():
+    """Command and option, of all that take a value."""
+    root = typer.main.get_command(app)
+    groups = [([], root), (["models"], root.commands["models"])]
+    for words, group in groups:
+        for name, command in group.commands.items():
+            for param in getattr(command, "params", ()) if not hasattr(command, "commands") else ():
+                if param.param_type_name == "option" and not param.is_flag:
+                    yield pytest.param([*words, name], param.opts, id=f"{name} {param.opts[0]}")
+
+
+@pytest.mark.parametrize(("command", "names"), list(options_with_values()))
+def test_an_option_given_twice_is_refused(command, names, capsys):
+    arguments = [*command, names[0], "1", names[-1], "2"]
+    assert main(arguments) == 2
+    said = " ".join(capsys.readouterr().err.replace("\u2502", " ").split())
+    assert f"{'/'.join(names)} is given 2 times. Give it once." in said
+
+
+def test_a_flag_given_twice_is_no_mistake(sequences, capsys):
+    assert main(["check", *sequences, "--hr-step", "4", "--method", "bicubic", "--json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]

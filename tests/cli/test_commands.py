@@ -11,6 +11,7 @@ from napari_xfusion import __version__
 from napari_xfusion.cli import main
 from napari_xfusion.core.networks import cards
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.lab import demo
 from tests.sequences import moving_discs
 
@@ -149,6 +150,21 @@ def test_a_run_that_cannot_be_repeated_is_told(experiment, monkeypatch, capsys, 
     assert not (experiment / "again.tif").exists()
 
 
+def test_flats_and_darks_of_each_camera_are_applied_and_recorded(experiment, tmp_path, run):
+    """HR divided by an even flat is HR in other units; a flat of another size is refused."""
+    flat = write_sequence(tmp_path / "flat.tif", np.full((2, 48, 64), 2000, np.uint16))
+    command = ["fuse", experiment / "lr.tif", experiment / "hr.tif", "--method", "interpolation"]
+    code, _, _ = run(*command, "--hr-flat", flat, "-o", tmp_path / "a.tif")
+    assert code == 0
+    plain = tifffile.imread(experiment / "hr.tif")[0]
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "a.tif")[0], plain / 2000, rtol=1e-3)
+    assert list(RunRecord.load(tmp_path / "a.tif").inputs["hr"].fields) == [str(flat)]
+    code, _, err = run(*command, "--lr-flat", flat, "-o", tmp_path / "b.tif")
+    assert code == 1
+    assert "a flat of 12 x 16" in " ".join(err)
+    assert run(*command, "--lr-normalise", "x", "-o", tmp_path / "b.tif")[0] == 2
+
+
 def test_a_finished_result_is_left_alone_and_another_plan_is_refused(experiment, tmp_path, run):
     sequences = experiment / "lr.tif", experiment / "hr.tif", "-o", tmp_path / "fused.tif"
     assert run("fuse", *sequences)[0] == 0
@@ -181,7 +197,18 @@ def test_a_range_of_frames_is_evaluated_at_its_place(experiment, tmp_path, run):
     assert json.loads(out)["unseen"]["frames"] == 4
 
 
-@pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif", "fused.zarr"])
+def test_hr_frames_are_not_evaluated_as_a_result(experiment, tmp_path, run):
+    code, _, err = run("evaluate", experiment / "truth.tif", experiment / "hr.tif")
+    assert code == 1
+    assert "HR recording" in err[-1]
+    short = tmp_path / "short.tif"
+    tifffile.imwrite(short, tifffile.imread(experiment / "truth.tif")[:3], photometric="minisblack")
+    code, _, err = run("evaluate", experiment / "truth.tif", short)
+    assert code == 0
+    assert any("frame 0 of the truth" in line for line in err)
+
+
+@pytest.mark.parametrize("name", ["fused.tif", "fused.ome.tif", "fused.zarr", "fused.nxs"])
 def test_every_kind_of_output_is_read_back(name, experiment, tmp_path, run):
     output = tmp_path / name
     assert (

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_xfusion.cli import main
 from tests.sequences import moving_discs, two_cameras
 
 LR, HR, TIMES = two_cameras((moving_discs(9, (32, 48)) * 4000).astype(np.uint16), 4)
@@ -83,3 +84,15 @@ def test_too_many_open_files_is_no_damage(run):
     assert done.returncode == 1
     assert "Too many open files" in done.stderr
     assert "original" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the current folder")
+def test_a_folder_that_was_removed_meanwhile_is_named(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    arguments = ["fuse", f"{tmp_path}/lr.tif", f"{tmp_path}/hr.tif", "--hr-step", "4", "--method", "bicubic"]
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main([*arguments, "-o", "o.tif"]) == 1
+    said = capsys.readouterr().err
+    assert "the current folder" in said
+    assert "unexpected" not in said

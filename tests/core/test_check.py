@@ -1,5 +1,6 @@
 """A check says what the run says, in the same words."""
 
+import os
 import threading
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_the_problem_is_that_of_the_run(settings, tmp_path, damaged):
         pytest.param({"output": "folder.tif"}, id="a folder has the name"),
         pytest.param({"output": "mine.tif"}, id="partial of other origin"),
         pytest.param({"output": "lock.tif"}, id="lock of other origin"),
+        pytest.param({"output": "x" * 250 + ".tif"}, id="a name that is too long"),
+        pytest.param({"output": ".tif"}, id="an ending alone"),
+        pytest.param(
+            {"output": "read-only/o.tif"},
+            id="no permission",
+            marks=pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="nothing is forbidden"),
+        ),
         pytest.param({"output": "o.tif", "std": "o.tif"}, id="one name for two"),
         pytest.param({"output": "o.tif", "std": "s.tif"}, id="no std"),
         pytest.param({"output": "o.tif", "attention": "a.csv"}, id="no attention"),
@@ -108,6 +116,7 @@ def test_the_problem_is_that_of_the_run(settings, tmp_path, damaged):
 )
 def test_outputs_are_refused_as_by_the_run(outputs, tmp_path):
     (tmp_path / "folder.tif").mkdir()
+    (tmp_path / "read-only").mkdir(mode=0o500)
     (tmp_path / "mine.tif.partial").write_text("mine")
     (tmp_path / "lock.tif.lock").write_text("mine")
     places = {name: tmp_path / value for name, value in outputs.items()}

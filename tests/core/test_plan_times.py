@@ -56,6 +56,7 @@ def test_lists_of_times(text, times):
         pytest.param(b"hr_time\n", "no number", id="header only"),
         pytest.param(b"0\n10\nend\n", "'end' in line 3", id="a word"),
         pytest.param(b"0\n10 ms\n", "'ms' in line 2", id="a unit"),
+        pytest.param(b"0\n1_0\n", "'1_0' in line 2", id="an underscore"),
         pytest.param(b"index,hr_time\n0,0\n1,10\n2,20\n", "two columns", id="two columns"),
         pytest.param(b"time [s]\n0\n0.1\n", r"\(s\)", id="seconds"),
         pytest.param(b"t_ms\n0\n100\n", r"\(ms\)", id="milliseconds"),

@@ -13,7 +13,7 @@ from napari_xfusion.core.results import MemorySink, open_sink, record
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.run import Run, fuse, fuse_files, versions
 from napari_xfusion.core.types import Region
-from napari_xfusion.errors import OutputError, PairingError
+from napari_xfusion.errors import InputError, OutputError, PairingError
 from tests.sequences import moving_discs, two_cameras
 
 NAMES = ["fused.tif", "fused.ome.tif", "fused.zarr"]
@@ -179,3 +179,11 @@ def test_a_signal_on_a_large_offset_has_all_its_steps(dtype, offset, name, tmp_p
 def as_array(path):
     stack = open_stack(path)
     return np.stack([stack.frame(i) for i in range(len(stack))])
+
+
+@pytest.mark.parametrize("target", [1.5, "1", None, -1, 10])
+def test_a_target_that_is_no_frame_number_is_refused(sequences, target):
+    with pytest.raises(InputError, match="frame number"):
+        list(fuse(*sequences, targets=[target]))
+    (frame,) = fuse(*sequences, targets=[np.int64(3)])
+    assert type(frame.index) is int

@@ -14,12 +14,13 @@ import torch
 
 from napari_xfusion.core.networks.build import edvr_stf
 from napari_xfusion.lab.study import preset, read_plan
+from tests.cameras import write_cine
 from tests.core.networks.test_engine import SIZES, lively
 from tests.docs.blocks import PAGES, blocks
 from tests.sequences import moving_discs, two_cameras
 
 RUNNABLE = [page for page in PAGES if any(b.language in ("bash", "python") for b in blocks(page))]
-LANGUAGES = {"bash", "python", "powershell", "json", "text"}
+LANGUAGES = {"bash", "python", "powershell", "json", "text", "toml"}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def sequences(tmp_path_factory):
     for name, sequence in (("lr", lr), ("hr", hr), ("movie", truth)):
         grey = (sequence * 4000).astype(np.uint16)
         tifffile.imwrite(folder / f"{name}.tif", grey, imagej=True, metadata={"axes": "TYX"})
+    write_cine(folder / "shot.cine", (truth[:5] * 4000).astype(np.uint16))
     network = lively(edvr_stf(**SIZES.model_dump()))
     torch.save({"params": network.state_dict()}, folder / "published.pth")
     return folder

@@ -52,7 +52,13 @@ PLACES = {
 """What is meant all the same: (word, text around it) and why. Such text is left out of the count."""
 
 
-ELSEWHERE = {"windows?": ("src/napari_xfusion/ui/", "src/napari_xfusion/core/doctor.py")}
+ELSEWHERE = {
+    "windows?": (
+        "src/napari_xfusion/ui/",
+        "src/napari_xfusion/core/doctor.py",
+        "src/napari_xfusion/core/display.py",
+    )
+}
 """Places where a word has its usual meaning, here that of a window on the screen: they are not counted."""
 
 

@@ -19,6 +19,7 @@ import zarr
 
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.errors import InputError
+from tests.cameras import write_b16, write_cine, write_mraw
 
 resource = pytest.importorskip("resource", reason="memory is bounded with setrlimit")
 
@@ -42,6 +43,29 @@ def folder(path: Path, suffix: str) -> Path:
     return path
 
 
+def photron(path: Path, **options: object) -> Path:
+    path.mkdir()
+    write_mraw(path / "S1.mraw", SMOOTH, **options)
+    return path
+
+
+def raw(path: Path) -> Path:
+    path.mkdir()
+    (path / "S1.raw").write_bytes(SMOOTH.tobytes())
+    T, H, W = SMOOTH.shape
+    (path / "S1.toml").write_text(
+        f'width = {W}\nheight = {H}\nframes = {T}\ndtype = "uint16"\nframe_rate = 1e3\n'
+    )
+    return path
+
+
+def b16(path: Path) -> Path:
+    path.mkdir()
+    for i, frame in enumerate(SMOOTH):
+        write_b16(path / f"f_{i}.b16", frame)
+    return path
+
+
 AXES = {"metadata": {"axes": "TYX"}}
 KINDS = {
     "plain": lambda path: tiff(path, metadata=None),
@@ -59,15 +83,32 @@ KINDS = {
     "jpeg-xl": lambda path: tiff(path, SMOOTH, compression="jpegxl", rowsperstrip=9, **AXES),
     "lerc": lambda path: tiff(path, SMOOTH, compression="lerc", **AXES),
     "lzma": lambda path: tiff(path, SMOOTH, compression="lzma", tile=(16, 16), **AXES),
+    "cine": lambda path: write_cine(path, SMOOTH),
+    "cine-p12l": lambda path: write_cine(path, SMOOTH, "p12l", version=0, length=808, stamps=None),
+    "b16": b16,
+    "raw": raw,
+    "mraw-cih": lambda path: photron(path, bits=16),
+    "mraw-cihx": lambda path: photron(path, bits=12, header=".cihx"),
 }
-SMOOTH_KINDS = {"ome-zstd", "lzw", "tiles", "jpeg-xl", "lerc", "lzma"}
+RANDOM_KINDS = {
+    "plain",
+    "tifffile",
+    "strips",
+    "imagej",
+    "imagej-one-directory",
+    "bigtiff",
+    "ome",
+    "folder",
+    "png-folder",
+}
 
 
 def outcome(path: Path, truth: np.ndarray) -> str:
     """What became of a damaged sequence: "whole", "told", "pixels" (other values, unsaid), or what is wrong."""
     told = same = 0
     try:
-        stack = open_stack(path)
+        pair = [*path.glob("S1.*raw")] if path.is_dir() else []
+        stack = open_stack(pair[0] if pair else path)
         if (stack.shape, stack.dtype) != (truth.shape, truth.dtype):
             return f"silent: {stack.shape} {stack.dtype}"
         for i in range(len(stack)):
@@ -90,7 +131,7 @@ def outcome(path: Path, truth: np.ndarray) -> str:
 
 def cut(path: Path, share: float) -> None:
     """Cut a file, or the last file of a folder, to a share of its size."""
-    file = max(path.iterdir()) if path.is_dir() else path
+    file = max(path.iterdir(), key=lambda x: (x.suffix[-3:] == "raw", x)) if path.is_dir() else path
     os.truncate(file, int(share * file.stat().st_size))
 
 
@@ -98,6 +139,12 @@ def header_bytes(path: Path) -> np.ndarray:
     """The places of a file's bytes that are no pixels of uncompressed kinds: header, directories, text."""
     if path.suffix == ".png":
         return np.arange(60)
+    if path.suffix == ".b16":
+        return np.arange(28)
+    if path.suffix in (".cih", ".cihx", ".toml"):
+        return np.arange(path.stat().st_size)
+    if path.read_bytes()[:2] == b"CI":
+        return cine_header(path)
     places = np.ones(path.stat().st_size, dtype=bool)
     with tifffile.TiffFile(path) as tif:
         for page in tif.pages:
@@ -106,9 +153,21 @@ def header_bytes(path: Path) -> np.ndarray:
     return np.flatnonzero(places)
 
 
+def cine_header(path: Path) -> np.ndarray:
+    """The places of a cine's bytes that are no pixels; fields and tables rather than the rest of its SETUP block."""
+    data, setup = path.read_bytes(), 84
+    length = int.from_bytes(data[setup + 142 : setup + 144], "little")
+    frame = int.from_bytes(data[64:68], "little") + 8
+    start = len(data) - len(SEQUENCE) * frame
+    known = [setup + x for x in (140, 141, 142, 143, 808, 896) if x < length]
+    fields = [*range(setup), *known]
+    annotations = [place + k for place in range(start, len(data), frame) for k in range(8)]
+    return np.array([*fields, *range(setup + length, start), *annotations])
+
+
 def mutate(path: Path, rng: np.random.Generator) -> None:
     """Change one to three bytes of a header: to anything, to an extreme, or by one bit."""
-    file = max(path.iterdir()) if path.is_dir() else path
+    file = max(path.iterdir(), key=lambda x: (x.suffix[-3:] != "raw", x)) if path.is_dir() else path
     data = bytearray(file.read_bytes())
     places = header_bytes(file)
     for place in rng.choice(places, rng.integers(1, 4)):
@@ -135,7 +194,7 @@ def damage_all(folder: Path, damages: list, answers: multiprocessing.SimpleQueue
     found = {}
     for kind, make in KINDS.items():
         original, path = make(folder / f"original-{kind}"), folder / f"sequence-{kind}"
-        truth = SMOOTH if kind in SMOOTH_KINDS else SEQUENCE
+        truth = SEQUENCE if kind in RANDOM_KINDS else SMOOTH
         found[kind] = Counter({f"undamaged: {outcome(original, truth)}": 1})
         for damage, argument in damages:
             (shutil.copytree if original.is_dir() else shutil.copy)(original, path)

@@ -46,7 +46,7 @@ def all_told_and_resumed(outcomes):
         assert equal
 
 
-@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
+@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr", "fused.nxs"])
 def test_a_disk_that_fills_up_during_the_run(writer, small_disk, name):
     """Where disk cannot be reserved (macOS, Windows, Zarr): 20 of 20 told, all resumed."""
     sizes = [int(k * 0.15 * MB / 20) for k in range(20)]
@@ -76,14 +76,14 @@ def test_a_file_that_may_not_be_that_large_is_told_at_once(writer, tmp_path):
     assert found["sha"]
 
 
-@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
+@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr", "fused.nxs"])
 def test_too_little_room_is_told_before_the_first_frame(small_disk, name):
     with pytest.raises(OutputError, match=r"needs 4\.\d+ MB, the disk has 2\.\d+ MB free"):
         open_sink(small_disk / name).begin(sequence(2000))
     assert list(small_disk.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
+@pytest.mark.parametrize("name", ["fused.tif", "fused.zarr", "fused.nxs"])
 def test_a_disk_that_is_read_only(small_disk, name):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(OutputError, match="Read-only file system"):

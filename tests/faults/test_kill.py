@@ -2,7 +2,7 @@
 
 import pytest
 
-NAMES = ["fused.tif", "fused.ome.zarr"]
+NAMES = ["fused.tif", "fused.ome.zarr", "fused.nxs"]
 
 
 @pytest.mark.parametrize("name", NAMES)

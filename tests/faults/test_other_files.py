@@ -33,7 +33,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("output", ["o.tif", "o.ome.tif", "o.zarr"])
+@pytest.mark.parametrize("output", ["o.tif", "o.ome.tif", "o.zarr", "o.nxs"])
 @pytest.mark.parametrize("ending", ["partial", "journal", "lock", "json"])
 @pytest.mark.parametrize(
     "content", [b"mine", MINE, b"{}", json.dumps({"napari_xfusion": 1}).encode(), b"[1, 2]", b"\n\n0 {}\n"]
@@ -198,3 +198,32 @@ def test_a_table_replaces_an_earlier_one_and_anything_with_overwrite(pair):
         output = pair[0].with_name(f"o{k}.tif")
         fuse_files(ATTENTION, *pair, output, attention=table, overwrite=overwrite)
         assert table.read_text().startswith("frame,seen,lr-")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 240 + ".tif", "x" * 251 + ".tif", "x" * 255 + ".tif", "x" * 240 + ".zarr", "a\0.tif"]
+)
+def test_names_that_leave_no_place_for_those_next_to_them_are_refused_before_the_run(pair, name):
+    before = contents(pair[0].parent)
+    with pytest.raises(OutputError, match="shorter name"):
+        fuse_files(PLAN, *pair, f"{pair[0].parent}/{name}")
+    assert contents(pair[0].parent) == before
+
+
+@pytest.mark.parametrize("name", [".tif", ".ome.tif", ".zarr"])
+def test_an_ending_alone_is_no_name(pair, name):
+    """As where a variable of the shell was not set."""
+    with pytest.raises(OutputError, match="name before the ending"):
+        fuse_files(PLAN, *pair, pair[0].with_name(name))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_another_file_is_not_called_a_result(pair, linked):
+    output, content = pair[0].with_name("o.tif"), pair[0].with_name("notes.txt")
+    content.write_bytes(MINE)
+    output.symlink_to(content) if linked else shutil.copy(content, output)
+    with pytest.raises(OutputExistsError, match="no result of this program"):
+        fuse_files(PLAN, *pair, output)
+    assert output.read_bytes() == MINE
+    assert fuse_files(PLAN, *pair, output, overwrite=True).finished
+    assert content.read_bytes() == MINE

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-NAMES = ["fused.tif", "fused.zarr"]
+NAMES = ["fused.tif", "fused.zarr", "fused.nxs"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,7 @@ import csv
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -26,6 +27,7 @@ from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.fusion import export
 from napari_xfusion.ui.fusion.export_box import ExportBox
 from napari_xfusion.ui.fusion.request import Request
+from napari_xfusion.ui.plugin.reader import get_reader
 from napari_xfusion.ui.shared.layers import sequence_layer, sequence_pair
 from napari_xfusion.ui.shared.provenance import METADATA
 from tests.ui.samples import wait
@@ -113,7 +115,7 @@ def test_a_result_that_was_changed_is_no_longer_that_of_its_run(tmp_path):
 def test_the_copied_command_makes_the_same_sequence(layers, tmp_path, plan):
     lr, hr, _ = sequences()
     fuse_files(plan, lr, hr, tmp_path / "window.tif")
-    command = export.command_line(plan, (layers["lr"], layers["hr"]), str(tmp_path / "command.tif"))
+    command = export.command_line(plan, (lr.source, hr.source), str(tmp_path / "command.tif"))
     program, *arguments = shlex.split(command)
     assert program == "napari-xfusion"
     done = CliRunner().invoke(app, arguments)
@@ -122,9 +124,24 @@ def test_the_copied_command_makes_the_same_sequence(layers, tmp_path, plan):
 
 
 def test_a_sequence_that_is_no_file_has_no_command():
-    layer = Image(np.zeros((3, 8, 8), np.uint16), name="mine")
     with pytest.raises(InputError, match=r"mine.*Save the layer"):
-        export.command_line(PLAN, (layer, layer), "fused.tif")
+        export.command_line(PLAN, ("mine", "mine"), "fused.tif")
+    with pytest.raises(InputError, match=r"gone.tif.*does not exist"):
+        export.command_line(PLAN, (str(Path("gone.tif").resolve()), "mine"), "fused.tif")
+
+
+def test_a_result_that_is_opened_again_has_the_command_of_its_run(layers, tmp_path):
+    fuse_files(PLAN, *sequences()[:2], tmp_path / "fused.tif")
+    ((data, options, _kind),) = get_reader(str(tmp_path / "fused.tif"))(str(tmp_path / "fused.tif"))
+    reopened = Image(data, **options)
+    plan, sources = export.made_from(reopened, [])
+    assert sources == export.made_from(layers["fused"], layers.values())[1]
+    arguments = shlex.split(export.command_line(plan, sources, str(tmp_path / "again.tif")))[1:]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert (tmp_path / "again.tif").read_bytes() == (tmp_path / "fused.tif").read_bytes()
+    assert export.made_from(layers["fused"], [])[1] == sources  # of which the layers were removed
+    reopened.data = np.asarray(reopened.data) + 1
+    assert export.made_from(reopened, []) is None
 
 
 def test_the_numbers_are_those_of_evaluate(layers, tmp_path):

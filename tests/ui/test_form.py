@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 import pytest
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.plan import Plan
@@ -20,6 +21,11 @@ class Camera:
     step: Annotated[int, row("Step", "Frames per step.", 1, 9)] = 3
     noise: Annotated[bool, row("Noise", "Add noise.")] = True
     kind: Annotated[Literal["mean", "cubic"], row("Kind", "How.")] = "cubic"
+
+
+@dataclass(frozen=True)
+class Place:
+    start: Annotated[float, row("Start", "First frame.", -1e6, 1e6)] = 0.0
 
 
 @pytest.fixture
@@ -48,6 +54,22 @@ def test_rows_have_labels_for_screen_readers_and_tooltips(box):
     assert [label.buddy() for label in (labels[0], labels[2])] == [made.natives[0], made.natives[2]]
     assert made["noise"].native.text() == "Noise"
     assert [widget.toolTip() for widget in made.natives] == ["Frames per step.", "Add noise.", "How."]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(13.97125, "13.97125"), (1 / 3, "0.3333333333"), (9.5, "9.5"), (10.0, "10"), (0.0, "0"), (-0.5, "-0.5")],
+)
+def test_numbers_are_neither_rounded_nor_shown_with_zeros(box, value, text):
+    made = Form(Place, form(box), lambda: None)
+    made["start"].value = value
+    assert made["start"].native.text() == text
+    assert made.value().start == pytest.approx(value, abs=1e-10)
+    made["start"].value = 1.0
+    made["start"].native.setFocus()
+    made["start"].native.selectAll()
+    QTest.keyClicks(made["start"].native, text)
+    assert made.value().start == float(text)
 
 
 def test_invalid_saved_values_are_ignored(box):

@@ -5,10 +5,12 @@ import pytest
 import tifffile
 import torch
 
+from napari_xfusion.core.check import check
 from napari_xfusion.core.networks.weights import save_model
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.ui.shared.layers import derived_layer
+from napari_xfusion.ui.shared.words import in_window_words
 from tests.core.networks.test_engine import Limited, loaded
 from tests.sequences import moving_discs, two_cameras
 from tests.ui.samples import wait
@@ -313,4 +315,23 @@ def test_memory_that_runs_out_is_told_and_done_in_smaller_tiles(panel_on, tmp_pa
     panel.run_box.run.click()
     ended(panel, qtbot)
     assert "smaller model" in panel.run_box.status.text()
+    assert panel.run_box.run.isEnabled()
+
+
+def test_a_device_that_is_missing_is_reported_before_the_run(panel_on, qtbot, tmp_path):
+    """In the words of ``check``, with the name of the field."""
+    lr, hr, times = two_cameras(np.tile(moving_discs(4, (32, 64)), (1, 1, 2)), step=3)
+    missing = "mps" if torch.cuda.is_available() else "cuda"
+    panel = panel_on(lr, hr, times)
+    panel.method.options["device"].value = missing
+    settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled()  # the method without a network does not use it
+    panel.method.method.setCurrentText("lite")
+    settled(panel, qtbot)
+    said = refused(panel)
+    problem = check(make_plan(method="lite", device=missing, hr_times=tuple(times)), lr, hr).problem
+    assert problem.setting == "device"
+    assert said == in_window_words(problem)
+    panel.method.options["device"].value = "auto"
+    settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()

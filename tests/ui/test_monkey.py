@@ -138,7 +138,7 @@ class Monkey:
 @pytest.mark.soak
 @pytest.mark.drawn(False)
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(10))
 def test_random_actions_do_not_fail(viewer, qtbot, seed, tmp_path, monkeypatch, caplog):
     """An exception in the event loop fails the test by itself; those of threads are in the log."""
     monkey = Monkey(viewer, qtbot, seed, write_sequences(tmp_path / "data", 12, (64, 96)))

@@ -62,16 +62,30 @@ def setting(field):
     return field.currentIndex() if isinstance(field, QComboBox) else field.value()
 
 
-@pytest.fixture
-def german():
+@pytest.fixture(params=["de_DE", "fr_FR"])
+def desktop(request):
+    """The language of the desktop: with a decimal comma, and separators of thousands that are points or spaces."""
     before = QLocale()
-    QLocale.setDefault(QLocale("de_DE"))
+    QLocale.setDefault(QLocale(request.param))
     yield
     QLocale.setDefault(before)
 
 
+def typed(field, text):
+    """The value of a number box after ``text`` was typed into it."""
+    field.lineEdit().clear()
+    for key in text:
+        field.lineEdit().insert(key)
+    field.interpretText()
+    return field.value()
+
+
+GROUPED = ("1.397,5", "1,397.5", "1 397,5", "1\u202f397,5", "1'397.5")
+"""1397.5 in the languages of desktops."""
+
+
 @pytest.mark.parametrize("name", PANELS)
-def test_fields_heed_neither_an_unfocused_wheel_nor_the_language(make_napari_viewer, plugin, german, name):
+def test_fields_heed_neither_an_unfocused_wheel_nor_the_language(make_napari_viewer, plugin, desktop, name):
     viewer = make_napari_viewer(show=False)
     add_sample(viewer)
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
@@ -82,12 +96,16 @@ def test_fields_heed_neither_an_unfocused_wheel_nor_the_language(make_napari_vie
         assert setting(field) == before, field.toolTip()
         assert field.focusPolicy() == Qt.FocusPolicy.StrongFocus
     for field in panel.findChildren(QDoubleSpinBox):
-        for text in ("13.97", "13,97"):
-            field.clear()
-            QTest.keyClicks(field.lineEdit(), text)
-            assert field.value() == 13.97, field.toolTip()
-            assert field.text().startswith("13.97")
+        for text in ("13.97", "13,97", "13.97125", "13,97125"):
+            assert typed(field, text) == float(text.replace(",", ".")), field.toolTip()
+            assert field.text().removesuffix(field.suffix()) == text.replace(",", ".")
+        for text in GROUPED:  # the second separator is not taken, and what is shown counts
+            typed(field, text)
+            shown = field.text().removesuffix(field.suffix())
+            assert shown in (field.specialValueText(), f"{field.value():.10f}".rstrip("0").rstrip("."))
+            assert field.value() != 13975
     for field in panel.findChildren(QSpinBox):
+        field.lineEdit().clear()
         QTest.keyClicks(field.lineEdit(), ".,")
         assert not {".", ","} & set(field.text())
 

@@ -11,7 +11,7 @@ from napari_xfusion.ui.shared.provenance import stack_of
 
 pytestmark = pytest.mark.drawn(False)
 PLUGIN = "napari-xfusion"
-ENDINGS = (".tif", ".ome.tif", ".zarr")
+ENDINGS = (".tif", ".ome.tif", ".zarr", ".nxs")
 
 
 def frames(stack):

@@ -69,7 +69,8 @@ def _run(arguments: list[str]) -> int:
         app(args=[a for a in arguments if a != "--debug"], prog_name="napari-xfusion")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
-    except Exception as error:  # the user gets one line, the log gets the traceback
+    except Exception as raised:  # the user gets one line, the log gets the traceback
+        error = _explained(raised)
         log.exception("failed")
         if debug:
             with optional(sys.stderr):
@@ -79,3 +80,13 @@ def _run(arguments: list[str]) -> int:
         tell(f"error: {in_options(error)} (log: {log_file()})")
         return 1
     return 0
+
+
+def _explained(error: Exception) -> Exception:
+    """The cause of an error without a file, which is a current folder that was removed; else the error."""
+    from napari_xfusion.errors import InputError  # noqa: PLC0415 - see ``_run``
+
+    if not isinstance(error, FileNotFoundError) or error.filename is not None:
+        return error
+    problem = "it does not exist any more"
+    return InputError("the current folder", problem=problem, hint="change to another folder with cd")

@@ -11,8 +11,12 @@ from napari_xfusion._version import __version__
 from napari_xfusion.cli.disturb import takes_disturbances
 from napari_xfusion.cli.options import (
     AttentionOption,
+    BeamOption,
+    Command,
+    DarkOption,
     DeviceOption,
     DtypeOption,
+    FlatOption,
     Frames,
     GreyOption,
     HrStart,
@@ -34,7 +38,10 @@ from napari_xfusion.cli.options import (
     parse_plan,
     parse_region,
     parse_tile,
+    with_fields,
 )
+from napari_xfusion.cli.recordings import convert
+from napari_xfusion.cli.recordings import info as recording_info
 from napari_xfusion.cli.terminal import (
     Progress,
     command_line,
@@ -54,6 +61,7 @@ from napari_xfusion.lab.virtual.disturbances import Disturbances
 
 if TYPE_CHECKING:
     from napari_xfusion.core.results.outcome import Outcome
+    from napari_xfusion.core.types import Stack
 
 app = typer.Typer(
     add_completion=False,
@@ -123,7 +131,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="show the vers
 @app.command()
 def fuse(
     ctx: typer.Context,
-    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif, .zarr or .nxs")],
     lr: OptionalSequence = None,
     hr: OptionalSequence = None,
     method: MethodOption = DEFAULT_METHOD,
@@ -141,6 +149,12 @@ def fuse(
     tile: TileOption = "auto",
     std: StdOption = None,
     attention: AttentionOption = None,
+    lr_flat: FlatOption = None,
+    lr_dark: DarkOption = None,
+    lr_normalise: BeamOption = None,
+    hr_flat: FlatOption = None,
+    hr_dark: DarkOption = None,
+    hr_normalise: BeamOption = None,
     overwrite: OverwriteOption = False,
     record: Annotated[
         Path | None,
@@ -179,8 +193,8 @@ def fuse(
     with Progress("frames") as progress, stop_on_signal(progress) as stop:
         outcome = fuse_files(
             plan,
-            lr,
-            hr,
+            with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
+            with_fields(hr, hr_flat, hr_dark, hr_normalise, "--hr-normalise"),
             output,
             std=std,
             attention=attention,
@@ -266,6 +280,12 @@ def check(
     ] = None,
     std: StdOption = None,
     attention: AttentionOption = None,
+    lr_flat: FlatOption = None,
+    lr_dark: DarkOption = None,
+    lr_normalise: BeamOption = None,
+    hr_flat: FlatOption = None,
+    hr_dark: DarkOption = None,
+    hr_normalise: BeamOption = None,
     overwrite: OverwriteOption = False,
     as_json: Json = False,
 ) -> None:
@@ -293,8 +313,8 @@ def check(
     check_times_file(hr_times, (output, std, attention))
     found = check_sequences(
         plan,
-        lr,
-        hr,
+        with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
+        with_fields(hr, hr_flat, hr_dark, hr_normalise, "--hr-normalise"),
         output=output,
         std=std,
         attention=attention,
@@ -381,9 +401,11 @@ def evaluate(
 
     sequences = open_stack(truth), open_stack(result)
     if csv is not None:
-        check_outputs([stack.source for stack in sequences], [csv])
+        check_outputs([file for stack in sequences for file in stack.files], [csv])
         require_table(csv, EVALUATION_COLUMNS[:3], overwrite=overwrite)
     recorded = read_times(result)
+    if recorded is None and len(sequences[1]) < len(sequences[0]):
+        _note_first(sequences[1])
     plan = parse_plan(hr_step=hr_step, hr_start=hr_start, hr_times=parse_times(hr_times))
     times = plan.hr_times
     if plan.hr_step is not None:
@@ -403,6 +425,18 @@ def evaluate(
         with writing(csv, hint="choose another file name"), replacing(csv) as part:
             numbers.write_csv(part)
     report(as_json, summary, metrics_table(summary), saved=csv is not None)
+
+
+def _note_first(result: Stack) -> None:
+    """Note with what frames of a shorter sequence without a record are compared; refuse an HR recording."""
+    times = result.metadata.hr_times
+    if times is not None and len(times) == len(result):
+        raise InputError(
+            result.source,
+            problem="this is an HR recording, whose frames are not those of the truth in turn",
+            hint="give a fused sequence",
+        )
+    tell("note: the result has no record; its frame 0 is compared with frame 0 of the truth")
 
 
 @app.command()
@@ -461,6 +495,8 @@ def study(
 
 
 app.command()(train)
+app.command("info")(recording_info)
+app.command()(convert)
 
 
 @app.command()
@@ -484,13 +520,18 @@ def demo(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Report versions, memory, device and display of this machine, and missing parts."""
+    """Report versions, memory, device, display and OpenGL of this machine, and missing parts."""
     from napari_xfusion.core.doctor import examine
 
     facts = examine()
-    lines = [f"{name:15} {short(value)}" for name, value in facts.items() if name != "problems"]
-    report(
-        as_json, facts, "\n".join([*lines, *facts["problems"], "" if facts["problems"] else "all is well"])
-    )
+    said = [*facts["problems"], *facts["advice"]]
+    lines = [
+        f"{name:15} {short(value)}" for name, value in facts.items() if name not in ("problems", "advice")
+    ]
+    report(as_json, facts, "\n".join([*lines, *(said or ["all is well"])]))
     if facts["problems"]:
         raise typer.Exit(1)
+
+
+for registered in (*app.registered_commands, *models.registered_commands):
+    registered.cls = Command

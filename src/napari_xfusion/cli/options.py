@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.files import require_apart
 from napari_xfusion.core.plan import GreyRule, Plan, make_plan
+from napari_xfusion.core.recordings import Fields, Raw
 from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import PairingError
@@ -62,11 +64,47 @@ AttentionOption = Annotated[
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="replace what is there")]
 ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
+FlatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="flat (open beam) of this camera: a recording, or own: from the same HDF5 file; twice: before and after",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+DarkOption = Annotated[
+    list[str] | None,
+    typer.Option(help="dark of this camera: a recording, or own", metavar="FILE", show_default=False),
+]
+BeamOption = Annotated[
+    str | None,
+    typer.Option(
+        help="divide each frame of this camera by its mean, or by that of a region of open beam",
+        metavar="mean|A:B,C:D",
+        show_default=False,
+    ),
+]
 if TYPE_CHECKING:
     MethodName = str
 else:  # names are only known at run time
     MethodName = Literal[tuple(METHODS)]
 MethodOption = Annotated[MethodName, typer.Option(help="how to fuse")]
+
+
+class Command(TyperCommand):
+    """A command that refuses an option given twice: of two outputs, the first would silently be ignored."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See ``TyperCommand``; raises BadParameter."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        given: list[Any] = [*order]
+        for param in given:
+            single = param.param_type_name == "option" and not (
+                param.multiple or param.is_flag or param.count
+            )
+            if single and (times := given.count(param)) > 1:
+                raise typer.BadParameter(f"{'/'.join(param.opts)} is given {times} times. Give it once.", ctx)
+        return super().parse_args(ctx, args)
 
 
 def parse_plan(**settings: object) -> Plan:
@@ -83,6 +121,15 @@ def check_times_file(hr_times: str | None, outputs: Iterable[Path | None]) -> No
         require_apart([hr_times.strip()], [path for path in outputs if path is not None])
 
 
+def with_fields(
+    path: Path, flats: list[str] | None, darks: list[str] | None, beam: str | None, name: str
+) -> Path | Raw:
+    """A recording with its flats and darks; its path alone where there are none."""
+    region = beam if beam in (None, "mean") else parse_region(beam, name)
+    fields = Fields(tuple(flats or ()), tuple(darks or ()), region)
+    return Raw(path, fields) if fields else path
+
+
 def parse_frames(text: str | None) -> tuple[int, int] | None:
     """Parse ``A:B``."""
     if text is None:
@@ -93,13 +140,13 @@ def parse_frames(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def parse_region(text: str | None) -> Region | None:
-    """Parse ``A:B,C:D`` as a rectangle."""
+def parse_region(text: str | None, name: str = "--region") -> Region | None:
+    """Parse ``A:B,C:D`` as a rectangle; ``name`` is that of the option."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text)
     if match is None:
-        raise typer.BadParameter(f"--region: expected A:B,C:D such as 0:256,128:512, found {text}")
+        raise typer.BadParameter(f"{name}: expected A:B,C:D such as 0:256,128:512, found {text}")
     return Region(*map(int, match.groups()))
 
 

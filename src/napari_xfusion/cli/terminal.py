@@ -107,7 +107,7 @@ def stop_on_signal(progress: Begun) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def report(as_json: bool, facts: dict[str, Any], text: str, *, saved: bool = False) -> None:
+def report(as_json: bool, facts: dict[str, Any] | list[Any], text: str, *, saved: bool = False) -> None:
     """Print the result of a command, as JSON or as text.
 
     Where it cannot be printed, a command that has ``saved`` its result in files is done; any other exits with 1.

@@ -116,8 +116,9 @@ def _sequence(sequence: Stack | XFusionError) -> dict[str, Any]:
     if isinstance(sequence, XFusionError):
         names = ("frames", "size", "dtype", "frame_interval_s", "pixel_size_um")
         return {"source": sequence.subject, **dict.fromkeys(names)}
+    dataset = sequence.metadata.dataset
     return {
-        "source": sequence.source,
+        "source": f"{sequence.source}::{dataset}" if dataset else sequence.source,
         "frames": len(sequence),
         "size": list(sequence.shape[1:]),
         "dtype": str(sequence.dtype),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import pairwise
 from math import isfinite
@@ -85,6 +86,10 @@ class Clock(Value):
     def seconds(self, frame: int) -> float | None:
         """Time of ``frame`` since the first one; None where times are not known."""
         return int(self.since_start[frame]) / PICOSECONDS if self.known else None
+
+    def times_of(self, frames: Iterable[int]) -> tuple[int, ...]:
+        """Picoseconds from the first frame to each of ``frames``; empty where times are not known."""
+        return tuple(self.since_start[list(frames)].tolist()) if self.known else ()
 
     def at(self, frames: ArrayLike) -> Clock:
         """The clock of another camera that took its images at ``frames`` of this one.

@@ -17,6 +17,7 @@ import platformdirs
 import psutil
 
 from napari_xfusion._version import __version__
+from napari_xfusion.core.display import examine_display
 from napari_xfusion.core.quantities import byte_count
 
 NEEDED = (
@@ -60,7 +61,12 @@ def start_log() -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Versions, devices, free space and what napari needs; ``problems`` lists what prevents a run."""
+    """Versions, devices, free space and what napari needs.
+
+    ``problems`` lists what prevents a run, ``advice`` what to do for a window.
+    """
+    window = examine_window()
+    display, advice = examine_display(window["binding"])
     packages = {name: _version(name) for name in NEEDED}
     problems = [f"{name} is missing: pip install {name}" for name, found in packages.items() if found is None]
     return {
@@ -73,9 +79,10 @@ def examine() -> dict[str, Any]:
         "disk_free_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "packages": packages,
         "device": devices() if packages["torch"] else {},
-        "window": examine_window(),
+        "window": window | display,
         "log_file": str(log_file()),
         "problems": problems,
+        "advice": advice,
     }
 
 
@@ -124,6 +131,7 @@ def examine_window() -> dict[str, Any]:
     )
     return {
         "napari": _version("napari"),
+        "binding": binding,
         "qt": binding and f"{binding} {_version(binding)}",
         "screen": screen,
     }

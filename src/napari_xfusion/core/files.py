@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from napari_xfusion.errors import InputError, OutputError, OutputExistsError, writing
+from napari_xfusion.errors import InputError, OutputError, OutputExistsError, reason_of, writing
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -65,6 +66,18 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where nothing can be written, the first error is the cause
             part.unlink(missing_ok=True)
+
+
+def require_name(path: Path) -> None:
+    """Raise OutputError where the file system does not take the names of the files next to an output."""
+    longest = path.with_name(f".{path.name}.{max(HELPERS, key=len)}")
+    try:
+        longest.lstat()
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return
+        what = f"the name, or that of a file next to it, cannot be used: {reason_of(error)}"
+        raise OutputError(path, setting="output", problem=what, hint="choose a shorter name") from error
 
 
 def require_apart(inputs: Iterable[str], outputs: Sequence[Path | str]) -> None:

@@ -199,7 +199,7 @@ def _numbers(lines: Sequence[str], where: Path | None) -> tuple[float, ...]:
     for number, words in enumerate(rows, 1):
         for word in words:
             try:
-                found.append(float(word.replace(",", ".") if decimal_commas else word))
+                found.append(_number(word.replace(",", ".") if decimal_commas else word))
             except ValueError:
                 raise _no_times(where, f"'{word[:40]}' in line {number} of the numbers") from None
     if not found:
@@ -207,6 +207,13 @@ def _numbers(lines: Sequence[str], where: Path | None) -> tuple[float, ...]:
     if len(rows) > 1 and {len(words) for words in rows if words} == {2} and not _increase(found):
         raise _no_times(where, f"two columns, '{lines[0][:40]}'")
     return tuple(found)
+
+
+def _number(word: str) -> float:
+    """As ``float``, which also takes 1_0 for 10."""
+    if "_" in word:
+        raise ValueError(word)
+    return float(word)
 
 
 def _increase(numbers: Sequence[float]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,16 +19,17 @@ from typing import Any
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, Method, giving
-from napari_xfusion.core.files import replacing, require_apart, require_table
+from napari_xfusion.core.files import replacing, require_apart, require_name, require_table
 from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.recordings import as_stack, find_recording
+from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import FORMAT, InputRecord, RunRecord, record_path
-from napari_xfusion.core.rig import Rig, seen_targets
+from napari_xfusion.core.rig import Camera, Rig, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
@@ -77,10 +79,7 @@ class Run:
         self._before = _states(rig)
         self._session = Session(plan, rig)
         self.rig, self.fuser = rig, self._session.fuser
-        self.inputs = {
-            name: InputRecord(source=camera.source, sha256=camera.open().digest())
-            for name, camera in rig.cameras.items()
-        }
+        self.inputs = {name: _input(camera) for name, camera in rig.cameras.items()}
         self.spec, self.settled = _describe(plan, rig, self.fuser, self.inputs)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
@@ -147,9 +146,18 @@ class Run:
         )
 
 
+def _input(camera: Camera) -> InputRecord:
+    stack = camera.open()
+    return InputRecord(source=camera.source, sha256=stack.digest(), fields=dict(stack.metadata.fields))
+
+
 def _states(rig: Rig) -> list[State]:
     """What is known of the files of all cameras without reading them."""
-    return [() if c.recording is None else state_of(c.recording.path) for c in rig.cameras.values()]
+    return [() if c.recording is None else _state(c) for c in rig.cameras.values()]
+
+
+def _state(camera: Camera) -> State:
+    return tuple(entry for file in camera.open().files for entry in state_of(Path(file)))
 
 
 def _changed(rig: Rig, inputs: Mapping[str, InputRecord], before: Sequence[State]) -> list[XFusionWarning]:
@@ -180,7 +188,7 @@ def fuse_files(
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Outcome:
-    """Fuse two stacks into the file ``output`` (TIFF or OME-Zarr), with its run record beside it.
+    """Fuse two stacks into the file ``output`` (TIFF, OME-Zarr or NeXus), with its run record beside it.
 
     A stopped or killed run resumes; a finished one is left alone. ``std``
     receives the standard deviation (float32) of the methods that know it, ``attention`` (CSV) the scores
@@ -214,6 +222,18 @@ def repeat(
     return replace(outcome, notes=(*outcome.notes, other))
 
 
+def _recorded(camera: Camera, source: object, name: str) -> Stack:
+    """The recording of a camera as it was read, from another place where ``source`` gives one."""
+    recording = camera.recording
+    if recording is None or not isinstance(source, str | os.PathLike | None):
+        return as_stack(camera.source if source is None else source, name=name)
+    if source is None:
+        return recording.open()
+    moved = find_recording(source)
+    same = moved.options == Options() and moved.reader == recording.reader
+    return (replace(moved, options=recording.options) if same else moved).open()
+
+
 def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
     """LR and HR of a record, from other places where ``given``; InputError where they are other recordings."""
     found = []
@@ -224,7 +244,7 @@ def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
                 problem=f"the {name} recording of the repeated run does not exist",
                 hint="if it was moved, give the present paths of LR and HR",
             )
-        stack = as_stack(recorded.source if source is None else source, name=name)
+        stack = _recorded(recorded, source, name)
         if (stack.shape, str(stack.dtype)) != (recorded.shape, recorded.dtype):
             raise _other_recording(name, stack.source)
         found.append(stack)
@@ -297,6 +317,7 @@ def check_outputs(inputs: Iterable[str], outputs: Sequence[Path | str]) -> None:
     See ``require_apart``.
     """
     for path in outputs:
+        require_name(Path(path))
         if not Path(path).resolve().parent.is_dir():
             raise OutputError(path, problem="its folder does not exist", hint="create the folder first")
     require_apart(inputs, outputs)
@@ -313,7 +334,7 @@ def check_places(
 ) -> None:
     """Raise OutputError when the outputs of a run cannot be written there, or its method does not give them."""
     outputs = [path for path in (output, std, attention) if path is not None]
-    inputs = [camera.source for camera in rig.cameras.values()]
+    inputs = [file for c in rig.cameras.values() for file in (c.source, *c.open().metadata.files)]
     if plan.model is not None and Path(plan.model).is_file():
         inputs.append(plan.model)
     check_outputs(inputs, outputs)
@@ -364,6 +385,7 @@ def _describe(
         frame_interval=rig.fast.clock.interval,
         hr_times=tuple(rig.hr_times.tolist()),
         viewer=rig.hr.viewer,
+        times_ps=rig.fast.clock.times_of(targets),
     )
     if plan.model is not None and Path(plan.model).suffix and Path(plan.model).is_file():
         resolved["model"] = str(Path(plan.model).resolve())  # the record is read in other folders, too

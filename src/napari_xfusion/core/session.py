@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from operator import index
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import FrameReader, Rig, make_rig
 from napari_xfusion.core.types import FusedFrame, Region, Token
-from napari_xfusion.errors import XFusionWarning
+from napari_xfusion.errors import InputError, XFusionWarning
 
 
 def rig_of(plan: Plan, lr: object, hr: object) -> Rig:
@@ -54,12 +55,12 @@ class Session:
     ) -> Iterator[FusedFrame]:
         """Fuse ``targets`` (not clipped; see ``Affine.from_grey``), pulled one at a time; see ``Stream.fuse``.
 
-        ``region`` is the plan's unless given.
+        ``region`` is the plan's unless given. Raises InputError for a target that is no frame number.
         """
         if self._stream is None:
             self._stream = self.fuser.open(self.reader).__enter__()
         units, dtype = self.rig.hr.grey, np.dtype(self.rig.hr.dtype)
-        for frame in self._stream.fuse(targets, stop, region or self._region):
+        for frame in self._stream.fuse(map(_number, targets), stop, region or self._region):
             std = None if frame.std is None else frame.std * np.float32(units.span)
             yield replace(frame, image=units.from_grey(frame.image, dtype), std=std)
 
@@ -77,6 +78,14 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _number(target: object) -> int:
+    try:
+        return index(target)  # type: ignore[arg-type] # which is what it finds out
+    except TypeError as error:
+        hint = "give numbers of LR frames, as integers"
+        raise InputError("targets", expected="frame numbers", found=repr(target)[:60], hint=hint) from error
 
 
 def _filled(reader: FrameReader) -> list[XFusionWarning]:

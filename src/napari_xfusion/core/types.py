@@ -33,6 +33,33 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class CameraFacts:
+    """What a file says about the camera and how it recorded; None where it says nothing."""
+
+    name: str | None = None
+    serial: str | None = None
+    bits: int | None = None
+    """Bits of a stored value that carry grey."""
+    exposure_ns: int | None = None
+    """Nanoseconds; the median where each frame has its own."""
+    black: int | None = None
+    white: int | None = None
+    """Values of no light and of full scale."""
+    pitch: float | None = None
+    """Micrometres from one pixel of the sensor to the next, without magnification."""
+    first_number: int | None = None
+    """The camera's number of the first frame."""
+    started: int | None = None
+    """Time stamp of the first frame in picoseconds since 1970, by a clock that may not be set."""
+    events: tuple[int, ...] = ()
+    """Frames in which a signal at the camera's event input begins."""
+    locked: bool | None = None
+    """Whether its clock follows an external time code (IRIG)."""
+    timing: str = ""
+    """Where the times come from and what they are relative to, in words."""
+
+
+@dataclass(frozen=True)
 class Metadata:
     """What a file says about its sequence besides shape, dtype, times and pixel size."""
 
@@ -45,6 +72,16 @@ class Metadata:
     viewer: tuple[tuple[str, str], ...] = ()
     """What a viewer needs to show stored values as the writer meant them, by the name that ImageJ or TIFF gives
     it: ``cf``, ``c0``, ``c1`` ..., ``vunit``, ``orientation``, ``photometric``. Results have it as well."""
+    camera: CameraFacts = CameraFacts()
+    """The camera, where the file names it."""
+    dataset: str = ""
+    """Path inside the file, in formats whose files contain several sequences."""
+    files: tuple[str, ...] = ()
+    """Absolute paths of further files that the frames depend on, such as the targets of links."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """The flats and darks that were applied: path or description, and sha256 of the content."""
+    corrected: str = ""
+    """What the file says was corrected before it was written, to follow "says that"; '' for nothing."""
 
 
 class Reopenable(Protocol):
@@ -86,6 +123,11 @@ class Stack:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """``source`` and all further files that the frames depend on."""
+        return (self.source, *self.metadata.files)
 
     def __reduce__(self) -> tuple[Callable[[Reopenable], Stack], tuple[Reopenable]]:
         """Pickle as the recording, which is opened again in the other process; TypeError for arrays."""

@@ -7,8 +7,10 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.results.spec import OutputSpec
 from napari_xfusion.core.results.tiff_sink import lay_out
 from napari_xfusion.errors import InputError
@@ -191,17 +193,45 @@ def test_imagej_calibration_is_reported(tmp_path: Path, lines: str, code: list[s
     assert [f"{k}={v}" for k, v in viewer] == (lines.split("\n") if code else [])
 
 
+VIEWER = (*CALIBRATION, ("orientation", "4"), ("photometric", "miniswhite"))
+
+
 @pytest.mark.parametrize("ome", [False, True])
-@pytest.mark.parametrize("dtype", ["u2", "f4"])
+@pytest.mark.parametrize("dtype", ["u2", "f4", "f8"])
 def test_results_are_shown_as_the_hr_recording_is(tmp_path: Path, dtype: str, ome: bool) -> None:
-    viewer = (*CALIBRATION, ("orientation", "4"), ("photometric", "miniswhite"))
-    spec = OutputSpec(tuple(range(T)), (H, W), np.dtype(dtype), "ab" * 32, None, None, (), viewer)
+    spec = OutputSpec(tuple(range(T)), (H, W), np.dtype(dtype), "ab" * 32, None, None, (0.0, 5.0), VIEWER)
     lay_out(tmp_path / "a.tif", spec, ome)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert {(int(x.tags[274].value), int(x.photometric)) for x in file.pages} == {(4, 0)}
-        assert ("c0=-32768.0" in file.pages[0].description) == (dtype == "u2" and not ome)
-    calibrated = ["calibration"] * (dtype == "u2" and not ome)
-    assert codes(tmp_path / "a.tif") == [*calibrated, "orientation", "min-is-white"]
+        assert file.is_imagej == (dtype != "f8" and not ome)
+    stack = open_stack(tmp_path / "a.tif")
+    floats = dtype == "f4" and not ome  # of which ImageJ knows no calibration
+    assert stack.metadata.viewer == (VIEWER[len(CALIBRATION) :] if floats else VIEWER)
+    assert codes(tmp_path / "a.tif") == ["calibration"] * (not floats) + ["orientation", "min-is-white"]
+    assert stack.metadata.hr_times == (0, 5)
+
+
+def test_zarr_results_know_how_the_hr_recording_is_shown(tmp_path: Path) -> None:
+    spec = OutputSpec((0,), (H, W), np.dtype("u2"), "ab" * 32, None, None, (), VIEWER)
+    with open_sink(tmp_path / "a.zarr") as sink:
+        sink.begin(spec)
+        sink.put(0, SEQUENCE[0].astype("f4"))
+        sink.commit({})
+    assert open_stack(tmp_path / "a.zarr").metadata.viewer == VIEWER
+    assert codes(tmp_path / "a.zarr") == ["calibration", "orientation", "min-is-white"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [[], {"orientation": 1}, {"orientation": []}, {"orientation": "9"}, {"photometric": 7, "c0": None}, "x"],
+)
+def test_nonsense_about_viewers_is_ignored(tmp_path: Path, said: object) -> None:
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(T, H, W), chunks=(1, H, W), dtype="u2")
+    array[:] = SEQUENCE
+    array.attrs["napari_xfusion"] = {"viewer": said}
+    assert open_stack(tmp_path / "a.zarr").metadata.viewer == ()
+    array.attrs["napari_xfusion"] = said
+    assert not codes(tmp_path / "a.zarr")
 
 
 def test_single_frames_of_ome_in_a_folder(tmp_path: Path) -> None:
@@ -254,6 +284,11 @@ FOREIGN = {
     "FITS": (b"SIMPLE  =                    T", "FITS"),
     "SER": (b"LUCAM-RECORDER\0", "SER"),
     "web page": (b"<!DOCTYPE html>\n<html>", "web page"),
+    "WebP": (b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
+    "HEIC": (b"\0\0\0\x18ftypheic", "HEIC"),
+    "MATLAB 7.3": (b"MATLAB 7.3 MAT-file, Platform: GLNXA64", "MATLAB"),
+    "Windows shortcut": (b"L\0\0\0\1\x14\2\0\0\0", "shortcut"),
+    "web shortcut": (b"[InternetShortcut]\r\nURL=file:///a.tif", "shortcut"),
     "gzip": (b"\x1f\x8b\x08\0", "gzip"),
     "empty": (b"", "empty file"),
 }

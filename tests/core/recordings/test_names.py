@@ -48,6 +48,13 @@ IN_ORDER = {
     "thousands everywhere": listed("f{:,}", range(1998, 2003)),
     "thousands with apostrophes": ["f998", "f999", "f1'000", "f1'001"],
     "time of day": ["12-59-58", "12-59-59", "13-00-00", "13-00-01"],
+    "ISO date and time": [
+        *("img_2024-05-01T12-59-58", "img_2024-05-01T12-59-59", "img_2024-05-01T13-00-00"),
+        "img_2024-05-01T13-00-01",
+    ],
+    "date and time that also look like others": listed(
+        "a_2024-01-02-{}", ["03-59-58", "03-59-59", "04-00-00"]
+    ),
     "date and time": ["20240513_235958", "20240513_235959", "20240514_000000", "20240514_000001"],
     "milliseconds": [f"2024-05-13_12-00-{k // 4:02d}.{k % 4 * 250:03d}" for k in range(12)],
     "number and time": [f"f{k}_t{k * 0.02:.3f}" for k in range(12)],
@@ -56,6 +63,8 @@ IN_ORDER = {
     "Micro-Manager": listed("img_{:09d}_Default_000", range(9)),
     "one folder per frame": listed("t{:03d}/img", range(4)),
     "letters": list("abcdef"),
+    "umlauts of two systems": ["Pr\u00fcfung_1", "Pru\u0308fung_2", "Pr\u00fcfung_3"],
+    "digits of another script": ["f_\uff11", "f_\uff12", "f_\uff13"],
     "one file": ["f_7"],
 }
 
@@ -110,6 +119,9 @@ WARNED = {
     "the end is known from zero": (listed("{:02d}of20", range(12)), "planned-frames", "12 of 20"),
     "many gaps": (listed("f{}", [0, 2, 4, 5, 6, 8]), "uneven-numbers", "3 are missing: 1, 3, 7"),
     "uneven times": (listed("f{}", [100, 207, 311, 900]), "uneven-numbers", "between f311.tif and f900.tif"),
+    "letters": (["a", "aa", "b", "z"], "alphabetical", "a.tif first and z.tif last"),
+    "words": (["after", "before"], "alphabetical", "after.tif first"),
+    "superscripts": (["f_\u00b2", "f_\u00b3", "f_\u00b9"], "alphabetical", "no numbers"),
     "powers": (["t1e-6", "t1e-5", "t1e-4"], "uneven-numbers", "from 9e-06 to 9e-05"),
 }
 
@@ -177,6 +189,20 @@ def test_a_file_that_is_given_twice_is_refused(tmp_path: Path) -> None:
     files = fill(tmp_path, ["f_0.tif", "f_1.tif"])
     with pytest.raises(InputError, match="twice"):
         open_frames([*files, files[0]])
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_frame_under_two_names_is_refused(tmp_path: Path, link: str) -> None:
+    files = fill(tmp_path, ["f_0.tif", "f_1.tif"])
+    getattr(tmp_path / "f_2.tif", link)(files[1])
+    for opened in (lambda: open_stack(tmp_path), lambda: open_frames([*files, tmp_path / "f_2.tif"])):
+        with pytest.raises(InputError, match=r"the same as f_[12]\.tif"):
+            opened()
+
+
+def test_no_files_are_no_sequence() -> None:
+    with pytest.raises(InputError, match="found none"):
+        open_frames([])
 
 
 def test_broken_links_are_refused_by_name(tmp_path: Path) -> None:

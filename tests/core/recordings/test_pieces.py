@@ -29,6 +29,7 @@ def write(
         (["NDTiffStack.tif", "NDTiffStack_1.tif", "NDTiffStack_2.tif"], None),
         (["a_NDTiffStack.tif", "a_NDTiffStack_1.tif", "a_NDTiffStack_2.tif"], None),
         (["a_MMStack_Pos0.ome.tif", "a_MMStack_Pos0_1.ome.tif", "a_MMStack_Pos0_2.ome.tif"], None),
+        (["a_MMStack.ome.tif", "a_MMStack_1.ome.tif", "a_MMStack_2.ome.tif"], None),
         (["a.tif", "a_1.tif", "a_2.tif"], 11),
         (["a.tif", "a_2.tif", "a_3.tif"], 11),
         (["a_0001.tif", "a_0002.tif", "a_0003.tif"], 11),

@@ -88,8 +88,8 @@ def test_help_names_a_toy_format():
 def test_every_row_is_true(reader):
     module, name = reader.function.split(":")
     assert len(signature(getattr(import_module(module), name)).parameters) == 2
-    assert all(ending == ending.lower() and ending[0] == "." for ending in reader.endings)
-    assert reader.what.startswith(("a ", "an "))
+    assert all(ending == ending.lower() and ending[0] == "." for ending in (*reader.endings, *reader.beside))
+    assert reader.what.startswith(("a ", "an ", "raw "))
     assert reader.what in readable()
 
 
@@ -110,7 +110,9 @@ def test_any_folder_is_read_as_frames_unless_it_is_a_zarr(tmp_path):
 def test_napari_is_offered_every_ending():
     path = Path(napari_xfusion.__file__).parent / "napari.yaml"
     (reader,) = yaml.safe_load(path.read_text(encoding="utf-8"))["contributions"]["readers"]
-    assert set(reader["filename_patterns"]) == {f"*{x}" for r in READERS.values() for x in r.endings}
+    assert set(reader["filename_patterns"]) == {
+        f"*{x}" for r in READERS.values() for x in (*r.endings, *r.beside)
+    }
     assert reader["accepts_directories"]
 
 
@@ -118,9 +120,25 @@ def test_the_documentation_names_every_ending():
     root = Path(__file__).parents[3]
     usage = (root / "docs" / "usage.md").read_text(encoding="utf-8")
     recordings = usage[usage.index("## Recordings") : usage.index("```bash")].lower()
-    assert not [x for r in READERS.values() for x in r.endings if x[1:] not in recordings]
+    assert not [x for r in READERS.values() for x in (*r.endings, *r.beside) if x[1:] not in recordings]
     assert "on the command line and in python" not in recordings
 
 
 def test_endings_of_files_are_those_of_readers_of_files():
-    assert file_endings() == (".tif", ".tiff", ".mp4", ".mov", ".mkv", ".avi")
+    assert file_endings() == (
+        ".tif",
+        ".tiff",
+        ".mp4",
+        ".mov",
+        ".mkv",
+        ".avi",
+        ".b16",
+        ".cine",
+        ".mraw",
+        ".raw",
+        ".dat",
+        ".h5",
+        ".hdf5",
+        ".nxs",
+        ".nx",
+    )

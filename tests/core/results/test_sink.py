@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -20,7 +21,7 @@ from napari_xfusion.errors import OutputError, OutputExistsError
 
 SPEC = OutputSpec((4, 5, 7), (6, 5), np.dtype("uint16"), "ab" * 32, 0.65, 0.1, (0.0, 20.0))
 IMAGES = {t: np.arange(30, dtype=np.float32).reshape(6, 5) + 100 * t for t in SPEC.frames}
-NAMES = ["fused.tif", "fused.ome.tiff", "fused.ome.zarr"]
+NAMES = ["fused.tif", "fused.ome.tiff", "fused.ome.zarr", "fused.nxs"]
 DTYPES = ["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
 
 
@@ -28,6 +29,9 @@ def read(path):
     """The sequence by the library everybody uses, with the sides of 1 that tifffile drops left out."""
     if path.name.endswith(".zarr"):
         return zarr.open(path, mode="r")["0"][:]
+    if path.name.endswith(".nxs"):
+        with h5py.File(path, "r") as file:
+            return file["entry/data/data"][()]
     return tifffile.imread(path)
 
 

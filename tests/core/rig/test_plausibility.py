@@ -1,14 +1,23 @@
 """HR times and sizes that are possible, but contradict what is known of the recordings."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.rig import make_rig
 from napari_xfusion.core.rig.mapping import fit_mapping
-from napari_xfusion.core.rig.plausibility import size_warnings, time_warnings
+from napari_xfusion.core.rig.plausibility import (
+    orientation_warnings,
+    same_warnings,
+    size_warnings,
+    time_warnings,
+)
+from napari_xfusion.core.types import Metadata
 from tests.sequences import moving_discs, stack
 
 
@@ -91,6 +100,12 @@ def test_frame_intervals_are_compared_with_the_times(step, hr_interval, codes_):
         pytest.param((35, 60), (144, 240), (None, None), ["axes-scale"], id="a row less"),
         pytest.param((37, 60), (144, 240), (None, None), ["axes-scale"], id="a row more"),
         pytest.param((36, 61), (144, 240), (None, None), ["axes-scale"], id="a column more"),
+        pytest.param((35, 59), (144, 240), (None, None), ["axes-scale"], id="a row and a column less"),
+        pytest.param((37, 61), (144, 240), (None, None), ["axes-scale"], id="a row and a column more"),
+        pytest.param((35, 35), (144, 144), (None, None), ["axes-scale"], id="less of a square"),
+        pytest.param((127, 127), (512, 512), (None, None), ["axes-scale"], id="less of a large square"),
+        pytest.param((34, 58), (144, 240), (None, None), ["axes-scale"], id="two rows and columns less"),
+        pytest.param((64, 64), (182, 182), (None, None), [], id="2.84 in a square"),
         pytest.param((36, 60), (145, 239), (None, None), [], id="an unfinished LR pixel"),
         pytest.param((57, 96), (143, 240), (None, None), [], id="2.5, cut"),
         pytest.param((10, 59), (40, 240), (None, None), ["axes-scale"], id="a column less of narrow frames"),
@@ -100,6 +115,27 @@ def test_sizes_that_contradict_each_other(lr_size, hr_size, pixels, expected):
     lr = stack(np.zeros((2, *lr_size), np.uint8), pixel_size=pixels[0])
     hr = stack(np.zeros((2, *hr_size), np.uint8), pixel_size=pixels[1])
     assert codes(size_warnings(lr, hr, fit_mapping(lr_size, hr_size))) == expected
+
+
+@pytest.mark.parametrize(
+    ("lr", "hr", "expected"), [("1", "1", 0), ("6", "6", 0), ("2", "1", 1), ("1", "8", 1)]
+)
+def test_recordings_that_are_stored_flipped_against_each_other(lr, hr, expected):
+    stacks = []
+    for said in (lr, hr):
+        viewer = Metadata(viewer=(("orientation", said),) if said != "1" else ())
+        stacks.append(replace(stack(np.zeros((2, 4, 4), np.uint8)), metadata=viewer))
+    assert codes(orientation_warnings(*stacks)) == ["orientations-differ"] * expected
+
+
+def test_one_recording_for_both_is_reported(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, (moving_discs(3, (16, 16)) * 200).astype(np.uint8), photometric="minisblack")
+    (tmp_path / "b.tif").symlink_to(path)
+    assert codes(same_warnings(open_stack(path), open_stack(tmp_path / "b.tif"))) == ["same-recording"]
+    (tmp_path / "c.tif").write_bytes(path.read_bytes())
+    assert not same_warnings(open_stack(path), open_stack(tmp_path / "c.tif"))
+    assert not same_warnings(stack(np.zeros((2, 4, 4))), stack(np.zeros((2, 4, 4))))
 
 
 DTYPES = ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64")

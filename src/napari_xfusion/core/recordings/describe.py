@@ -19,8 +19,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.recordings.recorded import KEY, Recorded
 from napari_xfusion.core.recordings.source import damaged, told
-from napari_xfusion.core.types import Metadata
+from napari_xfusion.core.recordings.viewer import calibration_of, viewer_of
+from napari_xfusion.core.types import CameraFacts, Metadata
 from napari_xfusion.errors import InputError, XFusionWarning
 
 _MICROMETRES = {
@@ -35,7 +37,8 @@ _SECONDS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "millisecond"), 1e-3),
     **dict.fromkeys(("µs", "us", "usec", "microsecond"), 1e-6),
-    **dict.fromkeys(("ns", "nanosecond"), 1e-9),
+    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("ps", "picosecond", "picoseconds"), 1e-12),
     **dict.fromkeys(("min", "minute"), 60.0),
     **dict.fromkeys(("h", "hour"), 3600.0),
 }
@@ -57,6 +60,8 @@ class Said:
     planned: int | None = None
     """Frames of the recording that a file with fewer frames is a part of."""
     warnings: tuple[XFusionWarning, ...] = ()
+    recorded: Recorded | None = None
+    """Times and camera of the recording that the file was converted from."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +175,16 @@ def _no_pixels(names: Sequence[str], sizes: Sequence[int], where: object) -> Inp
 
 def stack_fields(said: Said, T: int) -> dict[str, Any]:
     """Return the fields ``clock``, ``pixel_size`` and ``metadata`` of a Stack of T frames."""
+    recorded = said.recorded if said.recorded is not None and len(said.recorded.clock) == T else None
     return {
-        "clock": Clock.regular(T, said.interval),
+        "clock": Clock.regular(T, said.interval) if recorded is None else recorded.clock,
         "pixel_size": said.pixel_size,
         "metadata": Metadata(
-            axes=said.axes, hr_times=said.hr_times, viewer=said.viewer, warnings=said.warnings
+            axes=said.axes,
+            hr_times=said.hr_times,
+            viewer=said.viewer,
+            warnings=said.warnings,
+            camera=CameraFacts() if recorded is None else recorded.camera,
         ),
     }
 
@@ -215,7 +225,7 @@ def describe_tiff(
 
 
 def _imagej(text: str, resolution: Resolution, where: object) -> Said:
-    keys = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    keys = _lines(text)
     sizes = [_count(keys, key, where) for key in ("frames", "slices", "channels")]
     frames = _count(keys, "images", where)
     axis = sequence_axis("TZC", [*sizes, 1, 1], where)
@@ -231,37 +241,9 @@ def _imagej(text: str, resolution: Resolution, where: object) -> Said:
         pixel_size=resolution.pixel_size(keys.get("unit", ""), keys.get("yunit")),
         interval=interval,
         hr_times=_hr_times_line(text, where),
-        viewer=_calibration(keys),
-        warnings=tuple(_calibrated(keys, where)),
+        viewer=calibration_of(keys),
+        recorded=Recorded.read(keys.get(KEY)),
     )
-
-
-def _calibration(keys: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return how ImageJ calculates grey values from stored ones, nothing where they are the same."""
-    found = {x: keys[x].strip() for x in ("cf", "c0", "c1", "c2", "c3", "c4", "vunit") if x in keys}
-    same = not (
-        _is(found.get("c0", "0"), 0) and _is(found.get("c1", "1"), 1) and _is(found.get("cf", "0"), 0)
-    )
-    return tuple(found.items()) if same and "c0" in found and "c1" in found else ()
-
-
-def _calibrated(keys: Mapping[str, str], where: object) -> Iterator[XFusionWarning]:
-    known = dict(_calibration(keys))
-    if known:
-        unit = f" {known['vunit']}" if "vunit" in known else ""
-        text = (
-            f"ImageJ shows its values as c0 + c1 x value ...{unit}, with "
-            f"{', '.join(f'{k} = {v}' for k, v in known.items() if k[0] == 'c')}. Values are fused as stored; results "
-            "of the same dtype in ImageJ's format have the same calibration, others do not."
-        )
-        yield XFusionWarning("calibration", text, str(where))
-
-
-def _is(text: str, value: float) -> bool:
-    try:
-        return float(text) == value
-    except ValueError:
-        return False
 
 
 def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: object) -> Said:
@@ -285,6 +267,8 @@ def _shaped(text: str, page: tuple[int, int], pixel_size: float | None, where: o
         axes="IYX" if axis is None else axes[axis] + "YX",
         pixel_size=pixel_size,
         hr_times=None if times is None else parse_hr_times(times, where),
+        recorded=Recorded.read(said.get(KEY)),
+        viewer=calibration_of(said),
     )
 
 
@@ -375,13 +359,16 @@ def _ome(text: str, page: tuple[int, int], where: object, *, part: bool) -> Said
         )
     axis = sequence_axis("TZC", [*sizes, 1, 1], where)
     _check_order(pixels, where)
-    words = "\n".join(x.text or "" for x in root.iter() if x.text and "hr_times=" in x.text)
+    words = "\n".join(x.text for x in root.iter() if x.text and "=" in x.text)
+    recorded = re.search(rf"^{KEY}=(.*)$", words, re.MULTILINE)
     return Said(
         frames=prod(sizes),
         axes="IYX" if axis is None else "TZC"[axis] + "YX",
         pixel_size=_ome_side(keys),
         interval=seconds(keys.get("TimeIncrement"), keys.get("TimeIncrementUnit", "s")),
         hr_times=_hr_times_line(words, where),
+        recorded=Recorded.read(recorded[1]) if recorded else None,
+        viewer=calibration_of(_lines(words)),
     )
 
 
@@ -426,13 +413,40 @@ def describe_zarr(
             if change.get("type") == "scale":
                 steps = steps * np.asarray(change["scale"], dtype=np.float64)
     units = [str(x.get("unit", "")) for x in described]
-    times = attributes.get("napari_xfusion", {}).get("hr_times")
+    own = attributes.get("napari_xfusion")
+    own = own if isinstance(own, Mapping) else {}
+    times, viewer = own.get("hr_times"), own.get("viewer")
     return axes, Said(
         axes=axes.sequence,
         pixel_size=square(*(length(steps[i], units[i]) for i in (axes.columns, axes.rows))),
         interval=None if axes.frames is None else seconds(steps[axes.frames], units[axes.frames]),
         hr_times=None if times is None else parse_hr_times(times, where),
+        recorded=Recorded.read(own.get(KEY)),
+        viewer=viewer_of(viewer) if isinstance(viewer, Mapping) else (),
     )
+
+
+def _lines(text: str) -> dict[str, str]:
+    """Return what lines such as ``unit=um`` give."""
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {key.strip(): value for key, value in pairs}
+
+
+def attribute_warnings(attributes: Mapping[str, Any], where: str) -> Iterator[XFusionWarning]:
+    """Warnings about attributes of an array that give its stored values another meaning."""
+    packed = [f"{x} = {attributes[x]}" for x in ("scale_factor", "add_offset") if x in attributes]
+    if packed:
+        text = f"Its attributes give {' and '.join(packed)}; values are read as stored, and so are results."
+        yield XFusionWarning("calibration", text, where)
+    marks = {x: attributes[x] for x in ("_FillValue", "missing_value") if _is_finite(attributes.get(x))}
+    if marks:
+        mark = ", ".join(f"{name} = {value}" for name, value in marks.items())
+        text = f"Its attributes give {mark} for pixels without a value; such pixels are read as stored."
+        yield XFusionWarning("missing-values", text, where)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def _hr_times_line(text: str, where: object) -> tuple[float, ...] | None:

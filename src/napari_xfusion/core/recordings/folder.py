@@ -1,10 +1,9 @@
-"""Folders of single frames: TIFF or PNG files in the order of the numbers in their names."""
+"""Folders of single frames: TIFF, PNG or PCO b16 files in the order of the numbers in their names."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.recordings.b16 import open_b16
 from napari_xfusion.core.recordings.foreign import Foreign, describe_files, first_bytes, recognise
 from napari_xfusion.core.recordings.names import in_order, planned
+from napari_xfusion.core.recordings.pco import PcoStamp, with_stamps
 from napari_xfusion.core.recordings.pieces import open_pieces
-from napari_xfusion.core.recordings.readers import PNG_MAGIC, TIFF_MAGIC, Options
+from napari_xfusion.core.recordings.readers import B16_MAGIC, PNG_MAGIC, TIFF_MAGIC, Options
+from napari_xfusion.core.recordings.sidecar import with_sidecar
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
@@ -33,7 +35,7 @@ from napari_xfusion.core.recordings.zarr_store import open_zarr
 from napari_xfusion.core.types import Metadata, Stack, digest_frames
 from napari_xfusion.errors import DamagedFileError, InputError
 
-_KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
+_KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".b16": "b16"}
 _DEFLATE_RATIO = 1100
 _CHANNELS = {0: 1, 2: 3, 6: 4}
 """Samples per pixel of a PNG's colour types: grey, RGB, RGBA."""
@@ -48,6 +50,14 @@ class _Frame(NamedTuple):
     planned: int | None = None
     """Frames that the recording was planned to have, where the file knows it."""
 
+    @property
+    def stamp(self) -> PcoStamp | None:
+        """The time stamp in its pixels."""
+        camera = self.metadata.camera
+        if camera.started is None or camera.first_number is None:
+            return None
+        return PcoStamp(camera.first_number, camera.started)
+
 
 def open_folder(path: Path, options: Options) -> Stack:
     """Open a folder as a Stack; raises InputError naming the file where one is damaged, unlike or missing.
@@ -55,11 +65,13 @@ def open_folder(path: Path, options: Options) -> Stack:
     Colour PNG is refused, or becomes its luma where the options say so.
     """
     with told(path, "a folder of frames"):
-        return _sequence(_frames_of(path), path, options)
+        return with_sidecar(_sequence(_frames_of(path), path, options), path)
 
 
 def open_files(files: Sequence[Path]) -> Stack:
     """Open files of one frame each as a Stack, by the rules of ``open_folder``."""
+    if not files:
+        raise InputError("frames", expected="files of one frame each", found="none", hint="give the files")
     folder = Path(os.path.commonpath([file.absolute().parent for file in files]))
     with told(folder, "files of one frame each"):
         for file in files:
@@ -77,8 +89,10 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
     files = [files[i] for i in order.places]
     first, *others = files
     sequence = _open_frame(first, options)
+    frames = [sequence]
     for file in others:
         frame = _open_frame(file, options)
+        frames.append(frame)
         if (frame.shape, frame.dtype) != (sequence.shape, sequence.dtype):
             raise InputError(
                 file,
@@ -94,10 +108,12 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
 
     shape = (len(files), *sequence.shape)
     stores = any(x.is_dir() for x in files)
-    warnings = [*order.warnings, *sequence.metadata.warnings]
+    stamps = [x.stamp for x in frames if x.stamp is not None]
+    odd = [x for x in sequence.metadata.warnings if not stamps or x.code != "stamped-pixels"]
+    warnings = [*order.warnings, *odd]
     if sequence.planned and sequence.planned > len(files) and not order.warnings:
         warnings.append(planned(len(files), sequence.planned, str(folder)))
-    return Stack(
+    stack = Stack(
         shape=shape,
         dtype=sequence.dtype,
         read=read,
@@ -107,6 +123,7 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
         pixel_size=sequence.pixel_size,
         metadata=Metadata(viewer=sequence.metadata.viewer, warnings=tuple(warnings)),
     )
+    return with_stamps(stack, stamps)
 
 
 def _open_png(path: Path, luma: bool) -> _Frame:
@@ -177,14 +194,17 @@ def _open_frame(file: Path, options: Options) -> _Frame:
     else:
         magic = first_bytes(file)
         if magic.startswith(PNG_MAGIC) or (
-            file.suffix.lower() == ".png" and not magic.startswith(TIFF_MAGIC)
+            file.suffix.lower() == ".png" and not magic.startswith((*TIFF_MAGIC, B16_MAGIC))
         ):
             if magic[1:4] != b"PNG":
                 raise _not_a_frame(file, recognise(file, magic))
             return _open_png(file, options.luma)
-        if not magic.startswith(TIFF_MAGIC):
+        if magic.startswith(B16_MAGIC):
+            stack, plan = open_b16(file, options), None
+        elif not magic.startswith(TIFF_MAGIC):
             raise _not_a_frame(file, recognise(file, magic))
-        stack, plan = open_part(file)
+        else:
+            stack, plan = open_part(file)
     if len(stack) != 1:
         raise InputError(
             file,
@@ -245,6 +265,11 @@ def _check_one_kind(files: list[Path]) -> None:
             found=f"{first} and {second}",
             hint="keep one sequence per folder",
         )
-    twice = [x for x, n in Counter(map(str, files)).items() if n > 1]
-    if twice:
-        raise InputError(twice[0], problem="the file is given twice", hint="give each file once")
+    seen = dict[tuple[int, int], Path]()
+    for file in files:
+        state = file.stat()
+        other = seen.get((state.st_dev, state.st_ino))
+        if other is not None:
+            what = "given twice" if other == file else f"the same as {other.name}"
+            raise InputError(file, problem=f"the file is {what}", hint="give each file once")
+        seen[state.st_dev, state.st_ino] = file

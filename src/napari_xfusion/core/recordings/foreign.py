@@ -25,13 +25,16 @@ _FRAMES = (
     "convert the frames to TIFF or PNG; in ImageJ: File > Import > Image Sequence, then File > Save As > Tiff"
 )
 _DATA = "save the data set of frames as TIFF or Zarr, with tifffile.imwrite for instance"
-_PHOTRON = Foreign("part of a Photron recording", "export it from PFV as 16-bit TIFF")
+_PHOTRON = Foreign("part of a Photron recording", "open its .mraw file itself")
+_CINE = Foreign("a Phantom cine", "open the .cine file itself")
 _JPEG = Foreign("a JPEG image", _FRAMES)
-_HDF5 = Foreign("an HDF5 file", _DATA)
+_HDF5 = Foreign("an HDF5 file", "give the file itself instead of its folder")
 _RAW = Foreign(
-    "raw pixels without a header", "import it in ImageJ with File > Import > Raw and save it as TIFF"
+    "raw pixels without a header",
+    "describe it in a .toml file of its name, see the page Cameras, or in ImageJ use File > Import > Raw",
 )
 
+_SHORTCUT = Foreign("a shortcut of Windows instead of the file", "give the file that it leads to")
 _STARTS: tuple[tuple[bytes, Foreign], ...] = (
     (
         b"version https://git-lfs",
@@ -42,8 +45,7 @@ _STARTS: tuple[tuple[bytes, Foreign], ...] = (
         Foreign("a git-annex pointer instead of the file", "get the file with git annex get"),
     ),
     (b"../.git/annex", Foreign("a git-annex pointer instead of the file", "get the file with git annex get")),
-    (b"CI\x2c\0", Foreign("a Phantom cine", "save it in Phantom Camera Control (PCC) as 16-bit TIFF")),
-    (b"PCO-", Foreign("a PCO b16 image", "export it from the PCO software as TIFF")),
+    (b"CI\x2c\0", _CINE),
     (b"\xed\xfe\0\0", Foreign("a NorPix or StreamPix sequence (seq)", "export it from StreamPix as TIFF")),
     (b"#Camera Information Header", _PHOTRON),
     (b"LUCAM-RECORDER", Foreign("an SER movie", _TIFF)),
@@ -53,6 +55,11 @@ _STARTS: tuple[tuple[bytes, Foreign], ...] = (
     (b"CDF\x02", Foreign("a NetCDF file", _DATA)),
     (b"\x93NUMPY", Foreign("a NumPy file", "load it with numpy.load and save it with tifffile.imwrite")),
     (b"MATLAB 5.0", Foreign("a MATLAB file", _DATA)),
+    (b"MATLAB 7.3", Foreign("a MATLAB file", _DATA)),
+    (b"RIFF", Foreign("a WebP image or another RIFF file", _FRAMES)),
+    (b"8BPS", Foreign("a Photoshop file", _FRAMES)),
+    (b"L\0\0\0\1\x14\2\0", _SHORTCUT),
+    (b"[InternetShortcut]", _SHORTCUT),
     (b"PK\3\4", Foreign("a ZIP file", "unpack it")),
     (b"\x1f\x8b", Foreign("a gzip file", "unpack it")),
     (b"BZh", Foreign("a bzip2 file", "unpack it")),
@@ -84,15 +91,16 @@ _ENDINGS: dict[str, Foreign] = {
     ".mraw": _PHOTRON,
     ".cih": _PHOTRON,
     ".cihx": _PHOTRON,
-    ".cine": Foreign("a Phantom cine", "save it in Phantom Camera Control (PCC) as 16-bit TIFF"),
-    ".b16": Foreign("a PCO b16 image", "export it from the PCO software as TIFF"),
+    ".cine": Foreign(
+        "a file that is named like a Phantom cine, but does not begin like one", "copy it again"
+    ),
+    ".b16": Foreign(
+        "a file that is named like a PCO b16 image, but does not begin like one", "copy it again"
+    ),
     ".seq": Foreign("a NorPix or StreamPix sequence (seq)", "export it from StreamPix as TIFF"),
     ".raw": _RAW,
     ".dat": _RAW,
     ".bin": _RAW,
-    ".h5": _HDF5,
-    ".hdf5": _HDF5,
-    ".nxs": _HDF5,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".edf": Foreign("an ESRF EDF file", "convert it with fabio or ImageJ to TIFF"),
@@ -122,6 +130,8 @@ def recognise(path: Path, magic: bytes) -> Foreign:
         return Foreign("an empty file", "copy or export it again from the original")
     if magic.startswith(PNG_MAGIC):
         return Foreign("a single PNG image", "give the folder of the frames")
+    if magic[4:8] == b"ftyp":
+        return Foreign("a HEIC or AVIF image", _FRAMES)
     known = next((kind for start, kind in _STARTS if magic.lstrip(b"\xef\xbb\xbf").startswith(start)), None)
     return known or _ENDINGS.get(path.suffix.lower(), _UNKNOWN)
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median_low
 from typing import NamedTuple
+from unicodedata import normalize
 
 from napari_xfusion.errors import InputError, XFusionWarning
 
@@ -66,9 +67,11 @@ def in_order(names: Sequence[str], where: object) -> Order:
     Raises InputError that gives the numbers where frames are missing or occur twice, where more than one number
     runs, and where the order is uncertain. Uneven numbers and an unknown end are warnings about ``where``.
     """
+    names = [normalize("NFC", x) for x in names]  # umlauts of macOS are two characters
     stems = [_ENDING.sub("", x) for x in names]
     if len(names) < 2 or not any(re.search(r"\d", x) for x in stems):
-        return Order(sorted(range(len(names)), key=lambda i: names[i]))
+        places = sorted(range(len(names)), key=lambda i: names[i])
+        return Order(places, tuple(_alphabetical([names[i] for i in places], where)))
     column, columns, even = _choose(names, stems, where)
     places = sorted(range(len(names)), key=lambda i: (column.values[i], names[i]))
     ordered, unit = [column.values[i] for i in places], column.unit
@@ -77,6 +80,15 @@ def in_order(names: Sequence[str], where: object) -> Order:
     warnings += _signs(names, places, column, where)
     warnings += _end(columns, ordered, where) if unit == 1 else ()
     return Order(places, tuple(warnings))
+
+
+def _alphabetical(ordered: Sequence[str], where: object) -> Iterator[XFusionWarning]:
+    if len(ordered) > 1:
+        text = (
+            f"The names have no numbers; frames are taken in alphabetical order, {ordered[0]} first and {ordered[-1]} "
+            "last. Number the files if that is not their order."
+        )
+        yield XFusionWarning("alphabetical", text, str(where))
 
 
 def _columns(names: Sequence[str], pattern: re.Pattern[str]) -> list[_Column] | None:
@@ -230,25 +242,28 @@ def _product(columns: list[_Column]) -> bool:
 
 def _clocks(columns: list[_Column]) -> list[_Column]:
     """Join the numbers of a time of day, with its date and its fraction of a second, to one in seconds."""
-    for k in range(len(columns)):
-        for count in (1, 3):
-            seconds = _time_of_day(columns[k : k + count])
-            start, days = _days(columns, k, len(columns[0].values))
-            if seconds is None or len(columns) < k + count or (count == 1 and start == k):
-                continue
-            if not any(x.runs for x in columns[start : k + count]):
-                continue
-            values = [d * 86400 + s for d, s in zip(days, seconds, strict=True)]
-            clock = _Column("", values, columns[k].digits)
-            if _product(columns[start : k + count]) and _rank(clock):
-                continue
-            end = k + count
-            if end < len(columns) and _is_fraction(clock, columns[end]):
-                fine = columns[end].digits
-                power = 10 ** len(fine[0])
-                values = [v * power + int(x) for v, x in zip(values, fine, strict=True)]
-                clock, end = clock._replace(values=values, unit=Fraction(1, power)), end + 1
-            return [*columns[:start], clock, *columns[end:]]
+    tried = [
+        (k, count, *_days(columns, k, len(columns[0].values)))
+        for k in range(len(columns))
+        for count in (1, 3)
+    ]
+    for k, count, start, days in sorted(tried, key=lambda x: x[2] == x[0]):  # a date makes a time certain
+        seconds = _time_of_day(columns[k : k + count])
+        if seconds is None or len(columns) < k + count or (count == 1 and start == k):
+            continue
+        if not any(x.runs for x in columns[start : k + count]):
+            continue
+        values = [d * 86400 + s for d, s in zip(days, seconds, strict=True)]
+        clock = _Column("", values, columns[k].digits)
+        if _product(columns[start : k + count]) and _rank(clock):
+            continue
+        end = k + count
+        if end < len(columns) and _is_fraction(clock, columns[end]):
+            fine = columns[end].digits
+            power = 10 ** len(fine[0])
+            values = [v * power + int(x) for v, x in zip(values, fine, strict=True)]
+            clock, end = clock._replace(values=values, unit=Fraction(1, power)), end + 1
+        return [*columns[:start], clock, *columns[end:]]
     return columns
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_xfusion.core.recordings.array import array_sequence, axis_names
 from napari_xfusion.core.recordings.describe import Said, arrange
+from napari_xfusion.core.recordings.fields import OWN, Fields, Source, corrected
 from napari_xfusion.core.recordings.foreign import first_bytes, recognise
 from napari_xfusion.core.recordings.readers import (
     READERS,
@@ -26,6 +27,8 @@ from napari_xfusion.core.recordings.source import check_grey, told
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 
+_AS_STORED = Fields()
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -36,6 +39,16 @@ class Recording:
     reader: str
     """Name of its reader in ``readers.READERS``."""
     options: Options = field(default_factory=Options)
+
+    @property
+    def place(self) -> str:
+        """The path as ``open_stack`` takes it, with the paths inside the file."""
+        inside = (self.options.data_path, self.options.times_path)
+        return (
+            "::".join([str(self.path), *(x or "" for x in inside)]).rstrip(":")
+            if any(inside)
+            else str(self.path)
+        )
 
     def open(self) -> Stack:
         """Open the sequence lazily; raises InputError as ``open_stack``, and for an unknown reader."""
@@ -50,29 +63,47 @@ class Recording:
         with told(self.path, reader.what):
             if not self.path.exists():
                 raise _missing(self.path)
-            return replace(reader.open(self.path, self.options), recording=self)
+            return replace(_corrected(reader, self.path, self.options), recording=self)
 
 
-def open_stack(path: str | PathLike[str], *, luma: bool = False) -> Stack:
-    """Open a sequence lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, or a movie.
+@dataclass(frozen=True)
+class Raw:
+    """A recording to be opened with its flats and darks; takes the place of a path in ``as_stack``."""
+
+    path: str | PathLike[str]
+    fields: Fields
+
+
+def open_stack(path: str | PathLike[str], *, luma: bool = False, fields: Fields = _AS_STORED) -> Stack:
+    """Open a sequence lazily: a TIFF (plain, ImageJ, OME, BigTIFF), a folder of frames, a Zarr, HDF5, or a movie.
 
     Reading a frame reads its bytes only and may be done from several threads. Times are seconds where the
     file knows the frame interval, frame numbers otherwise. Raises InputError where the sequence is not there,
     not grey, damaged or not complete.
     Of movies (mp4, mov, mkv, avi; extra ``movie``) the luma is read; with ``luma`` of PNG in colour, too.
+    ``fields`` are the flats and darks by which frames are corrected.
+    ``rec.h5::/entry/data`` is one dataset of an HDF5 file, ``rec.h5::/entry/data::/entry/times`` gives its frame times.
     """
     with told(path, readable()):
-        place = Path(path)
-        recording = find_recording(place, luma=luma)
-        stack = READERS[recording.reader].open(place, recording.options)  # messages give the path as given
-        return replace(stack, recording=recording)
+        recording = find_recording(path, luma=luma, fields=fields)
+        place, _ = _parts(path)  # messages give the path as given
+        return replace(_corrected(READERS[recording.reader], place, recording.options), recording=recording)
 
 
-def find_recording(path: str | PathLike[str], *, luma: bool = False) -> Recording:
+def find_recording(
+    path: str | PathLike[str], *, luma: bool = False, fields: Fields = _AS_STORED
+) -> Recording:
     """Choose the reader of ``path`` by its content, without opening the sequence; raises as ``open_stack``."""
     with told(path, readable()):
-        place = Path(path)
-        return Recording(place.absolute(), _reader_of(place).name, Options(luma=luma))
+        place, inside = _parts(path)
+        reader = _reader_of(place)
+        if inside and not reader.inside:
+            raise InputError(
+                path,
+                problem=f"it is {reader.what}, which contains no datasets with a path",
+                hint="give the file alone",
+            )
+        return Recording(place.absolute(), reader.name, Options(luma, *_filled(inside), _absolute(fields)))
 
 
 def open_frames(files: Sequence[Path]) -> Stack:
@@ -91,6 +122,8 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
     """
     if isinstance(source, Stack):
         return source
+    if isinstance(source, Raw):
+        return open_stack(source.path, fields=source.fields)
     if isinstance(source, str | os.PathLike):
         return open_stack(source)
     if not all(hasattr(source, x) for x in ("shape", "dtype", "__getitem__")):
@@ -113,6 +146,53 @@ def as_stack(source: object, *, name: str = "array") -> Stack:
             )
         axes = arrange(axis_names(array) or "?" * len(shape), shape, name)
         return array_sequence(array, axes, Said(), name)
+
+
+def _filled(inside: tuple[str | None, ...]) -> tuple[str | None, str | None]:
+    data, times = (*inside, None, None)[:2]
+    return data, times
+
+
+def _absolute(fields: Fields) -> Fields:
+    """The same fields by paths that are valid in any folder."""
+    flats, darks = (
+        tuple(x if x == OWN else os.path.abspath(x) for x in paths)  # noqa: PTH100 - may contain ::/path
+        for paths in (fields.flats, fields.darks)
+    )
+    return replace(fields, flats=flats, darks=darks)
+
+
+def _corrected(reader: Reader, path: Path, options: Options) -> Stack:
+    """The sequence of a reader, by flats and darks where there are any."""
+    stack = reader.open(path, options)
+    if not options.fields:
+        return stack
+
+    def find(source: str, key: int) -> list[Source]:
+        if source != OWN:
+            return [Source(None, open_stack(source), source)]
+        if not reader.inside:
+            hint = "give the file of the flat or dark"
+            raise InputError(path, problem=f"{reader.what} contains no flats and darks of its own", hint=hint)
+        from napari_xfusion.core.recordings.hdf5 import own_fields  # noqa: PLC0415 - for those who have h5py
+
+        return own_fields(path, options, key)
+
+    return corrected(stack, options.fields, lambda x: find(x, 1), lambda x: find(x, 2))
+
+
+def _parts(path: str | PathLike[str]) -> tuple[Path, tuple[str | None, ...]]:
+    """Split ``FILE::DATA::TIMES``: the file, and the paths inside it, None where one is empty.
+
+    A file whose own name contains ``::`` is that file.
+    """
+    text = os.fspath(path)
+    file, *inside = [text] if "::" not in text or Path(text).exists() else text.split("::")
+    if len(inside) > 2:
+        raise InputError(
+            path, expected="FILE::DATA or FILE::DATA::TIMES", found=text, hint="correct the path"
+        )
+    return Path(file), tuple(x.replace("\\", "/") or None for x in inside)
 
 
 def _reader_of(path: Path) -> Reader:

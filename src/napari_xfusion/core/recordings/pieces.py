@@ -20,7 +20,7 @@ from napari_xfusion.core.recordings.tiff import open_part
 from napari_xfusion.core.types import Metadata, Stack
 from napari_xfusion.errors import InputError
 
-_NUMBERED = re.compile(r"(.*NDTiffStack|.*_MMStack(?:_[^_.]+)?)(?:_(\d+))?(?:\.ome)?$")
+_NUMBERED = re.compile(r"(.*NDTiffStack|.*_MMStack(?:_(?!\d+(?:\.|$))[^_.]+)?)(?:_(\d+))?(?:\.ome)?$")
 """Micro-Manager's names of files that continue each other: only from the second on do they have a number."""
 _LIMITS = (2**31, 2**32)
 """Bytes at which programs begin another file."""

@@ -6,10 +6,11 @@ A new format is one module and one row here. The module is imported when a recor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
 
+from napari_xfusion.core.recordings.fields import Fields
 from napari_xfusion.core.types import Stack
 
 Sniff = Callable[[Path, bytes], bool]
@@ -17,9 +18,18 @@ Sniff = Callable[[Path, bytes], bool]
 MAGIC = 64
 """Bytes of a file that a reader is shown; fewer where the file is shorter."""
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+B16_MAGIC = b"PCO-"
+RAW_ENDINGS = (".raw", ".bin", ".dat")
+"""Of files without a mark, which a description makes readable."""
+HPVX_PIXELS, HPVX_SPEED = b"\xa0\xa0\x01\xa0", b"\x30\x30\x07\x30"
+"""Tags of the blocks of pixels and of the period."""
+HPVX_HEADER = 1 << 16
+"""Bytes in which these blocks begin."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _RECORDINGS = "napari_xfusion.core.recordings."
 _ZARR_FILES = (".zarray", ".zgroup", "zarr.json")
+_PICTURES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
+"""HEIC and AVIF, single images in the container of movies."""
 _MOVIE_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")
 
 
@@ -29,6 +39,12 @@ class Options:
 
     luma: bool = False
     """Read the luma of colour PNG instead of raising an error."""
+    data_path: str | None = None
+    """The sequence among those in an HDF5 file; the only one when None."""
+    times_path: str | None = None
+    """The dataset of its frame times in the same file; what describes the sequence when None."""
+    fields: Fields = field(default_factory=Fields)
+    """Flats and darks; frames are read as stored where there are none."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +61,12 @@ class Reader:
     """Decides by content; must not raise, and must not import what reads the format."""
     endings: tuple[str, ...] = ()
     """Of names in this format, lower case with the dot. They select files in lists, never the reader."""
+    beside: tuple[str, ...] = ()
+    """Of files that describe one in this format and can be opened instead of it."""
     folder: bool = False
     """Whether it reads folders; it is asked for these only, other readers for files only."""
+    inside: bool = False
+    """Whether a file can contain several sequences, one of which ``FILE::PATH`` chooses."""
 
     def open(self, path: Path, options: Options) -> Stack:
         """Open ``path``; raises InputError where it is damaged or contains no sequence of grey frames."""
@@ -66,7 +86,36 @@ def _is_zarr(path: Path, _magic: bytes) -> bool:
 
 def _is_movie(_path: Path, magic: bytes) -> bool:
     """Whether a file is MP4 or QuickTime (by its first box), Matroska or AVI."""
-    return magic[4:8] in _MOVIE_BOXES or magic.startswith((b"\x1aE\xdf\xa3", b"RIFF"))
+    if magic[4:8] in _MOVIE_BOXES:
+        return magic[4:12] not in _PICTURES
+    return magic.startswith(b"\x1aE\xdf\xa3") or (magic.startswith(b"RIFF") and magic[8:12] == b"AVI ")
+
+
+def _is_photron(path: Path, magic: bytes) -> bool:
+    """Whether a file is a Photron header, or is named like the frames of one, which have no mark of their own."""
+    return magic.startswith((b"#Camera Information Header", b"<cih>")) or path.suffix.lower() in (
+        ".mraw",
+        ".cih",
+        ".cihx",
+    )
+
+
+def _is_raw(path: Path, _magic: bytes) -> bool:
+    """Whether a file is named like raw pixels and a description of them is next to it, or is one."""
+    ending = path.suffix.lower()
+    return ending == ".toml" or (ending in RAW_ENDINGS and path.with_suffix(".toml").is_file())
+
+
+def _is_hpvx(path: Path, _magic: bytes) -> bool:
+    """Whether a .dat has the tags of a Shimadzu HPV-X; the file begins with no mark."""
+    if path.suffix.lower() != ".dat":
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(HPVX_HEADER)
+    except OSError:
+        return False
+    return HPVX_PIXELS in head and HPVX_SPEED in head
 
 
 READERS: dict[str, Reader] = {
@@ -89,9 +138,42 @@ READERS: dict[str, Reader] = {
             _is_movie,
             (".mp4", ".mov", ".mkv", ".avi"),
         ),
+        Reader("b16", "a PCO b16 image", _RECORDINGS + "b16:open_b16", begins(B16_MAGIC), (".b16",)),
+        Reader("cine", "a Phantom cine", _RECORDINGS + "cine:open_cine", begins(b"CI\x2c\0"), (".cine",)),
+        Reader(
+            "mraw",
+            "a Photron recording (.mraw with .cih or .cihx)",
+            _RECORDINGS + "mraw:open_mraw",
+            _is_photron,
+            (".mraw",),
+            beside=(".cih", ".cihx"),
+        ),
+        Reader(
+            "raw",
+            "raw pixels with a description (name.raw and name.toml)",
+            _RECORDINGS + "raw:open_raw",
+            _is_raw,
+            (".raw",),
+            beside=(".toml",),
+        ),
+        Reader(
+            "hpvx",
+            "a Shimadzu HPV-X recording (dat)",
+            _RECORDINGS + "hpvx:open_hpvx",
+            _is_hpvx,
+            (".dat",),
+        ),
+        Reader(
+            "hdf5",
+            "an HDF5 or NeXus file",
+            _RECORDINGS + "hdf5:open_hdf5",
+            begins(b"\x89HDF\r\n\x1a\n"),
+            (".h5", ".hdf5", ".nxs", ".nx"),
+            inside=True,
+        ),
         Reader(
             "folder",
-            "a folder of TIFF or PNG frames",
+            "a folder of TIFF, PNG or PCO b16 frames",
             _RECORDINGS + "folder:open_folder",
             lambda _path, _magic: True,
             folder=True,

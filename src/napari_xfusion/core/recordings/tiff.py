@@ -6,6 +6,7 @@ frames found. Reading one frame reads its bytes only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil, inf
 from pathlib import Path
@@ -26,8 +27,11 @@ from napari_xfusion.core.recordings.describe import (
 )
 from napari_xfusion.core.recordings.ifd import pages
 from napari_xfusion.core.recordings.names import planned
+from napari_xfusion.core.recordings.pco import PIXELS, PcoStamp, decode, with_stamps
 from napari_xfusion.core.recordings.readers import Options
+from napari_xfusion.core.recordings.sidecar import with_sidecar
 from napari_xfusion.core.recordings.source import FileBytes, check_grey, damaged, told
+from napari_xfusion.core.recordings.viewer import Viewer, viewer_of, viewer_warnings
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
 
@@ -44,23 +48,12 @@ _IMAGES = {*_JPEG, 22610, 34887, 34933, 34934, 50002, 52546}
 """JPEG, JPEG XR, LERC, PNG, JPEG XL: the stream itself states a size, which can be any."""
 
 
-_ORIENTATIONS = {
-    2: "mirrored left to right",
-    3: "turned by 180 degrees",
-    4: "mirrored top to bottom",
-    5: "transposed",
-    6: "turned by 90 degrees",
-    7: "transposed and turned by 180 degrees",
-    8: "turned by 270 degrees",
-}
-
-
 def open_tiff(path: Path, _options: Options) -> Stack:
     """Open a TIFF as a Stack; raises InputError where it is damaged, cut or no sequence of grey frames.
 
     Orientation, min-is-white and ImageJ's calibration are not applied, but reported in ``metadata``.
     """
-    return open_part(path, part=False)[0]
+    return with_sidecar(open_part(path, part=False)[0], path)
 
 
 def open_part(path: Path, *, part: bool = True) -> tuple[Stack, int | None]:
@@ -81,6 +74,7 @@ def open_part(path: Path, *, part: bool = True) -> tuple[Stack, int | None]:
                 return _read_plain(file, np.empty(shape, stored), frames[i])
             return _read_blocks(file, kinds[i], frames[i])
 
+    stamps = _pco_stamps(file, page, frames, dtype)
     stack = Stack(
         shape=(len(frames), *shape),
         dtype=dtype,
@@ -89,7 +83,23 @@ def open_part(path: Path, *, part: bool = True) -> tuple[Stack, int | None]:
         source=str(path),
         **stack_fields(said, len(frames)),
     )
-    return stack, said.planned
+    return with_stamps(stack, stamps), said.planned
+
+
+def _pco_stamps(
+    file: FileBytes, page: TiffPage, frames: list[Segments], dtype: np.dtype[Any]
+) -> list[PcoStamp]:
+    """The stamps in the first pixels of the frames, none where the first frame has none."""
+    if dtype != np.uint16 or page.imagewidth < PIXELS or not _plain(page):
+        return []
+    stamps = list[PcoStamp]()
+    for segments in frames:
+        data = file.read(int(segments[0, 0]), 2 * PIXELS)
+        stamp = decode(np.frombuffer(data, dtype.newbyteorder(page.parent.byteorder)))
+        if stamp is None:
+            return []
+        stamps.append(stamp)
+    return stamps
 
 
 def _sequence(file: FileBytes, *, part: bool) -> tuple[list[TiffPage], list[Segments], Said]:
@@ -128,8 +138,9 @@ def _sequence(file: FileBytes, *, part: bool) -> tuple[list[TiffPage], list[Segm
         said = _fewer(file, frames, extent, said, wanted, part=part)
     _check_places(file, frames, extent)
     order, odd = plane_order(planes, file.path) if len(planes) == len(frames) else (range(len(frames)), ())
-    viewer, shown = _shown(first, file.path)
-    said = replace(said, viewer=(*said.viewer, *viewer), warnings=(*said.warnings, *odd, *shown))
+    viewer = (*said.viewer, *_shown(first))
+    shown = (*viewer_warnings(viewer, file.path), *_bent(first, file.path))
+    said = replace(said, viewer=viewer, warnings=(*said.warnings, *odd, *shown))
     return [representatives[i] for i in order], [frames[i] for i in order], said
 
 
@@ -167,27 +178,16 @@ def _fewer(
     return replace(said, warnings=(*said.warnings, warning))
 
 
-def _shown(page: TiffPage, where: object) -> tuple[list[tuple[str, str]], list[XFusionWarning]]:
-    """Return what a viewer makes of the stored pixels, and warnings about what is not applied."""
-    viewer, warnings = list[tuple[str, str]](), list[XFusionWarning]()
+def _shown(page: TiffPage) -> Viewer:
+    """Return what the tags of a page say to a viewer."""
+    photometric = "miniswhite" if page.photometric == 0 or _ramp(page) == "falls" else None
+    return viewer_of({"orientation": str(page.tags.valueof(274)), "photometric": photometric})
 
-    orientation = page.tags.valueof(274)
-    if orientation in _ORIENTATIONS:
-        viewer.append(("orientation", str(int(orientation))))
-        text = (
-            f"TIFF orientation {int(orientation)} ({_ORIENTATIONS[orientation]}) is not applied: rows and columns are "
-            "read as stored, as in ImageJ. Flip or turn the frames if those of the other camera are stored upright."
-        )
-        warnings.append(XFusionWarning("orientation", text, str(where)))
-    ramp = _ramp(page)
-    if page.photometric == 0 or ramp == "falls":
-        viewer.append(("photometric", "miniswhite"))
-        text = "Its smallest value is white (min-is-white); values are read as stored, not inverted."
-        warnings.append(XFusionWarning("min-is-white", text, str(where)))
-    elif ramp == "bent":
+
+def _bent(page: TiffPage, where: object) -> Iterator[XFusionWarning]:
+    if _ramp(page) == "bent":
         text = "Its grey palette is not linear; values are read as stored, without the palette."
-        warnings.append(XFusionWarning("palette", text, str(where)))
-    return viewer, warnings
+        yield XFusionWarning("palette", text, str(where))
 
 
 def _ramp(page: TiffPage) -> str | None:

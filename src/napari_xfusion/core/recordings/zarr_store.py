@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -12,9 +11,10 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from napari_xfusion.core.recordings.array import array_sequence, axis_names
-from napari_xfusion.core.recordings.describe import describe_zarr
+from napari_xfusion.core.recordings.describe import attribute_warnings, describe_zarr
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import MOST_DECODED, check_grey, damaged, told
+from napari_xfusion.core.recordings.viewer import viewer_warnings
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, XFusionWarning
 
@@ -39,7 +39,7 @@ def open_zarr(path: Path, _options: Options) -> Stack:
         dtype = check_grey(np.dtype(array.dtype), path)
         if shape[axes.rows] * shape[axes.columns] * dtype.itemsize > MOST_DECODED:
             raise damaged(path, f"frames of at most {MOST_DECODED} bytes", f"shape {shape}")
-        warnings = tuple(_warnings(array, str(path)))
+        warnings = (*_warnings(array, str(path)), *viewer_warnings(said.viewer, path))
     return array_sequence(array, axes, replace(said, warnings=warnings), path)
 
 
@@ -49,19 +49,7 @@ def _warnings(array: Any, where: str) -> Iterator[XFusionWarning]:
         fill = 0 if array.fill_value is None else array.fill_value
         value = "zero" if fill == 0 else f"the fill value {fill}"
         yield XFusionWarning("absent-chunks", f"{absent} chunks are absent and read as {value}.", where)
-    packed = [f"{x} = {array.attrs[x]}" for x in ("scale_factor", "add_offset") if x in array.attrs]
-    if packed:
-        text = f"Its attributes give {' and '.join(packed)}; values are read as stored, and so are results."
-        yield XFusionWarning("calibration", text, where)
-    marks = {x: array.attrs[x] for x in ("_FillValue", "missing_value") if _is_finite(array.attrs.get(x))}
-    if marks:
-        mark = ", ".join(f"{name} = {value}" for name, value in marks.items())
-        text = f"Its attributes give {mark} for pixels without a value; such pixels are read as stored."
-        yield XFusionWarning("missing-values", text, where)
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and isfinite(value)
+    yield from attribute_warnings(array.attrs, where)
 
 
 def _level_0(path: Path) -> tuple[Any, dict[str, Any]]:

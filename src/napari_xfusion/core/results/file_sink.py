@@ -14,6 +14,7 @@ belongs to another program and is left alone.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.files import foreign, replace, replacing
+from napari_xfusion.core.files import foreign, replace, replacing, require_name
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.recordings.open import open_stack
 from napari_xfusion.core.results.journal import Entry, Journal, is_journal, read_journal
@@ -143,6 +144,8 @@ class FileSink(ABC):
         with self._told():
             if not self._overwrite:
                 self._lock.require_lock()
+            if not os.access(self.path.parent, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self._check_beside()
             self._check_record()
             if not os.path.lexists(self._partial):
@@ -210,6 +213,7 @@ class FileSink(ABC):
     # Claiming the output.
 
     def _check_place(self) -> None:
+        require_name(self.path)
         if not self.path.parent.is_dir():
             raise OutputError(self.path, problem="its folder does not exist", hint="create the folder first")
         if os.path.lexists(self.path) and not self._is_own_kind():
@@ -248,7 +252,12 @@ class FileSink(ABC):
             if header is None:
                 self._discard()
         elif there and not self._overwrite:
-            self._refuse("holds a result computed with different settings")
+            recorded = is_record(self._beside("json"))
+            self._refuse(
+                "holds a result computed with different settings"
+                if recorded
+                else "is no result of this program"
+            )
         elif ours and header is not None:
             self._resume(spec, header, entries)
         elif header is not None and not self._overwrite:

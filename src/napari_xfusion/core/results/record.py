@@ -65,6 +65,8 @@ class InputRecord(Value):
     """Absolute path, or a name for an array."""
     sha256: str
     """Of its content."""
+    fields: dict[str, str] = Field(default_factory=dict)
+    """The flats and darks that were applied: sha256 of the content by path or description."""
 
 
 class LayerRecord(Value):
@@ -101,6 +103,16 @@ class SequenceRecord(_Record):
     """The record of a sequence that no run made, or that was changed since."""
 
     layer: LayerRecord
+
+
+class ConversionRecord(_Record):
+    """The record of a recording that was converted to another format."""
+
+    source: InputRecord
+    first: NonNegativeInt
+    """Number in the recording of the first frame that was converted."""
+    facts_of_source: dict[str, Any]
+    """What the recording says of itself, as ``napari-xfusion info`` reports it."""
 
 
 class RunRecord(_Record):
@@ -177,7 +189,7 @@ class RunRecord(_Record):
             raise _damaged(where, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-AnyRecord = RunRecord | SequenceRecord
+AnyRecord = RunRecord | SequenceRecord | ConversionRecord
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from napari_xfusion.core.results.record import AnyRecord, RunRecord
+from napari_xfusion.core.recordings.recorded import Recorded
+from napari_xfusion.core.results.record import AnyRecord, ConversionRecord, RunRecord
 from napari_xfusion.core.results.sink import open_sink
 from napari_xfusion.core.results.spec import OutputSpec
 from napari_xfusion.core.types import Progress, Stack, Token
@@ -24,7 +25,7 @@ def save_stack(
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> bool:
-    """Write ``sequence`` to ``path`` (.tif, .ome.tif, .zarr) in its own dtype, with ``record`` next to it.
+    """Write ``sequence`` to ``path`` (.tif, .ome.tif, .zarr, .nxs) in its own dtype, with ``record`` next to it.
 
     With the record of a run, the file is byte-identical to that of the run. Return True when the sequence is
     complete, False when ``stop`` was set before; then the same call resumes. Raises OutputError where it
@@ -48,10 +49,11 @@ def save_stack(
 def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
     """Describe the sequence to write; one that is not the result of a run is identified by its content."""
     pixel_size, interval, times = sequence.pixel_size, sequence.clock.interval, sequence.metadata.hr_times
-    viewer = sequence.metadata.viewer
+    viewer, taken = sequence.metadata.viewer, sequence.clock.times_of(range(len(sequence)))
     if isinstance(record, RunRecord):
         pixel_size, interval = record.rig.hr.pixel_size, record.rig.fast.clock.interval
         times, viewer = record.hr_times, record.rig.hr.viewer
+        taken = record.rig.fast.clock.times_of(each.frame for each in record.frames)
     spec = OutputSpec(
         frames=tuple(each.frame for each in record.frames) or tuple(range(len(sequence))),
         shape=sequence.shape[1:],
@@ -61,6 +63,8 @@ def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
         frame_interval=interval,
         hr_times=times or (),
         viewer=viewer,
+        recording=Recorded.of(sequence).text if isinstance(record, ConversionRecord) else "",
+        times_ps=taken,
     )
     if spec.identity:
         return spec
@@ -71,7 +75,7 @@ def _spec(sequence: Stack, record: AnyRecord) -> OutputSpec:
 
 def _check_place(sequence: Stack, path: Path) -> None:
     with writing(path):  # a name may be too long for the file system
-        itself = path.exists() and path.resolve() == Path(sequence.source).resolve()
+        itself = path.exists() and path.resolve() in [Path(file).resolve() for file in sequence.files]
     if itself:
         raise OutputError(
             path,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.quantities import byte_count
+from napari_xfusion.core.results.nexus_sink import NexusSink
 from napari_xfusion.core.results.record import with_frames
 from napari_xfusion.core.results.spec import (
     Notes,
@@ -29,19 +30,27 @@ from napari_xfusion.errors import OutputError
 
 
 def open_sink(path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
-    """Return the sink for a file name: ``.tif``/``.tiff`` (``.ome.tif`` for OME), ``.zarr``; OutputError for others.
+    """Return the sink for a file name: ``.tif``/``.tiff`` (``.ome.tif`` for OME), ``.zarr``, ``.nxs``/``.h5``.
+
+    Raises OutputError for others.
 
     Nothing is changed before ``begin``. With ``overwrite`` an existing file may be replaced; an earlier
     result exists until ``commit``.
     """
     name = Path(path).name.lower()
+    if name in (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".zarr", ".ome.zarr"):
+        raise OutputError(
+            path, expected="a name before the ending", found="none", hint="give the output a name"
+        )
     if name.endswith((".tif", ".tiff")):
         return TiffSink(path, overwrite)
     if name.endswith(".zarr"):
         return ZarrSink(path, overwrite)
+    if name.endswith((".nxs", ".h5")):
+        return NexusSink(path, overwrite)
     raise OutputError(
         path,
-        expected="a name that ends in .tif, .tiff, .ome.tif, .ome.tiff, .zarr or .ome.zarr",
+        expected="a name that ends in .tif, .tiff, .ome.tif, .ome.tiff, .zarr, .ome.zarr, .nxs or .h5",
         found=Path(path).suffix or "no ending",
         hint="give the output one of these endings",
     )

@@ -35,7 +35,11 @@ class OutputSpec:
     hr_times: tuple[float, ...]
     """Times of the HR frames in LR frame numbers, if known; saved in the metadata of the file."""
     viewer: tuple[tuple[str, str], ...] = ()
-    """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``; in TIFF results only."""
+    """How a viewer shows the HR camera's values and rows, see ``Metadata.viewer``."""
+    times_ps: tuple[int, ...] = ()
+    """Picoseconds from the first LR frame to each frame, if known; in NeXus results only."""
+    recording: str = ""
+    """Times and camera of a recording that is converted, see ``Recorded.text``."""
 
     @property
     def frame_bytes(self) -> int:
@@ -50,7 +54,9 @@ class OutputSpec:
     def as_json(self) -> dict[str, Any]:
         """Return the same as JSON values, to compare with those of an interrupted run."""
         values = {f.name: getattr(self, f.name) for f in fields(self)} | {"dtype": self.dtype.name}
-        viewer = values.pop("viewer")
+        viewer, recording = values.pop("viewer"), values.pop("recording")
+        values |= {"recording": recording} if recording else {}
+        del values["times_ps"]  # part of the identity
         values |= {"viewer": [list(x) for x in viewer]} if viewer else {}  # runs of earlier versions resume
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xfusion.core.files import replace
+from napari_xfusion.core.recordings.recorded import KEY
 from napari_xfusion.core.results.file_sink import FileSink, sync_directory
 from napari_xfusion.core.results.spec import OutputSpec
 
@@ -131,6 +132,9 @@ def _group_metadata(spec: OutputSpec, name: str) -> dict[str, Any]:
     micrometre = {} if spec.pixel_size is None else {"unit": "micrometer"}
     side = 1.0 if spec.pixel_size is None else spec.pixel_size
     interval = 1.0 if spec.frame_interval is None else spec.frame_interval
+    own: dict[str, Any] = {"hr_times": list(spec.hr_times)} if spec.hr_times else {}
+    own |= {"viewer": dict(spec.viewer)} if spec.viewer else {}
+    own |= {KEY: spec.recording} if spec.recording else {}
     image = {
         "name": name,
         "axes": [
@@ -150,6 +154,6 @@ def _group_metadata(spec: OutputSpec, name: str) -> dict[str, Any]:
         "node_type": "group",
         "attributes": {
             "ome": {"version": "0.5", "multiscales": [image]},
-            "napari_xfusion": {"hr_times": list(spec.hr_times)} if spec.hr_times else {},
+            "napari_xfusion": own,
         },
     }

@@ -14,7 +14,12 @@ from napari_xfusion.core.rig.grey import fit_grey
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.rig.misfit import misfit_warnings
-from napari_xfusion.core.rig.plausibility import size_warnings, time_warnings
+from napari_xfusion.core.rig.plausibility import (
+    orientation_warnings,
+    same_warnings,
+    size_warnings,
+    time_warnings,
+)
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import find_hr_times
 from napari_xfusion.core.types import Stack
@@ -50,8 +55,10 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
         warnings=(
             *lr.metadata.warnings,
             *hr.metadata.warnings,
+            *same_warnings(lr, hr),
             *time_warnings(lr, hr, hr_times, plan),
             *size_warnings(lr, hr, mapping),
+            *orientation_warnings(lr, hr),
             *grey.notes,
             *misfits,
         ),

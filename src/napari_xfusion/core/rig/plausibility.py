@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.recordings.viewer import ORIENTATIONS
 from napari_xfusion.core.rig.mapping import Mapping
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionWarning
@@ -37,17 +38,9 @@ def time_warnings(lr: Stack, hr: Stack, times: Times, plan: Plan) -> tuple[XFusi
 
 
 def size_warnings(lr: Stack, hr: Stack, mapping: Mapping) -> tuple[XFusionWarning, ...]:
-    """Warnings about the ratio of the frame sizes, which is that of ``mapping``: between axes, and of pixel sizes."""
-    (h, w), (height, width), (y, x) = lr.shape[1:], hr.shape[1:], mapping.scale
-    found = []
-    off = max(abs(height / x - h), abs(width / y - w)) if y != x else 0.0
-    if off > max(0.5, 1.01 / max(y, x)):
-        text = (
-            f"the two axes have different scales: LR {h}x{w} and HR {height}x{width} make {y:.4g} and {x:.4g} HR "
-            "pixels per LR pixel. If a row or column of LR is missing or too many, crop both recordings to the "
-            "same field of view."
-        )
-        found.append(XFusionWarning("axes-scale", text))
+    """Warnings about the ratio of the frame sizes, which is that of ``mapping``: of the axes, and of pixel sizes."""
+    (height, width), (y, x) = hr.shape[1:], mapping.scale
+    found = _scales(lr.shape[1:], hr.shape[1:], mapping.scale)
     if lr.pixel_size is not None and hr.pixel_size is not None:
         ratio = lr.pixel_size / hr.pixel_size
         pairs = ((y, height), (x, width))
@@ -59,6 +52,50 @@ def size_warnings(lr: Stack, hr: Stack, mapping: Mapping) -> tuple[XFusionWarnin
             )
             found.append(XFusionWarning("pixel-sizes", text))
     return tuple(found)
+
+
+def orientation_warnings(lr: Stack, hr: Stack) -> tuple[XFusionWarning, ...]:
+    """A warning where the files say that one of the recordings is stored flipped or turned against the other."""
+    fast, slow = (dict(each.metadata.viewer).get("orientation", "1") for each in (lr, hr))
+    if fast == slow:
+        return ()
+    text = (
+        f"the TIFF orientations differ: {fast} ({ORIENTATIONS.get(fast, 'upright')}) of LR, {slow} "
+        f"({ORIENTATIONS.get(slow, 'upright')}) of HR. If the files are right, LR and HR lie flipped or turned upon "
+        "each other; turn the frames of one of them."
+    )
+    return (XFusionWarning("orientations-differ", text),)
+
+
+def same_warnings(lr: Stack, hr: Stack) -> tuple[XFusionWarning, ...]:
+    """A warning where LR and HR are one file or folder, whatever the names it has."""
+    places = [each.recording.path for each in (lr, hr) if each.recording is not None]
+    try:
+        same = len(places) == 2 and places[0].samefile(places[1])
+    except OSError:  # removed by now
+        return ()
+    text = f"LR and HR are the same recording, {lr.source}. Give two recordings of one event."
+    return (XFusionWarning("same-recording", text),) if same else ()
+
+
+def _scales(lr: tuple[int, int], hr: tuple[int, int], scale: tuple[float, float]) -> list[XFusionWarning]:
+    """A warning where both axes have different scales, or all but a row and a column have an integer one."""
+    (h, w), (height, width), (y, x) = lr, hr, scale
+    nearest = round((y + x) / 2)
+    sizes = f"LR {h}x{w} and HR {height}x{width} make {y:.4g} and {x:.4g} HR pixels per LR pixel"
+    if y != nearest and max(abs(height / nearest - h), abs(width / nearest - w)) <= 1:
+        text = (
+            f"{sizes}; a row or column of LR seems to be missing or too many, as {nearest} would fit both axes but for "
+            "one LR pixel. Crop both recordings to the same field of view: LR is stretched otherwise."
+        )
+        return [XFusionWarning("axes-scale", text)]
+    if y != x and max(abs(height / x - h), abs(width / y - w)) > max(0.5, 1.01 / max(y, x)):
+        text = (
+            f"the two axes have different scales: {sizes}. If a row or column of LR is missing or too many, crop both "
+            "recordings to the same field of view."
+        )
+        return [XFusionWarning("axes-scale", text)]
+    return []
 
 
 def likely_meaning(times: Times, lr: Stack) -> str:

@@ -201,8 +201,6 @@ class DataBox(QGroupBox):
         add_row(layout, "LR", self.lr, "The fast, low-resolution sequence.")
         add_row(layout, "HR", self.hr, "The slow, high-resolution sequence of the same field of view.")
         self.pairing = Form(Pairing, layout, self.changed.emit)
-        for name in ("hr_step", "hr_start"):
-            self.pairing[name].native.setDecimals(4)
         self.pairing["hr_step"].native.setSpecialValueText("from HR metadata")
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")
         layout.addRow(self.found)

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
+from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.results.sheet import labelled, sheet
-from napari_xfusion.core.types import Progress, Token
+from napari_xfusion.core.rig import Camera
+from napari_xfusion.core.types import Progress, Stack, Token
 from napari_xfusion.errors import InputError, writing
 from napari_xfusion.ui.shared.compare import FUSED
 from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
@@ -170,21 +172,30 @@ def has_numbers(layer: Image) -> bool:
     return isinstance(sequence_record(layer), RunRecord)
 
 
-def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Image, Image]] | None:
-    """The plan of a sequence that a run made, and the LR and HR layers among ``layers`` it was made from."""
+def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[str, str]] | None:
+    """The plan of a sequence that a run made, and the sources of LR and HR; None of other sequences.
+
+    Those of the layers it was made from where both are among ``layers``, else those of its run record, which a result
+    that was opened again has as well.
+    """
     known = provenance_of(layer)
     if known is None or known.plan is None or known.role not in ("fused", "baseline"):
         return None
-    lr, hr = known.origins_among(layers)
-    return None if lr is None or hr is None else (known.plan, (lr, hr))
+    there = [_place(stack_of(x)) for x in known.origins_among(layers) if x is not None]
+    if len(there) == 2:
+        return known.plan, (there[0], there[1])
+    record = sequence_record(layer)
+    if not isinstance(record, RunRecord):
+        return None
+    return record.plan, (_place(record.rig.fast), _place(record.rig.hr))
 
 
-def command_line(plan: Plan, sequences: tuple[Image, Image], output: str) -> str:
-    """The command that makes what ``plan`` makes of the LR and HR layers, for a POSIX shell.
+def command_line(plan: Plan, sources: tuple[str, str], output: str) -> str:
+    """The command that makes what ``plan`` makes of the LR and HR recordings at ``sources``, for a POSIX shell.
 
-    Raises InputError where a sequence is no file.
+    Raises InputError where one of them is no file.
     """
-    words = ["napari-xfusion", "fuse", *map(_file_of, sequences), "-o", output]
+    words = ["napari-xfusion", "fuse", *map(_file_at, sources), "-o", output]
     given = plan.model_dump(exclude_defaults=True)
     for name, value in given.items():
         words += [f"--{name.replace('_', '-')}", _as_argument(name, value)]
@@ -201,15 +212,24 @@ def _as_argument(name: str, value: Any) -> str:
     return str(value)
 
 
-def _file_of(layer: Image) -> str:
-    sequence = stack_of(layer)
-    if not Path(sequence.source).exists():
+def _place(recording: Stack | Camera) -> str:
+    """Where a recording is, with the paths inside the file."""
+    known = recording.recording
+    inside = known.place.removeprefix(str(known.path)) if isinstance(known, Recording) else ""
+    return f"{recording.source}{inside}"
+
+
+def _file_at(source: str) -> str:
+    name, separator, inside = source.partition("::")
+    if Path(name).exists():
+        return f"{Path(name).resolve()}{separator}{inside}"
+    if Path(name).is_absolute():
         raise InputError(
-            f"layer {layer.name}",
-            problem="the data are in memory only",
-            hint="save the layer and open it again",
+            name, problem="this recording does not exist", hint="restore it, or open it as a layer"
         )
-    return str(Path(sequence.source).resolve())
+    raise InputError(
+        f"layer {name}", problem="the data are in memory only", hint="save the layer and open it again"
+    )
 
 
 def _against(truth: Image, layer: Image, record: AnyRecord) -> Evaluation:

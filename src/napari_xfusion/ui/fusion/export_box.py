@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr)"
+SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NeXus (*.nxs)"
 
 
 class ExportBox(QGroupBox):
@@ -184,7 +184,7 @@ class ExportBox(QGroupBox):
                 self.copy_command,
                 from_run,
                 "Copy the command line that computes this sequence.",
-                "Select a fused sequence whose LR and HR are open.",
+                "Select a fused sequence whose LR and HR are open, or that has its record.",
             ),
         ):
             offer(button, does, none or ("" if able else why), busy=busy)

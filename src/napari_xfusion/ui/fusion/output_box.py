@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 MEMORY, FILE = "memory", "file"
-ENDINGS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr)"
+ENDINGS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NeXus (*.nxs)"
 
 
 class OutputBox(QGroupBox):
@@ -162,7 +162,7 @@ class OutputBox(QGroupBox):
     def _build(self) -> None:
         self.destination.addItems([MEMORY, FILE])
         self.path.setElideMode(Qt.TextElideMode.ElideMiddle)
-        self.path.setPlaceholderText("fused.tif, .ome.tif or .zarr")
+        self.path.setPlaceholderText("fused.tif, .ome.tif, .zarr or .nxs")
         for widget, name in (
             (self.first, "First LR frame"),
             (self.last, "Last LR frame"),

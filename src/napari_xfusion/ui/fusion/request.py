@@ -138,7 +138,7 @@ def _check_output(request: Request, size: float) -> None:
             "Output", problem="no file name is given", hint="enter one, or select memory as the destination"
         )
     open_sink(request.output)
-    check_outputs([stack.source for stack in request.sequences], [request.output])
+    check_outputs([file for stack in request.sequences for file in stack.files], [request.output])
     if request.output.exists() and not request.overwrite and not _is_of(request.plan, request.output):
         raise OutputExistsError(
             request.output,

@@ -19,7 +19,7 @@ from napari_xfusion.core.recordings import open_frames, open_stack
 from napari_xfusion.core.results.record import RunRecord, record_path
 from napari_xfusion.core.rig import Mapping, tell_apart
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import DamagedFileError, InputError
+from napari_xfusion.errors import AmbiguousFileError, DamagedFileError, InputError
 from napari_xfusion.ui.shared.layers import (
     LayerData,
     layer_name,
@@ -40,6 +40,8 @@ def get_reader(path: str | PathLike[str] | list[str]) -> Reader:
     """A reader of the sequence at ``path``, or of the frames in a list of files."""
     try:
         sequence = open_frames(list(map(Path, path))) if isinstance(path, list) else open_stack(path)
+    except AmbiguousFileError as error:
+        return _choosing(str(path), error)
     except DamagedFileError as error:
         return _reporting(error)
     except InputError as error:
@@ -55,6 +57,22 @@ def _reporting(error: InputError) -> Reader:
         return [(None,)]
 
     return report
+
+
+def _choosing(path: str, error: AmbiguousFileError) -> Reader:
+    """A reader that asks which of the sequences in a file to open."""
+
+    def choose(_path: object) -> list[LayerTuple]:
+        from qtpy.QtWidgets import QApplication  # noqa: PLC0415 - files with one sequence need no window
+
+        from napari_xfusion.ui.plugin.chooser import choose_dataset  # noqa: PLC0415
+
+        if QApplication.instance() is None:
+            raise error
+        dataset = choose_dataset(Path(path).name, error.choices)
+        return [(None,)] if dataset is None else [(*_shown(open_stack(f"{path}::{dataset}")), "image")]
+
+    return choose
 
 
 def _rejecting(error: InputError) -> Reader:

@@ -9,7 +9,7 @@ from napari_xfusion.ui.shared.provenance import sequence_record, stack_of
 
 
 def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write an image layer to ``path``: TIFF, OME-TIFF or OME-Zarr by its extension, overwriting an existing file.
+    """Write an image layer to ``path``: TIFF, OME-TIFF, OME-Zarr or NeXus by its ending, overwriting what is there.
 
     Returns the path. Raises InputError for a layer that is not a greyscale image sequence, OutputError if the file
     cannot be written.

@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
+from magicgui.application import use_app
 from magicgui.widgets import CheckBox, create_widget
-from qtpy.QtWidgets import QFormLayout
+from magicgui.widgets.bases import RangedWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QWidget
 
 from napari_xfusion.ui.shared.widgets import add_row
 
@@ -21,11 +23,39 @@ if TYPE_CHECKING:
     from magicgui.widgets.bases import ValueWidget
 
 T = TypeVar("T", bound="DataclassInstance")
+DECIMALS = 10
+"""Of numbers: a step such as 13.97125 is not rounded."""
 
 
 def row(label: str, tooltip: str, low: float | None = None, high: float | None = None) -> dict[str, Any]:
     """The options of a field in the terms of magicgui; ``low`` and ``high`` are the limits of a number."""
     return {"label": label, "tooltip": tooltip} | ({} if low is None else {"min": low, "max": high})
+
+
+class NumberBox(QDoubleSpinBox):
+    """A number box that keeps ``DECIMALS`` decimals and shows those that differ from zero."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setDecimals(DECIMALS)
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
+        """``value`` without zeros at its end."""
+        text = f"{value:.{self.decimals()}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class Number(RangedWidget[float]):
+    """magicgui's number with a ``NumberBox``."""
+
+    def __init__(self, **options: Any) -> None:
+        base: Any = use_app().get_obj("FloatSpinBox")
+
+        class Exact(base):  # the class of the Qt binding in use
+            def __init__(self, **more: Any) -> None:
+                super(base, self).__init__(NumberBox, **more)
+
+        super().__init__(**options | {"widget_type": Exact})
 
 
 class Form(Generic[T]):
@@ -36,7 +66,10 @@ class Form(Generic[T]):
         self._widgets: dict[str, ValueWidget[Any]] = {}
         hints = get_type_hints(kind, include_extras=True)
         for field in fields(kind):
-            widget: Any = create_widget(field.default, annotation=hints[field.name], name=field.name)
+            options = {"widget_type": Number} if isinstance(field.default, float) else {}
+            widget: Any = create_widget(
+                field.default, annotation=hints[field.name], name=field.name, options=options
+            )
             widget.changed.connect(lambda _: changed())
             label = "" if isinstance(widget, CheckBox) else widget.label  # a check box has its own
             add_row(layout, label, widget.native, widget.tooltip)
