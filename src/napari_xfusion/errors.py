@@ -333,7 +333,7 @@ def render(said: XFusionError | XFusionWarning, name: Names = str) -> str:
     if isinstance(said, XFusionWarning):
         subject, sentences = said.subject, [said.text]
     else:
-        subject = said.subject or (f"{{{said.setting}}}" if said.setting else "")
+        subject = said.subject or (name(said.setting) if said.setting else "")
         sentences = [said.problem, said.hint]
     if not subject:
         sentences[0] = _capital(sentences[0])

@@ -48,6 +48,37 @@ def experiment(tmp_path_factory):
     return folder
 
 
+def test_simulate_has_an_option_for_each_disturbance(experiment, tmp_path, run):
+    options = (
+        "--lr-flicker 0.1 --hr-dead 3 --lr-stamp --lr-black 3,5 --lr-shift -0.5,0.25 --hr-late 1 --hr-gamma 2"
+    )
+    code, out, _ = run(
+        "simulate", experiment / "movie.tif", "-o", tmp_path, "--hr-step", 5, "--json", *options.split()
+    )
+    assert code == 0
+    assert json.loads(out)["disturbances"] == {
+        "lr": {"flicker": 0.1, "stamp": True, "black": [3, 5]},
+        "hr": {"dead": 3, "gamma": 2.0},
+        "lr_shift": [-0.5, 0.25],
+        "hr_late": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        pytest.param(["--lr-flicker", "-1"], "--lr-flicker: expected greater than or equal to 0", id="range"),
+        pytest.param(["--hr-black", "1,x"], "--hr-black: expected a valid integer", id="no number"),
+        pytest.param(["--lr-shift", "1"], "--lr-shift", id="one of two numbers"),
+        pytest.param(["--lr-black", "99"], "--lr-black: expected frame numbers from 0 to 12", id="no frame"),
+        pytest.param(["--hr-late", "99"], "--hr-late: no HR frame", id="no HR frame"),
+    ],
+)
+def test_impossible_disturbances_name_their_option(options, told, experiment, tmp_path, capsys):
+    assert main(["simulate", str(experiment / "movie.tif"), "-o", str(tmp_path), "--hr-step", "5", *options])
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_from_sequences_to_numbers(method, experiment, tmp_path, run):
     output = tmp_path / "fused.tif"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from napari_xfusion._version import __version__
+from napari_xfusion.cli.disturb import takes_disturbances
 from napari_xfusion.cli.options import (
     AttentionOption,
     BeamOption,
@@ -56,6 +57,7 @@ from napari_xfusion.cli.words import in_options, option
 from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.errors import InputError, writing
+from napari_xfusion.lab.virtual.disturbances import Disturbances
 
 if TYPE_CHECKING:
     from napari_xfusion.core.results.outcome import Outcome
@@ -330,6 +332,7 @@ def check(
 
 
 @app.command()
+@takes_disturbances
 def simulate(
     movie: ImageSequence,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for lr.tif, hr.tif, truth.tif")],
@@ -342,16 +345,29 @@ def simulate(
         float | None, typer.Option(help="add the noise of B0 photons at grey value 1", metavar="B0")
     ] = None,
     binning: Annotated[Literal["mean", "bicubic"], typer.Option(help="how LR comes from HR")] = "mean",
-    seed: Annotated[int, typer.Option(help="of the noise", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="of the noise and the disturbances", min=0)] = 0,
     as_json: Json = False,
+    *,
+    disturbances: Disturbances,
 ) -> None:
-    """Simulate two cameras from one sharp, fast sequence: write lr.tif, hr.tif and truth.tif."""
+    """Simulate two cameras from one sharp, fast sequence: write lr.tif, hr.tif and truth.tif.
+
+    Options of disturbances begin with the camera: --lr-flicker 0.05 changes LR only. In them, white is the 99.65
+    percentile of the sequence, 0 is no light, and frames are numbered from 0.
+    """
     from napari_xfusion.core.recordings import open_stack
-    from napari_xfusion.lab.virtual import simulate as simulate_sequence
-    from napari_xfusion.lab.virtual import write_experiment
+    from napari_xfusion.lab.virtual.experiment import simulate as simulate_sequence
+    from napari_xfusion.lab.virtual.write import write_experiment
 
     experiment = simulate_sequence(
-        open_stack(movie), hr_step, hr_last=hr_last, lr_psnr=lr_psnr, b0=b0, binning=binning, seed=seed
+        open_stack(movie),
+        hr_step,
+        hr_last=hr_last,
+        lr_psnr=lr_psnr,
+        b0=b0,
+        binning=binning,
+        seed=seed,
+        disturbances=disturbances,
     )
     with Progress("frames") as progress:
         facts = write_experiment(experiment, output, progress=progress)

@@ -28,7 +28,7 @@ from napari_xfusion.core.session import Session
 from napari_xfusion.core.types import FusedFrame, Role, Score, Stack, Token
 from napari_xfusion.lab.study.plan import Condition, Series, StudyPlan
 from napari_xfusion.lab.study.table import ATTENTION, write_cell
-from napari_xfusion.lab.virtual import Experiment, simulate
+from napari_xfusion.lab.virtual.experiment import Experiment, simulate
 
 FrameDone = Callable[[], None]
 """Called after every frame."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,8 @@ from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sampl
 from napari_xfusion.core.types import SCALE, Image, Metadata, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
 from napari_xfusion.lab.virtual import noise
+from napari_xfusion.lab.virtual.disturbances import UNDISTURBED, Disturbances
+from napari_xfusion.lab.virtual.faulty import FaultyCamera, expose_hr, place_lr
 
 MOST_FRAMES = 64
 """Number of frames sampled for percentiles and noise; smaller for large frames, see `_sample`."""
@@ -31,9 +34,11 @@ class Experiment:
     hr: Stack
     """(T_hr, H, W) in the dtype of the sequence; its ``metadata.hr_times`` are ``hr_times``."""
     truth: Stack
-    """(T, H, W): the sequence, cropped to sides that are multiples of 4."""
+    """(T, H, W): what the LR frames show, sharp and undisturbed: the sequence, cropped to sides that are multiples
+    of 4, without dropped LR frames."""
     hr_times: tuple[int, ...]
-    """LR frame number of each HR frame."""
+    """Number of the frame of the sequence that each HR frame shows; equal to ``hr.metadata.hr_times`` without
+    disturbances."""
     grey: Affine
     """Maps the 0.35 and 99.65 percentiles of the sequence to 0 and 1: the scale of the noise."""
     lr_factor: int
@@ -44,6 +49,7 @@ class Experiment:
     lr_psnr: float | None
     """LR PSNR in dB over the sampled frames, noisy LR as stored against clean LR; None without noise."""
     seed: int
+    disturbances: Disturbances
     notes: tuple[XFusionWarning, ...]
     """Changes of the sequence that the user should know, one sentence each."""
 
@@ -57,20 +63,21 @@ def simulate(
     b0: float | None = None,
     binning: Binning = "mean",
     seed: int = 0,
+    disturbances: Disturbances = UNDISTURBED,
 ) -> Experiment:
     """Simulate two cameras from ``movie`` (T, H, W), with HR frames at 0, hr_step, 2 hr_step, ...
 
     With ``hr_last`` the last frame of the sequence is an HR frame, too. LR is ``movie`` reduced four times; noise is
     Poisson with ``b0`` photons at grey value 1, or as many as give ``lr_psnr`` dB. The noise of a
-    frame depends only on ``seed`` and its number. Raises InputError for sequences that are too small,
-    contradictory settings and an unreachable PSNR.
+    frame depends only on ``seed`` and its number. ``disturbances`` change the recordings with their noise. Raises
+    InputError for sequences that are too small, contradictory settings and an unreachable PSNR.
     """
     _check(movie, hr_step, lr_psnr, b0)
     _check_words(movie, binning, seed)
     truth, notes = _cropped(movie)
     kept = _hr_frames(len(movie), hr_step, hr_last)
     grey, _ = percentile_map(truth, len(_sample(*truth.shape)))
-    camera = _Camera(truth, binning, grey, seed)
+    camera = _Camera(truth, binning, grey, seed, place_lr(disturbances))
     reached = None
     if b0 is not None or lr_psnr is not None:
         sample = {i: camera.clean(i) for i in _sample(*camera.shape)}
@@ -80,11 +87,15 @@ def simulate(
         elif b0 is not None:
             reached = noise.lr_psnr(sample, b0, seed, grid=camera.grid)
     notes += _notes(truth, camera, kept, lr_psnr, reached)
+    white = grey.zero + grey.span
+    fast = FaultyCamera(disturbances, "lr", camera.shape[1:], white * camera.factor, seed)
+    lr, shown = fast.record(camera.sequence(b0), range(len(truth)), len(truth))
+    hr, kept = _record_hr(truth, kept, disturbances, white, seed)
     return Experiment(
         movie=movie,
-        lr=camera.sequence(b0),
-        hr=_kept(truth, kept),
-        truth=truth,
+        lr=lr,
+        hr=hr,
+        truth=truth if len(shown) == len(truth) else _selected(truth, shown),
         hr_times=kept,
         grey=grey,
         lr_factor=camera.factor,
@@ -92,6 +103,7 @@ def simulate(
         b0=b0,
         lr_psnr=reached,
         seed=seed,
+        disturbances=disturbances,
         notes=notes,
     )
 
@@ -99,9 +111,11 @@ def simulate(
 class _Camera:
     """The fast camera: LR frames of a sequence, clean in [0, 1] or as stored."""
 
-    def __init__(self, movie: Stack, binning: Binning, grey: Affine, seed: int) -> None:
+    def __init__(
+        self, movie: Stack, binning: Binning, grey: Affine, seed: int, place: Callable[[Image], Image]
+    ) -> None:
         T, H, W = movie.shape
-        self.movie, self.grey, self.seed = movie, grey, seed
+        self.movie, self.grey, self.seed, self.place = movie, grey, seed, place
         self.shape = (T, H // SCALE, W // SCALE)
         kind = degrade.binning if binning == "mean" else degrade.cubic
         self.reduce = kind((H, W), self.shape[1:], (float(SCALE), float(SCALE)))
@@ -113,7 +127,7 @@ class _Camera:
     def units(self, i: int) -> Image:
         """Return frame ``i`` reduced, in grey values of the sequence; NaN and infinite pixels are filled first."""
         frame, _ = fill_invalid(self.movie.frame(i))
-        return self.reduce(frame.astype(np.float32))
+        return self.reduce(self.place(frame.astype(np.float32)))
 
     def clean(self, i: int) -> Image:
         """Return LR frame ``i`` without noise, on the scale of the noise, clipped to [0, 1]."""
@@ -206,14 +220,48 @@ def _cropped(movie: Stack) -> tuple[Stack, tuple[XFusionWarning, ...]]:
     return truth, (XFusionWarning("cropped", text),)
 
 
-def _kept(truth: Stack, kept: tuple[int, ...]) -> Stack:
-    return truth.derive(
-        lambda k: truth.frame(kept[k]),
-        (len(kept), *truth.shape[1:]),
-        truth.dtype,
+def _record_hr(
+    truth: Stack, times: tuple[int, ...], disturbances: Disturbances, white: float, seed: int
+) -> tuple[Stack, tuple[int, ...]]:
+    """Return the HR recording, and the number of the frame of ``truth`` that each of its frames shows.
+
+    The stated times are those of ``times``, one after the other, even where HR frames are dropped, and late.
+    """
+    exposed = _selected(truth, times, lambda t: expose_hr(truth, disturbances.hr_exposure, t))
+    camera = FaultyCamera(disturbances, "hr", truth.shape[1:], white, seed)
+    hr, kept = camera.record(exposed, times, len(truth))
+    frames = len(truth) - len(set(disturbances.lr.dropped))
+    stated = [t + disturbances.hr_late for t in times[: len(kept)]]
+    inside = [i for i, t in enumerate(stated) if 0 <= t <= frames - 1]
+    if not inside:
+        raise InputError(
+            setting="hr_late",
+            problem="no HR frame has a time inside the LR sequence",
+            hint="choose a smaller disturbance",
+        )
+    stated = [float(stated[i]) for i in inside]
+    clock = truth.clock.at(stated) if disturbances.hr_late else truth.clock.select(tuple(map(int, stated)))
+    recorded = hr.derive(
+        lambda i: hr.frame(inside[i]),
+        (len(inside), *hr.shape[1:]),
+        hr.dtype,
         source=f"{truth.source} (HR)",
-        clock=truth.clock.select(kept),
-        metadata=Metadata(hr_times=tuple(map(float, kept))),
+        clock=clock,
+        metadata=Metadata(hr_times=tuple(stated)),
+    )
+    return recorded, tuple(times[kept[i]] for i in inside)
+
+
+def _selected(
+    truth: Stack, frames: tuple[int, ...], read: Callable[[int], NDArray[Any]] | None = None
+) -> Stack:
+    """Return these frames of ``truth``, or what ``read`` makes of them."""
+    of = read or truth.frame
+    return truth.derive(
+        lambda k: of(frames[k]),
+        (len(frames), *truth.shape[1:]),
+        truth.dtype,
+        clock=truth.clock.select(frames),
     )
 
 

@@ -106,6 +106,7 @@ def _record(experiment: Experiment) -> dict[str, Any]:
         "lr_psnr": experiment.lr_psnr,
         "b0": experiment.b0,
         "seed": experiment.seed,
+        "disturbances": experiment.disturbances.model_dump(mode="json", exclude_defaults=True),
         "notes": list(map(str, experiment.notes)),
     }
 

@@ -1,0 +1,214 @@
+"""PSNR of every method on pairs with one disturbance each: what a fault of a rig costs.
+
+    python benchmarks/disturbances.py --label before                  all rows; a second call resumes
+    python benchmarks/disturbances.py --label after --only flicker    the rows whose name contains a word
+    python benchmarks/disturbances.py --table                         print the table only
+
+Two simulated shots (128x192 pixels, seeds that no training uses, 12-bit camera with 6000 photons per pixel) with
+one HR frame every 10, and the tensile sequence with one every 4 where ../shared/data/tensile exists. LR is the mean of
+4x4 pixels at an LR PSNR of 40 dB. Figures are mean PSNR in dB over unseen targets, or over the targets that a row
+names, on the grey scale of the undisturbed sequence, which is the truth. Results are kept in a JSON file, by label,
+row, shot and method; the table shows the labels in the order of the file, joined by arrows. A pair that is refused has
+no figure. About 6 minutes on two free cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion import fuse, open_stack, simulate
+from napari_xfusion.core.catalogue import DEFAULT_METHOD
+from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.grey import percentile_map
+from napari_xfusion.core.inspect.metrics import psnr
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import XFusionError
+from napari_xfusion.lab.scenes import KINDS, make_scene
+from napari_xfusion.lab.virtual.disturbances import Disturbances
+
+ROOT = Path(__file__).parents[1]
+TENSILE = ROOT.parent / "shared" / "data" / "tensile" / "stack.tif"
+METHODS = (DEFAULT_METHOD, "flow", "interpolation", "bayesian")
+SHAPE, FRAMES = (128, 192), 31
+SEED = 40_000
+"""Of the simulated shots: a generator takes it first, and training never uses it."""
+PHOTONS, READ_NOISE, WHITE = 6000.0, 0.0015, 2600.0
+"""Photons of a pixel in the full beam, read noise as a share of it, counts of it."""
+LR_PSNR = 40.0
+
+Cells = dict[str, dict[str, dict[str, float | None]]]
+"""PSNR by row, shot and method; None where the pair was refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A sharp, fast sequence, and how the two cameras record it."""
+
+    name: str
+    sequence: Stack
+    step: int
+    targets: tuple[int, ...]
+    """Unseen ones that lie between HR frames in every row."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A disturbance, and the targets to compare where they are not those of the shot."""
+
+    disturbances: Disturbances
+    targets: tuple[int, ...] | None = None
+
+
+def _row(targets: tuple[int, ...] | None = None, **disturbances: Any) -> Row:
+    return Row(Disturbances.model_validate(disturbances), targets)
+
+
+def _rows() -> dict[str, Row]:
+    percent = {f"{share} %": share / 100 for share in (2, 5, 10, 20)}
+    apart = {
+        f"flicker, cameras apart, {x}": _row(lr={"flicker": s}, hr={"flicker": s}) for x, s in percent.items()
+    }
+    shifts = {f"LR shifted by {d:g} LR px": _row(lr_shift=(d, 0.0)) for d in (0.25, 0.5, 1, 2)}
+    turns = {f"LR turned by {d:g} degrees": _row(lr_turn=d) for d in (0.2, 1, 2)}
+    late = {f"HR times late by {d:g} LR frames": _row(hr_late=d) for d in (0.5, 1, 2, 5)}
+    return {
+        "undisturbed": _row(),
+        **apart,
+        "flicker of the beam, 10 %": _row(beam_flicker=0.1),
+        "LR drifts by 30 %": _row(lr={"drift": 0.3}),
+        "LR tilted by 20 %": _row(lr={"tilt": 0.2}),
+        "5 dead LR pixels": _row(lr={"dead": 5}),
+        "20 dead LR pixels": _row(lr={"dead": 20}),
+        "20 dead HR pixels": _row(hr={"dead": 20}),
+        "200 dead HR pixels": _row(hr={"dead": 200}),
+        "5 hot LR pixels": _row(lr={"hot": 5}),
+        "50 hot HR pixels": _row(hr={"hot": 50}),
+        "zingers 0.2 % in LR": _row(lr={"zingers": 0.002}),
+        "zingers 0.2 % in HR": _row(hr={"zingers": 0.002}),
+        "fixed pattern 5 % in LR": _row(lr={"pattern": 0.05}),
+        "fixed pattern 5 % in HR": _row(hr={"pattern": 0.05}),
+        "fixed pattern 5 % in both": _row(lr={"pattern": 0.05}, hr={"pattern": 0.05}),
+        "stripes per frame 5 % in LR": _row(lr={"stripes": 0.05}),
+        "LR gamma 0.5": _row(lr={"gamma": 0.5}),
+        "LR gamma 2.2": _row(lr={"gamma": 2.2}),
+        **shifts,
+        **turns,
+        **late,
+        "LR frame 5 dropped": _row(lr={"dropped": (5,)}),
+        "LR frame 7 stuck, at that frame": _row((7,), lr={"stuck": (7,)}),
+        "LR frame 7 black, at that frame": _row((7,), lr={"black": (7,)}),
+        "HR frame 1 black": _row(hr={"black": (1,)}),
+        "HR frame 1 repeats frame 0": _row(hr={"stuck": (1,)}),
+        "pco time stamps in both": _row(lr={"stamp": True}, hr={"stamp": True}),
+        "round field of HR": _row(hr={"round_field": True}),
+        "round field of LR": _row(lr={"round_field": True}),
+        "HR exposure of 9 LR frames": _row(hr_exposure=9),
+        "3 LR frames with closed shutter, at frames 1 and 2": _row((1, 2), lr={"closed": 3}),
+    }
+
+
+ROWS = _rows()
+
+
+def shots() -> list[Shot]:
+    """Return the shots that are available."""
+    unseen = (6, 8, 13, 15, 17, 19)
+    found = [Shot(kind, scene(kind), 10, unseen) for kind in ("powder", "stirring")]
+    if TENSILE.exists():
+        found.append(Shot("tensile", open_stack(TENSILE), 4, (5, 6, 7, 9, 10)))
+    return found
+
+
+def scene(kind: str) -> Stack:
+    """Return a new scene of a kind, recorded by a 12-bit camera (T, H, W)."""
+    rng = np.random.default_rng([SEED, list(KINDS).index(kind)])
+    drawn = make_scene(KINDS[kind], SHAPE, rng)
+    clean = np.stack([drawn.image(t - FRAMES // 2) for t in range(FRAMES)])
+    light = rng.poisson(clean * PHOTONS) / PHOTONS + READ_NOISE * rng.standard_normal(clean.shape)
+    return as_stack(np.clip(np.rint(light * WHITE), 0, 4095).astype(np.uint16), name=kind)
+
+
+def measure(shot: Shot, row: Row, methods: list[str]) -> dict[str, float | None]:
+    """Return the mean PSNR by method."""
+    made = simulate(shot.sequence, shot.step, lr_psnr=LR_PSNR, disturbances=row.disturbances)
+    lr, hr = (as_stack(_frames(stack), name=stack.source) for stack in (made.lr, made.hr))
+    targets = row.targets or shot.targets
+    grey, _ = percentile_map(shot.sequence, len(shot.sequence))
+    truth = [np.clip(grey.to_grey(made.truth.frame(t)), 0, 1) for t in targets]
+    found: dict[str, float | None] = {}
+    for method in methods:
+        plan = make_plan(method=method, hr_times=made.hr.metadata.hr_times, dtype="float32")
+        try:
+            images = [frame.image for frame in fuse(plan, lr, hr, targets=targets)]
+        except XFusionError:
+            found[method] = None
+            continue
+        grey_images = [np.clip(grey.to_grey(image), 0, 1) for image in images]
+        found[method] = float(np.mean([psnr(t, i) for t, i in zip(truth, grey_images, strict=True)]))
+    return found
+
+
+def _frames(stack: Stack) -> NDArray[Any]:
+    return np.stack([stack.frame(i) for i in range(len(stack))])
+
+
+def run(path: Path, label: str, words: list[str], methods: list[str]) -> None:
+    """Measure what the file does not contain under ``label`` yet; every row is saved when it is measured."""
+    results: dict[str, Cells] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    cells = results.setdefault(label, {})
+    wanted = [name for name in ROWS if not words or any(word in name for word in words)]
+    for shot in shots():
+        for name in wanted:
+            there = cells.setdefault(name, {}).setdefault(shot.name, {})
+            missing = [method for method in methods if method not in there]
+            if missing:
+                there |= measure(shot, ROWS[name], missing)
+                text = json.dumps(results, indent=1) + "\n"
+                write_whole(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
+                sys.stderr.write(f"{shot.name}, {name}: {', '.join(map(_number, there.values()))}\n")
+
+
+def table(results: dict[str, Cells]) -> str:
+    """Return one Markdown table for each shot."""
+    first = {name: shot for cells in results.values() for name, shot in cells.items()}
+    lines: list[str] = []
+    for shot in dict.fromkeys(shot for by_shot in first.values() for shot in by_shot):
+        there = [c[n].get(shot, {}) for c in results.values() for n in c]
+        methods = list(dict.fromkeys(method for by_method in there for method in by_method))
+        lines += ["", f"| {shot} | {' | '.join(methods)} |", f"|{'---|' * (len(methods) + 1)}"]
+        for name in filter(first.__contains__, ROWS):
+            of = [[c.get(name, {}).get(shot, {}).get(m, "") for c in results.values()] for m in methods]
+            lines.append(f"| {name} | {' | '.join(' → '.join(map(_number, x)) for x in of)} |")
+    return "\n".join(lines[1:]) + "\n"
+
+
+def _number(value: float | str | None) -> str:
+    return "refused" if value is None else value if isinstance(value, str) else f"{value:.2f}"
+
+
+def main() -> None:
+    """Measure, then print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--label", default="now", help="what these figures are called in the file")
+    parser.add_argument("--only", action="append", default=[], metavar="ROW", help="rows that contain this")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--json", type=Path, default=Path("disturbances.json"), metavar="FILE")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    asked = parser.parse_args()
+    if not asked.table:
+        run(asked.json, asked.label, asked.only, asked.methods)
+    sys.stdout.write(table(json.loads(asked.json.read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    main()
