@@ -567,7 +567,7 @@ napari.run()
 def test_quitting_during_a_run_is_quiet_and_panels_load_neither_torch_nor_pyqtgraph(sequences, qtbot):
     """In a process of its own, to its very end."""
     command = [sys.executable, "-c", QUIT, *map(str, sequences)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
