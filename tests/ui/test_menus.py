@@ -109,5 +109,6 @@ def test_panels_become_tabs_of_one_place_the_newest_in_front(viewer, qtbot):
     docks = [viewer.window.add_plugin_dock_widget("napari-xfusion", name)[0] for name in COMMANDS]
     window = viewer.window._qt_window
     for i, dock in enumerate(docks):
-        assert set(window.tabifiedDockWidgets(dock)) == {*docks[:i], *docks[i + 1 :]}
+        others = {*docks[:i], *docks[i + 1 :]}
+        wait(qtbot, lambda dock=dock, others=others: set(window.tabifiedDockWidgets(dock)) == others)
     wait(qtbot, lambda: [dock.visibleRegion().isEmpty() for dock in docks] == [True, True, False])
