@@ -103,7 +103,7 @@ def run_apart(block: Block, folder: Path) -> str:
     """Run a block in a process of its own; what it printed."""
     command = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [sys.executable, "-c"]
     done = subprocess.run(
-        [*command, block.code], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        [*command, block.code], cwd=folder, capture_output=True, text=True, timeout=1200, check=False
     )
     assert done.returncode == 0, f"{block.where}:\n{block.code}\n{done.stdout}\n{done.stderr}"
     return done.stdout

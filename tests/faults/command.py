@@ -52,7 +52,7 @@ def begin(command: list[str], **options: Any) -> subprocess.Popen[str]:
         signal.signal(signal.SIGINT, before)
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], timeout: float = 1200) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr without the progress bar."""
     out, err = process.communicate(timeout=timeout)
     told = [line for line in err.replace("\r", "\n").splitlines() if line and not BAR.match(line)]
@@ -69,13 +69,13 @@ def frames_kept(output: Path) -> int:
 
 def wait_for_frames(process: subprocess.Popen[str], output: Path, count: int) -> bool:
     """Wait until ``count`` frames are kept; False when the run ended before."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 1200
     while process.poll() is None:
         if frames_kept(output) >= count:
             return True
         if time.monotonic() > deadline:
             process.kill()
-            raise TimeoutError(f"{frames_kept(output)} of {count} frames after five minutes")
+            raise TimeoutError(f"{frames_kept(output)} of {count} frames after twenty minutes")
         time.sleep(0.001)
     return False
 

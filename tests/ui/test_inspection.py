@@ -156,7 +156,7 @@ def test_a_slow_sequence_never_stops_the_window_and_skips_what_was_scrubbed_over
 
     def slow(t):
         asked.append(t)
-        assert gate.wait(300)
+        assert gate.wait(1200)
         return inner.frame(t)
 
     layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
@@ -470,7 +470,7 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     gate = threading.Event()
 
     def slow(_sequences, _frame):
-        assert gate.wait(300)
+        assert gate.wait(1200)
         return panel._recipes.baseline(panel.sequences, "bicubic")
 
     panel.add(slow)
@@ -493,7 +493,7 @@ def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, monkeypatch
         if button.isEnabled():
             button.click()
     if moment == "in the first layer":
-        assert pace.begun.wait(120)
+        assert pace.begun.wait(1200)
     if moment == "after two layers":
         pace.allow(2)
         wait(qtbot, lambda: len(viewer.layers) == count + 2)
