@@ -19,6 +19,8 @@ SETTINGS = frozenset(
         "hr_step",
         "hr_start",
         "separation",
+        "correct",
+        "keep_flicker",
         "frames",
         "region",
         "grey",

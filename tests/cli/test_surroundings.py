@@ -40,13 +40,13 @@ def run(tmp_path):
     [
         pytest.param("2>/dev/full", id="stderr full"),
         pytest.param(">/dev/full", id="stdout full"),
-        pytest.param(">/dev/full 2>/dev/full", id="both full"),
-        pytest.param("2>&-", id="stderr closed"),
-        pytest.param(">&-", id="stdout closed"),
+        pytest.param(">/dev/full 2>/dev/full", id="both full", marks=pytest.mark.slow),
+        pytest.param("2>&-", id="stderr closed", marks=pytest.mark.slow),
+        pytest.param(">&-", id="stdout closed", marks=pytest.mark.slow),
         pytest.param("<&- >&- 2>&-", id="all closed"),
         pytest.param("| true", id="reader of stdout gone"),
-        pytest.param("2> >(true)", id="reader of stderr gone"),
-        pytest.param("2>&1 | true", id="reader of both gone"),
+        pytest.param("2> >(true)", id="reader of stderr gone", marks=pytest.mark.slow),
+        pytest.param("2>&1 | true", id="reader of both gone", marks=pytest.mark.slow),
         pytest.param("--json >/dev/full", id="JSON"),
     ],
 )

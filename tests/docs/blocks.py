@@ -26,6 +26,11 @@ class Block:
     code: str
 
     @property
+    def where(self) -> str:
+        """Its place, for messages."""
+        return f"{self.page}:{self.line}"
+
+    @property
     def reason(self) -> str | None:
         """Why it is not run; None where it is."""
         return self.title.removeprefix(NOT_TESTED) if self.title.startswith(NOT_TESTED) else None

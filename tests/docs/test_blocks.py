@@ -1,10 +1,12 @@
 """Every code block of README and the site runs, in order, in a folder with sequences of the names used there."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +14,20 @@ import pytest
 import tifffile
 import torch
 
+from napari_xfusion.cli import main
 from napari_xfusion.core.networks.build import edvr_stf
 from napari_xfusion.lab.study import preset, read_plan
 from tests.cameras import write_cine
 from tests.core.networks.test_engine import SIZES, lively
-from tests.docs.blocks import PAGES, blocks
+from tests.docs.blocks import PAGES, Block, blocks
 from tests.sequences import moving_discs, two_cameras
 
 RUNNABLE = [page for page in PAGES if any(b.language in ("bash", "python") for b in blocks(page))]
+IN_A_SHELL = [
+    pytest.param(page, id=page.name, marks=[] if page.name == "trouble.md" else pytest.mark.slow)
+    for page in RUNNABLE
+]
+"""Each command is a process that loads torch: one page shows with every commit that the way works."""
 LANGUAGES = {"bash", "python", "powershell", "json", "text", "toml"}
 
 
@@ -46,28 +54,60 @@ def environment(monkeypatch):
 
 @pytest.mark.early
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
-def test_the_blocks_of_a_page_run(page, sequences, environment, tmp_path):
+def test_the_blocks_of_a_page_run(page, sequences, environment, tmp_path, monkeypatch, capsys):
+    """In this process, where all that a command imports is there already."""
     folder = shutil.copytree(sequences, tmp_path / "sequences")
+    monkeypatch.chdir(folder)
+
+    def run(block):
+        if block.language == "bash" and (commands := own_commands(block.code)):
+            for command in commands:
+                assert main(command) == 0, f"{block.where}: {capsys.readouterr().err}"
+        elif block.language == "python":
+            exec(compile(block.code, block.where, "exec"), {"__name__": "__main__"})  # noqa: S102 - our own
+        else:
+            return run_apart(block, folder)
+        return capsys.readouterr().out
+
+    run_page(page, folder, run)
+
+
+@pytest.mark.early
+@pytest.mark.parametrize("page", IN_A_SHELL)
+def test_the_blocks_of_a_page_run_in_a_shell(page, sequences, environment, tmp_path):
+    """By the command that was installed, as readers of the page run them."""
+    folder = shutil.copytree(sequences, tmp_path / "sequences")
+    run_page(page, folder, lambda block: run_apart(block, folder))
+
+
+def run_page(page: Path, folder: Path, run: Callable[[Block], str]) -> None:
+    """Run the blocks of a page in order; ``run`` returns what a block printed."""
     said = ""
     for block in blocks(page):
         if block.reason is not None:
             continue
-        where = f"{block.page}:{block.line}"
         if block.language in ("bash", "python"):
-            said = run(block.language, block.code, folder, where)
+            said = run(block)
         elif block.title == "it says":
-            assert matches(block.code, said), f"{where}: what it says is\n{said}"
+            assert matches(block.code, said), f"{block.where}: what it says is\n{said}"
         elif block.language == "json":
             (folder / block.title).write_text(block.code)
 
 
-def run(language: str, code: str, folder: Path, where: str) -> str:
-    """Run a block; what it printed."""
-    command = ["bash", "-euo", "pipefail", "-c"] if language == "bash" else [sys.executable, "-c"]
+def own_commands(code: str) -> list[list[str]]:
+    """The arguments of each command where all commands of a block are napari-xfusion; else none."""
+    lines = code.replace("\\\n", " ").splitlines()
+    words = [found for line in lines if (found := shlex.split(line, comments=True))]
+    return [rest for _, *rest in words] if all(name == "napari-xfusion" for name, *_ in words) else []
+
+
+def run_apart(block: Block, folder: Path) -> str:
+    """Run a block in a process of its own; what it printed."""
+    command = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [sys.executable, "-c"]
     done = subprocess.run(
-        [*command, code], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        [*command, block.code], cwd=folder, capture_output=True, text=True, timeout=1200, check=False
     )
-    assert done.returncode == 0, f"{where}:\n{code}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{block.where}:\n{block.code}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 

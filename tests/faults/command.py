@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -17,6 +20,8 @@ from tests.sequences import binned, moving_discs
 
 ROOT = Path(__file__).parents[2]
 STEP = 4
+BAR = re.compile(r"\s*\d+%\||.*frames/s\]")
+"""A line of the progress bar, in frames per second or, on a slow machine, in seconds per frame."""
 
 
 def write_sequences(folder: Path, frames: int, shape: tuple[int, int]) -> list[str]:
@@ -29,27 +34,28 @@ def write_sequences(folder: Path, frames: int, shape: tuple[int, int]) -> list[s
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     """The command at work, with every warning an error."""
-    command = [sys.executable, "-W", "error", "-m", "napari_xfusion", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return begin([sys.executable, "-W", "error", "-m", "napari_xfusion", *map(str, arguments)])
 
 
 def start_held(what: str, count: int, release: Path, *arguments: object) -> subprocess.Popen[str]:
     """The command, held after ``count`` frames, cells or iterations until ``release`` is there (held.py)."""
     command = [sys.executable, "-W", "error", "-m", "tests.faults.held", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "HOLD": f"{what} {count} {release}"},
-    )
+    return begin(command, cwd=ROOT, env={**os.environ, "HOLD": f"{what} {count} {release}"})
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int, str, str]:
+def begin(command: list[str], **options: Any) -> subprocess.Popen[str]:
+    """A process that Ctrl-C ends, also where these tests run in the background of a script, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 1200) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr without the progress bar."""
     out, err = process.communicate(timeout=timeout)
-    told = [line for line in err.replace("\r", "\n").splitlines() if "frames/s]" not in line and line]
+    told = [line for line in err.replace("\r", "\n").splitlines() if line and not BAR.match(line)]
     return process.returncode, out, "\n".join(told)
 
 
@@ -63,13 +69,13 @@ def frames_kept(output: Path) -> int:
 
 def wait_for_frames(process: subprocess.Popen[str], output: Path, count: int) -> bool:
     """Wait until ``count`` frames are kept; False when the run ended before."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 1200
     while process.poll() is None:
         if frames_kept(output) >= count:
             return True
         if time.monotonic() > deadline:
             process.kill()
-            raise TimeoutError(f"{frames_kept(output)} of {count} frames after five minutes")
+            raise TimeoutError(f"{frames_kept(output)} of {count} frames after twenty minutes")
         time.sleep(0.001)
     return False
 

@@ -19,7 +19,7 @@ def writer():
 
     def call(name, path, *arguments):
         command = [sys.executable, "-W", "error", str(WRITER), json.dumps([name, str(path), *arguments])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -8,7 +8,7 @@ import time
 
 TEMPORARY_THREADS = ("pydev", "TMonitor", "tqdm_monitor", "zarr_io", "asyncio")
 """Threads that libraries keep for the life of the process: debuggers, tqdm, zarr."""
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that what ends by itself may take on a busy machine; only a leak ever takes that long."""
 
 

@@ -64,8 +64,8 @@ def write_small_network(variant: str) -> str:
 
 
 def wait(qtbot, true: Callable[[], bool]) -> None:
-    """Let the window live until ``true()``; for two minutes at most, which no machine needs."""
-    qtbot.waitUntil(true, timeout=120_000)
+    """Let the window live until ``true()``; for twenty minutes at most, which no machine needs."""
+    qtbot.waitUntil(true, timeout=1_200_000)
 
 
 def press(panel, qtbot, tip: str) -> None:

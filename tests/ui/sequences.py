@@ -78,7 +78,7 @@ class Pace:
 
         def paced(*arguments, **named):
             self.begun.set()
-            if not self._allowed.acquire(timeout=300):
+            if not self._allowed.acquire(timeout=1200):
                 raise TimeoutError(f"no permit for {name} came")
             return function(*arguments, **named)
 

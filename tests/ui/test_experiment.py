@@ -219,7 +219,7 @@ def test_closing_in_the_middle_leaves_nothing(panel, viewer, pace, opened_by_clo
     choose(panel, "flow")
     panel.run.click()
     if moment == "in a frame":
-        assert pace.begun.wait(120)
+        assert pace.begun.wait(1200)
     viewer.close()
     wait_for_thread("virtual experiment")
 

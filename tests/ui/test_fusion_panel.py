@@ -161,7 +161,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     panel = opened()
     run_for(panel, qtbot, pace, 6)
     layer = fused_layer(viewer)
-    with qtbot.waitSignal(panel.destroyed, timeout=120_000):
+    with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
         viewer.window.remove_dock_widget(panel)
     pace.allow(1)
     wait(qtbot, lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
@@ -452,7 +452,7 @@ def test_the_label_is_true_without_a_pair_and_goes_with_layers_and_panel(panel, 
     viewer.add_layer(lr)
     panel.data.lr.choose(lr)
     wait(qtbot, lambda: label.text.startswith("frame "))
-    with qtbot.waitSignal(panel.destroyed, timeout=120_000):
+    with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
         viewer.window.remove_dock_widget(panel)
     assert label.text == ""
 
@@ -567,7 +567,7 @@ napari.run()
 def test_quitting_during_a_run_is_quiet_and_panels_load_neither_torch_nor_pyqtgraph(sequences, qtbot):
     """In a process of its own, to its very end."""
     command = [sys.executable, "-c", QUIT, *map(str, sequences)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

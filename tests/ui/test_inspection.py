@@ -76,7 +76,6 @@ def shown(viewer, layer, qtbot) -> np.ndarray:
     return np.asarray(layer.data[viewer.dims.current_step[0]])
 
 
-@pytest.mark.drawn(True)
 def test_every_kind_of_layer_lies_where_and_when_its_sequences_do(viewer, layers, qtbot):
     panel = open_panel(viewer)
     for tip in (
@@ -157,7 +156,7 @@ def test_a_slow_sequence_never_stops_the_window_and_skips_what_was_scrubbed_over
 
     def slow(t):
         asked.append(t)
-        assert gate.wait(300)
+        assert gate.wait(1200)
         return inner.frame(t)
 
     layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)
@@ -471,7 +470,7 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     gate = threading.Event()
 
     def slow(_sequences, _frame):
-        assert gate.wait(300)
+        assert gate.wait(1200)
         return panel._recipes.baseline(panel.sequences, "bicubic")
 
     panel.add(slow)
@@ -494,7 +493,7 @@ def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, monkeypatch
         if button.isEnabled():
             button.click()
     if moment == "in the first layer":
-        assert pace.begun.wait(120)
+        assert pace.begun.wait(1200)
     if moment == "after two layers":
         pace.allow(2)
         wait(qtbot, lambda: len(viewer.layers) == count + 2)
@@ -570,20 +569,21 @@ def test_a_wipe_looks_as_its_layer_and_ends_when_it_is_removed(viewer, layers):
     assert all(layer.visible for layer in viewer.layers)
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1)])
-def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers, order):
+def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers):
     box = open_panel(viewer).findChild(ComparingBox)
     square = np.ones((16, 16, 16), np.float32)
     box.left.choose(viewer.add_image([square, square[:, ::2, ::2]], multiscale=True, name="square"))
     box.right.choose(layers["truth"])
     box.wipe.click()
     box.slider.setValue(250)
-    viewer.dims.order = order
     data = viewer.layers[-1].data
-    assert np.isfinite(data[5, :, :]).sum() == np.isfinite(data[:, 5, :]).sum() == 4 * 16
-    assert np.isfinite(data[:, :, 3]).all()
-    assert np.isnan(data[:, :, 4]).all()
-    assert np.isfinite(data[5]).sum() == 4 * 16
+    for order in ((0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1)):
+        viewer.dims.order = order
+        assert viewer.layers[-1].data is data
+        assert np.isfinite(data[5, :, :]).sum() == np.isfinite(data[:, 5, :]).sum() == 4 * 16, order
+        assert np.isfinite(data[:, :, 3]).all(), order
+        assert np.isnan(data[:, :, 4]).all(), order
+        assert np.isfinite(data[5]).sum() == 4 * 16, order
 
 
 def test_unlinked_layers_have_the_contrast_they_had(viewer, layers):

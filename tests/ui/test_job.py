@@ -11,7 +11,7 @@ import pytest
 from napari_xfusion.errors import PairingError
 from napari_xfusion.ui.shared.job import Outcome, Workbench
 
-PATIENCE = 120
+PATIENCE = 1200.0
 """Seconds to wait for what comes at once; only a fault ever takes that long."""
 
 

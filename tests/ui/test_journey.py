@@ -17,9 +17,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_xfusion.cli import main
 from napari_xfusion.core.networks.engine import NetworkStream
-from napari_xfusion.lab.demo import sample_sequence
+from napari_xfusion.lab import demo
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
+from tests.small_sample import write_small_sample
 from tests.ui.samples import press, wait
 from tests.ui.sequences import Pace, ended, fused_layer, settled
 from tests.ui.test_menus import run
@@ -35,12 +36,23 @@ EVERY_LAYER = (
     "Add a layer: the standard deviation",
     "Add a layer for each input",
 )
+SOME_LAYERS = (EVERY_LAYER[0], "Add a layer: the fused sequence minus bicubic", "Add a layer for each input")
+"""A window draws each of its layers after every step."""
+
+
+@pytest.fixture(params=["a part", pytest.param("the whole", marks=pytest.mark.slow)])
+def extent(request, tmp_path, monkeypatch):
+    """How much of the sample is walked through: a part shows the same, and a network is done with it sooner."""
+    if request.param == "a part":
+        monkeypatch.setattr(demo, "SAMPLE_PLACES", (write_small_sample(tmp_path / "sample"),))
+    return request.param
 
 
 @pytest.fixture
-def picture(request, viewer, tmp_path):
+def picture(request, viewer, extent, tmp_path):
     """Saves what the window shows; a picture of nothing is a failure."""
-    folder = request.config.getoption("--pictures") or tmp_path
+    folder = request.config.getoption("--pictures") if extent == "the whole" else None
+    folder = folder or tmp_path
 
     def save(name: str) -> None:
         QApplication.processEvents()
@@ -70,7 +82,9 @@ def pace(monkeypatch):
 
 
 @pytest.mark.early
-def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, tmp_path, picture, pace):
+def test_from_the_sample_to_a_file_that_equals_the_command_lines(
+    viewer, qtbot, tmp_path, picture, pace, extent
+):
     viewer.open_sample("napari-xfusion", "two-cameras")
     panel = panel_of(viewer, "fusion", "FusionPanel")
     settled(panel, qtbot)
@@ -106,13 +120,13 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(viewer, qtbot, 
     viewer.theme = "dark"
 
     scrub(viewer, qtbot)
-    add_every_layer(viewer, qtbot, fused, picture)
+    add_layers(viewer, qtbot, fused, picture, SOME_LAYERS if extent == "a part" else EVERY_LAYER)
 
     # Out of the window, and the same from the command line.
     panel.export.sequence.choose(fused)
     panel.export.export_sequence(tmp_path / "exported.tif")
     wait(qtbot, lambda: "saved" in panel.export.status.text())
-    sequences = [str(sample_sequence(name)) for name in ("lr", "hr")]
+    sequences = [str(demo.sample_sequence(name)) for name in ("lr", "hr")]
     assert main(["fuse", *sequences, "-o", str(tmp_path / "headless.tif")]) == 0
     headless = tifffile.imread(tmp_path / "headless.tif")
     for name in ("fused.tif", "exported.tif"):
@@ -130,14 +144,14 @@ def scrub(viewer, qtbot):
     wait(qtbot, lambda: viewer.dims.current_step[0] == 15)
 
 
-def add_every_layer(viewer, qtbot, fused, picture):
-    """Every layer that the Inspect panel knows, and the plots."""
+def add_layers(viewer, qtbot, fused, picture, tips):
+    """Layers of the Inspect panel, by the tips of their buttons, and the plots."""
     inspect = panel_of(viewer, "inspect", "InspectPanel")
     before = set(viewer.layers)
-    for tip in EVERY_LAYER:
+    for tip in tips:
         press(inspect, qtbot, tip)
     made = [layer for layer in viewer.layers if layer not in before]
-    assert len(made) == len(EVERY_LAYER) + 4  # attention adds five
+    assert len(made) == len(tips) + 4  # attention adds five
     assert all(provenance_of(layer).origins for layer in made)
     for layer in made:
         wait(qtbot, lambda layer=layer: np.isfinite(np.asarray(layer.data[15])).any())

@@ -5,7 +5,6 @@ from app_model import Application
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
-    QApplication,
     QComboBox,
     QLineEdit,
     QMenu,
@@ -106,10 +105,10 @@ def test_fuse_opens_the_panel_on_the_selected_sequences(viewer):
     assert [box.layer().name for box in (panel.data.lr, panel.data.hr)] == ["sample · LR", "sample · HR"]
 
 
-def test_panels_become_tabs_of_one_place_the_newest_in_front(viewer):
+def test_panels_become_tabs_of_one_place_the_newest_in_front(viewer, qtbot):
     docks = [viewer.window.add_plugin_dock_widget("napari-xfusion", name)[0] for name in COMMANDS]
-    QApplication.processEvents()
     window = viewer.window._qt_window
     for i, dock in enumerate(docks):
-        assert set(window.tabifiedDockWidgets(dock)) == {*docks[:i], *docks[i + 1 :]}
-    assert [dock.visibleRegion().isEmpty() for dock in docks] == [True, True, False]
+        others = {*docks[:i], *docks[i + 1 :]}
+        wait(qtbot, lambda dock=dock, others=others: set(window.tabifiedDockWidgets(dock)) == others)
+    wait(qtbot, lambda: [dock.visibleRegion().isEmpty() for dock in docks] == [True, True, False])

@@ -314,7 +314,7 @@ def test_profile_of_a_slow_layer_comes_with_it(viewer, layers, qtbot):
     inner, gate = layer.data.stack, threading.Event()
 
     def slow(t):
-        assert gate.wait(300)
+        assert gate.wait(1200)
         return inner.frame(t)
 
     layer.data.stack = inner.derive(slow, inner.shape, inner.dtype)

@@ -131,7 +131,7 @@ def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, 
         before = set(threading.enumerate())
         dock, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
         listening = len(viewer.layers.events.removed.callbacks)
-        with qtbot.waitSignal(panel.destroyed, timeout=120_000):
+        with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
             dock.destroyOnClose()
         del dock, panel
         gc.collect()
@@ -144,7 +144,7 @@ def test_the_plots_come_again_after_their_dock_was_closed(make_napari_viewer, pl
     add_sample(viewer)
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     plots = panel.show_plots()
-    with qtbot.waitSignal(plots.destroyed, timeout=120_000):
+    with qtbot.waitSignal(plots.destroyed, timeout=1_200_000):
         plots.parent().destroyOnClose()
     assert panel.show_plots().isVisibleTo(viewer.window._qt_window)
 

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.files import require_apart
-from napari_xfusion.core.plan import GreyRule, Plan, make_plan
+from napari_xfusion.core.plan import FLAWS, GreyRule, Plan, make_plan
 from napari_xfusion.core.recordings import Fields, Raw
 from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.core.types import Region
@@ -49,6 +49,17 @@ GreyOption = Annotated[
     typer.Option(
         help="one grey scale: match LR to binned HR, percentiles of each recording, or none: values from 0 to 1"
     ),
+]
+CorrectOption = Annotated[
+    str,
+    typer.Option(
+        help=f"what is corrected where it is significant: auto, none, or some of {', '.join(FLAWS)}",
+        metavar="auto|none|LIST",
+    ),
+]
+KeepFlickerOption = Annotated[
+    bool,
+    typer.Option("--keep-flicker", help="results have the brightness of each LR frame where it flickers"),
 ]
 DtypeOption = Annotated[Literal["hr", "float32"], typer.Option(help="of the result")]
 DeviceOption = Annotated[
@@ -157,3 +168,10 @@ def parse_tile(text: str) -> int | None:
     if not text.isdecimal():
         raise typer.BadParameter(f"--tile: expected auto or a number of LR pixels, found {text}")
     return int(text)
+
+
+def parse_correct(text: str) -> tuple[str, ...]:
+    """Parse names of flaws separated by commas; all of them for ``auto``."""
+    if text in ("auto", "none"):
+        return FLAWS if text == "auto" else ()
+    return tuple(name.strip() for name in text.split(","))

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from napari_xfusion.core.networks.cards import (
     describe,
     find_model,
     list_models,
+    models_of,
 )
 from napari_xfusion.core.networks.weights import import_upstream, load_model, save_model
 from napari_xfusion.core.types import ROLES
@@ -268,6 +270,19 @@ def test_the_user_s_own_model_goes_before_a_bundled_one(folders):
     for folder in ("bundled", "user/models"):
         (folders / folder / "lite.safetensors").touch()
     assert find_model("lite") == folders / "user/models/lite.safetensors"
+
+
+def test_models_are_those_of_the_method_as_their_files_are_now(folders, saved):
+    own = folders / "user/models/mine.safetensors"
+    assert models_of("edvr-stf") == []
+    shutil.copy(saved, own)
+    assert (models_of("edvr-stf"), models_of("edvr")) == (["mine"], [])
+    own.write_bytes(saved.read_bytes()[:-20])
+    assert models_of("edvr-stf") == []
+    shutil.copy(saved, own)
+    assert models_of("edvr-stf") == ["mine"]
+    own.unlink()
+    assert models_of("edvr-stf") == []
 
 
 def test_an_unknown_model_is_told_with_those_there_are(folders):

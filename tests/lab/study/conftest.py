@@ -102,5 +102,5 @@ def make_small(folder: Path) -> None:
     make_tiny_model(folder)
     model = folder / "tiny.safetensors"
     plan = small_plan(model)
-    done = study([movie], folder / "out", plan, jobs=2, command=COMMAND)
+    done = study([movie], folder / "out", plan, command=COMMAND)
     (folder / "small.pickle").write_bytes(pickle.dumps(Small(movie, model, plan, done)))

@@ -209,19 +209,26 @@ def odd(name):
     return sequence[:4].astype(np.uint16)
 
 
+PLAIN = {"series": [{"method": "bicubic"}, {"method": "interpolation"}], "clusters": {}, "runs": 0}
+
+
 @pytest.mark.parametrize(
-    ("name", "said", "left_out"),
+    ("name", "settings", "said", "left_out"),
     [
-        pytest.param("constant", "one grey value throughout", ["noisy"], id="constant"),
-        pytest.param("nan", "NaN, infinite", [], id="NaN"),
+        pytest.param("constant", {"runs": 1}, "one grey value throughout", ["noisy"], id="constant"),
+        pytest.param("nan", PLAIN, "NaN, infinite", [], id="NaN"),
         pytest.param(
-            "short", "4 frames are too few for condition base", ["base", "noisy", "apart"], id="too short"
+            "short",
+            PLAIN,
+            "4 frames are too few for condition base",
+            ["base", "noisy", "apart"],
+            id="too short",
         ),
     ],
 )
-def test_odd_sequences_are_told_and_what_can_be_done_is_done(name, said, left_out, tmp_path):
+def test_odd_sequences_are_told_and_what_can_be_done_is_done(name, settings, said, left_out, tmp_path):
     movie = write_sequence(tmp_path / f"{name}.tif", odd(name))
-    done = study([movie], tmp_path / "out", small_plan(runs=1))
+    done = study([movie], tmp_path / "out", small_plan(**settings))
     assert done.finished
     assert any(said in str(note) for note in done.notes), done.notes
     assert not any(str(tmp_path) in str(note) for note in done.notes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -156,11 +157,19 @@ def models_of(method: str) -> list[str]:
     names = []
     for name, path in list_models().items():
         try:
-            require_method(path, read_header(path)[0], method)
+            state = path.stat()
+            card = _card_of(path, state.st_ino, state.st_mtime_ns, state.st_size)
+            require_method(path, card, method)
             names.append(name)
-        except ModelError:
+        except (ModelError, OSError):
             continue
     return sorted(names, key=lambda name: (name != METHODS[method].model, name))
+
+
+@lru_cache(1024)
+def _card_of(path: Path, *_state: int) -> Card:
+    """The card of a model file in this state: panels ask for all models again and again."""
+    return read_header(path)[0]
 
 
 def require_method(path: Path, card: Card, method: str) -> None:

@@ -76,6 +76,8 @@ def styled() -> Iterator[None]:
 
 def save(figure: Figure, place: Path) -> None:
     """Write ``figure`` as ``place``.svg and .png; the same figure gives the same bytes."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now; each file would do so again
     for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
         path = place.with_name(f"{place.name}.{kind}")
         write_whole(path, partial(figure.savefig, format=kind, metadata=metadata))

@@ -198,13 +198,16 @@ def command_line(plan: Plan, sources: tuple[str, str], output: str) -> str:
     words = ["napari-xfusion", "fuse", *map(_file_at, sources), "-o", output]
     given = plan.model_dump(exclude_defaults=True)
     for name, value in given.items():
-        words += [f"--{name.replace('_', '-')}", _as_argument(name, value)]
+        option = f"--{name.replace('_', '-')}"
+        words += [option] if value is True else [option, _as_argument(name, value)]
     return shlex.join(words)
 
 
 def _as_argument(name: str, value: Any) -> str:
     if name == "hr_times":
         return ",".join(repr(float(time)) for time in value)
+    if name == "correct":
+        return ",".join(value) or "none"
     if name == "frames":
         return f"{value[0]}:{value[1]}"
     if name == "region":

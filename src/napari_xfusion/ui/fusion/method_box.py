@@ -13,6 +13,7 @@ from superqt.utils import signals_blocked
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.doctor import devices_in_words
 from napari_xfusion.core.networks.cards import SUFFIX, models_of
+from napari_xfusion.core.plan import FLAWS
 from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.preferences import (
     Device,
@@ -29,6 +30,16 @@ class Options:
     """The advanced options of a plan."""
 
     separation: Annotated[int, row("Separation", "LR frames between neighbouring input frames.", 1, 1000)] = 1
+    correct: Annotated[
+        bool,
+        row(
+            "Correct flaws",
+            "Fill in bad frames and pixels, and correct brightness, where they are significant.",
+        ),
+    ] = True
+    keep_flicker: Annotated[
+        bool, row("Keep flicker", "Give results the brightness of each LR frame where it flickers.")
+    ] = False
     device: Annotated[Device, row("Device", "Device for networks. auto prefers a GPU.")] = "auto"
     precision: Annotated[Precision, row("Precision", "Number format of networks. auto is float32.")] = "auto"
     tile: Annotated[int, row("Tile size", "Network tiles in LR pixels. 0: from free memory.", 0, 4096)] = 0
@@ -65,6 +76,7 @@ class MethodBox(QGroupBox):
             "method": self.method.currentText(),
             "model": self.model.currentData() if self._takes_weights() else None,
             **options,
+            "correct": FLAWS if options["correct"] else (),
             "tile": options["tile"] or None,
         }
 

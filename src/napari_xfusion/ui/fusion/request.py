@@ -165,5 +165,5 @@ def _is_of(plan: Plan, output: Path) -> bool:
         recorded = RunRecord.load(record_path(output)).plan
     except InputError:
         return False
-    compared = ("method", "separation", "region", "grey", "dtype")
+    compared = ("method", "separation", "region", "grey", "correct", "keep_flicker", "dtype")
     return all(getattr(recorded, name) == getattr(plan, name) for name in compared)

@@ -26,6 +26,8 @@ FIELDS = {
     "model": "Model",
     "std": "standard deviation",
     "grey": "grey values",
+    "correct": "Correct flaws",
+    "keep_flicker": "Keep flicker",
 }
 """Labels of the settings in the panels; any other setting is called by its own name."""
 
