@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
 from napari_xfusion.core.plan import Flaw, Plan
+from napari_xfusion.core.rig.brightness import Blocks, follow_brightness
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.examine import Examination, examine
+from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.frames import FrameReader, interpolate
 from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, repaired
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.rig.misfit import misfit_warnings
-from napari_xfusion.core.rig.photometry import Blocks, Photometry, fit_field, follow_brightness, robust_gain
+from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
     orientation_warnings,
     same_warnings,

@@ -240,7 +240,8 @@ def _border_parts(extreme: Mask) -> list[Mask]:
 
 def _grown(mask: Mask) -> Mask:
     """A mask and the two pixels around it."""
-    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    grown: Mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    return grown
 
 
 class _Evidence(NamedTuple):
