@@ -62,7 +62,7 @@ class Session:
         units, dtype = self.rig.hr.grey, np.dtype(self.rig.hr.dtype)
         for frame in self._stream.fuse(map(_number, targets), stop, region or self._region):
             std = None if frame.std is None else frame.std * np.float32(units.span)
-            image = self.rig.fast.photometry.restored(frame.index, frame.image)
+            image = self.rig.fast.photometry.restore(frame.index, frame.image)
             yield replace(frame, image=units.from_grey(image, dtype), std=std)
 
     def close(self) -> None:

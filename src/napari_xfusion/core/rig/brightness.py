@@ -77,7 +77,7 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
     if flicker > max(LEAST_SHARED if shared else LEAST_CHANGE, CERTAIN * own.error):
         lr_lines = own.without_slow().lines(dark)
         if not shared:
-            found.append(_said("flicker", "LR", flicker))
+            found.append(_flickers("LR", flicker))
     own_lines, steady = lr_lines, (lr_lines == _SAME).all()
     beside = _follow_other(hr.values, _undone(lr.values, lr_lines)[at])
     hr_lines = np.tile(_SAME, (len(hr.frames), 1))
@@ -90,13 +90,13 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
         pass
     elif fast < SMOOTH * change:
         lr_lines = _drift(lr, lr_lines, beside.lines(dark), hr_times)
-        found.append(_said("drift", "LR", float(np.ptp(beside.level))))
+        found.append(_drifts(float(np.ptp(beside.level))))
     else:
         hr_lines = beside.without_slow().lines(dark)
         if not shared:
-            found.append(_said("flicker", "HR", fast))
+            found.append(_flickers("HR", fast))
     return Photometries(
-        Photometry(lines=_of_all(lr, lr_lines), kept=_of_all(lr, own_lines) if keep or shared else ()),
+        Photometry(lines=_of_all(lr, lr_lines), restored=_of_all(lr, own_lines) if keep or shared else ()),
         Photometry(lines=_of_all(hr, hr_lines)),
         tuple(found),
     )
@@ -106,9 +106,9 @@ class _Course(NamedTuple):
     """The brightness of frames."""
 
     level: Array
-    """(N,) grey value that each frame has where it is ``middle`` on the whole, less that."""
+    """(N,) grey value that each frame has where it is typically ``middle``, less that."""
     gain: Array
-    """(N,) contrast of each frame, 1 on the whole."""
+    """(N,) contrast of each frame, 1 where it is typical."""
     middle: float
     error: float
     """Standard error of a level."""
@@ -144,12 +144,12 @@ def _follow_alone(values: Array) -> _Course:
     lines, reference = _own_lines(values)
     middle = float(np.median(reference))
     error = max(_jitter(values), _error(values, np.broadcast_to(reference, values.shape), lines) * MOVING)
-    still = _Course(lines @ [middle, 1.0] - middle, lines[:, 0], middle, error)
+    static = _Course(lines @ [middle, 1.0] - middle, lines[:, 0], middle, error)
     means, deviations = values.mean(axis=1), values.std(axis=1)
-    whole = float(np.median(means))
+    mean = float(np.median(means))
     gain = deviations / max(float(np.median(deviations)), 1e-12)
-    moving = _Course(means - whole, gain, whole, error)
-    return min((still, moving), key=lambda course: _fast(course.level))  # errors add to what changes
+    moving = _Course(means - mean, gain, mean, error)
+    return min((static, moving), key=lambda course: _fast(course.level))  # errors add to what changes
 
 
 def _follow_other(seen: Array, expected: Array) -> _Course:
@@ -181,9 +181,14 @@ def _error(seen: Array, expected: Array, lines: Array) -> float:
 _SAME = np.array([1.0, 0.0])
 
 
-def _said(code: str, name: str, size: float) -> XFusionWarning:
-    verb = "flickers by" if code == "flicker" else "drifts against HR by"
-    return XFusionWarning(code, f"the brightness of {name} {verb} {size:.1%} of full scale; it is corrected.")
+def _flickers(name: str, size: float) -> XFusionWarning:
+    text = f"the brightness of {name} flickers by {size:.1%} of full scale; it is corrected."
+    return XFusionWarning("flicker", text)
+
+
+def _drifts(size: float) -> XFusionWarning:
+    text = f"the brightness of LR drifts against HR by {size:.1%} of full scale; it is corrected."
+    return XFusionWarning("drift", text)
 
 
 def _of_all(blocks: Blocks, lines: Array) -> tuple[tuple[float, float], ...]:
@@ -215,7 +220,7 @@ def _undone(values: Array, lines: Array) -> Array:
 
 
 def _fast(level: Array) -> float:
-    """Standard deviation of what changes from each frame to the next, without what goes on."""
+    """Standard deviation of what changes from each frame to the next, without what changes over more."""
     if len(level) < 3:
         return 0.0
     second = level[1:-1] - (level[:-2] + level[2:]) / 2

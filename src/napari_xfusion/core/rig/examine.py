@@ -108,10 +108,10 @@ def _bad_frames(
     between = np.einsum("kn,kn->k", hr, lr[nearest])
     comparable = ~lr_bad[nearest]
     hr_bad = _rare_repeats(scans[1])
-    still = np.concatenate(
+    unchanged = np.concatenate(
         [[False], (scans[0].blocks[nearest[1:]] == scans[0].blocks[nearest[:-1]]).all(axis=1)]
     )
-    hr_bad &= ~still  # nothing changed: what LR shows, HR may repeat
+    hr_bad &= ~unchanged  # nothing changed: what LR shows, HR may repeat
     if comparable.sum() > 2:
         hr_bad |= _unlike(between, lr.shape[1], comparable) & comparable
     if len(hr) - hr_bad.sum() < 2:

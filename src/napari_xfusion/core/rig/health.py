@@ -95,9 +95,9 @@ class _Repaired:
         frame = self._raw.get(i)
         if frame is None:
             frame = self.stack.frame(i)
-            kept = OrderedDict(list(self._raw.items())[-3:])
-            kept[i] = frame
-            self._raw = kept
+            cached = OrderedDict(list(self._raw.items())[-3:])
+            cached[i] = frame
+            self._raw = cached
         return frame
 
 
@@ -107,11 +107,11 @@ def between(before: NDArray[Any], after: NDArray[Any], part: float) -> NDArray[n
     a, b = (np.asarray(frame - np.float64(zero), np.float32) for frame in (before, after))
     there, back = (find_motion(x, y, x.shape, (1.0, 1.0)) for x, y in ((a, b), (b, a)))
     middle = (1 - part) * warp(a, np.float32(part) * back) + part * warp(b, np.float32(1 - part) * there)
-    still = (1 - part) * a + part * b
+    mixed = (1 - part) * a + part * b
     # Where the two moved frames disagree as much as the frames themselves, no motion was found.
     apart = local_square(warp(a, np.float32(part) * back) - warp(b, np.float32(1 - part) * there))
     moved = apart / np.maximum(apart + local_square(a - b), np.float32(1e-30))
-    image: NDArray[np.float64] = (middle + moved * (still - middle)).astype(np.float64) + zero
+    image: NDArray[np.float64] = (middle + moved * (mixed - middle)).astype(np.float64) + zero
     return image
 
 
@@ -226,7 +226,7 @@ _AROUND = tuple(
 
 
 def as_dtype(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values in a camera's dtype, rounded where it holds whole numbers."""
+    """Values in a camera's dtype, rounded where it holds integers."""
     if dtype.kind in "ui":
         ends = np.iinfo(dtype)
         values = np.clip(np.rint(values), ends.min, ends.max)

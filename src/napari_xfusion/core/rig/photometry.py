@@ -46,7 +46,7 @@ class Photometry(Value):
 
     lines: tuple[tuple[float, float], ...] = ()
     """(T,) gain and offset of each frame: g becomes (g - offset) / gain."""
-    kept: tuple[tuple[float, float], ...] = ()
+    restored: tuple[tuple[float, float], ...] = ()
     """(T,) gain and offset that results get again: flicker that both cameras show, or that is asked for."""
     response: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     """Grey values, increasing, and what they become; linear between and beyond them."""
@@ -82,11 +82,11 @@ class Photometry(Value):
             image = (image - offset_field) / gain_field
         return image
 
-    def restored(self, i: int, image: Image) -> Image:
-        """A result (H, W) for the time of frame ``i``, with its brightness where that is kept."""
-        if not self.kept:
+    def restore(self, i: int, image: Image) -> Image:
+        """A result (H, W) for the time of frame ``i``, with its brightness where that is restored."""
+        if not self.restored:
             return image
-        gain, offset = self.kept[i]
+        gain, offset = self.restored[i]
         return image * np.float32(gain) + np.float32(offset)
 
 

@@ -318,12 +318,12 @@ def _stuck(images: list[Image]) -> Mask:
     """Single pixels that never change, where chance leaves none so."""
     stack = np.stack(images)
     left = np.array([(stack[: n + 1] == stack[0]).all(axis=0).sum() for n in range(len(stack))])
-    still: Mask = (stack == stack[0]).all(axis=0)
-    # By chance fewer are left after each frame; in a still scene many are.
-    lasting = left[-1] > LASTING * left[len(stack) // 2] and still.mean() < MOST_STUCK
+    constant: Mask = (stack == stack[0]).all(axis=0)
+    # By chance fewer are left after each frame; in a static scene many are.
+    lasting = left[-1] > LASTING * left[len(stack) // 2] and constant.mean() < MOST_STUCK
     if len(stack) < 4 or not lasting:
-        return np.zeros_like(still)
-    return still & _alone(still)
+        return np.zeros_like(constant)
+    return constant & _alone(constant)
 
 
 def _alone(mask: Mask) -> Mask:
