@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,22 @@ def examine(
 ) -> Examination:
     """Look at all frames of ``lr`` and ``hr`` coarsely, and closely at frames of common times.
 
-    ``hr_times`` (K,) are LR frame numbers; ``which`` names what is looked for: ``frames``, ``pixels``.
+    ``hr_times`` (K,) are LR frame numbers; ``which`` names what is looked for: ``frames``, ``pixels``. The same pair is
+    not looked at twice in a row.
     """
+    asked = ref(hr), tuple(hr_times.tolist()), grids, tuple(which)
+    last = _LAST.get(lr)
+    if last is None or last[0] != asked:
+        last = _LAST[lr] = asked, _examine(lr, hr, hr_times, grids, which)
+    return last[1]
+
+
+_LAST: WeakKeyDictionary[Stack, tuple[object, Examination]] = WeakKeyDictionary()
+
+
+def _examine(
+    lr: Stack, hr: Stack, hr_times: NDArray[np.float64], grids: Grids, which: Sequence[str]
+) -> Examination:
     grid = grid_of(lr.shape[1:])
     scans = scan(lr, grid), scan(hr, grid)
     lr_frames, hr_frames = _bad_frames(scans, hr_times) if "frames" in which else ((), ())

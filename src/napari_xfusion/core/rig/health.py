@@ -169,25 +169,24 @@ def fill(frame: NDArray[Any], bad: Mask) -> NDArray[Any]:
     """``frame`` (H, W) with ``bad`` pixels as the mean of the good ones around them, the nearer the better."""
     if not bad.any() or bad.all():
         return frame
-    filled, left = frame.astype(np.float64), bad.copy()
-    padded = np.pad(filled, 1)
-    known = np.pad(~bad, 1)
+    padded, known = np.pad(frame.astype(np.float64), 1), np.pad(~bad, 1)
+    rows, columns = (each + 1 for each in np.nonzero(bad))
     for _ in range(ROUNDS):
-        rows, columns = np.nonzero(left)
         total, weight = np.zeros(len(rows)), np.zeros(len(rows))
         for y, x, w in _AROUND:
-            here = rows + 1 + y, columns + 1 + x
+            here = rows + y, columns + x
             good = known[here] * w
             total += good * padded[here]
             weight += good
         found = weight > 0
-        rows, columns = rows[found], columns[found]
-        padded[rows + 1, columns + 1] = total[found] / weight[found]
-        known[rows + 1, columns + 1] = True
-        left[rows, columns] = False
-    filled = np.where(bad, padded[1:-1, 1:-1], filled)
-    if left.any():
-        nearest = distance_transform_edt(left, return_distances=False, return_indices=True)
+        padded[rows[found], columns[found]] = total[found] / weight[found]
+        known[rows[found], columns[found]] = True
+        rows, columns = rows[~found], columns[~found]
+        if not len(rows):
+            break
+    filled = padded[1:-1, 1:-1]
+    if len(rows):
+        nearest = distance_transform_edt(~known[1:-1, 1:-1], return_distances=False, return_indices=True)
         filled = filled[tuple(nearest)]
     return as_dtype(filled, frame.dtype)
 

@@ -136,7 +136,7 @@ class _Pair:
     @cached_property
     def binned(self) -> Images:
         """HR images on the LR grid, without what stands out."""
-        return np.stack([self.grids.down(image) for image in self.hr.filled()])
+        return np.stack([self.grids.down(image) for image in self.hr_filled])
 
     @cached_property
     def points(self) -> tuple[Array, Array]:
@@ -165,9 +165,14 @@ class _Pair:
         return np.stack(self.lr.filled())
 
     @cached_property
+    def hr_filled(self) -> list[Image]:
+        """HR images (H, W) without what stands out."""
+        return self.hr.filled()
+
+    @cached_property
     def models(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """LR by HR, with and without what stands out of HR."""
-        return self.expected(self.hr.images), self.expected(self.hr.filled())
+        return self.expected(self.hr.images), self.expected(self.hr_filled)
 
     @cached_property
     def noise(self) -> float:
@@ -189,7 +194,7 @@ class _Pair:
         """LR pixels (h, w) that LR and HR do not see."""
         parts = [
             [part for extreme in _extreme(images, grids) for part in _border_parts(extreme)]
-            for images, grids in ((self.lr_filled, None), (np.stack(self.hr.filled()), self.grids))
+            for images, grids in ((self.lr_filled, None), (np.stack(self.hr_filled), self.grids))
         ]
         none = np.zeros(self.seen.shape, bool)
         suspect = _grown(np.any([none, *parts[0], *parts[1]], axis=0))
