@@ -83,12 +83,17 @@ class _Never:
         return False
 
 
-def test_flicker_that_both_cameras_see_stays_in_the_result():
+def test_flicker_of_the_beam_is_corrected_in_both_cameras():
     pair, gains = shot(5), random_gains(0.1)[0]
     rig = changed(pair, gains, gains[::STEP]).rig()
-    assert "flicker" not in codes(rig)
-    assert rig.fast.photometry.restored
-    assert fused_mean(rig, 27) == pytest.approx(float((pair.lr[27] * gains[27]).mean()), rel=0.03)
+    assert codes(rig) == {"flicker"}
+    means = np.array([light_of(rig, "lr", i).mean() for i in range(COUNT)]) / pair.lr.mean(axis=(1, 2))
+    assert np.diff(means).std() < 0.03
+
+
+def test_a_little_flicker_of_the_beam_is_left_to_the_methods():
+    pair, gains = shot(5), random_gains(0.01)[0]
+    assert changed(pair, gains, gains[::STEP]).rig().warnings == ()
 
 
 def test_flicker_can_be_kept():

@@ -62,8 +62,8 @@ class Blocks(NamedTuple):
 def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = False) -> Photometries:
     """Gain and offset of each LR and HR frame where brightness flickers or drifts.
 
-    ``hr_times`` (N,) are those of ``hr.frames`` in LR frame numbers. Results have LR's flicker again where HR shows it
-    too, or with ``keep``.
+    ``hr_times`` (N,) are those of ``hr.frames`` in LR frame numbers. Flicker that both cameras show is
+    the beam's; methods cope with a little of it. With ``keep`` results have LR's flicker again.
     """
     if lr.values.shape[1] < FEWEST_PIXELS:
         return Photometries(Photometry(), Photometry(), ())
@@ -76,8 +76,7 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
     flicker = _fast(own.level)
     if flicker > max(LEAST_SHARED if shared else LEAST_CHANGE, CERTAIN * own.error):
         lr_lines = own.without_slow().lines(dark)
-        if not shared:
-            found.append(_flickers("LR", flicker))
+        found.append(_flickers("LR", flicker))
     own_lines, steady = lr_lines, (lr_lines == _SAME).all()
     beside = _follow_other(hr.values, _undone(lr.values, lr_lines)[at])
     hr_lines = np.tile(_SAME, (len(hr.frames), 1))
@@ -93,10 +92,9 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
         found.append(_drifts(float(np.ptp(beside.level))))
     else:
         hr_lines = beside.without_slow().lines(dark)
-        if not shared:
-            found.append(_flickers("HR", fast))
+        found.append(_flickers("HR", fast))
     return Photometries(
-        Photometry(lines=_of_all(lr, lr_lines), restored=_of_all(lr, own_lines) if keep or shared else ()),
+        Photometry(lines=_of_all(lr, lr_lines), restored=_of_all(lr, own_lines) if keep else ()),
         Photometry(lines=_of_all(hr, hr_lines)),
         tuple(found),
     )

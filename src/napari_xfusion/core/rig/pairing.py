@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
-from napari_xfusion.core.plan import Flaw, Plan
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.brightness import Blocks, follow_brightness
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.examine import Examination, examine
@@ -82,40 +82,38 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
         correlation=grey.correlation,
         warnings=(*said, *seen.warnings, *grey.notes),
     )
-    rig = correct(rig, plan.correct, keep_flicker=plan.keep_flicker)
+    rig = correct_brightness(rig, plan)
     reader = FrameReader(rig)
     binned = [(float(rig.hr_times[k]), grids.down(reader.hr_frame(k))) for k in _common(rig)]
     misfits = misfit_warnings(binned, reader.lr_at, len(rig) - 1)
+    if not misfits:  # a shift is no shading
+        rig = correct_field(rig, plan)
     return rig.model_copy(update={"warnings": (*rig.warnings, *misfits)})
 
 
-def correct(rig: Rig, which: Sequence[Flaw], *, keep_flicker: bool = False) -> Rig:
-    """``rig`` with the brightness of its cameras made alike, as far as ``which`` names it."""
+def correct_brightness(rig: Rig, plan: Plan) -> Rig:
+    """``rig`` without flicker and drift, where ``plan`` asks for that."""
+    if rig.grey_rule != "match" or "brightness" not in plan.correct:
+        return rig
+    blocks = _blocks(rig, rig.fast), _blocks(rig, rig.hr)
+    found = follow_brightness(*blocks, rig.hr_times, keep=plan.keep_flicker)
+    rig = _with(rig, found.lr, found.hr, found.warnings)
+    if not found.warnings:
+        return rig
+    seen, binned = (np.stack(each)[:, ~_unseen(rig)].ravel() for each in zip(*_pairs(rig), strict=True))
+    lr = found.lr if found.lr.lines else Photometry(lines=((1.0, 0.0),) * len(rig))
+    return _compared(_with(rig, lr.with_line(*robust_gain(seen, binned)), found.hr, ()))
+
+
+def correct_field(rig: Rig, plan: Plan) -> Rig:
+    """``rig`` with LR's illumination and response as HR's, where ``plan`` asks for that."""
     if rig.grey_rule != "match":
         return rig
-    if "brightness" in which:
-        found = follow_brightness(
-            _blocks(rig, rig.fast), _blocks(rig, rig.hr), rig.hr_times, keep=keep_flicker
-        )
-        rig = _with(rig, found.lr, found.hr, found.warnings)
-        if found.warnings:
-            seen, binned = (
-                np.stack(each)[:, ~_unseen(rig)].ravel() for each in zip(*_pairs(rig), strict=True)
-            )
-            lr = found.lr if found.lr.lines else Photometry(lines=((1.0, 0.0),) * len(rig))
-            rig = _with(rig, lr.with_line(*robust_gain(seen, binned)), found.hr, ())
-    common = _pairs(rig)
-    field, warnings = fit_field(common, which, ~_unseen(rig))
-    if not field.good:
-        rig = _with(
-            rig,
-            rig.fast.photometry.model_copy(update={"response": field.response, "shading": field.shading}),
-            rig.hr.photometry,
-            warnings,
-        )
-    if not (rig.fast.photometry.good and rig.hr.photometry.good):
-        rig = _compared(rig)
-    return rig
+    field, warnings = fit_field(_pairs(rig), plan.correct, ~_unseen(rig))
+    if field.good:
+        return rig
+    update = {"response": field.response, "shading": field.shading}
+    return _compared(_with(rig, rig.fast.photometry.model_copy(update=update), rig.hr.photometry, warnings))
 
 
 def _with(rig: Rig, lr: Photometry, hr: Photometry, warnings: Sequence[XFusionWarning]) -> Rig:

@@ -192,9 +192,15 @@ class _Pair:
     @property
     def blind(self) -> tuple[Mask, Mask]:
         """LR pixels (h, w) that LR and HR do not see."""
+        ends = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.grids)
         parts = [
-            [part for extreme in _extreme(images, grids) for part in _border_parts(extreme)]
-            for images, grids in ((self.lr_filled, None), (np.stack(self.hr_filled), self.grids))
+            [
+                part
+                for extreme in own
+                for part in _border_parts(extreme)
+                if (dark | bright)[part].mean() < LEAST_OFF
+            ]
+            for own, (dark, bright) in (ends, ends[::-1])
         ]
         none = np.zeros(self.seen.shape, bool)
         suspect = _grown(np.any([none, *parts[0], *parts[1]], axis=0))
@@ -205,10 +211,10 @@ class _Pair:
         least = max(CERTAIN * spread(differences[:, pair.seen]), LEAST_OUT * float(high - low))
         off = np.abs(np.median(differences, axis=0)) > least
         lr, hr = (np.any([none, *(x for x in each if off[x].mean() > LEAST_OFF)], axis=0) for each in parts)
-        if (lr | hr).mean() > LARGEST_PART:
+        # One camera has the smaller field; if each seems to, they do not lie upon each other.
+        if (lr.any() and hr.any()) or (lr | hr).mean() > LARGEST_PART:
             return none, none
-        # Pixels at an edge are half in the dark. Where both cameras are at an end, HR has the smaller field.
-        lr, hr = (each | (_grown(each) & off) for each in (lr & ~hr, hr))
+        lr, hr = (each | (_grown(each) & off) for each in (lr, hr))  # pixels at an edge are half in the dark
         return lr, hr
 
     def without(self, ignored: Mask) -> Self:
