@@ -230,6 +230,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "no-dark": ("A flat is used without a dark.", "Give the dark of the camera."),
     "no-finite-value": ("The sampled frames contain no finite value.", "Check the recording."),
     "no-match": ("LR does not follow the grey values of HR.", "Check the HR times and the fields of view."),
+    "not-examined": (
+        "A recording has more than 10 000 frames, or 2 billion pixels; bad frames and flicker are not looked for.",
+        "Fuse a shorter recording where they matter.",
+    ),
     "one-hr-frame": ("One HR frame is used for all targets.", "Give the complete HR recording."),
     "orientation": (
         "The file is meant to be shown flipped or turned.",

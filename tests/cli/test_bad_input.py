@@ -116,7 +116,7 @@ def test_outputs_that_cannot_be(name, said, sequences, tmp_path, capsys):
         pytest.param("fuse lr.tif hr.tif -o lr.tif --overwrite", "an input", id="sequence"),
         pytest.param("fuse lr.tif hr.tif -o f.tif --attention hr.tif", "an input", id="scores"),
         pytest.param(
-            "fuse lr.tif hr.tif -o f.tif --attention f.tif.json --hr-step 4",
+            "fuse lr.tif hr.tif -o f.tif --attention f.tif.json",
             "the record",
             id="scores, record",
         ),
@@ -229,7 +229,7 @@ def options_with_values():
     for words, group in groups:
         for name, command in group.commands.items():
             for param in getattr(command, "params", ()) if not hasattr(command, "commands") else ():
-                if param.param_type_name == "option" and not param.is_flag:
+                if param.param_type_name == "option" and not (param.is_flag or param.multiple):
                     yield pytest.param([*words, name], param.opts, id=f"{name} {param.opts[0]}")
 
 

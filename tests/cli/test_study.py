@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import psutil
@@ -47,7 +48,8 @@ def run_here(*arguments):
     """``study`` in this process, with one worker and without figures: its numbers are looked at."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("napari_xfusion.lab.study.study.draw_figures", lambda *_: None)
-        return main([*map(str, arguments), "--jobs", "1"])
+        words = ["1" if before == "--jobs" else str(word) for before, word in pairwise(["", *arguments])]
+        return main(words)
 
 
 def wait_for_cells(process, folder, count):

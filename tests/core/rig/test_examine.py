@@ -5,7 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from napari_xfusion.core.rig import FrameReader
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.rig import FrameReader, make_rig
 from tests.core.rig.shots import COUNT, SHAPE, STEP, codes, shot
 
 steady = cache(shot)
@@ -167,3 +169,10 @@ def test_nothing_is_looked_for_that_is_not_asked_for():
     assert rig.fast.health.good
     assert steady().rig(lr_faults=spoil, correct=("frames",)).fast.health.frames == (25,)
     assert steady().rig(lr_faults=spoil, correct=("pixels",)).fast.health.pixels == (700,)
+
+
+def test_recordings_without_end_are_not_read_through():
+    lr, hr = steady().cameras()
+    endless = as_stack(np.broadcast_to(lr[0], (2_000_000, *lr.shape[1:])), name="LR")
+    rig = make_rig(make_plan(hr_step=STEP), endless, as_stack(hr, name="HR"))
+    assert "not-examined" in codes(rig)

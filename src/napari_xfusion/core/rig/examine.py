@@ -13,7 +13,7 @@ from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, Mask
 from napari_xfusion.core.rig.pixels import Pixels, find_pixels
-from napari_xfusion.core.rig.scan import Scan, grid_of, scan
+from napari_xfusion.core.rig.scan import Scan, grid_of, scan, too_long
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionWarning
 
@@ -59,9 +59,11 @@ _LAST: WeakKeyDictionary[Stack, tuple[object, Examination]] = WeakKeyDictionary(
 def _examine(
     lr: Stack, hr: Stack, hr_times: NDArray[np.float64], grids: Grids, which: Sequence[str]
 ) -> Examination:
-    grid = grid_of(lr.shape[1:])
-    scans = scan(lr, grid), scan(hr, grid)
-    lr_frames, hr_frames = _bad_frames(scans, hr_times) if "frames" in which else ((), ())
+    grid, long = grid_of(lr.shape[1:]), [stack for stack in (lr, hr) if too_long(stack)]
+    lr_frames: tuple[int, ...] = ()
+    hr_frames: tuple[int, ...] = ()
+    if "frames" in which and not long:
+        lr_frames, hr_frames = _bad_frames((scan(lr, grid), scan(hr, grid)), hr_times)
     found = Pixels(Health(frames=lr_frames, lasting=True), Health(frames=hr_frames), None)
     if "pixels" in which:
         found = find_pixels((lr, hr), found[:2], hr_times, grids)
@@ -70,6 +72,9 @@ def _examine(
         for name, stack, health in (("LR", lr, found.lr), ("HR", hr, found.hr))
         for warning in _in_words(name, stack, health, grids)
     ]
+    for stack in long if {"frames", "brightness"} & set(which) else ():
+        text = "the recording is so long that bad frames and flicker are not looked for."
+        warnings.append(XFusionWarning("not-examined", text, stack.source))
     return Examination(*found, tuple(warnings))
 
 

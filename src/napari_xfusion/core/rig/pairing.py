@@ -29,7 +29,7 @@ from napari_xfusion.core.rig.plausibility import (
     time_warnings,
 )
 from napari_xfusion.core.rig.rig import Rig
-from napari_xfusion.core.rig.scan import grid_of, scan
+from napari_xfusion.core.rig.scan import grid_of, scan, too_long
 from napari_xfusion.core.rig.timing import find_hr_times
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import PairingError, XFusionWarning
@@ -94,6 +94,8 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
 def correct_brightness(rig: Rig, plan: Plan) -> Rig:
     """``rig`` without flicker and drift, where ``plan`` asks for that."""
     if rig.grey_rule != "match" or "brightness" not in plan.correct:
+        return rig
+    if any(too_long(camera.open()) for camera in (rig.fast, rig.hr)):
         return rig
     blocks = _blocks(rig, rig.fast), _blocks(rig, rig.hr)
     found = follow_brightness(*blocks, rig.hr_times, keep=plan.keep_flicker)

@@ -34,6 +34,8 @@ MOST_STUCK = 0.02
 """Share of pixels that may be stuck."""
 MOST_NEXT = 2
 """Bad neighbours of a bad pixel at most; more are an object, or an edge that is not where it should be."""
+LEAST_NOISE = 0.002
+"""Of LR about LR by HR, as a share of the image's range; simulated recordings may have none."""
 PERSISTENT = 0.75
 """Share of the sampled frames in which a bad pixel stands out."""
 CERTAIN = 4.0
@@ -177,7 +179,8 @@ class _Pair:
     @cached_property
     def noise(self) -> float:
         """Standard deviation of LR about LR by HR."""
-        return spread((self.lr_filled - self.models[1])[:, self.seen])
+        low, high = np.percentile(self.lr_filled, (1, 99))
+        return max(spread((self.lr_filled - self.models[1])[:, self.seen]), LEAST_NOISE * float(high - low))
 
     @property
     def lr_evidence(self) -> _Evidence:

@@ -14,6 +14,8 @@ from napari_xfusion.core.types import Image, Stack
 
 LARGEST_GRID = 32
 """Blocks of a coarse image, down and across at most."""
+MOST_FRAMES, MOST_PIXELS = 10_000, 2**31
+"""Of a recording all of whose frames are looked at; it takes some ten seconds then."""
 RANGE = (1.0, 99.0)
 """Percentiles of the sampled pixels; values further from them than they are from each other are clipped."""
 
@@ -30,6 +32,11 @@ class Scan:
     """(T,) frames that equal the frame before in every pixel."""
     noisy: bool
     """Whether most pixels change from each frame to the next, as those of a camera do."""
+
+
+def too_long(stack: Stack) -> bool:
+    """Whether looking at all frames takes too much time and memory."""
+    return len(stack) > MOST_FRAMES or int(np.prod(stack.shape, dtype=np.int64)) > MOST_PIXELS
 
 
 def scan(stack: Stack, grid: tuple[int, int]) -> Scan:
