@@ -1,5 +1,6 @@
 """Times of frames in picoseconds, and as frame numbers of another camera."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
+from napari_xfusion.core.recordings import as_stack
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,12 @@ def test_an_uneven_clock():
     assert clock.at([0.5, 1.5, 3]).times_ps == (5, 20, 50)
     assert clock.select((0, 2)).times_ps == (0, 30)
     assert Clock.regular(9, 1e-3).is_regular
+
+
+def test_a_derived_sequence_of_other_length_has_a_time_for_each_frame():
+    frames = np.zeros((3, 4, 5), np.uint8)
+    sequence = replace(as_stack(frames), clock=Clock.regular(3, 0.5))
+    longer = sequence.derive(lambda _: frames[0], (7, 4, 5), frames.dtype)
+    assert len(longer.clock) == 7
+    assert longer.clock.interval == 0.5
+    assert sequence.derive(sequence.read, sequence.shape, frames.dtype).clock is sequence.clock

@@ -156,7 +156,8 @@ class Stack:
         """A sequence of other frames, made when they are read, which keeps what else this one knows but
         metadata and recording.
 
-        ``shape`` is (T, H, W); ``changes`` are other fields of the new sequence.
+        ``shape`` is (T, H, W); ``changes`` are other fields of the new sequence. Where it has another number of frames,
+        its clock is a regular one of the same interval.
         """
         changes = {
             "metadata": Metadata(),
@@ -164,6 +165,8 @@ class Stack:
             "digest": digest_frames(shape, dtype, read),
             **changes,
         }
+        if "clock" not in changes and shape[0] != len(self.clock):
+            changes["clock"] = Clock.regular(shape[0], self.clock.interval)
         return replace(self, read=read, shape=shape, dtype=dtype, **changes)
 
 
