@@ -179,3 +179,11 @@ def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
     nearest = distance_transform_edt(invalid, return_distances=False, return_indices=True)
     return frame[tuple(nearest)], count
+
+
+def as_dtype(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Values in a camera's dtype, rounded where it holds integers."""
+    if dtype.kind in "ui":
+        ends = np.iinfo(dtype)
+        values = np.clip(np.rint(values), ends.min, ends.max)
+    return values.astype(dtype)

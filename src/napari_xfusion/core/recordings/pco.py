@@ -34,14 +34,26 @@ class PcoStamp(NamedTuple):
     """Picoseconds since 1970, in the time of the computer."""
 
 
-def decode(pixels: NDArray[Any]) -> PcoStamp | None:
-    """The stamp in (14,) unsigned pixels, None where they are no stamp."""
+def digits(pixels: NDArray[Any]) -> list[int] | None:
+    """The numbers 0 to 99 in (14,) pixels, None where a pixel holds no two decimal digits."""
     values = pixels.astype(np.int64)
     high, low = values >> 4, values & 15
-    if len(values) != PIXELS or values.max() > 0x99 or low.max() > 9:
+    if len(values) != PIXELS or values.min() < 0 or values.max() > 0x99 or low.max() > 9:
         return None
-    two = (10 * high + low).tolist()
-    number = 10**6 * two[0] + 10**4 * two[1] + 100 * two[2] + two[3]
+    two: list[int] = (10 * high + low).tolist()
+    return two
+
+
+def image_number(two: Sequence[int]) -> int:
+    """The camera's image number of ``digits``."""
+    return 10**6 * two[0] + 10**4 * two[1] + 100 * two[2] + two[3]
+
+
+def decode(pixels: NDArray[Any]) -> PcoStamp | None:
+    """The stamp in (14,) unsigned pixels, None where they are no stamp."""
+    two = digits(pixels)
+    if two is None:
+        return None
     try:
         century, year, month, day, hour, minute, second = two[4:11]
         micro = 10**4 * two[11] + 100 * two[12] + two[13]
@@ -49,7 +61,11 @@ def decode(pixels: NDArray[Any]) -> PcoStamp | None:
     except ValueError:
         return None
     known = 1990 <= moment.year < 2100
-    return PcoStamp(number, (moment - _EPOCH) // timedelta(microseconds=1) * _MICROSECOND) if known else None
+    return (
+        PcoStamp(image_number(two), (moment - _EPOCH) // timedelta(microseconds=1) * _MICROSECOND)
+        if known
+        else None
+    )
 
 
 def with_stamps(stack: Stack, stamps: Sequence[PcoStamp]) -> Stack:

@@ -13,6 +13,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from napari_xfusion.core.rig.grey import huber_weights
 from napari_xfusion.core.rig.photometry import Array, Photometry, robust_gains
 from napari_xfusion.errors import XFusionWarning
 
@@ -257,8 +258,7 @@ def _robust_polynomial(time: Array, values: Array, degree: int) -> Array:
         coefficients = legendre.legfit(time, values, degree, w=np.sqrt(weight))
         fitted = np.asarray(legendre.legval(time, coefficients), np.float64)
         rest = np.abs(values - fitted)
-        limit = 2 * 1.4826 * float(np.median(rest))
-        weight = np.minimum(1.0, limit / np.maximum(rest, 1e-300)) if limit > 0 else weight
+        weight = huber_weights(rest, weight, 2.0)
     return fitted
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
+from napari_xfusion.core.rig.grey import huber_weights
 from napari_xfusion.core.rig.photometry import Array, Photometry, Shading, along, monotone_curve
 from napari_xfusion.core.types import Image
 from napari_xfusion.errors import XFusionWarning
@@ -102,10 +103,7 @@ class _Sample(NamedTuple):
         if photometry.response[0]:
             values = along(values, *map(np.array, photometry.response))
         if photometry.shading is not None:
-            gain, offset = (
-                legendre.legval2d(self.y, self.x, np.array(c))
-                for c in (photometry.shading.gain, photometry.shading.offset)
-            )
+            gain, offset = photometry.shading.at(self.y, self.x)
             values = (values - offset) / gain
         return values
 
@@ -134,7 +132,7 @@ def _fit_shading(sample: _Sample) -> Photometry:
     coefficients[:, chosen] = solution.reshape(2, -1)
     gain, offset = (tuple(map(tuple, each.reshape(ORDER + 1, ORDER + 1).tolist())) for each in coefficients)
     shading = Shading(gain=gain, offset=offset)
-    if min(each.min() for each in shading.field((9, 9))[:1]) < 0.1:
+    if shading.field((9, 9))[0].min() < 0.1:
         return Photometry()
     return Photometry(shading=shading)
 
@@ -148,8 +146,7 @@ def _robust(design: Array, values: Array) -> Array:
         normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
         solution = np.asarray(np.linalg.solve(normal, weighted.T @ values), np.float64)
         rest = np.abs(values - design @ solution)
-        limit = 1.345 * 1.4826 * float(np.median(rest))
-        weight = np.minimum(1.0, limit / np.maximum(rest, 1e-300)) if limit > 0 else weight
+        weight = huber_weights(rest, weight)
     return solution
 
 
@@ -166,10 +163,7 @@ def _fit_both(sample: _Sample) -> Photometry:
         shading = _fit_shading(straight)
         if shading.shading is None:
             return response
-        gain, offset = (
-            legendre.legval2d(sample.y, sample.x, np.array(c))
-            for c in (shading.shading.gain, shading.shading.offset)
-        )
+        gain, offset = shading.shading.at(sample.y, sample.x)
         response = _fit_response(sample._replace(expected=gain * sample.expected + offset))
     return Photometry(response=response.response, shading=shading.shading)
 

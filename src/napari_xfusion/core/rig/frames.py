@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import fill_invalid
 from napari_xfusion.core.rig.camera import Camera
-from napari_xfusion.core.rig.health import fill, fill_like
+from napari_xfusion.core.rig.health import fill, fill_like, mask_of
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Image, Role
@@ -125,10 +125,9 @@ class FrameReader:
         ]
         self._hr = FrameCache(self._hr_frame, 4)
         self._binned = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
-        self._lr_bad, self._hr_blind = (
-            _mask(rig, rig.fast.health.pixels + rig.fast.health.blind),
-            [_mask(rig, camera.health.blind) for camera in rig.sharp],
-        )
+        grid, health = rig.grids.lr_shape, rig.fast.health
+        self._lr_bad = mask_of(health.pixels + health.blind, grid)
+        self._hr_blind = [mask_of(camera.health.blind, grid) for camera in rig.sharp]
 
     def lr_frame(self, i: int) -> Image:
         """LR frame ``i`` (h, w) in grey units, read-only."""
@@ -195,13 +194,6 @@ class FrameReader:
 def _shared(image: Image) -> Image:
     image.flags.writeable = False  # for all who ask for it
     return image
-
-
-def _mask(rig: Rig, numbers: Sequence[int]) -> NDArray[np.bool_]:
-    """Pixels of the LR grid (h, w) by their numbers, row by row."""
-    mask = np.zeros(rig.grids.lr_shape, bool)
-    mask.ravel()[list(numbers)] = True
-    return mask
 
 
 def interpolate(frame: Callable[[int], NDArray[Any]], time: float) -> NDArray[Any]:

@@ -22,6 +22,8 @@ FLAT = 1e-5
 """Standard deviation in grey units of an image that shows nothing."""
 MIDDLE = (10.0, 90.0)
 """Percentiles of the HR values through which a line is fitted that bright and dark outliers cannot tilt."""
+HUBER = 1.345
+"""Standard deviations from which a pixel counts less."""
 FAR = 8.0
 """Standard deviations from that line beyond which a pixel does not belong to it."""
 
@@ -172,11 +174,18 @@ def _huber(lr: NDArray[np.float64], grey: NDArray[np.float64]) -> Affine | None:
         span = float(weight @ ((grey - grey_mean) * (lr - lr_mean)) / total / variance)
         zero = float(lr_mean - span * grey_mean)
         residual = np.abs(lr - span * grey - zero)
-        limit = 1.345 * 1.4826 * float(np.median(residual))
-        weight = np.minimum(1.0, limit / np.maximum(residual, 1e-300)) if limit > 0 else weight
+        weight = huber_weights(residual, weight)
     if not span > 1e-6 * max(float(np.ptp(lr)), 1e-300):
         return None
     return Affine(zero, span)
+
+
+def huber_weights(
+    residual: NDArray[np.float64], before: NDArray[np.float64], sigmas: float = HUBER
+) -> NDArray[np.float64]:
+    """Weights (N,) of absolute residuals for the next fit; those of ``before`` where half of the residuals are 0."""
+    limit = sigmas * 1.4826 * float(np.median(residual))
+    return np.minimum(1.0, limit / np.maximum(residual, 1e-300)) if limit > 0 else before
 
 
 def _residual(lr: NDArray[np.float64], grey: NDArray[np.float64], line: Affine) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import distance_transform_edt
 
+from napari_xfusion.core.grey import as_dtype
 from napari_xfusion.core.optical_flow import find_motion, warp
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.core.value import Value
@@ -38,13 +40,19 @@ class Health(Value):
     @cached_property
     def good(self) -> bool:
         """Whether there is nothing to fill in."""
-        return (
-            not self.frames and not self.pixels and self.spike is None
-        )  # what is blind needs the other camera
+        # What is blind needs the other camera.
+        return not self.frames and not self.pixels and self.spike is None
 
     def usable(self, count: int) -> NDArray[np.intp]:
         """Numbers of the usable ones of ``count`` frames."""
         return np.setdiff1d(np.arange(count), self.frames)
+
+
+def mask_of(numbers: Sequence[int], shape: tuple[int, int]) -> Mask:
+    """The pixels (h, w) of ``numbers``, counted row by row."""
+    mask = np.zeros(shape, bool)
+    mask.ravel()[list(numbers)] = True
+    return mask
 
 
 def repaired(stack: Stack, health: Health) -> Stack:
@@ -63,8 +71,7 @@ class _Repaired:
 
     def __init__(self, stack: Stack, health: Health) -> None:
         self.stack, self.health = stack, health
-        self._bad = np.zeros(stack.shape[1:], bool)
-        self._bad.ravel()[list(health.pixels)] = True
+        self._bad = mask_of(health.pixels, stack.shape[1:])
         self._usable = health.usable(len(stack))
         self._raw: OrderedDict[int, NDArray[Any]] = OrderedDict()
 
@@ -222,11 +229,3 @@ _AROUND = tuple(
     (y, x, 1.0 if y == 0 or x == 0 else 0.5) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)
 )
 """Places of the eight neighbours and what they count."""
-
-
-def as_dtype(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values in a camera's dtype, rounded where it holds integers."""
-    if dtype.kind in "ui":
-        ends = np.iinfo(dtype)
-        values = np.clip(np.rint(values), ends.min, ends.max)
-    return values.astype(dtype)

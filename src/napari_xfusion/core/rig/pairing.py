@@ -13,12 +13,12 @@ from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.brightness import Blocks, follow_brightness
 from napari_xfusion.core.rig.camera import Camera
-from napari_xfusion.core.rig.examine import Examination, examine
+from napari_xfusion.core.rig.examine import examine
 from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.frames import FrameReader, interpolate
 from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
-from napari_xfusion.core.rig.health import Health, repaired
+from napari_xfusion.core.rig.health import Health, mask_of, repaired
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.rig.misfit import misfit_warnings
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
@@ -58,7 +58,7 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     seen = examine(lr, hr, hr_times, grids, plan.correct)
     whole_lr, whole_hr = lr, hr
     lr, hr = repaired(lr, seen.lr), repaired(hr, seen.hr)
-    blind = _masks(seen, grids)
+    blind = [mask_of(health.blind, grids.lr_shape) for health in (seen.lr, seen.hr)]
     if blind[1].any():
         hr = repaired(hr, Health(pixels=tuple(np.flatnonzero(grids.enlarged(blind[1])).tolist())))
 
@@ -84,10 +84,11 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     )
     rig = correct_brightness(rig, plan)
     reader = FrameReader(rig)
-    binned = [(float(rig.hr_times[k]), grids.down(reader.hr_frame(k))) for k in _common(rig)]
+    pairs = _pairs(reader)
+    binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
     misfits = misfit_warnings(binned, reader.lr_at, len(rig) - 1)
     if not misfits:  # a shift is no shading
-        rig = correct_field(rig, plan)
+        rig = correct_field(rig, plan, pairs)
     return rig.model_copy(update={"warnings": (*rig.warnings, *misfits)})
 
 
@@ -102,16 +103,21 @@ def correct_brightness(rig: Rig, plan: Plan) -> Rig:
     rig = _with(rig, found.lr, found.hr, found.warnings)
     if not found.warnings:
         return rig
-    seen, binned = (np.stack(each)[:, ~_unseen(rig)].ravel() for each in zip(*_pairs(rig), strict=True))
+    seen, binned = (
+        np.stack(each)[:, ~_unseen(rig)].ravel() for each in zip(*_pairs(FrameReader(rig)), strict=True)
+    )
     lr = found.lr if found.lr.lines else Photometry(lines=((1.0, 0.0),) * len(rig))
     return _compared(_with(rig, lr.with_line(*robust_gain(seen, binned)), found.hr, ()))
 
 
-def correct_field(rig: Rig, plan: Plan) -> Rig:
-    """``rig`` with LR's illumination and response as HR's, where ``plan`` asks for that."""
+def correct_field(rig: Rig, plan: Plan, pairs: Sequence[tuple[Image, Image]]) -> Rig:
+    """``rig`` with LR's illumination and response as HR's, where ``plan`` asks for that.
+
+    ``pairs`` are LR frames and binned HR frames of common times.
+    """
     if rig.grey_rule != "match":
         return rig
-    field, warnings = fit_field(_pairs(rig), plan.correct, ~_unseen(rig))
+    field, warnings = fit_field(pairs, plan.correct, ~_unseen(rig))
     if field.good:
         return rig
     update = {"response": field.response, "shading": field.shading}
@@ -126,16 +132,14 @@ def _with(rig: Rig, lr: Photometry, hr: Photometry, warnings: Sequence[XFusionWa
 
 def _compared(rig: Rig) -> Rig:
     """``rig`` with LR's noise and its correlation with HR after all corrections."""
-    reader = FrameReader(rig)
-    pairs = [(reader.lr_at(float(rig.hr_times[k])), rig.grids.down(reader.hr_frame(k))) for k in _common(rig)]
-    seen, binned = (np.stack(each) for each in zip(*pairs, strict=True))
+    seen, binned = (np.stack(each) for each in zip(*_pairs(FrameReader(rig)), strict=True))
     fast = rig.fast.model_copy(update={"noise": spread(seen - binned)})
     return rig.model_copy(update={"fast": fast, "correlation": correlation(seen, binned)})
 
 
-def _pairs(rig: Rig) -> list[tuple[Image, Image]]:
+def _pairs(reader: FrameReader) -> list[tuple[Image, Image]]:
     """LR frames (h, w) and HR frames binned to (h, w), of common times."""
-    reader = FrameReader(rig)
+    rig = reader.rig
     return [(reader.lr_at(float(rig.hr_times[k])), rig.grids.down(reader.hr_frame(k))) for k in _common(rig)]
 
 
@@ -150,20 +154,8 @@ def _blocks(rig: Rig, camera: Camera) -> Blocks:
 
 def _unseen(rig: Rig) -> NDArray[np.bool_]:
     """The LR pixels (h, w) that one of the cameras does not see."""
-    unseen = np.zeros(rig.grids.lr_shape, bool)
-    for camera in rig.cameras.values():
-        unseen.ravel()[list(camera.health.blind)] = True
-    unseen.ravel()[list(rig.fast.health.pixels)] = True
-    return unseen
-
-
-def _masks(seen: Examination, grids: Grids) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The LR pixels (h, w) that LR and HR do not see."""
-    masks = np.zeros((2, grids.lr_shape[0] * grids.lr_shape[1]), bool)
-    for mask, health in zip(masks, (seen.lr, seen.hr), strict=True):
-        mask[list(health.blind)] = True
-    lr, hr = masks.reshape(2, *grids.lr_shape)
-    return lr, hr
+    blind = [number for camera in rig.cameras.values() for number in camera.health.blind]
+    return mask_of([*blind, *rig.fast.health.pixels], rig.grids.lr_shape)
 
 
 def _complete(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
+from napari_xfusion.core.rig.grey import HUBER
 from napari_xfusion.core.types import Image
 from napari_xfusion.core.value import Value
 
@@ -17,8 +18,6 @@ ENDS = (0.2, 99.8)
 """Percentiles."""
 CLEARLY = 0.8
 """Share of the square difference that a curve must leave less than, of that of a line, where pixels are judged."""
-HUBER = 1.345
-"""Standard deviations from which a pixel counts less."""
 ITERATIONS = 6
 """Of reweighted least squares."""
 LEAST_GAIN = 0.05
@@ -31,6 +30,11 @@ class Shading(Value):
 
     gain: tuple[tuple[float, ...], ...]
     offset: tuple[tuple[float, ...], ...]
+
+    def at(self, y: Array, x: Array) -> tuple[Array, Array]:
+        """Gain and offset (N,) at positions -1..1."""
+        gain, offset = (np.asarray(legendre.legval2d(y, x, np.array(c))) for c in (self.gain, self.offset))
+        return gain, offset
 
     def field(self, shape: tuple[int, int]) -> tuple[Image, Image]:
         """Gain and offset (h, w)."""
@@ -47,7 +51,7 @@ class Photometry(Value):
     lines: tuple[tuple[float, float], ...] = ()
     """(T,) gain and offset of each frame: g becomes (g - offset) / gain."""
     restored: tuple[tuple[float, float], ...] = ()
-    """(T,) gain and offset that results get again: flicker that both cameras show, or that is asked for."""
+    """(T,) gain and offset that results get again: the flicker of LR, where that is asked for."""
     response: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     """Grey values, increasing, and what they become; linear between and beyond them."""
     shading: Shading | None = None

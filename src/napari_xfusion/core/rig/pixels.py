@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine, sample_frames
+from napari_xfusion.core.recordings import pco
 from napari_xfusion.core.rig.grey import spread
 from napari_xfusion.core.rig.grids import Grids
-from napari_xfusion.core.rig.health import Health, Mask, excess, fill
+from napari_xfusion.core.rig.health import Health, Mask, excess, fill, mask_of
 from napari_xfusion.core.rig.photometry import Array, along, follow, robust_gain
 from napari_xfusion.core.rig.scan import plain, zero_of
 from napari_xfusion.core.types import Image, Stack
@@ -52,10 +53,6 @@ LARGEST_PART = 0.6
 """Share of the field that may be such parts."""
 COMMON = 12
 """Frames of common times that are looked at."""
-STAMP = 14
-"""Pixels of the time stamp of pco cameras: two decimal digits each, in the first row."""
-
-
 SMALLEST_SIDE = 8
 """LR pixels; smaller images show too little."""
 Images = NDArray[np.float32]
@@ -106,12 +103,14 @@ class _Seen(NamedTuple):
 
     images: list[Image]
     """As float32, in camera units about a zero."""
+    heights: list[Image]
+    """By how much each of their pixels stands out."""
     out: list[Mask]
-    """Pixels that stand out of each."""
+    """Which of them do."""
 
     def filled(self) -> list[Image]:
         """The images without what stands out."""
-        return [fill(image, out) for image, out in zip(*self, strict=True)]
+        return [fill(image, out) for image, out in zip(self.images, self.out, strict=True)]
 
     def without(self, ignored: Mask) -> Self:
         """With nothing that stands out in ``ignored``."""
@@ -277,24 +276,25 @@ class _Evidence(NamedTuple):
 
 def _look(stack: Stack, frames: Sequence[int], stamp: Sequence[int]) -> _Seen:
     zero = zero_of(stack)
-    stamped = np.zeros(stack.shape[1:], bool)
-    stamped.ravel()[list(stamp)] = True
+    stamped = mask_of(stamp, stack.shape[1:])
     images = [fill(plain(stack.frame(i), zero), stamped) for i in frames]
-    return _Seen(images, [_stand_out(image) for image in images])
+    heights = [np.abs(excess(image)) for image in images]
+    return _Seen(images, heights, [_stand_out(*each) for each in zip(images, heights, strict=True)])
 
 
-def _stand_out(image: Image) -> Mask:
+def _stand_out(image: Image, height: Image) -> Mask:
     """Single pixels, and pairs of them, and groups where pairs are left when those are filled in."""
-    out = _above_noise(image)
-    return out | _above_noise(fill(image, out)) if out.any() else out
+    out = _above_noise(image, height)
+    if not out.any():
+        return out
+    filled = fill(image, out)
+    return out | _above_noise(filled, np.abs(excess(filled)))
 
 
-def _above_noise(image: Image) -> Mask:
-    if min(image.shape) < 3:
-        return np.zeros(image.shape, bool)
+def _above_noise(image: Image, height: Image) -> Mask:
     noise = spread(image - cv2.medianBlur(image, 3)) / 0.8
     low, high = np.percentile(image[::2, ::2], (1, 99))
-    out: Mask = np.abs(excess(image)) > max(STANDS_OUT * noise, LEAST_OUT * float(high - low))
+    out: Mask = height > max(STANDS_OUT * noise, LEAST_OUT * float(high - low))
     return out
 
 
@@ -306,7 +306,7 @@ def _accept(
     ``owner`` gives the LR pixel, where evidence is, of each HR pixel.
     """
     out = np.stack(seen.out)
-    height = np.stack([np.abs(excess(image)) for image in seen.images])
+    height = np.stack(seen.heights)
     often = out.mean(axis=0) >= PERSISTENT
     numbers = np.flatnonzero(often)
     at = numbers if owner is None else owner.ravel()[numbers]
@@ -331,8 +331,9 @@ def _accept(
 def _stuck(images: list[Image]) -> Mask:
     """Single pixels that never change, where chance leaves none so."""
     stack = np.stack(images)
-    left = np.array([(stack[: n + 1] == stack[0]).all(axis=0).sum() for n in range(len(stack))])
-    constant: Mask = (stack == stack[0]).all(axis=0)
+    unchanged = np.logical_and.accumulate(stack == stack[0])
+    left = unchanged.sum(axis=(1, 2))
+    constant: Mask = unchanged[-1]
     # By chance fewer are left after each frame; in a static scene many are.
     lasting = left[-1] > LASTING * left[len(stack) // 2] and constant.mean() < MOST_STUCK
     if len(stack) < 4 or not lasting:
@@ -369,20 +370,21 @@ def _least_height(
 
 
 def _stamp(stack: Stack) -> tuple[int, ...]:
-    """Numbers of the pixels of a pco camera's time stamp; none where there is none.
-
-    Each pixel holds two decimal digits in its low byte; the first four count the frames.
-    """
-    if stack.dtype.kind not in "ui" or stack.dtype.itemsize < 2 or stack.shape[2] < STAMP or len(stack) < 3:
+    """Numbers of the pixels of a pco camera's time stamp, which counts the frames; none where there is none."""
+    if (
+        stack.dtype.kind not in "ui"
+        or stack.dtype.itemsize < 2
+        or stack.shape[2] < pco.PIXELS
+        or len(stack) < 3
+    ):
         return ()
     numbers = []
     for i in sample_frames(len(stack), 4):
-        head = stack.frame(i)[0, :STAMP].astype(np.int64)
-        if ((head < 0) | (head > 0x99) | (head % 16 > 9)).any():
+        two = pco.digits(stack.frame(i)[0, : pco.PIXELS])
+        if two is None:
             return ()
-        digits = head // 16 * 10 + head % 16
-        numbers.append((i, int(digits[:4] @ [10**6, 10**4, 100, 1])))
+        numbers.append((i, pco.image_number(two)))
     count = {number - i for i, number in numbers}
     steps = [(b - a) / (j - i) for (i, a), (j, b) in pairwise(numbers)]
     regular = len(count) == 1 or (min(steps) > 0 and max(steps) == min(steps))
-    return tuple(range(STAMP)) if regular else ()
+    return tuple(range(pco.PIXELS)) if regular else ()

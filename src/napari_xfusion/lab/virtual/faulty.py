@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.grey import as_dtype
 from napari_xfusion.core.types import SCALE, Image, Stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.lab.virtual.disturbances import Disturbances, Faults
@@ -60,7 +61,7 @@ class FaultyCamera:
                 k -= 1
             beam = _flicker(_rng(self._seed, "beam", times[k]), self._beam_flicker)
             light = self.apply(clean.frame(k) * np.float64(beam), k, times[k] / max(count - 1, 1))
-            stored = _stored(light, clean.dtype)
+            stored = as_dtype(light, clean.dtype)
             if self.faults.stamp:
                 stored.ravel()[:STAMP_PIXELS] = pco_stamp(k, int(microseconds[k]))[: stored.size]
             return stored
@@ -198,11 +199,6 @@ def expose_hr(truth: Stack, frames: int, time: int) -> NDArray[Any]:
     exposed = range(max(first, 0), min(last, len(truth) - 1) + 1)
     if len(exposed) == 1:
         return truth.frame(time)
-    return _stored(np.mean([truth.frame(i) for i in exposed], axis=0, dtype=np.float64), truth.dtype)
-
-
-def _stored(light: Counts, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if dtype.kind not in "ui":
-        return light.astype(dtype)
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(light), limits.min, limits.max).astype(dtype)
+    return as_dtype(
+        np.asarray(np.mean([truth.frame(i) for i in exposed], axis=0, dtype=np.float64)), truth.dtype
+    )
