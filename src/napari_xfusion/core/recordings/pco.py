@@ -76,7 +76,7 @@ def with_stamps(stack: Stack, stamps: Sequence[PcoStamp]) -> Stack:
     clock, warnings = stamped(times, Clock.regular(len(times)), stack.source)
     text = (
         f"The first {PIXELS} pixels of each frame are the camera's number and time, not light. They give the frame "
-        "times (end of exposure) and are not changed."
+        "times (end of exposure). Fusion fills them in; they are read and converted as stored."
     )
     camera = CameraFacts(
         first_number=stamps[0].number,

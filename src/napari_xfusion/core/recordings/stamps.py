@@ -85,7 +85,8 @@ def _interpolated(times: Sequence[int], false: NDArray[np.int64]) -> list[int]:
 
 def _repaired(false: NDArray[np.int64], where: object) -> XFusionWarning:
     named = ", ".join(map(str, false[:5])) + (", ..." if len(false) > 5 else "")
-    text = f"The time stamps of {len(false)} frames ({named}) cannot be true; they were interpolated."
+    which = f"stamp of frame {named}" if len(false) == 1 else f"stamps of {len(false)} frames ({named})"
+    text = f"The time {which} cannot be true; {'it was' if len(false) == 1 else 'they were'} interpolated."
     return XFusionWarning("unsure-times", text, str(where))
 
 
