@@ -66,7 +66,7 @@ def write_cine(
     block = bytearray(length)
     for offset, (kind, value) in {**SETUP, **(setup or {}), 142: ("H", length)}.items():
         if offset + struct.calcsize("<" + kind) <= length:
-            struct.pack_into("<" + kind, block, offset, value)
+            struct.pack_into("<" + kind, block, offset, *(value if isinstance(value, tuple) else (value,)))
     times = [trigger + i * SECOND // 1000 | 3 for i in range(T)] if stamps == () else stamps
     tags = b"" if times is None else struct.pack(f"<IHH{T}Q", 8 + 8 * T, 1002, 1, *times)
     each = list(exposures)
@@ -116,6 +116,7 @@ CIH = {
     "EffectiveBit Depth": "12",
     "EffectiveBit Side": "Lower",
     "Shutter Type2(nsec)": "1250",
+    "Shading": "Off",
 }
 CIHX = """<?xml version='1.0' encoding='UTF-8'?>
 <cih><imageDataInfo><resolution><width>{W}</width><height>{H}</height></resolution><colorInfo><type>Mono</type>

@@ -155,6 +155,14 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "The file assigns other values to its stored grey values.",
         "None: stored values are fused.",
     ),
+    "border": (
+        "The frames have a border with text around the image.",
+        "Crop the recording to the stated rows and columns.",
+    ),
+    "camera-corrected": (
+        "The camera corrected frames and flat or dark differently, as far as the files say.",
+        "Take flats and darks with the settings of the camera that the recording has (CSR, shading).",
+    ),
     "chunks": (
         "The chunks of an HDF5 dataset contain many frames, all of which are decoded to read one.",
         "Rewrite the file with one frame per chunk.",
@@ -281,7 +289,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "stamped-pixels": (
         "The first pixels of each frame contain a time stamp of the camera instead of light.",
-        "None: they give the frame times; crop them if they disturb.",
+        "None: they give the frame times, and fusion fills them in.",
     ),
     "times-resolution": (
         "The numbers of the frame times are too coarse for the frame interval.",

@@ -43,6 +43,8 @@ def test_info_of_a_camera_s_file_as_json(run):
         "camera": "Phantom v1610",
         "serial": "13509",
         "exposure_ns": 99_000,
+        "corrected": "black reference of the session (CSR)",
+        "sensor_region": None,
     }
     assert times.pop("jitter_ns") < 1
     assert times == {

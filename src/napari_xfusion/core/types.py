@@ -57,6 +57,10 @@ class CameraFacts:
     """Whether its clock follows an external time code (IRIG)."""
     timing: str = ""
     """Where the times come from and what they are relative to, in words."""
+    corrected: str = ""
+    """What the camera corrected in the values before they were written, in words; '' where the file says nothing."""
+    region: Region | None = None
+    """The pixels of the sensor that the frames show."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ class Metadata:
     fields: tuple[tuple[str, str], ...] = ()
     """The flats and darks that were applied: path or description, and sha256 of the content."""
     corrected: str = ""
-    """What the file says was corrected before it was written, to follow "says that"; '' for nothing."""
+    """Flats or darks that the file says were applied to its frames, to follow "says that"; '' for nothing. What the
+    camera itself corrected is in ``camera``."""
 
 
 class Reopenable(Protocol):

@@ -241,3 +241,24 @@ def test_a_cut_file_names_the_frames_that_are_there(tmp_path):
 def test_a_file_with_an_ending_of_another_format_is_read(tmp_path):
     path = shutil.copy(ORIGINALS / "dice_phantom_v1610.cine", tmp_path / "shot.dat")
     assert open_stack(path).recording.reader == "cine"
+
+
+@pytest.mark.parametrize(
+    ("setup", "corrected"),
+    [
+        ({}, ""),
+        ({1028: ("I", 744), 1032: ("I", 744)}, "black reference, white calibration"),
+        ({1028: ("I", 744), 1504: ("I", 1)}, "black reference of the session (CSR)"),
+        ({1504: ("I", 7)}, "black reference of the session (CSR), white calibration of the session (CSR)"),
+    ],
+)
+def test_what_the_camera_corrected_is_that_of_the_header(tmp_path, setup, corrected):
+    stack = open_stack(write_cine(tmp_path / "a.cine", FRAMES, setup=setup))
+    assert stack.metadata.camera.corrected == corrected
+
+
+def test_a_border_with_text_is_reported(tmp_path):
+    size = {737: ("H", 9), 739: ("H", 6), 1580: ("4I", (2, 1, 5, 4))}
+    stack = open_stack(write_cine(tmp_path / "a.cine", FRAMES, setup=size))
+    (warning,) = stack.metadata.warnings
+    assert (warning.code, "rows and columns 1:5,2:7" in warning.text) == ("border", True)

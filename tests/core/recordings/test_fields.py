@@ -13,6 +13,7 @@ from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.run import Run, fuse_files
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError
+from tests.cameras import write_cine, write_mraw
 from tests.sequences import moving_discs
 
 T, H, W = 9, 12, 16
@@ -169,3 +170,22 @@ def test_a_run_records_the_fields_and_is_repeated_with_them(tmp_path):
     assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
     np.testing.assert_allclose(tifffile.imread(tmp_path / "a.tif")[0], truth[0] / 2000, rtol=1e-5)
     assert Run(plan, lr, hr).inputs["hr"].sha256 != record.inputs["hr"].sha256
+
+
+@pytest.mark.parametrize(("session", "codes"), [(1, []), (0, ["camera-corrected"])])
+def test_a_dark_that_the_camera_corrected_otherwise_is_reported(tmp_path, session, codes):
+    path = write_cine(tmp_path / "a.cine", FRAMES, setup={1504: ("I", 1)})
+    dark = write_cine(tmp_path / "dark.cine", DARK, setup={1504: ("I", session)})
+    stack = open_stack(path, fields=Fields(darks=(str(dark),)))
+    assert [x.code for x in stack.metadata.warnings] == codes
+
+
+def test_a_dark_of_other_pixels_of_the_sensor_is_refused(tmp_path):
+    paths = []
+    for left in (320, 328):
+        paths += [write_mraw(tmp_path / f"{left}.mraw", FRAMES, 16, header=".cihx")]
+        place = f"<segmentPos><sensorXpos>{left}</sensorXpos><sensorYpos>0</sensorYpos></segmentPos></imageDataInfo>"
+        text = paths[-1].with_suffix(".cihx").read_bytes()
+        paths[-1].with_suffix(".cihx").write_bytes(text.replace(b"</imageDataInfo>", place.encode()))
+    with pytest.raises(InputError, match="of the pixels 0:12,320:336 of the sensor"):
+        open_stack(paths[0], fields=Fields(darks=(str(paths[1]),)))

@@ -128,3 +128,16 @@ def test_recordings_of_cameras_beside_the_checkout(tmp_path):
     shutil.copy(SHARED / "beam.cihx", tmp_path)
     with pytest.raises(InputError, match="655360 bytes"):  # the header of another shot
         open_stack(tmp_path / "beam.mraw")
+
+
+def test_what_the_camera_corrected_and_which_pixels_of_the_sensor(tmp_path):
+    path = write_mraw(tmp_path / "a.mraw", FRAMES, 16, Shading="On")
+    assert open_stack(path).metadata.camera.corrected == "shading"
+    path = write_mraw(tmp_path / "b.mraw", FRAMES, 16, header=".cihx")
+    H, W = FRAMES.shape[1:]
+    place = b"<segmentPos><sensorXpos>320</sensorXpos><sensorYpos>8</sensorYpos></segmentPos>"
+    text = path.with_suffix(".cihx").read_bytes()
+    processed = place + b"<applyImageProc>1</applyImageProc></imageDataInfo>"
+    path.with_suffix(".cihx").write_bytes(text.replace(b"</imageDataInfo>", processed))
+    camera = open_stack(path).metadata.camera
+    assert (camera.corrected, camera.region) == ("image processing by PFV", (8, 8 + H, 320, 320 + W))

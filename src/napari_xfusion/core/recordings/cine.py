@@ -21,7 +21,7 @@ from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.sidecar import Sidecar
 from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
 from napari_xfusion.core.recordings.stamps import stamped
-from napari_xfusion.core.types import CameraFacts, Metadata, Stack
+from napari_xfusion.core.types import CameraFacts, Metadata, Region, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
 
 _LEAST = 44 + 40 + 808
@@ -95,6 +95,8 @@ _PACKINGS = {
 _FIELDS = {
     "mark": (140, "2s"),
     "length": (142, "H"),
+    "columns": (737, "H"),
+    "rows": (739, "H"),
     "serial": (743, "H"),
     "flip_h": (756, "I"),
     "flip_v": (760, "I"),
@@ -103,8 +105,12 @@ _FIELDS = {
     "cfa": (808, "I"),
     "rotate": (884, "i"),
     "bits": (896, "I"),
+    "black_version": (1028, "I"),
+    "white_version": (1032, "I"),
+    "session": (1504, "I"),
     "shutter_ns": (1568, "I"),
     "edr_ns": (1572, "I"),
+    "acquired": (1580, "4I"),
     "black": (5732, "I"),
     "white": (5736, "I"),
     "model": (10128, "256s"),
@@ -130,7 +136,8 @@ class _Setup:
         """A field; None where the block ends before it."""
         offset, kind = _FIELDS[name]
         fits = offset + struct.calcsize("<" + kind) <= len(self._data)
-        return struct.unpack_from("<" + kind, self._data, offset)[0] if fits else None
+        values = struct.unpack_from("<" + kind, self._data, offset) if fits else (None,)
+        return values[0] if len(values) == 1 else values
 
 
 def open_cine(path: Path, _options: Options) -> Stack:
@@ -300,6 +307,7 @@ def _facts(
         events=() if stamps is None else _events(stamps),
         locked=None if stamps is None else not bool(stamps[0] & 1),
         timing=_TIMING[clock.source],
+        corrected=_corrected(setup),
     )
     return clock, camera, tuple(odd)
 
@@ -387,6 +395,28 @@ def _setup_warnings(setup: _Setup, packing: _Packing, where: Path) -> Iterator[X
     if 0 < (setup["edr_ns"] or 0) < (setup["shutter_ns"] or 0):
         text = f"It was recorded with extended dynamic range ({setup['edr_ns']} ns): bright greys are not linear."
         yield XFusionWarning("dynamic-range", text, str(where))
+
+    left, top, columns, rows = setup["acquired"] or (0, 0, 0, 0)
+    image, frame = Region(top, top + rows, left, left + columns), (setup["rows"], setup["columns"])
+    inside = image.holds_pixels and image.bottom <= frame[0] and image.right <= frame[1]
+    if inside and image.shape != frame:
+        text = f"Its frames have a border with text: the image is rows and columns {image}."
+        yield XFusionWarning("border", text, str(where))
+
+
+_SESSION = ((1, "black_version", "black reference"), (2, "white_version", "white calibration"))
+"""Bits of CICalib, a calibration of the current session (CSR); the field with the version of one by the maker."""
+
+
+def _corrected(setup: _Setup) -> str:
+    """What the camera corrected, in words; of the current session or not, because the two give other values."""
+    session, found = setup["session"] or 0, []
+    for bit, version, name in _SESSION:
+        if session & bit:
+            found.append(f"{name} of the session (CSR)")
+        elif setup[version]:
+            found.append(name)
+    return ", ".join(found)
 
 
 def _model(setup: _Setup) -> str | None:

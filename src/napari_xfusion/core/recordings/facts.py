@@ -18,7 +18,8 @@ _NANO = 1000
 
 
 def facts_of(stack: Stack, name: Names = str) -> dict[str, Any]:
-    """JSON values: format, frames, height, width, dtype, bits, camera, serial, exposure_ns, times, warnings.
+    """JSON values: format, frames, height, width, dtype, bits, camera, serial, exposure_ns, corrected, sensor_region,
+    times, warnings.
 
     None where the file says nothing; ``name`` is what warnings call a setting.
     """
@@ -33,6 +34,8 @@ def facts_of(stack: Stack, name: Names = str) -> dict[str, Any]:
         "camera": camera.name,
         "serial": camera.serial,
         "exposure_ns": camera.exposure_ns,
+        "corrected": stack.metadata.corrected or camera.corrected or None,
+        "sensor_region": None if camera.region is None else str(camera.region),
         "times": times_of(stack.clock),
         "warnings": [render(warning, name) for warning in stack.metadata.warnings],
     }

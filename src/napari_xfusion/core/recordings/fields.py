@@ -86,7 +86,7 @@ def corrected(stack: Stack, fields: Fields, flats: Finder, darks: Finder) -> Sta
             return frame if beam is None else (frame / beam(frame)).astype(dtype)
 
     used = tuple((x.label, x.stack.digest()) for x in (*light, *shade))
-    said = (*stack.metadata.warnings, *_warnings(stack, fields, dead))
+    said = (*stack.metadata.warnings, *_warnings(stack, fields, [*light, *shade], dead))
     files = dict.fromkeys((*stack.metadata.files, *(f for x in (*light, *shade) for f in x.stack.files)))
     return stack.derive(
         read,
@@ -104,6 +104,14 @@ def _check_size(kind: str, field: Stack, stack: Stack) -> None:
             expected=f"a {kind} of {stack.shape[1]} x {stack.shape[2]} pixels, as the frames of {stack.source}",
             found=f"{field.shape[1]} x {field.shape[2]}",
             hint=f"give the {kind} of this camera, taken with the same region of the sensor",
+        )
+    here, there = (x.metadata.camera.region for x in (stack, field))
+    if None not in (here, there) and here != there:
+        raise InputError(
+            field.source,
+            expected=f"a {kind} of the pixels {here} of the sensor, as the frames of {stack.source}",
+            found=str(there),
+            hint=f"take the {kind} with the same region of the sensor",
         )
 
 
@@ -175,16 +183,34 @@ def _beam_of(fields: Fields, stack: Stack) -> Callable[[NDArray[Any]], float] | 
     return lambda frame: float(np.nanmean(frame[region.top : region.bottom, region.left : region.right]))
 
 
-def _warnings(stack: Stack, fields: Fields, dead: NDArray[np.bool_]) -> Iterator[XFusionWarning]:
+def _warnings(
+    stack: Stack, fields: Fields, sources: list[Source], dead: NDArray[np.bool_]
+) -> Iterator[XFusionWarning]:
     if stack.metadata.corrected:
         text = f"The file says that {stack.metadata.corrected}; flat and dark are applied again."
         yield XFusionWarning("corrected-twice", text, stack.source)
+    yield from _other_corrections(stack, sources)
     if fields.flats and not fields.darks:
         text = "Its flat is used without a dark: the offset of the camera stays in the frames."
         yield XFusionWarning("no-dark", text, stack.source)
     if dead.mean() > MOST_DEAD:
         text = f"{int(dead.sum())} of {dead.size} pixels do not respond to the open beam and are filled in."
         yield XFusionWarning("dead-pixels", text, stack.source)
+
+
+def _other_corrections(stack: Stack, sources: list[Source]) -> Iterator[XFusionWarning]:
+    """A warning about the first flat or dark that the camera corrected otherwise than the frames.
+
+    Where it corrected both alike, its offsets and gains are in I, D and F, and (I - D) / (F - D) is free of them.
+    """
+    done = stack.metadata.camera.corrected
+    for source in sources:
+        other = source.stack.metadata.camera.corrected
+        if other != done:
+            frames, field = (x or "no correction that the file names" for x in (done, other))
+            text = f"The camera corrected its frames ({frames}) otherwise than {source.label} ({field})."
+            yield XFusionWarning("camera-corrected", text, stack.source)
+            return
 
 
 def _digest(stack: Stack, fields: Fields, used: tuple[tuple[str, str], ...]) -> str:

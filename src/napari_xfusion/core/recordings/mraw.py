@@ -22,7 +22,7 @@ from napari_xfusion.core.recordings.packed import packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.sidecar import Sidecar
 from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
-from napari_xfusion.core.types import CameraFacts, Metadata, Stack
+from napari_xfusion.core.types import CameraFacts, Metadata, Region, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
 
 _MOST_HEADER = 1 << 24
@@ -40,8 +40,12 @@ _FIELDS = {
     "shutter_ns": ("Shutter Type2(nsec)", "recordInfo/shutterSpeedNsec"),
     "shutter": ("Shutter Speed(s)", "recordInfo/shutterSpeed"),
     "camera": ("Camera Type", "deviceInfo/deviceName"),
+    "shading": ("Shading", ""),
+    "processed": ("", "imageDataInfo/applyImageProc"),
+    "left": ("", "imageDataInfo/segmentPos/sensorXpos"),
+    "top": ("", "imageDataInfo/segmentPos/sensorYpos"),
 }
-"""Keys in a .cih and elements in a .cihx."""
+"""Keys in a .cih and elements in a .cihx; '' where no file is known to have one."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,23 @@ class CihHeader:
             white=white,
             first_number=self.number("start", -(10**12), 0),
             timing="record rate, save step and start frame of the header, relative to the trigger",
+            corrected=self._corrected(),
+            region=self._region(),
         )
+
+    def _corrected(self) -> str:
+        """The offsets by the camera (Shading, measured with the lens covered), or whatever the program applied."""
+        shading = self.texts.get("shading", "").lower() == "on"
+        processed = self.texts.get("processed", "0") not in ("", "0")
+        return ", ".join(["shading"] * shading + ["image processing by PFV"] * processed)
+
+    def _region(self) -> Region | None:
+        """The pixels of the sensor; None where the file does not say."""
+        places = [self.texts.get(x, "") for x in ("top", "left")]
+        if not all(re.fullmatch(r"\d{1,6}", x) for x in places):
+            return None
+        top, left = map(int, places)
+        return Region(top, top + self.number("height", 1), left, left + self.number("width", 1))
 
     def _exposure(self) -> int | None:
         """Nanoseconds; the older field has seconds or their reciprocal: "1/800000", "0.5" or "119149.0"."""
@@ -129,7 +149,7 @@ def _lines(data: bytes) -> Iterator[tuple[str, str]]:
     """Fields of a .cih: "Key : Value" up to the first empty line, the first of equal keys."""
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").lstrip("\ufeff").split("\n\n")[0]
     pairs = (line.split(":", 1) for line in reversed(text.splitlines()) if ":" in line)
-    found = {key.strip(): value.strip() for key, value in pairs}
+    found = {key.strip(): value.strip() for key, value in pairs if key.strip()}
     return ((name, found[key]) for name, (key, _) in _FIELDS.items() if key in found)
 
 
@@ -139,7 +159,7 @@ def _xml(data: bytes, where: Path) -> Iterator[tuple[str, str]]:
     if end < start or b"<!DOCTYPE" in data[start:end] or b"<!ENTITY" in data[start:end]:
         raise damaged(where, "XML from <cih> to </cih>", "none")
     root = ET.fromstring(data[start : end + 6].decode("utf-8", "replace"))  # noqa: S314 - no entities, see above
-    found = {name: root.findtext(place) for name, (_, place) in _FIELDS.items()}
+    found = {name: root.findtext(place) for name, (_, place) in _FIELDS.items() if place}
     return ((name, text.strip()) for name, text in found.items() if text is not None)
 
 
