@@ -38,6 +38,13 @@ def test_the_size_of_the_file_decides_whether_rows_are_padded(tmp_path):
         open_stack(write_mraw(tmp_path / "S3.mraw", frames, 12, padding=32))
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+def test_padded_rows_may_end_within_a_byte(tmp_path, bits):
+    frames = FRAMES[:, :, :9]
+    stack = open_stack(write_mraw(tmp_path / "S1.mraw", frames, bits, padding=16))
+    np.testing.assert_array_equal([stack.frame(i) for i in range(4)], frames)
+
+
 def test_times_are_those_of_the_saved_frames_from_the_trigger(tmp_path):
     stack = open_stack(write_mraw(tmp_path / "S1.mraw", FRAMES, 16))
     assert stack.clock.times_ps == (-50_000_000, 550_000_000, 1_150_000_000, 1_750_000_000)

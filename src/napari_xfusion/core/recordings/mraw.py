@@ -246,10 +246,14 @@ class _Layout:
             return image.astype(self.dtype, copy=False)
         data = np.empty(self.frame_bytes, np.uint8)
         file.read_into(data.data, i * self.frame_bytes)
-        if self.padded:
-            row = packed_bytes(self.width, self.bits)
-            data = np.ascontiguousarray(data.reshape(self.height, -1)[:, :row]).reshape(-1)
-        return unpack(data.data, self.bits, self.height * self.width).reshape(self.height, self.width)
+        if not self.padded:
+            return unpack(data.data, self.bits, self.height * self.width).reshape(self.height, self.width)
+        row, pixels = packed_bytes(self.width, self.bits), -(-self.width // 4) * 4  # four end with a byte
+        rows = np.zeros((self.height, packed_bytes(pixels, self.bits)), np.uint8)
+        rows[:, :row] = data.reshape(self.height, -1)[:, :row]
+        return unpack(rows.reshape(-1).data, self.bits, rows.shape[0] * pixels).reshape(-1, pixels)[
+            :, : self.width
+        ]
 
     def warnings(self, where: Path) -> Iterator[XFusionWarning]:
         """What is not certain about it."""
