@@ -55,7 +55,7 @@ def _lines(facts: dict[str, Any], more: dict[str, Any]) -> list[str]:
 
 def convert(
     recording: ImageSequence,
-    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif or .zarr")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif, .zarr or .nxs")],
     frames: Annotated[
         str | None, typer.Option(help="frames A to B-1 only", metavar="A:B", show_default=False)
     ] = None,

@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -26,7 +27,7 @@ class Stop:
         return self.left < 0
 
 
-@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.zarr"])
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.zarr", "out.nxs"])
 @pytest.mark.parametrize("frames", [None, (1, 4)])
 def test_frames_times_and_camera_are_those_of_the_original(tmp_path, name, frames):
     original = open_stack(CINE)
@@ -43,6 +44,18 @@ def test_frames_times_and_camera_are_those_of_the_original(tmp_path, name, frame
     assert (camera.name, camera.exposure_ns) == ("Phantom v1610", 3_000_048)
     record = json.loads((tmp_path / f"{name}.json").read_text())
     assert (record["first"], record["source"]["sha256"]) == (chosen.start, original.digest())
+
+
+def test_other_programs_find_camera_and_times_in_nexus(tmp_path):
+    convert(CINE, tmp_path / "out.nxs")
+    original = open_stack(CINE)
+    with h5py.File(tmp_path / "out.nxs") as file:
+        entry = file["entry"]
+        times, detector = entry["data/t"], entry["instrument/detector"]
+        assert times.attrs["units"] == "ps"
+        assert tuple(times[()]) == original.clock.times_of(range(6))
+        assert (detector["description"][()], detector["count_time"][()]) == (b"Phantom v1610", 3_000_048e-9)
+    assert open_stack(tmp_path / "out.nxs").metadata.camera == original.metadata.camera
 
 
 def test_dtypes_that_only_json_describes(tmp_path):

@@ -185,6 +185,7 @@ def stack_fields(said: Said, T: int) -> dict[str, Any]:
             viewer=said.viewer,
             warnings=said.warnings,
             camera=CameraFacts() if recorded is None else recorded.camera,
+            corrected="" if recorded is None else recorded.corrected,
         ),
     }
 

@@ -36,7 +36,7 @@ from napari_xfusion.core.recordings.source import (
     refusal,
     told,
 )
-from napari_xfusion.core.types import Metadata, Stack
+from napari_xfusion.core.types import CameraFacts, Metadata, Stack
 from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
 
 CACHE = 1 << 26
@@ -255,12 +255,15 @@ def _stack(place: _Place, options: Options, key: int) -> Stack:
     if not options.fields and key == meaning.PROJECTION:
         said += meaning.unused_fields(beside, where)
     notes = (*said, *times.warnings, *_slow(dataset, axes, where), *meaning.notes(dataset, where))
+    clock, recorded = times.clock(frames, meaning.interval(beside)), meaning.recorded(beside, len(frames))
+    if recorded is not None and options.times_path is None:
+        clock = recorded.clock
     return whole.derive(
         lambda i: whole.read(frames[i]),
         (len(frames), *whole.shape[1:]),
         whole.dtype,
         source=str(place.held.path),
-        clock=times.clock(frames, meaning.interval(beside)),
+        clock=clock,
         pixel_size=meaning.pixel_size(beside),
         metadata=Metadata(
             axes=axes.sequence,
@@ -268,7 +271,8 @@ def _stack(place: _Place, options: Options, key: int) -> Stack:
             warnings=notes,
             dataset=place.paths[0],
             files=_files_of(dataset, place.held.path),
-            corrected=meaning.corrected(beside),
+            corrected=meaning.corrected(beside) or ("" if recorded is None else recorded.corrected),
+            camera=CameraFacts() if recorded is None else recorded.camera,
         ),
     )
 

@@ -19,6 +19,7 @@ from napari_xfusion.core.recordings.describe import (
     square,
 )
 from napari_xfusion.core.recordings.hdf5_tree import follow, link_of, words
+from napari_xfusion.core.recordings.recorded import KEY, Recorded
 from napari_xfusion.errors import InputError, XFusionError, XFusionWarning
 
 PROJECTION, FLAT, DARK = 0, 1, 2
@@ -27,7 +28,7 @@ FIELD_NAMES = {FLAT: ("data_white", "data_flat"), DARK: ("data_dark",)}
 """Of Data Exchange."""
 FIELD_WORDS = {FLAT: "flats", DARK: "darks"}
 _LONGEST = 10**8
-"""Values of the longest 1-D dataset that is read."""
+"""Values of the longest 1-D dataset, and bytes of the longest text, that are read."""
 
 
 class Beside(NamedTuple):
@@ -107,6 +108,17 @@ def corrected(beside: Beside) -> str:
     found = beside.find("flatfield_applied")
     applied = found is not None and found.size == 1 and bool(np.ravel(found[()])[0])
     return "a flat was applied (flatfield_applied)" if applied else ""
+
+
+def recorded(beside: Beside, frames: int) -> Recorded | None:
+    """Times and camera of the recording that the file was converted from; None where it has no such text."""
+    for group in beside.groups:
+        note = group.parent.get(f"{KEY}/data", default=None)
+        is_text = getattr(note, "shape", None) == () and note.dtype.kind in "SO"
+        found = Recorded.read(words(note[()])) if is_text and note.dtype.itemsize <= _LONGEST else None
+        if found is not None and len(found.clock) == frames:
+            return found
+    return None
 
 
 def pixel_size(beside: Beside) -> float | None:

@@ -1,4 +1,4 @@
-"""Times and camera of a recording as text in a file that it is converted to."""
+"""Times and camera of a recording, as text in a file that it is converted to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_xfusion.core.types import CameraFacts, Stack
 from napari_xfusion.core.value import Value
 
 KEY = "recording"
-"""Of the text in a TIFF's description and in the attributes of an OME-Zarr."""
+"""Of the text in a TIFF's description, in the attributes of an OME-Zarr, and of the NXnote in a NeXus file."""
 
 
 class Recorded(Value):
@@ -19,11 +19,13 @@ class Recorded(Value):
 
     clock: Clock
     camera: CameraFacts = CameraFacts()
+    corrected: str = ""
+    """See ``Metadata.corrected``."""
 
     @classmethod
     def of(cls, stack: Stack) -> Self:
         """What ``stack`` knows."""
-        return cls(clock=stack.clock, camera=stack.metadata.camera)
+        return cls(clock=stack.clock, camera=stack.metadata.camera, corrected=stack.metadata.corrected)
 
     @classmethod
     def read(cls, text: object) -> Self | None:

@@ -1,4 +1,4 @@
-"""Conversion of a recording to TIFF or OME-Zarr: values, times and camera stay as they are."""
+"""Conversion of a recording to TIFF, OME-Zarr or NeXus: values, times and camera stay as they are."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def convert(
 ) -> Outcome:
     """Write the frames of a recording, or those from ``frames[0]`` to before ``frames[1]``, to ``output``.
 
-    ``output`` ends in .tif, .ome.tif or .zarr and opens with the same values, times and camera; a record is next to it.
-    After an interruption the same call resumes. Raises InputError where the recording cannot be opened or has no such
+    ``output`` ends in .tif, .ome.tif, .zarr, .nxs or .h5 and opens with the same values, times and camera; a record is
+    next to it. After an interruption the same call resumes. Raises InputError where the recording cannot be opened or has no such
     frames, OutputError where the output cannot be written.
     """
     began, whole = time.monotonic(), open_stack(source)

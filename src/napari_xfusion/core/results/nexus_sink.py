@@ -1,4 +1,5 @@
-"""The result as a NeXus file (HDF5): an NXdata with axes and times, and an NXprocess with the record.
+"""A result, or a recording that is converted, as a NeXus file (HDF5): an NXdata with axes and times, and an NXprocess
+with the record; of a recording, an NXdetector and a text with camera and times.
 
 The pixels are one contiguous dataset, whose place in the file is known before the first frame. The record is a text
 of fixed size, which ``commit`` fills: no part of the file moves, whenever a run is interrupted.
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from napari_xfusion._version import __version__
+from napari_xfusion.core.recordings.recorded import KEY, Recorded
 from napari_xfusion.core.results.one_file_sink import OneFileSink
 from napari_xfusion.core.results.spec import OutputSpec, missing_frames
+from napari_xfusion.core.types import CameraFacts
 from napari_xfusion.errors import OutputError
 
 ROOM, ROOM_PER_FRAME = 2**16, 64
@@ -92,12 +95,14 @@ def lay_out(path: Path, spec: OutputSpec) -> dict[str, Any]:
         text.set_size(room)
         text.set_cset(h5py.h5t.CSET_UTF8)
         scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+        if spec.recording:
+            _add_recording(entry, spec.recording)
         record = h5py.h5d.create(note.id, b"data", text, scalar, dcpl=now.copy()).get_offset()
         data = _group(entry, "data", "NXdata", signal="data", axes=_add_axes(entry, spec))
         pixels = data.create_dataset(
             "data", (len(spec.frames), *spec.shape), spec.dtype.newbyteorder("<"), dcpl=now.copy()
         )
-        pixels.attrs["long_name"] = "fused frames"
+        pixels.attrs["long_name"] = "frames" if spec.recording else "fused frames"
         layout = {"offset": pixels.id.get_offset(), "record": record, "length": room}
     if None in layout.values():
         raise OSError("HDF5 gave the frames no place in the file")
@@ -108,12 +113,13 @@ def _add_axes(entry: Any, spec: OutputSpec) -> list[str]:
     """Write frame numbers, times, pixel positions and HR times into ``data``; return the names of the axes."""
     data, names = entry.require_group("data"), ["frame", "y", "x"]
     data["frame"] = np.asarray(spec.frames, np.int64)
-    data["frame"].attrs["long_name"] = "LR frame number"
+    camera = "" if spec.recording else "LR "
+    data["frame"].attrs["long_name"] = f"{camera}frame number"
     if spec.times_ps:
         step = 1000 if all(t % 1000 == 0 for t in spec.times_ps) else 1
         data["t"] = np.asarray(spec.times_ps, np.int64) // step
         data["t"].attrs.update(
-            {"units": "ns" if step == 1000 else "ps", "long_name": "time since the first LR frame"}
+            {"units": "ns" if step == 1000 else "ps", "long_name": f"time since the first {camera}frame"}
         )
         names[0] = "t"
     for name, count in zip("yx", spec.shape, strict=True):
@@ -123,6 +129,28 @@ def _add_axes(entry: Any, spec: OutputSpec) -> list[str]:
         data["hr_times"] = np.asarray(spec.hr_times, np.float64)
         data["hr_times"].attrs["long_name"] = "times of the HR frames in LR frame numbers"
     return names
+
+
+def _add_recording(entry: Any, text: str) -> None:
+    """Write what is known of the camera: as the text that this package reads, and in the fields of NXdetector."""
+    note = _group(entry, KEY, "NXnote")
+    note["type"], note["data"] = "application/json", np.bytes_(text)
+    recorded = Recorded.read(text)
+    camera = CameraFacts() if recorded is None else recorded.camera
+    instrument = _group(entry, "instrument", "NXinstrument")
+    detector = _group(instrument, "detector", "NXdetector")
+    exposure = None if camera.exposure_ns is None else camera.exposure_ns / 1e9
+    known = {
+        "description": camera.name,
+        "serial_number": camera.serial,
+        "bit_depth_readout": camera.bits,
+        "count_time": exposure,
+    }
+    for name, value in known.items():
+        if value is not None:
+            detector[name] = value
+    if exposure is not None:
+        detector["count_time"].attrs["units"] = "s"
 
 
 def _group(parent: Any, name: str, kind: str, **attributes: Any) -> Any:
