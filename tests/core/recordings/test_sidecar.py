@@ -53,6 +53,10 @@ def test_times_of_some_frames_are_not_used(export):
     ("write", "message"),
     [
         (lambda path: write_ini(path, TIMES[:4]), "describes 4 frames, the recording has 5"),
+        (
+            lambda path: write_ini(path, [], frames=999_999_999),
+            "describes 999999999 frames, the recording has 5",
+        ),
         (lambda path: write_ini(path, TIMES, RecSpeed="fast"), "RecSpeed"),
         (lambda path: write_ini(path, TIMES, RecSpeed="0 ns"), "RecSpeed"),
         (lambda path: path.write_text("[REC_INFO]\n?\x00=[\n[[["), "RecSpeed"),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.recordings.packed import P10, packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import Options
-from napari_xfusion.core.recordings.sidecar import Sidecar
+from napari_xfusion.core.recordings.sidecar import Sidecar, check_count
 from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
 from napari_xfusion.core.recordings.stamps import stamped
 from napari_xfusion.core.types import CameraFacts, Metadata, Region, Stack
@@ -170,16 +170,18 @@ def open_cine(path: Path, _options: Options) -> Stack:
     )
 
 
-def read_chd(path: Path, _data: bytes) -> Sidecar:
-    """Times and camera by a .chd: the header of a .cine that was exported to another format, without its frames."""
+def read_chd(path: Path, _data: bytes, frames: int) -> Sidecar:
+    """Times and camera by a .chd: the header of a .cine whose ``frames`` frames were exported to another format.
+
+    Raises InputError where it is damaged or describes another number of frames.
+    """
     file = FileBytes(path)
     header, bitmap, setup = _head(file)
-    if not 0 < header.frames <= file.size:
-        raise damaged(path, "the header of a cine with frames", f"{header.frames} frames")
+    check_count(path, header.frames, frames)
     end = header.places if setup.end < header.places <= file.size else file.size
     clock, camera, warnings = _facts(file, header, bitmap, setup, _PACKINGS[16, 0], end=end)
     camera = replace(camera, bits=None, black=None, white=None)  # an export may have scaled the values
-    return Sidecar(path, header.frames, clock, camera, warnings)
+    return Sidecar(path, clock, camera, warnings)
 
 
 def _head(file: FileBytes) -> tuple[_Header, _Bitmap, _Setup]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.recordings.packed import packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import Options
-from napari_xfusion.core.recordings.sidecar import Sidecar
+from napari_xfusion.core.recordings.sidecar import Sidecar, check_count
 from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
 from napari_xfusion.core.types import CameraFacts, Metadata, Region, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
@@ -120,12 +120,16 @@ def _fraction(text: str) -> Fraction | None:
     return Fraction(text) or None if plain else None
 
 
-def read_cih(path: Path, data: bytes) -> Sidecar:
-    """Times and camera by ``data``, the content of a .cih or .cihx next to frames that were exported as TIFF."""
+def read_cih(path: Path, data: bytes, frames: int) -> Sidecar:
+    """Times and camera by ``data``, the content of a .cih or .cihx next to ``frames`` frames exported as TIFF.
+
+    Raises InputError where it is damaged or describes another number of frames.
+    """
     header = _header(path, data)
+    check_count(path, header.number("frames", 1), frames)
     clock, warnings = _clock(header)
     camera = replace(header.facts, bits=None, white=None)  # an export may have scaled the values
-    return Sidecar(path, len(clock), clock, camera, warnings)
+    return Sidecar(path, clock, camera, warnings)
 
 
 def read_header(path: Path) -> CihHeader:

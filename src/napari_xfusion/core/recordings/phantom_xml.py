@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from napari_xfusion.core.clock import Clock
-from napari_xfusion.core.recordings.sidecar import Sidecar
+from napari_xfusion.core.recordings.sidecar import Sidecar, check_count
 from napari_xfusion.core.recordings.source import damaged
 from napari_xfusion.core.recordings.stamps import stamped
 from napari_xfusion.core.types import CameraFacts
@@ -21,10 +21,10 @@ _TIME = re.compile(r"\s*(\d\d):(\d\d):(\d\d)\.(\d{3})[ .]?(\d{3})(?:\.(\d\d))?\s
 _DAY = 86_400 * 10**12
 
 
-def read_xml(path: Path, data: bytes) -> Sidecar | None:
+def read_xml(path: Path, data: bytes, frames: int) -> Sidecar | None:
     """Times by ``data``, the content of an .xml; None where it lists no times of frames.
 
-    Raises InputError where it is damaged.
+    Raises InputError where it is damaged or describes other than ``frames`` frames.
     """
     if b"TIMEBLOCK" not in data.upper() or b"<!ENTITY" in data:
         return None
@@ -38,6 +38,7 @@ def read_xml(path: Path, data: bytes) -> Sidecar | None:
     if not found or not all(found):
         wrong = next((line for line, match in zip(lines, found, strict=True) if not match), "none")
         raise damaged(path, "times such as 12:59:59.123 456.78", repr(wrong[:40]))
+    check_count(path, len(found), frames)
     times = _continued([_picoseconds(match) for match in found if match])
     active = ["E" in match[7] for match in found if match]
     origin = active.index(True) if any(active) else 0
@@ -45,7 +46,7 @@ def read_xml(path: Path, data: bytes) -> Sidecar | None:
     events = tuple(i for i, on in enumerate(active) if on and (i == 0 or not active[i - 1]))
     start = "the first active event" if any(active) else "the first frame on"
     camera = CameraFacts(events=events, timing=f"times of day of the frames, from {start}")
-    return Sidecar(path, len(times), clock, camera, warnings)
+    return Sidecar(path, clock, camera, warnings)
 
 
 def _picoseconds(match: re.Match[str]) -> int:

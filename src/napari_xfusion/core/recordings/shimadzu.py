@@ -12,7 +12,7 @@ from itertools import count as numbers
 from pathlib import Path
 
 from napari_xfusion.core.clock import PICOSECONDS, Clock
-from napari_xfusion.core.recordings.sidecar import Sidecar
+from napari_xfusion.core.recordings.sidecar import Sidecar, check_count
 from napari_xfusion.core.recordings.source import damaged
 from napari_xfusion.core.recordings.stamps import stamped
 from napari_xfusion.core.types import CameraFacts
@@ -22,10 +22,11 @@ _UNITS = {"ns": 1_000, "us": 10**6, "µs": 10**6, "ms": 10**9, "s": 10**12, "": 
 """Picoseconds; a number without a unit is nanoseconds."""
 
 
-def read_ini(path: Path, data: bytes) -> Sidecar | None:
+def read_ini(path: Path, data: bytes, count: int) -> Sidecar | None:
     """Times and camera by ``data``, the content of a .ini file; None where it is of another program.
 
-    Raises InputError where the file does not state the period of the recording.
+    Raises InputError where the file does not state the period of the recording, or another number of
+    frames.
     """
     text = data.decode("utf-8-sig", "replace")
     if "[REC_INFO]" not in text:
@@ -48,8 +49,9 @@ def read_ini(path: Path, data: bytes) -> Sidecar | None:
         relative.append(time)
     stated = str(recording.get("RecFrame", "")).replace(",", "").strip()
     frames = int(stated) if re.fullmatch(r"\d{1,9}", stated) else len(relative)
+    check_count(path, frames, count)
     clock, warnings = Clock.regular(frames, period / PICOSECONDS), tuple[XFusionWarning, ...]()
-    if frames and len(relative) == frames:
+    if len(relative) == frames:
         clock, warnings = stamped(relative, clock, path)
     elif relative:
         text = f"It has times of {len(relative)} of {frames} frames; its period gives the times."
@@ -57,7 +59,6 @@ def read_ini(path: Path, data: bytes) -> Sidecar | None:
     exposure = picoseconds(recording.get("RecExpose"))
     return Sidecar(
         path=path,
-        frames=frames,
         clock=clock,
         camera=CameraFacts(
             name="Shimadzu HPV-X",

@@ -22,7 +22,8 @@ _KINDS = {
     ".chd": _HERE + "cine:read_chd",
     ".xml": _HERE + "phantom_xml:read_xml",
 }
-"""``function(path, data) -> Sidecar | None`` by ending, the first one found counts."""
+"""``function(path, data, frames) -> Sidecar | None`` by ending, the first one found counts. It is given the number of
+frames of the recording, and calls ``check_count`` before it makes as many times as the file claims."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,6 @@ class Sidecar:
     """What a file next to frames says about them."""
 
     path: Path
-    frames: int
     clock: Clock
     camera: CameraFacts
     warnings: tuple[XFusionWarning, ...] = ()
@@ -46,14 +46,11 @@ def with_sidecar(stack: Stack, place: Path) -> Stack:
         return stack
     for path in _candidates(place):
         try:
-            found = _read(path)
+            found = _read(path, len(stack))
         except InputError as error:
             return _warned(stack, f"{path.name} is not used: {error.problem}.")
         if found is None:
             continue
-        if found.frames != len(stack):
-            text = f"{path.name} is not used: it describes {found.frames} frames, the recording has {len(stack)}."
-            return _warned(stack, text)
         metadata = replace(
             stack.metadata, camera=found.camera, warnings=(*stack.metadata.warnings, *found.warnings)
         )
@@ -67,11 +64,21 @@ def _warned(stack: Stack, text: str) -> Stack:
     return replace(stack, metadata=replace(stack.metadata, warnings=warnings))
 
 
-def _read(path: Path) -> Sidecar | None:
+def check_count(path: Path, described: int, frames: int) -> None:
+    """Raise InputError where a file describes another number of frames than the recording has."""
+    if described != frames:
+        raise InputError(
+            path,
+            problem=f"it describes {described} frames, the recording has {frames}",
+            hint="give the file of these frames",
+        )
+
+
+def _read(path: Path, frames: int) -> Sidecar | None:
     with told(path, "a file that describes frames"):
         file = FileBytes(path)
-        read: Callable[[Path, bytes], Sidecar | None] = resolve_name(_KINDS[path.suffix.lower()])
-        return read(path, file.read(0, min(file.size, _MOST)))
+        read: Callable[[Path, bytes, int], Sidecar | None] = resolve_name(_KINDS[path.suffix.lower()])
+        return read(path, file.read(0, min(file.size, _MOST)), frames)
 
 
 def _candidates(place: Path) -> Iterator[Path]:

@@ -30,8 +30,8 @@ def convert(
     """Write the frames of a recording, or those from ``frames[0]`` to before ``frames[1]``, to ``output``.
 
     ``output`` ends in .tif, .ome.tif, .zarr, .nxs or .h5 and opens with the same values, times and camera; a record is
-    next to it. After an interruption the same call resumes. Raises InputError where the recording cannot be opened or has no such
-    frames, OutputError where the output cannot be written.
+    next to it. After an interruption the same call resumes. Raises InputError where the recording cannot be opened or
+    has no such frames, OutputError where the output cannot be written.
     """
     began, whole = time.monotonic(), open_stack(source)
     start, end = (0, len(whole)) if frames is None else frames
