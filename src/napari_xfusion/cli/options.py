@@ -34,6 +34,13 @@ HrTimes = Annotated[
         show_default=False,
     ),
 ]
+LrTimeOffset = Annotated[
+    float,
+    typer.Option(
+        help="added to LR frame times: half the exposure, where they are its start, or a delay", metavar="NS"
+    ),
+]
+HrTimeOffset = Annotated[float, typer.Option(help="added to HR frame times", metavar="NS")]
 Frames = Annotated[str | None, typer.Option(help="targets A to B-1 only", metavar="A:B", show_default=False)]
 RegionOption = Annotated[
     str | None,

@@ -41,6 +41,8 @@ DeviceName = Annotated[str, AfterValidator(_device)]
 """``auto``, ``cpu``, ``mps``, ``cuda`` (the first NVIDIA GPU) or ``cuda:N``."""
 MethodName = Annotated[str, AfterValidator(_known)]
 """The name of a method in the catalogue."""
+Nanoseconds = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
+"""At most 11 days."""
 M = TypeVar("M", bound=BaseModel)
 _UNIT = re.compile(
     r"(?<![a-z])(s|secs?|seconds?|[mnuµμ]s|msec|milliseconds?|microseconds?|min|minutes?)(?![a-z])",
@@ -52,8 +54,8 @@ _UNIT = re.compile(
 class Plan(Value):
     """How two stacks become one; frozen, and enough to repeat a run.
 
-    HR times come from ``hr_times``, from ``hr_step``, or from the HR file's own metadata; never from
-    a guess. HR frame k lies at LR frame ``hr_start + k * hr_step``.
+    HR times come from ``hr_times``, from ``hr_step``, or from the HR file's own metadata; never from a guess. HR frame
+    k lies at LR frame ``hr_start + k * hr_step``. ``lr_time_offset`` and ``hr_time_offset`` move them.
     """
 
     method: MethodName = DEFAULT_METHOD
@@ -66,6 +68,10 @@ class Plan(Value):
     """LR frames from one HR frame to the next; may be a fraction."""
     hr_start: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     """LR frame of the first HR frame, with ``hr_step``."""
+    lr_time_offset: Nanoseconds = 0.0
+    """Nanoseconds to add to the times of the LR frames: to the centre of the exposure, for a delay of the trigger."""
+    hr_time_offset: Nanoseconds = 0.0
+    """Nanoseconds to add to the times of the HR frames, wherever these come from."""
     separation: Annotated[int, Field(ge=1)] = 1
     """LR frames from one of the three LR inputs to the next (paper, D5)."""
     frames: tuple[int, int] | None = None

@@ -29,7 +29,7 @@ from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import FORMAT, InputRecord, RunRecord, record_path
-from napari_xfusion.core.rig import Camera, Rig, seen_targets
+from napari_xfusion.core.rig import Camera, Rig, given_hr_times, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
@@ -364,8 +364,11 @@ def _describe(
 ) -> tuple[OutputSpec, Plan]:
     """What will be written, and the plan with everything settled that it left open."""
     targets = plan.targets(len(rig))
+    times = rig.hr_times
+    if plan.hr_time_offset != plan.lr_time_offset:  # which the settled plan adds as this one does
+        times = given_hr_times(rig.fast.open(), rig.hr.open(), plan)
     resolved = plan.model_dump(mode="json") | {
-        "hr_times": rig.hr_times.tolist(),
+        "hr_times": times.tolist(),
         "hr_step": None,
         "hr_start": 0.0,
         "frames": [targets.start, targets.stop],

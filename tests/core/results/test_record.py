@@ -11,7 +11,7 @@ from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.results.record import FORMAT, RunRecord, read_times
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.errors import InputError, ModelError
-from tests.sequences import moving_discs, two_cameras
+from tests.sequences import moving_discs, stack, two_cameras
 
 
 @pytest.fixture
@@ -45,6 +45,18 @@ def test_a_repeated_run_gives_equal_bytes_and_over_its_own_result_there_is_nothi
     assert Path("again.tif").read_bytes() == fused.read_bytes()
     assert RunRecord.load("again.tif").identity == record.identity
     assert record.run(fused).resumed == 5
+
+
+def test_the_record_has_the_time_offset_and_the_repeated_run_adds_it_once(tmp_path):
+    lr, hr, times = two_cameras((moving_discs(9) * 1000).astype(np.uint16))
+    sequences = stack(lr, interval=1e-6), stack(hr)
+    plan = Plan(method="interpolation", hr_times=times, hr_time_offset=-250)
+    fuse_files(plan, *sequences, tmp_path / "a.tif")
+    record = RunRecord.load(tmp_path / "a.tif")
+    assert (record.plan.hr_times, record.plan.hr_time_offset) == (times, -250)
+    assert record.hr_times == (0, *(time - 0.25 for time in times[1:]))
+    record.run(tmp_path / "b.tif", lr=sequences[0], hr=sequences[1])
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
 
 
 def test_inputs_that_were_moved_are_named_and_can_be_given(recordings, tmp_path):

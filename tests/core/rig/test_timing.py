@@ -1,10 +1,13 @@
 """HR times from the plan or the file, never from a guess."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig import find_hr_times, neighbours, seen_targets
+from napari_xfusion.core.rig import find_hr_times, given_hr_times, neighbours, seen_targets
 from napari_xfusion.core.types import Metadata
 from napari_xfusion.errors import PairingError, UnknownTimesError
 from tests.sequences import stack
@@ -32,6 +35,41 @@ def sequences(lr_frames=21, hr_frames=3, **hr_fields):
 )
 def test_times(settings, fields, times):
     assert find_hr_times(*sequences(**fields), make_plan(**settings)).tolist() == times
+
+
+@pytest.mark.parametrize(
+    ("settings", "times"),
+    [
+        pytest.param({"hr_time_offset": 2500}, [2.5, 12.5], id="hr"),
+        pytest.param({"lr_time_offset": -500, "hr_time_offset": 1000}, [1.5, 11.5], id="both"),
+        pytest.param({"lr_time_offset": 700, "hr_time_offset": 700}, [0, 10], id="none in sum"),
+    ],
+)
+def test_offsets_move_the_times_of_a_camera(settings, times):
+    lr, hr = sequences(hr_frames=2)
+    lr = replace(lr, clock=Clock.regular(21, 1e-6))
+    plan = make_plan(hr_step=10, **settings)
+    assert find_hr_times(lr, hr, plan).tolist() == times
+    assert given_hr_times(lr, hr, plan).tolist() == [0, 10]
+
+
+def test_an_offset_follows_uneven_times_of_lr():
+    lr, hr = sequences(4, 2)
+    lr = replace(lr, clock=Clock(times_ps=(0, 10_000, 20_000, 60_000), source="stamps"))
+    plan = make_plan(hr_times=(1, 2), hr_time_offset=20)
+    assert find_hr_times(lr, hr, plan).tolist() == [2.25, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        pytest.param({"hr_time_offset": 1}, "offset in nanoseconds has no meaning", id="no times"),
+        pytest.param({"hr_time_offset": 1e300}, "less than or equal to", id="too long"),
+    ],
+)
+def test_offsets_that_have_no_meaning_are_refused(settings, said):
+    with pytest.raises(PairingError, match=said):
+        find_hr_times(*sequences(), make_plan(hr_step=10, **settings))
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ _UNITS = {"ns": 1_000, "us": 10**6, "µs": 10**6, "ms": 10**9, "s": 10**12, "": 
 def read_ini(path: Path, data: bytes, count: int) -> Sidecar | None:
     """Times and camera by ``data``, the content of a .ini file; None where it is of another program.
 
-    Raises InputError where the file does not state the period of the recording, or another number of
-    frames.
+    Raises InputError where the file states no period of the recording, or other than ``count`` frames.
     """
     text = data.decode("utf-8-sig", "replace")
     if "[REC_INFO]" not in text:

@@ -7,7 +7,7 @@ from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.rig.pairing import make_rig, place_lr, tell_apart
 from napari_xfusion.core.rig.rig import Rig
-from napari_xfusion.core.rig.timing import find_hr_times, neighbours, seen_targets
+from napari_xfusion.core.rig.timing import find_hr_times, given_hr_times, neighbours, seen_targets
 
 __all__ = [
     "Camera",
@@ -20,6 +20,7 @@ __all__ = [
     "Rig",
     "find_hr_times",
     "fit_mapping",
+    "given_hr_times",
     "make_rig",
     "neighbours",
     "place_lr",

@@ -16,6 +16,8 @@ Times = NDArray[np.float64]
 
 FORGIVEN = 0.5
 """LR frames by which a time may lie outside the LR sequence; it becomes that of the first or last frame."""
+_NANOSECOND = 1000
+"""Picoseconds."""
 CLOSEST = 1e-6
 """LR frames between two HR frames at least; closer ones are no different times."""
 
@@ -28,12 +30,31 @@ class _Origin(NamedTuple):
 
 
 def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
-    """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
+    """Times of the HR frames in LR frame numbers: those of ``given_hr_times``, moved by the plan's time offsets.
 
     A time at most FORGIVEN outside the LR sequence becomes that of its first or last frame: steps are rounded, and
-    exposures last. Raises PairingError when there are fewer than 2 HR frames, when neither says, when there is not
-    one time for each HR frame, or when a time lies further outside.
+    exposures last. Raises PairingError as ``given_hr_times``, when a time lies further outside, or when there is an
+    offset and LR's times are unknown.
     """
+    given, said_by = _given(lr, hr, plan)
+    times = _moved(given, lr, plan)
+    _check_inside(times, said_by, lr, hr)
+    inside: Times = np.clip(times, 0, len(lr) - 1)
+    if (np.diff(inside) < CLOSEST).any():
+        raise _order(times, said_by)
+    return inside
+
+
+def given_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
+    """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
+
+    Raises PairingError when there are fewer than 2 HR frames, when neither says, or when there is not one time for each
+    HR frame, in increasing order.
+    """
+    return _given(lr, hr, plan)[0]
+
+
+def _given(lr: Stack, hr: Stack, plan: Plan) -> tuple[Times, _Origin]:
     if len(hr) < 2:
         raise PairingError(
             hr.source,
@@ -56,11 +77,25 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
             problem=f"the file does not hold the times of the HR frames{_hint(lr, hr)}",
             hint="give {hr_step} (and {hr_start}), or {hr_times}",
         )
-    _check(times, said_by, lr, hr)
-    inside: Times = np.clip(times, 0, len(lr) - 1)
-    if (np.diff(inside) < CLOSEST).any():
-        raise _order(times, said_by)
-    return inside
+    _check_order(times, said_by, hr)
+    return times, said_by
+
+
+def _moved(times: Times, lr: Stack, plan: Plan) -> Times:
+    """HR times when the offset between the cameras is added, by the times of the LR frames."""
+    offset = round((plan.hr_time_offset - plan.lr_time_offset) * _NANOSECOND)
+    if offset == 0:
+        return times
+    if lr.clock.interval is None:
+        raise PairingError(
+            lr.source,
+            setting="hr_time_offset" if plan.hr_time_offset else "lr_time_offset",
+            problem="the times of its frames are unknown, and an offset in nanoseconds has no meaning",
+            hint="omit it, and add the offset to {hr_start} or {hr_times} in LR frames",
+        )
+    taken = lr.clock.at(times)
+    moved = tuple(t + offset for t in taken.times_ps)
+    return lr.clock.frames_of(taken.model_copy(update={"times_ps": moved}))
 
 
 def neighbours(hr_times: Times, target: float) -> tuple[int, int]:
@@ -79,7 +114,7 @@ def seen_targets(hr_times: Times, count: int) -> NDArray[np.bool_]:
     return seen
 
 
-def _check(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
+def _check_order(times: Times, said_by: _Origin, hr: Stack) -> None:
     if len(times) != len(hr):
         raise PairingError(
             said_by.subject,
@@ -90,6 +125,9 @@ def _check(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
         )
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise _order(times, said_by)
+
+
+def _check_inside(times: Times, said_by: _Origin, lr: Stack, hr: Stack) -> None:
     outside = np.flatnonzero((times < -FORGIVEN) | (times > len(lr) - 1 + FORGIVEN))
     if len(outside):
         k, meaning = int(outside[0]), likely_meaning(times, lr)
