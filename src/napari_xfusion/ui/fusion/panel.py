@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.quantities import moment
+from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.rig import find_hr_times
 from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.fusion.data_box import DataBox, is_input
@@ -30,10 +31,12 @@ from napari_xfusion.ui.shared.widgets import Panel, listen, scale_bar_in_2d
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import napari.viewer
     from napari.layers import Layer
+
+    from napari_xfusion.core.types import Stack
 
 SETTLE = 120
 """Milliseconds without a change before the settings are checked."""
@@ -52,6 +55,8 @@ class FusionPanel(Panel):
         self._viewer = viewer
         self._request: Request | None = None
         self._problem = CHECKING
+        self._anew = False
+        """Whether LR and HR are to be read again from their files."""
         self._fresh = True
         """Whether the settings have changed since the last live preview; the end of a run is not a change."""
         self.data = DataBox(viewer, self)
@@ -95,13 +100,14 @@ class FusionPanel(Panel):
             self._settle.start()
 
     def _examine(self) -> None:
-        """Examine the request in the background thread."""
+        """Examine the request in the background thread, once the layers show what is to be fused."""
         try:
-            request = self._ask()
+            files = self.data.to_read(anew=self._anew)
+            request = None if files else self._ask()
         except XFusionError as error:
             self._found(None, Findings((), in_window_words(error)))
             return
-        self._checks.ask(lambda *_: (request, examine(request)))
+        self._checks.ask(lambda *_: _read(files) if request is None else (request, examine(request)))
 
     def _ask(self) -> Request:
         """The request as set in the panel; raises XFusionError for invalid settings."""
@@ -118,8 +124,12 @@ class FusionPanel(Panel):
         return Request(plan, layers, sequences, output, overwrite)
 
     def _on_examined(self, outcome: Outcome) -> None:
+        self._anew = False
         if outcome.error is not None:
             self._found(None, Findings((), outcome.in_words()))
+        elif isinstance(outcome.value, list):
+            self.data.show_read(outcome.value)
+            self._examine()
         else:
             self._found(*outcome.value)
 
@@ -251,6 +261,10 @@ class FusionPanel(Panel):
         compat.text_overlay(self._viewer).visible = True
         compat.scale_bar(self._viewer).visible = True
         scale_bar_in_2d(self, self._viewer)
+
+
+def _read(files: Sequence[Recording | Stack] | None) -> list[Stack]:
+    return [x.open() if isinstance(x, Recording) else x for x in files or ()]
 
 
 def _single_shot(owner: QWidget, milliseconds: int, then: Callable[[], object]) -> QTimer:
