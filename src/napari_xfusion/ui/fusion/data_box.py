@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QWidget
+from qtpy.QtWidgets import QGroupBox, QPushButton, QWidget
 
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.recordings import Fields, Recording
@@ -17,13 +17,17 @@ from napari_xfusion.errors import InputError
 from napari_xfusion.ui.fusion.fields_section import CAMERAS, Entered, FieldsSection
 from napari_xfusion.ui.shared.compare import RECORDED
 from napari_xfusion.ui.shared.form import Form, row
-from napari_xfusion.ui.shared.layers import redraw, sequence_pair, show_again, title_of
+from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
-from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, add_row, form
+from napari_xfusion.ui.shared.read_again import show_again
+from napari_xfusion.ui.shared.widgets import Follower, LayerCombo, Sentence, add_row, form, offer
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Layer
+
+
+REFRESHES = "Read LR and HR again: frames that were written since they were opened appear."
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class DataBox(QGroupBox):
     changed = Signal()
     pair_changed = Signal()
     """The layers are those of another pair; before ``changed``."""
+    redrawn = Signal()
+    """One of the layers gets other data, by whomever; its provenance may follow."""
 
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Data", parent)
@@ -51,7 +57,9 @@ class DataBox(QGroupBox):
         self._saved: Mapping[str, Any] = {}
         self.lr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.hr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
+        self.refresh = QPushButton("Refresh", self)
         self.found = Sentence(self)
+        self._data = Follower(self, ("data",), self.redrawn.emit)
         self._build()
         for combo in (self.lr, self.hr):
             combo.chosen.connect(self._on_chosen)
@@ -220,11 +228,16 @@ class DataBox(QGroupBox):
         return InputError("Data", problem="no image sequence is open", hint=hint)
 
     def _update_fields(self) -> None:
-        """Disable fields without effect: the step if times are given, the start without a step."""
+        """Disable what has no effect: the step if times are given, the start without a step, Refresh without files."""
         entered = self.pairing.value()
         by_step = not entered.hr_times.strip()
         self.pairing["hr_step"].enabled = by_step
         self.pairing["hr_start"].enabled = by_step and entered.hr_step > 0
+        layers = [layer for layer in (self.lr.layer(), self.hr.layer()) if layer is not None]
+        stacks = [_stack_or_error(layer) for layer in layers]
+        files = any(isinstance(x, Stack) and isinstance(x.recording, Recording) for x in stacks)
+        offer(self.refresh, REFRESHES, "" if files else "Neither LR nor HR was opened by napari-xfusion.")
+        self._data.follow(layers)
 
     def _shown_at(self, layer: Layer, hr: Stack) -> tuple[float, ...] | None:
         if self._shown is not None and self._shown[0] is layer:
@@ -235,6 +248,7 @@ class DataBox(QGroupBox):
         layout = form(self)
         add_row(layout, "LR", self.lr, "The fast, low-resolution sequence.")
         add_row(layout, "HR", self.hr, "The slow, high-resolution sequence of the same field of view.")
+        add_row(layout, "", self.refresh, REFRESHES)
         self.pairing = Form(Pairing, layout, self.changed.emit)
         self.pairing["hr_step"].native.setSpecialValueText("from HR metadata")
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")

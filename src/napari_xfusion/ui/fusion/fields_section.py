@@ -107,3 +107,4 @@ class FieldsSection(Section):
             f"rows and columns of the {name} camera as A:B,C:D, such as 0:40,0:128."
         )
         add_row(self.rows, f"{name} beam", beam, tip)
+        beam.lineEdit().setToolTip(tip)

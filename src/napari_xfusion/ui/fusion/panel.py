@@ -27,6 +27,7 @@ from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
 from napari_xfusion.ui.shared.provenance import stack_of
+from napari_xfusion.ui.shared.read_again import new_frames
 from napari_xfusion.ui.shared.widgets import Panel, listen, scale_bar_in_2d
 from napari_xfusion.ui.shared.words import in_window_words
 
@@ -55,6 +56,8 @@ class FusionPanel(Panel):
         self._viewer = viewer
         self._request: Request | None = None
         self._problem = CHECKING
+        self._asked: tuple[Stack, ...] = ()
+        """LR and HR of the last request."""
         self._anew = False
         """Whether LR and HR are to be read again from their files."""
         self._fresh = True
@@ -69,6 +72,7 @@ class FusionPanel(Panel):
         self._checks = Worker(self, "fusion check", ended=self._on_examined, every=20)
         self._settle = _single_shot(self, SETTLE, self._examine)
         self._view_changed = _single_shot(self, SETTLE, self._ask_live)
+        self._redrawn = _single_shot(self, SETTLE, self._on_redrawn)
         self._labelled = _single_shot(self, LABELS, self._label_frame)
         self.lay_out((self.data, self.method, self.output, self.export), self.run_box)
         saved = load_settings(PANEL)
@@ -112,6 +116,7 @@ class FusionPanel(Panel):
     def _ask(self) -> Request:
         """The request as set in the panel; raises XFusionError for invalid settings."""
         sequences, layers = self.data.sequences(), self.data.layers()
+        self._asked = sequences
         self.output.set_lr(sequences[0])
         plan = make_plan(
             **self.data.values(),
@@ -124,14 +129,33 @@ class FusionPanel(Panel):
         return Request(plan, layers, sequences, output, overwrite)
 
     def _on_examined(self, outcome: Outcome) -> None:
-        self._anew = False
+        anew, self._anew = self._anew, False
         if outcome.error is not None:
             self._found(None, Findings((), outcome.in_words()))
         elif isinstance(outcome.value, list):
-            self.data.show_read(outcome.value)
+            self._show_read(outcome.value, say=anew)
             self._examine()
         else:
             self._found(*outcome.value)
+
+    def _show_read(self, stacks: Sequence[Stack], *, say: bool) -> None:
+        """Show LR and HR as they were read again; with ``say``, how many frames are new."""
+        if say:
+            self.run_box.say(new_frames(self.data.sequences(), stacks))
+        self.data.show_read(stacks)
+
+    def _refresh(self) -> None:
+        self._anew = True
+        self._changed()
+
+    def _on_redrawn(self) -> None:
+        """Examine LR and HR again if their layers show other sequences than those that were examined."""
+        try:
+            now = self.data.sequences()
+        except InputError:
+            now = None
+        if now is None or any(a is not b for a, b in zip(now, self._asked, strict=False)):
+            self._changed()
 
     def _found(self, request: Request | None, findings: Findings) -> None:
         self._request, self._problem = request, findings.problem
@@ -237,7 +261,7 @@ class FusionPanel(Panel):
         """Take the label along when the dock is closed; a closing window has no use for it."""
         if self.parent() is None:
             self._checks.forget()
-            for timer in (self._settle, self._labelled):
+            for timer in (self._settle, self._redrawn, self._labelled):
                 timer.stop()
             compat.text_overlay(self._viewer).text = ""
         super()._delete()
@@ -245,6 +269,8 @@ class FusionPanel(Panel):
     def _connect(self) -> None:
         for box in (self.data, self.method, self.output):
             box.changed.connect(self._changed)
+        self.data.refresh.clicked.connect(lambda _: self._refresh())
+        self.data.redrawn.connect(self._redrawn.start)
         self.data.pair_changed.connect(self.method.reset_separation)
         self.run_box.run_asked.connect(self._run)
         self.run_box.cancel_asked.connect(self.runner.cancel)

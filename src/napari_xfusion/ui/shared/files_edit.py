@@ -26,7 +26,6 @@ class FilesEdit(QLineEdit):
         self.browse.clicked.connect(lambda _: self._browse(title))
         self.setAccessibleName(title)
         self.setPlaceholderText("none")
-        self.setClearButtonEnabled(True)
 
     def paths(self) -> tuple[str, ...]:
         """The paths as entered, ``~`` resolved."""

@@ -166,48 +166,6 @@ def redraw(layer: Layer, shown: LayerData) -> None:
     layer.metadata = {**layer.metadata, **shown.options["metadata"]}
 
 
-def show_again(layers: Sequence[Layer], stacks: Sequence[Stack]) -> None:
-    """Show recordings of ``layers`` that were read anew: with more frames, or by other flats and darks.
-
-    A pair stays a pair: HR is spread over the frames that LR has now. The contrast changes with the grey values only.
-    Layers that this package did not open stay as they are.
-    """
-    known = [provenance_of(layer) for layer in layers]
-    if [k.role for k in known if k is not None] == ["lr", "hr"]:
-        shown = _pair_again(layers, *stacks)
-    else:
-        shown = [_alone_again(k, stack) for k, stack in zip(known, stacks, strict=True) if k is not None]
-    there = [(layer, k) for layer, k in zip(layers, known, strict=True) if k is not None]
-    for (layer, before), new in zip(there, shown, strict=True):
-        redraw(layer, new)
-        _show_contrast(layer, before.sequence)
-
-
-def _pair_again(layers: Sequence[Layer], lr: Stack, hr: Stack) -> list[LayerData]:
-    known = provenance_of(layers[1])
-    given = known is not None and hr.metadata.hr_times is None
-    times = known.times if known is not None and given else None
-    return [*sequence_pair(lr, hr, times, title=title_of(layers[0]))]
-
-
-def _alone_again(known: Provenance, stack: Stack) -> LayerData:
-    """``stack`` in a layer whose provenance is ``known``, which keeps its place."""
-    if known.sequence is stack:
-        return LayerData(known.shown, {"metadata": {METADATA: known}})
-    data = lazy_frames(stack)
-    now = replace(known, sequence=stack, shown=data, entries=None, times=None)
-    return LayerData(data, {"metadata": {METADATA: now}})
-
-
-def _show_contrast(layer: Layer, before: Stack | None) -> None:
-    """Fit the contrast of a layer to its sequence if it is corrected otherwise than ``before``."""
-    known = provenance_of(layer)
-    now = None if known is None else known.sequence
-    if before is not None and now is not None and before.recording != now.recording:
-        grey, _ = percentile_map(now, CONTRAST_FRAMES)
-        layer.contrast_limits_range = layer.contrast_limits = (grey.zero, grey.zero + grey.span)
-
-
 def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
     """Show LR and HR as the pair that a plan makes of them; whether something changed.
 
