@@ -9,12 +9,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.rig import find_hr_times
 from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.fusion.data_box import DataBox, is_input
 from napari_xfusion.ui.fusion.export_box import ExportBox
+from napari_xfusion.ui.fusion.frame_label import frame_words
 from napari_xfusion.ui.fusion.live import Previews
 from napari_xfusion.ui.fusion.method_box import MethodBox
 from napari_xfusion.ui.fusion.output_box import OutputBox
@@ -26,7 +26,6 @@ from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
-from napari_xfusion.ui.shared.provenance import stack_of
 from napari_xfusion.ui.shared.read_again import new_frames
 from napari_xfusion.ui.shared.widgets import Panel, listen, scale_bar_in_2d
 from napari_xfusion.ui.shared.words import in_window_words
@@ -245,16 +244,12 @@ class FusionPanel(Panel):
         return 0 if self._request is None else frame_on_screen(self._viewer, self._request.layers[0])
 
     def _label_frame(self) -> None:
-        """Label the canvas with frame and time of LR, and with a note if the frame is not fused yet."""
+        """Label the canvas with the frames of LR and HR, and with a note if the frame is not fused yet."""
         lr, words = self.data.lr.layer(), []
         with suppress(InputError):  # without a sequence there is no label
             if lr is not None:
-                frame, clock = frame_on_screen(self._viewer, lr), stack_of(lr).clock
-                # A layer of HR shows frames more than once: its entries have no times of their own.
-                own = len(clock) == (lr.data.shape[-3] if lr.ndim > 2 else 1)
-                seconds = clock.seconds(frame) if own else None
-                time = "" if seconds is None else moment(seconds)
-                words = [f"frame {frame}", time, self.runner.note(frame)]
+                note = self.runner.note(frame_on_screen(self._viewer, lr))
+                words = [*frame_words(self._viewer, lr, self.data.hr.layer()), note]
         compat.text_overlay(self._viewer).text = " · ".join(filter(None, words))
 
     def _delete(self) -> None:
