@@ -75,6 +75,11 @@ def test_layers_findings_run_record_and_command_use_them(viewer, files, qtbot, t
     hr = panel.data.hr.layer()
     np.testing.assert_array_equal(hr.data[8], expected.frame(2))
     assert hr.contrast_limits[1] < 2
+    before = panel._request
+    panel.data.refresh.click()
+    settled(panel, qtbot)
+    assert panel.run_box.status.text() == "Read again: no new frames."
+    assert panel._request.key == before.key  # an interrupted run can be resumed
     found = panel.data.found.text()
     assert "hr.tif: 3 frames of 128x192 float32" in found
     assert "corrected by flat.tif, dark.tif" in found

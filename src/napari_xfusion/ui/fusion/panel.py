@@ -26,12 +26,12 @@ from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
-from napari_xfusion.ui.shared.read_again import new_frames
+from napari_xfusion.ui.shared.read_again import new_frames, read_again, remember
 from napari_xfusion.ui.shared.widgets import Panel, listen, scale_bar_in_2d
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import napari.viewer
     from napari.layers import Layer
@@ -106,11 +106,11 @@ class FusionPanel(Panel):
         """Examine the request in the background thread, once the layers show what is to be fused."""
         try:
             files = self.data.to_read(anew=self._anew)
-            request = None if files else self._ask()
+            before, request = self.data.sequences(), None if files else self._ask()
         except XFusionError as error:
             self._found(None, Findings((), in_window_words(error)))
             return
-        self._checks.ask(lambda *_: _read(files) if request is None else (request, examine(request)))
+        self._checks.ask(lambda *_: _examined(request) if request is not None else _read(files or (), before))
 
     def _ask(self) -> Request:
         """The request as set in the panel; raises XFusionError for invalid settings."""
@@ -284,8 +284,14 @@ class FusionPanel(Panel):
         scale_bar_in_2d(self, self._viewer)
 
 
-def _read(files: Sequence[Recording | Stack] | None) -> list[Stack]:
-    return [x.open() if isinstance(x, Recording) else x for x in files or ()]
+def _read(files: Iterable[Recording | Stack], before: Iterable[Stack]) -> list[Stack]:
+    return [read_again(source, stack) for source, stack in zip(files, before, strict=True)]
+
+
+def _examined(request: Request) -> tuple[Request, Findings]:
+    for stack in request.sequences:
+        remember(stack)
+    return request, examine(request)
 
 
 def _single_shot(owner: QWidget, milliseconds: int, then: Callable[[], object]) -> QTimer:

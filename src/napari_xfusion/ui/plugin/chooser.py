@@ -45,6 +45,7 @@ class Chooser(QDialog):
         self.tree.itemDoubleClicked.connect(self._open)
         self.tree.setCurrentItem(first)
         self.resize(QSize(560, 360).boundedTo(self.screen().availableSize()))
+        self.setMinimumWidth(420)
         self.tree.setFocus()
 
     @property

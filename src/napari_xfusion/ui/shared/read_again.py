@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.recordings import Recording
+from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.types import Stack
 from napari_xfusion.ui.shared.compare import RECORDED
 from napari_xfusion.ui.shared.layers import (
@@ -22,6 +25,34 @@ from napari_xfusion.ui.shared.provenance import METADATA, Provenance, provenance
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+
+
+_STATES: WeakKeyDictionary[Stack, State] = WeakKeyDictionary()
+"""The files of recordings as they were when these were first looked at."""
+
+
+def remember(stack: Stack) -> None:
+    """Note the state of the files of a recording, for ``read_again``; in any thread."""
+    if isinstance(stack.recording, Recording):
+        _STATES.setdefault(stack, _state(stack))
+
+
+def read_again(source: Recording | Stack, before: Stack) -> Stack:
+    """The recording ``source``; ``before`` itself if it is the same and its files have not changed.
+
+    So an interrupted run can be resumed after a look for new frames. Raises InputError as ``open_stack``.
+    """
+    if not isinstance(source, Recording):
+        return source
+    now = source.open()
+    if source == before.recording and _STATES.get(before) == _state(now):
+        return before
+    remember(now)
+    return now
+
+
+def _state(stack: Stack) -> State:
+    return tuple(entry for file in stack.files for entry in state_of(Path(file)))
 
 
 def refresh(layers: Iterable[Layer]) -> None:
@@ -47,7 +78,7 @@ def _recorded(layer: Layer) -> Stack | None:
 
 
 def _opened(stack: Stack) -> Stack:
-    return stack.recording.open() if isinstance(stack.recording, Recording) else stack
+    return read_again(stack.recording if isinstance(stack.recording, Recording) else stack, stack)
 
 
 def _groups(layers: list[Layer]) -> Iterator[list[Layer]]:
