@@ -303,6 +303,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "The file contains flats or darks that are not applied.",
         "Give `own` as flat and dark, or use frames as stored.",
     ),
+    "unfinished-frame": (
+        "The last frame of a folder is not complete and is left out.",
+        "Open the folder again, or use Refresh in napari, once it is written.",
+    ),
     "uneven-numbers": ("Frame numbers increase in unequal steps.", "Check for missing frames."),
     "unsure-times": (
         "Frame times are absent, impossible or repaired.",

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_xfusion.ui.plugin.chooser import Chooser
@@ -42,8 +43,9 @@ def test_the_chosen_dataset_becomes_a_layer(viewer, tmp_path, accept):
         dialog = QApplication.activeModalWidget()
         if isinstance(dialog, Chooser):
             timer.stop()
-            dialog.tree.setCurrentItem(dialog.tree.topLevelItem(1))
-            dialog.accept() if accept else dialog.reject()
+            assert dialog.parent() is not None or not viewer.window._qt_window.isVisible()  # it has its theme
+            for key in (Qt.Key.Key_Down, Qt.Key.Key_Return if accept else Qt.Key.Key_Escape):
+                QTest.keyClick(dialog.tree, key)
 
     timer = QTimer()
     timer.timeout.connect(answer)

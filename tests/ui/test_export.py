@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from napari_xfusion.cli.commands import app
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.recordings import Fields, Raw, open_stack
 from napari_xfusion.core.results import MemorySink
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.results.sheet import BAR
@@ -115,7 +115,9 @@ def test_a_result_that_was_changed_is_no_longer_that_of_its_run(tmp_path):
 def test_the_copied_command_makes_the_same_sequence(layers, tmp_path, plan):
     lr, hr, _ = sequences()
     fuse_files(plan, lr, hr, tmp_path / "window.tif")
-    command = export.command_line(plan, (lr.source, hr.source), str(tmp_path / "command.tif"))
+    command = export.command_line(
+        plan, (Raw(lr.source, Fields()), Raw(hr.source, Fields())), str(tmp_path / "command.tif")
+    )
     program, *arguments = shlex.split(command)
     assert program == "napari-xfusion"
     done = CliRunner().invoke(app, arguments)
@@ -124,10 +126,11 @@ def test_the_copied_command_makes_the_same_sequence(layers, tmp_path, plan):
 
 
 def test_a_sequence_that_is_no_file_has_no_command():
+    mine, gone = Raw("mine", Fields()), Raw(Path("gone.tif").resolve(), Fields())
     with pytest.raises(InputError, match=r"mine.*Save the layer"):
-        export.command_line(PLAN, ("mine", "mine"), "fused.tif")
+        export.command_line(PLAN, (mine, mine), "fused.tif")
     with pytest.raises(InputError, match=r"gone.tif.*does not exist"):
-        export.command_line(PLAN, (str(Path("gone.tif").resolve()), "mine"), "fused.tif")
+        export.command_line(PLAN, (gone, mine), "fused.tif")
 
 
 def test_a_result_that_is_opened_again_has_the_command_of_its_run(layers, tmp_path):

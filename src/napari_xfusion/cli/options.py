@@ -162,10 +162,10 @@ def parse_region(text: str | None, name: str = "--region") -> Region | None:
     """Parse ``A:B,C:D`` as a rectangle; ``name`` is that of the option."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text)
-    if match is None:
-        raise typer.BadParameter(f"{name}: expected A:B,C:D such as 0:256,128:512, found {text}")
-    return Region(*map(int, match.groups()))
+    try:
+        return Region.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name}: {error}") from None
 
 
 def parse_tile(text: str) -> int | None:

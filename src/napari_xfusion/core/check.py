@@ -32,7 +32,8 @@ class Check:
     """The findings; ``problem`` is what keeps a run from starting, None where nothing does."""
 
     found: dict[str, dict[str, Any]]
-    """For ``lr`` and ``hr``: source, frames, size, dtype, frame_interval_s, pixel_size_um; None where not opened."""
+    """For ``lr`` and ``hr``: source, frames, size, dtype, frame_interval_s, pixel_size_um; None where not opened. And
+    corrected_by, the flats and darks."""
     pairing: dict[str, Any] = field(default_factory=dict)
     estimate: dict[str, Any] = field(default_factory=dict)
     notes: tuple[XFusionWarning, ...] = ()
@@ -49,7 +50,9 @@ class Check:
             size = f"{frames} of {sequence['size'][0]}x{sequence['size'][1]} {sequence['dtype']}"
             time = "frame interval unknown" if interval is None else f"{interval:g} s per frame"
             length = "pixel size unknown" if pixel is None else f"{pixel:g} um per pixel"
-            yield f"{name.upper():8} {sequence['source']}: {size}, {time}, {length}"
+            by = ", ".join(Path(x).name for x in sequence["corrected_by"])
+            corrected = f", corrected by {by}" if by else ""
+            yield f"{name.upper():8} {sequence['source']}: {size}, {time}, {length}{corrected}"
         if self.pairing:
             p, e = self.pairing, self.estimate
             times = ", ".join(f"{t:g}" for t in p["hr_times"][:4]) + (
@@ -115,7 +118,7 @@ def _opened(source: object, name: str) -> Stack | XFusionError:
 def _sequence(sequence: Stack | XFusionError) -> dict[str, Any]:
     if isinstance(sequence, XFusionError):
         names = ("frames", "size", "dtype", "frame_interval_s", "pixel_size_um")
-        return {"source": sequence.subject, **dict.fromkeys(names)}
+        return {"source": sequence.subject, **dict.fromkeys(names), "corrected_by": []}
     dataset = sequence.metadata.dataset
     return {
         "source": f"{sequence.source}::{dataset}" if dataset else sequence.source,
@@ -124,6 +127,7 @@ def _sequence(sequence: Stack | XFusionError) -> dict[str, Any]:
         "dtype": str(sequence.dtype),
         "frame_interval_s": sequence.clock.interval,
         "pixel_size_um": sequence.pixel_size,
+        "corrected_by": [path for path, _ in sequence.metadata.fields],
     }
 
 

@@ -9,11 +9,12 @@ Times are float64 in LR frame numbers ("the LR clock") unless seconds are named.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,6 +205,14 @@ class Region(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.top}:{self.bottom},{self.left}:{self.right}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The region ``A:B,C:D``, rows A to B-1 and columns C to D-1; raises ValueError."""
+        match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", "".join(text.split()))
+        if match is None:
+            raise ValueError(f"expected A:B,C:D such as 0:256,128:512, found {text}")
+        return cls(*map(int, match.groups()))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -112,7 +112,7 @@ def test_a_recording_is_frozen(tmp_path):
 
 
 def test_a_recording_that_cannot_be_opened_names_the_reason(tmp_path):
-    with pytest.raises(InputError, match="found no such file"):
+    with pytest.raises(InputError, match="there is no such file"):
         Recording(tmp_path / "absent.tif", "tiff").open()
     with pytest.raises(InputError, match="found svf"):
         Recording(tmp_path, "svf").open()

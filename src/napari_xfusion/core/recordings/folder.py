@@ -33,7 +33,7 @@ from napari_xfusion.core.recordings.source import (
 from napari_xfusion.core.recordings.tiff import open_part
 from napari_xfusion.core.recordings.zarr_store import open_zarr
 from napari_xfusion.core.types import Metadata, Stack, digest_frames
-from napari_xfusion.errors import DamagedFileError, InputError
+from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
 
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".b16": "b16"}
 _DEFLATE_RATIO = 1100
@@ -87,6 +87,7 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
     names = [str(x.absolute().relative_to(folder.absolute())) for x in files]
     order = in_order(names, folder)
     files = [files[i] for i in order.places]
+    files, unfinished = _without_unfinished(files, options)
     first, *others = files
     sequence = _open_frame(first, options)
     frames = [sequence]
@@ -110,7 +111,7 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
     stores = any(x.is_dir() for x in files)
     stamps = [x.stamp for x in frames if x.stamp is not None]
     odd = [x for x in sequence.metadata.warnings if not stamps or x.code != "stamped-pixels"]
-    warnings = [*order.warnings, *odd]
+    warnings = [*order.warnings, *odd, *unfinished]
     if sequence.planned and sequence.planned > len(files) and not order.warnings:
         warnings.append(planned(len(files), sequence.planned, str(folder)))
     stack = Stack(
@@ -124,6 +125,19 @@ def _sequence(files: list[Path], folder: Path, options: Options) -> Stack:
         metadata=Metadata(viewer=sequence.metadata.viewer, warnings=tuple(warnings)),
     )
     return with_stamps(stack, stamps)
+
+
+def _without_unfinished(files: list[Path], options: Options) -> tuple[list[Path], list[XFusionWarning]]:
+    """The files in order without the last one if it is not complete, which a program may be writing, and a warning."""
+    *before, last = files
+    try:
+        _open_frame(last, options)
+    except DamagedFileError:
+        if not before:
+            raise
+        text = f"Its last frame, {last.name}, is not complete and is left out; a program may be writing it."
+        return before, [XFusionWarning("unfinished-frame", text, str(last.parent))]
+    return files, []
 
 
 def _open_png(path: Path, luma: bool) -> _Frame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -49,6 +49,10 @@ class Recording:
             if any(inside)
             else str(self.path)
         )
+
+    def by(self, fields: Fields) -> Self:
+        """The same recording, corrected by other flats and darks."""
+        return replace(self, options=replace(self.options, fields=_absolute(fields)))
 
     def open(self) -> Stack:
         """Open the sequence lazily; raises InputError as ``open_stack``, and for an unknown reader."""
@@ -214,4 +218,4 @@ def _missing(path: Path) -> InputError:
     beside = [x.name for x in path.parent.iterdir()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "check the path"
-    return InputError(path, expected=readable(), found="no such file", hint=hint)
+    return InputError(path, problem="there is no such file or folder", hint=hint)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QWidget
+from qtpy.QtWidgets import QGroupBox, QPushButton, QWidget
 
 from napari_xfusion.core.plan import parse_times
+from napari_xfusion.core.recordings import Fields, Recording
 from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
+from napari_xfusion.ui.fusion.fields_section import CAMERAS, Entered, FieldsSection
 from napari_xfusion.ui.shared.compare import RECORDED
 from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
-from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, add_row, form
+from napari_xfusion.ui.shared.read_again import show_again
+from napari_xfusion.ui.shared.widgets import Follower, LayerCombo, Sentence, add_row, form, offer
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Layer
+
+
+REFRESHES = "Read LR and HR again: frames that were written since they were opened appear."
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class DataBox(QGroupBox):
     changed = Signal()
     pair_changed = Signal()
     """The layers are those of another pair; before ``changed``."""
+    redrawn = Signal()
+    """One of the layers gets other data, by whomever; its provenance may follow."""
 
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Data", parent)
@@ -49,7 +57,9 @@ class DataBox(QGroupBox):
         self._saved: Mapping[str, Any] = {}
         self.lr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.hr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
+        self.refresh = QPushButton("Refresh", self)
         self.found = Sentence(self)
+        self._data = Follower(self, ("data",), self.redrawn.emit)
         self._build()
         for combo in (self.lr, self.hr):
             combo.chosen.connect(self._on_chosen)
@@ -119,6 +129,27 @@ class DataBox(QGroupBox):
         lr, hr = self.layers()
         return stack_of(lr), stack_of(hr)
 
+    def to_read(self, *, anew: bool) -> list[Recording | Stack] | None:
+        """What LR and HR are to be read from if they are to be read again: all files if ``anew``, else those whose
+        flats and darks are not those of the form. None where that is neither.
+
+        Raises InputError where one of them is to be corrected and was not opened by this package.
+        """
+        stacks, names = self.sequences(), zip(CAMERAS, self.fields.entered(), self.layers(), strict=True)
+        wanted = [
+            _corrected(stack, entered.fields(name), layer)
+            for stack, (name, entered, layer) in zip(stacks, names, strict=True)
+        ]
+        read = [
+            x if isinstance(x, Recording) and (anew or x != stack.recording) else stack
+            for x, stack in zip(wanted, stacks, strict=True)
+        ]
+        return read if any(isinstance(x, Recording) for x in read) else None
+
+    def show_read(self, stacks: Sequence[Stack]) -> None:
+        """Show LR and HR as they were read again."""
+        show_again(self.layers(), stacks)
+
     def show_hr_at(self, hr_times: Iterable[float]) -> None:
         """Show the HR sequence at these times, if this plugin opened it and shows it at other or unknown times."""
         layer, (lr, hr) = self.layers()[1], self.sequences()
@@ -145,8 +176,9 @@ class DataBox(QGroupBox):
         }
 
     def saved(self) -> dict[str, Any]:
-        """The times of this pair, for the next session."""
-        return {"pair": self._pair, **asdict(self.pairing.value())}
+        """The times, flats and darks of this pair, for the next session."""
+        fields = [each._asdict() for each in self.fields.entered()]
+        return {"pair": self._pair, "fields": fields, **asdict(self.pairing.value())}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Remember the values of the last session for their pair."""
@@ -158,14 +190,25 @@ class DataBox(QGroupBox):
             pair = [_identity(layer) for layer in self.layers()]
             if pair != self._pair:
                 first, self._pair = not self._pair, pair
+                saved = self._saved if self._saved.get("pair") == pair else {}
+                self._restore_fields(saved)
                 hr = _stack_or_error(self.hr.layer())
                 known = isinstance(hr, Stack) and hr.metadata.hr_times is not None
-                if self._saved.get("pair") == pair and not known:
-                    self.pairing.restore(self._saved)
+                if saved and not known:
+                    self.pairing.restore(saved)
                 elif not first or known:
                     self.pairing.restore(asdict(Pairing()))
                     self.pair_changed.emit()
         self.changed.emit()
+
+    def _restore_fields(self, saved: Mapping[str, Any]) -> None:
+        """Show the flats and darks of the selected recordings; where they have none, the saved ones."""
+        stacks = [_stack_or_error(layer) for layer in self.layers()]
+        entered = [_entered(stack) for stack in stacks]
+        if not any(entered):
+            entered = [_saved_fields(saved, k) for k in range(len(CAMERAS))]
+        self.fields.restore(each or Entered() for each in entered)
+        self.fields.begin_in(*(stack.source if isinstance(stack, Stack) else "" for stack in stacks))
 
     def _missing(self, name: str) -> InputError:
         """Why the sequence called ``name`` cannot be selected, or that it is not."""
@@ -185,11 +228,16 @@ class DataBox(QGroupBox):
         return InputError("Data", problem="no image sequence is open", hint=hint)
 
     def _update_fields(self) -> None:
-        """Disable fields without effect: the step if times are given, the start without a step."""
+        """Disable what has no effect: the step if times are given, the start without a step, Refresh without files."""
         entered = self.pairing.value()
         by_step = not entered.hr_times.strip()
         self.pairing["hr_step"].enabled = by_step
         self.pairing["hr_start"].enabled = by_step and entered.hr_step > 0
+        layers = [layer for layer in (self.lr.layer(), self.hr.layer()) if layer is not None]
+        stacks = [_stack_or_error(layer) for layer in layers]
+        files = any(isinstance(x, Stack) and isinstance(x.recording, Recording) for x in stacks)
+        offer(self.refresh, REFRESHES, "" if files else "Neither LR nor HR was opened by napari-xfusion.")
+        self._data.follow(layers)
 
     def _shown_at(self, layer: Layer, hr: Stack) -> tuple[float, ...] | None:
         if self._shown is not None and self._shown[0] is layer:
@@ -200,9 +248,12 @@ class DataBox(QGroupBox):
         layout = form(self)
         add_row(layout, "LR", self.lr, "The fast, low-resolution sequence.")
         add_row(layout, "HR", self.hr, "The slow, high-resolution sequence of the same field of view.")
+        add_row(layout, "", self.refresh, REFRESHES)
         self.pairing = Form(Pairing, layout, self.changed.emit)
         self.pairing["hr_step"].native.setSpecialValueText("from HR metadata")
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")
+        self.fields = FieldsSection(self, self.changed.emit)
+        layout.addRow(self.fields)
         layout.addRow(self.found)
         self.found.setToolTip("Properties and pairing of the sequences, and the cost of a run.")
 
@@ -219,11 +270,40 @@ def is_input(layer: Layer) -> bool:
     return is_image(layer) and recorded
 
 
+def _corrected(stack: Stack, fields: Fields, layer: Layer) -> Recording | Stack:
+    """The recording of ``stack`` by ``fields``; ``stack`` itself if there is no recording."""
+    if isinstance(stack.recording, Recording):
+        return stack.recording.by(fields)
+    if not fields:
+        return stack
+    raise InputError(
+        f"layer {layer.name}",
+        problem="flats and darks are for recordings that napari-xfusion opened",
+        hint="open its file or folder with napari-xfusion, or clear its fields",
+    )
+
+
 def _stack_or_error(layer: Layer) -> Stack | InputError:
     try:
         return stack_of(layer)
     except InputError as error:
         return error
+
+
+def _entered(stack: Stack | InputError) -> Entered | None:
+    """The flats and darks that a recording was opened with; None without."""
+    recording = stack.recording if isinstance(stack, Stack) else None
+    fields = recording.options.fields if isinstance(recording, Recording) else None
+    return Entered.of(fields) if fields else None
+
+
+def _saved_fields(saved: Mapping[str, Any], k: int) -> Entered | None:
+    """The flats and darks of camera ``k`` in the settings file, which may contain anything."""
+    try:
+        texts = saved["fields"][k]
+        return Entered(**{name: str(texts[name]) for name in Entered._fields})
+    except (LookupError, TypeError):
+        return None
 
 
 def _identity(layer: Layer) -> str:

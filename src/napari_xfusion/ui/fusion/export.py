@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
-from napari_xfusion.core.recordings import Recording
+from napari_xfusion.core.recordings import Fields, Raw, Recording
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.results.sheet import labelled, sheet
-from napari_xfusion.core.rig import Camera
-from napari_xfusion.core.types import Progress, Stack, Token
+from napari_xfusion.core.types import Progress, Reopenable, Token
 from napari_xfusion.errors import InputError, writing
 from napari_xfusion.ui.shared.compare import FUSED
 from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
@@ -172,8 +171,9 @@ def has_numbers(layer: Image) -> bool:
     return isinstance(sequence_record(layer), RunRecord)
 
 
-def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[str, str]] | None:
-    """The plan of a sequence that a run made, and the sources of LR and HR; None of other sequences.
+def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Raw, Raw]] | None:
+    """The plan of a sequence that a run made, and where LR and HR are, with the flats and darks that
+    they were fused by; None of other sequences.
 
     Those of the layers it was made from where both are among ``layers``, else those of its run record, which a result
     that was opened again has as well.
@@ -181,21 +181,30 @@ def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[str, s
     known = provenance_of(layer)
     if known is None or known.plan is None or known.role not in ("fused", "baseline"):
         return None
-    there = [_place(stack_of(x)) for x in known.origins_among(layers) if x is not None]
-    if len(there) == 2:
-        return known.plan, (there[0], there[1])
+    there = known.origins_among(layers)
+    if len(there) == 2 and None not in there:
+        lr, hr = (
+            _raw(origin.recording or stack_of(layer).recording, stack_of(layer).source)
+            for origin, layer in zip(known.origins, there, strict=True)
+            if layer is not None
+        )
+        return known.plan, (lr, hr)
     record = sequence_record(layer)
     if not isinstance(record, RunRecord):
         return None
-    return record.plan, (_place(record.rig.fast), _place(record.rig.hr))
+    lr, hr = (_raw(camera.recording, camera.source) for camera in (record.rig.fast, record.rig.hr))
+    return record.plan, (lr, hr)
 
 
-def command_line(plan: Plan, sources: tuple[str, str], output: str) -> str:
+def command_line(plan: Plan, sources: tuple[Raw, Raw], output: str) -> str:
     """The command that makes what ``plan`` makes of the LR and HR recordings at ``sources``, for a POSIX shell.
 
     Raises InputError where one of them is no file.
     """
-    words = ["napari-xfusion", "fuse", *map(_file_at, sources), "-o", output]
+    files = [_file_at(str(source.path)) for source in sources]
+    words = ["napari-xfusion", "fuse", *files, "-o", output]
+    for camera, source in zip(("lr", "hr"), sources, strict=True):
+        words += _field_options(camera, source.fields)
     given = plan.model_dump(exclude_defaults=True)
     for name, value in given.items():
         option = f"--{name.replace('_', '-')}"
@@ -215,11 +224,18 @@ def _as_argument(name: str, value: Any) -> str:
     return str(value)
 
 
-def _place(recording: Stack | Camera) -> str:
-    """Where a recording is, with the paths inside the file."""
-    known = recording.recording
-    inside = known.place.removeprefix(str(known.path)) if isinstance(known, Recording) else ""
-    return f"{recording.source}{inside}"
+def _field_options(camera: str, fields: Fields) -> list[str]:
+    """Flats, darks and normalisation of a camera as options."""
+    flats = [word for path in fields.flats for word in (f"--{camera}-flat", path)]
+    darks = [word for path in fields.darks for word in (f"--{camera}-dark", path)]
+    return [*flats, *darks, *([f"--{camera}-normalise", str(fields.beam)] if fields.beam else [])]
+
+
+def _raw(recording: Reopenable | None, name: str) -> Raw:
+    """Where a recording is, with the paths inside its file, its flats and darks; ``name`` of data in memory."""
+    if not isinstance(recording, Recording):
+        return Raw(name if recording is None else str(recording.path), Fields())
+    return Raw(recording.place, recording.options.fields)
 
 
 def _file_at(source: str) -> str:

@@ -9,11 +9,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.quantities import moment
+from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.rig import find_hr_times
 from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.fusion.data_box import DataBox, is_input
 from napari_xfusion.ui.fusion.export_box import ExportBox
+from napari_xfusion.ui.fusion.frame_label import frame_words
 from napari_xfusion.ui.fusion.live import Previews
 from napari_xfusion.ui.fusion.method_box import MethodBox
 from napari_xfusion.ui.fusion.output_box import OutputBox
@@ -25,15 +26,17 @@ from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
-from napari_xfusion.ui.shared.provenance import stack_of
+from napari_xfusion.ui.shared.read_again import new_frames, read_again, remember
 from napari_xfusion.ui.shared.widgets import Panel, listen, scale_bar_in_2d
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     import napari.viewer
     from napari.layers import Layer
+
+    from napari_xfusion.core.types import Stack
 
 SETTLE = 120
 """Milliseconds without a change before the settings are checked."""
@@ -52,6 +55,10 @@ class FusionPanel(Panel):
         self._viewer = viewer
         self._request: Request | None = None
         self._problem = CHECKING
+        self._asked: tuple[Stack, ...] = ()
+        """LR and HR of the last request."""
+        self._anew = False
+        """Whether LR and HR are to be read again from their files."""
         self._fresh = True
         """Whether the settings have changed since the last live preview; the end of a run is not a change."""
         self.data = DataBox(viewer, self)
@@ -64,6 +71,7 @@ class FusionPanel(Panel):
         self._checks = Worker(self, "fusion check", ended=self._on_examined, every=20)
         self._settle = _single_shot(self, SETTLE, self._examine)
         self._view_changed = _single_shot(self, SETTLE, self._ask_live)
+        self._redrawn = _single_shot(self, SETTLE, self._on_redrawn)
         self._labelled = _single_shot(self, LABELS, self._label_frame)
         self.lay_out((self.data, self.method, self.output, self.export), self.run_box)
         saved = load_settings(PANEL)
@@ -95,17 +103,19 @@ class FusionPanel(Panel):
             self._settle.start()
 
     def _examine(self) -> None:
-        """Examine the request in the background thread."""
+        """Examine the request in the background thread, once the layers show what is to be fused."""
         try:
-            request = self._ask()
+            files = self.data.to_read(anew=self._anew)
+            before, request = self.data.sequences(), None if files else self._ask()
         except XFusionError as error:
             self._found(None, Findings((), in_window_words(error)))
             return
-        self._checks.ask(lambda *_: (request, examine(request)))
+        self._checks.ask(lambda *_: _examined(request) if request is not None else _read(files or (), before))
 
     def _ask(self) -> Request:
         """The request as set in the panel; raises XFusionError for invalid settings."""
         sequences, layers = self.data.sequences(), self.data.layers()
+        self._asked = sequences
         self.output.set_lr(sequences[0])
         plan = make_plan(
             **self.data.values(),
@@ -118,10 +128,33 @@ class FusionPanel(Panel):
         return Request(plan, layers, sequences, output, overwrite)
 
     def _on_examined(self, outcome: Outcome) -> None:
+        anew, self._anew = self._anew, False
         if outcome.error is not None:
             self._found(None, Findings((), outcome.in_words()))
+        elif isinstance(outcome.value, list):
+            self._show_read(outcome.value, say=anew)
+            self._examine()
         else:
             self._found(*outcome.value)
+
+    def _show_read(self, stacks: Sequence[Stack], *, say: bool) -> None:
+        """Show LR and HR as they were read again; with ``say``, how many frames are new."""
+        if say:
+            self.run_box.say(new_frames(self.data.sequences(), stacks))
+        self.data.show_read(stacks)
+
+    def _refresh(self) -> None:
+        self._anew = True
+        self._changed()
+
+    def _on_redrawn(self) -> None:
+        """Examine LR and HR again if their layers show other sequences than those that were examined."""
+        try:
+            now = self.data.sequences()
+        except InputError:
+            now = None
+        if now is None or any(a is not b for a, b in zip(now, self._asked, strict=False)):
+            self._changed()
 
     def _found(self, request: Request | None, findings: Findings) -> None:
         self._request, self._problem = request, findings.problem
@@ -211,23 +244,19 @@ class FusionPanel(Panel):
         return 0 if self._request is None else frame_on_screen(self._viewer, self._request.layers[0])
 
     def _label_frame(self) -> None:
-        """Label the canvas with frame and time of LR, and with a note if the frame is not fused yet."""
+        """Label the canvas with the frames of LR and HR, and with a note if the frame is not fused yet."""
         lr, words = self.data.lr.layer(), []
         with suppress(InputError):  # without a sequence there is no label
             if lr is not None:
-                frame, clock = frame_on_screen(self._viewer, lr), stack_of(lr).clock
-                # A layer of HR shows frames more than once: its entries have no times of their own.
-                own = len(clock) == (lr.data.shape[-3] if lr.ndim > 2 else 1)
-                seconds = clock.seconds(frame) if own else None
-                time = "" if seconds is None else moment(seconds)
-                words = [f"frame {frame}", time, self.runner.note(frame)]
+                note = self.runner.note(frame_on_screen(self._viewer, lr))
+                words = [*frame_words(self._viewer, lr, self.data.hr.layer()), note]
         compat.text_overlay(self._viewer).text = " · ".join(filter(None, words))
 
     def _delete(self) -> None:
         """Take the label along when the dock is closed; a closing window has no use for it."""
         if self.parent() is None:
             self._checks.forget()
-            for timer in (self._settle, self._labelled):
+            for timer in (self._settle, self._redrawn, self._labelled):
                 timer.stop()
             compat.text_overlay(self._viewer).text = ""
         super()._delete()
@@ -235,6 +264,8 @@ class FusionPanel(Panel):
     def _connect(self) -> None:
         for box in (self.data, self.method, self.output):
             box.changed.connect(self._changed)
+        self.data.refresh.clicked.connect(lambda _: self._refresh())
+        self.data.redrawn.connect(self._redrawn.start)
         self.data.pair_changed.connect(self.method.reset_separation)
         self.run_box.run_asked.connect(self._run)
         self.run_box.cancel_asked.connect(self.runner.cancel)
@@ -251,6 +282,16 @@ class FusionPanel(Panel):
         compat.text_overlay(self._viewer).visible = True
         compat.scale_bar(self._viewer).visible = True
         scale_bar_in_2d(self, self._viewer)
+
+
+def _read(files: Iterable[Recording | Stack], before: Iterable[Stack]) -> list[Stack]:
+    return [read_again(source, stack) for source, stack in zip(files, before, strict=True)]
+
+
+def _examined(request: Request) -> tuple[Request, Findings]:
+    for stack in request.sequences:
+        remember(stack)
+    return request, examine(request)
 
 
 def _single_shot(owner: QWidget, milliseconds: int, then: Callable[[], object]) -> QTimer:

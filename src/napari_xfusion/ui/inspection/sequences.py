@@ -187,6 +187,22 @@ def _check_fused(sequences: Sequences, lr: Stack, hr: Stack) -> None:
             found=f"{len(fused)} of {fused.shape[1:]}",
             hint="select its LR and HR",
         )
+    _check_origins(sequences, lr, hr)
+
+
+def _check_origins(sequences: Sequences, lr: Stack, hr: Stack) -> None:
+    """Raise PairingError when LR or HR is corrected by other flats and darks now than when it was fused."""
+    known = provenance_of(sequences.fused)
+    layers = [x for x in (sequences.lr, sequences.hr) if x is not None]
+    now = {layer.unique_id: stack for layer, stack in zip(layers, (lr, hr), strict=True)}
+    for origin in known.origins if known is not None else ():
+        stack = now.get(origin.key)
+        if stack is not None and origin.recording not in (None, stack.recording):
+            raise PairingError(
+                stack.source,
+                problem="the sequence was fused with other flats and darks of this recording",
+                hint="fuse it again, or enter those of the fusion in the Fusion panel",
+            )
 
 
 def guess(layers: Iterable[Layer]) -> Sequences:

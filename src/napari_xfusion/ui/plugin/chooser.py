@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QDialog,
+    QDialogButtonBox,
+    QHeaderView,
+    QMainWindow,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 Choice = tuple[str, tuple[int, ...], str]
 """Path inside the file, shape and dtype."""
@@ -28,14 +38,15 @@ class Chooser(QDialog):
         layout.addWidget(self.buttons)
         first, *_ = [self._add(choice) for choice in choices]
         self.tree.expandAll()
-        for column in range(3):
-            self.tree.resizeColumnToContents(column)
+        self._fit_columns()
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         self.tree.itemSelectionChanged.connect(self._update)
         self.tree.itemDoubleClicked.connect(self._open)
         self.tree.setCurrentItem(first)
-        self.resize(560, 360)
+        self.resize(QSize(560, 360).boundedTo(self.screen().availableSize()))
+        self.setMinimumWidth(420)
+        self.tree.setFocus()
 
     @property
     def chosen(self) -> str | None:
@@ -51,7 +62,17 @@ class Chooser(QDialog):
             parent = _child(parent, group) or QTreeWidgetItem(parent, [group])
         item = QTreeWidgetItem(parent, [name, " x ".join(map(str, shape)), dtype])
         item.setData(0, _PATH, path)
+        item.setToolTip(0, path)
         return item
+
+    def _fit_columns(self) -> None:
+        """Long names are elided, so that shapes and types are always visible."""
+        header = self.tree.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
 
     def _open(self) -> None:
         if self.chosen is not None:
@@ -61,10 +82,19 @@ class Chooser(QDialog):
         self.buttons.button(QDialogButtonBox.StandardButton.Open).setEnabled(self.chosen is not None)
 
 
+def main_window() -> QWidget | None:
+    """The window of napari that the user works in: the dialog gets its theme and stays in front of it."""
+    windows = [x for x in QApplication.topLevelWidgets() if isinstance(x, QMainWindow) and x.isVisible()]
+    active = QApplication.activeWindow()
+    return active if active in windows else next(iter(windows), None)
+
+
 def choose_dataset(name: str, choices: Sequence[Choice]) -> str | None:
     """Ask for one of the datasets of the file ``name``; None where the dialog is cancelled."""
-    dialog = Chooser(name, choices)
-    return dialog.chosen if dialog.exec() else None
+    dialog = Chooser(name, choices, main_window())
+    chosen = dialog.chosen if dialog.exec() else None
+    dialog.deleteLater()  # the window keeps its children
+    return chosen
 
 
 def _child(parent: QTreeWidgetItem | None, name: str) -> QTreeWidgetItem | None:

@@ -10,6 +10,7 @@ from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.inspection.recipes import frame_division
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import is_sequence, link_contrast, show_grid
+from napari_xfusion.ui.shared.read_again import refresh
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ def divide_frames(viewer: napari.Viewer) -> None:
             show_error(in_window_words(error))
         else:
             compat.show_colorbar(viewer.add_image(divided.data, **divided.options))
+
+
+def refresh_recordings(viewer: napari.Viewer) -> None:
+    """Read all recordings again: frames that were written since they were opened appear."""
+    try:
+        refresh(viewer.layers)
+    except XFusionError as error:
+        show_error(in_window_words(error))
 
 
 def compare(viewer: napari.Viewer) -> None:

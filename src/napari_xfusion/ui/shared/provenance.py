@@ -15,7 +15,7 @@ from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.recordings.describe import sequence_axis
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, LayerRecord, RunRecord, SequenceRecord
-from napari_xfusion.core.types import Stack
+from napari_xfusion.core.types import Reopenable, Stack
 from napari_xfusion.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,11 +38,15 @@ class Origin(NamedTuple):
     """As it was called then; the user may call it otherwise."""
     key: UUID
     """By which napari knows it."""
+    recording: Reopenable | None = None
+    """Its recording then, with flats and darks, which may be others by now; None where it comes from no file."""
 
     @classmethod
     def of(cls, layer: Layer) -> Self:
         """The origin that ``layer`` is."""
-        return cls(layer.name, layer.unique_id)
+        known = provenance_of(layer)
+        sequence = None if known is None else known.sequence
+        return cls(layer.name, layer.unique_id, None if sequence is None else sequence.recording)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,8 @@ FIELDS = {
     "grey": "grey values",
     "correct": "Correct flaws",
     "keep_flicker": "Keep flicker",
+    "lr_normalise": "LR beam",
+    "hr_normalise": "HR beam",
 }
 """Labels of the settings in the panels; any other setting is called by its own name."""
 
