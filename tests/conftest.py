@@ -47,7 +47,7 @@ def pytest_addoption(parser):
     parser.addoption("--pictures", metavar="FOLDER", help="save the pictures of the documentation there")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread():
     """Torch on one thread of the processor."""
     import torch

@@ -223,14 +223,16 @@ def test_an_error_is_json_where_that_is_asked_for(sequences, capsys):
 
 
 def options_with_values():
-    """Command and option, of all that take a value."""
+    """Command and option, of all that take a value; of each command the last one is tried with every commit."""
     root = typer.main.get_command(app)
     groups = [([], root), (["models"], root.commands["models"])]
     for words, group in groups:
         for name, command in group.commands.items():
-            for param in getattr(command, "params", ()) if not hasattr(command, "commands") else ():
-                if param.param_type_name == "option" and not (param.is_flag or param.multiple):
-                    yield pytest.param([*words, name], param.opts, id=f"{name} {param.opts[0]}")
+            params = getattr(command, "params", ()) if not hasattr(command, "commands") else ()
+            options = [p for p in params if p.param_type_name == "option" and not (p.is_flag or p.multiple)]
+            for param in options:
+                marks = [] if param is options[-1] else pytest.mark.slow
+                yield pytest.param([*words, name], param.opts, id=f"{name} {param.opts[0]}", marks=marks)
 
 
 @pytest.mark.parametrize(("command", "names"), list(options_with_values()))

@@ -38,9 +38,9 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     "redirections",
     [
-        pytest.param("2>/dev/full", id="stderr full"),
-        pytest.param(">/dev/full", id="stdout full"),
-        pytest.param(">/dev/full 2>/dev/full", id="both full", marks=pytest.mark.slow),
+        pytest.param("2>/dev/full", id="stderr full", marks=pytest.mark.slow),
+        pytest.param(">/dev/full", id="stdout full", marks=pytest.mark.slow),
+        pytest.param(">/dev/full 2>/dev/full", id="both full"),
         pytest.param("2>&-", id="stderr closed", marks=pytest.mark.slow),
         pytest.param(">&-", id="stdout closed", marks=pytest.mark.slow),
         pytest.param("<&- >&- 2>&-", id="all closed"),
@@ -58,10 +58,14 @@ def test_a_run_ends_well_where_messages_cannot_be_written(run, tmp_path, redirec
 
 
 @pytest.mark.parametrize(
-    ("before", "arguments"), [("HOME=/dev/full", FUSE), ("HOME=/dev/null XDG_STATE_HOME=/dev/full", FUSE)]
+    "before",
+    [
+        pytest.param("HOME=/dev/full", marks=pytest.mark.slow),
+        pytest.param("HOME=/dev/null XDG_STATE_HOME=/dev/full"),
+    ],
 )
-def test_a_run_ends_well_without_a_log(run, before, arguments):
-    done = run(arguments, before=before)
+def test_a_run_ends_well_without_a_log(run, before):
+    done = run(FUSE, before=before)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
 

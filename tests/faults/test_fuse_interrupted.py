@@ -21,7 +21,7 @@ from tests.faults.command import (
 )
 from tests.sharing import made_once
 
-FRAMES = 240
+FRAMES = 120
 METHODS = ["flow", "bayesian"]
 
 
@@ -46,7 +46,7 @@ def uninterrupted(sequences, tmp_path_factory):
 @pytest.mark.parametrize(
     ("method", "kills"),
     [
-        pytest.param("bayesian", 3, id="bayesian"),
+        pytest.param("bayesian", 2, id="bayesian"),
         pytest.param("bayesian", 20, marks=pytest.mark.soak, id="bayesian, 20 kills"),
         pytest.param("flow", 20, marks=pytest.mark.soak, id="flow, 20 kills"),
     ],

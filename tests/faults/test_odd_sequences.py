@@ -4,6 +4,7 @@ Warnings are errors here, so no run may divide by zero or overflow on its way.
 """
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from napari_xfusion.cli import main
 from tests.faults.command import record_of
 from tests.sequences import binned, moving_discs
+from tests.tables import crossed
 
 METHODS = ["bicubic", "interpolation", "flow", "bayesian", "bayesian-paper"]
 DTYPES = ["u1", ">u2", "<u2", "<i2", ">i2", "<f4", ">f4", "<f8", ">f8"]
@@ -58,15 +60,16 @@ def cameras(shape=(48, 64), dtype="u2", low=1000.0, high=20000.0, scale=4):
     return as_dtype(binned(whole, scale)).astype(dtype), as_dtype(sequence[::STEP]).astype(dtype)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5), (17, 31), (33, 64), (40, 37)], ids=str)
+SHAPES = [(1, 1), (1, 40), (40, 1), (3, 5), (17, 31), (33, 64), (40, 37)]
+
+
+@pytest.mark.parametrize(("method", "shape"), crossed(METHODS, SHAPES))
 def test_odd_sizes(method, shape, tmp_path):
     lr, hr = cameras(shape)
     assert fused(tmp_path, lr, hr, method).shape == (FRAMES, *shape)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("method", "dtype"), crossed(METHODS, DTYPES))
 def test_depths_come_out_as_the_hr_camera_gave_them_and_are_evaluated(method, dtype, tmp_path, capsys):
     lr, hr = cameras(dtype=dtype, low=10, high=240)
     sequence = fused(tmp_path, lr, hr, method)
@@ -78,8 +81,7 @@ def test_depths_come_out_as_the_hr_camera_gave_them_and_are_evaluated(method, dt
     assert (numbers["all"]["frames"], numbers["unseen"]["frames"]) == (FRAMES, 6)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "i4", "u4", "f4", "f8"])
+@pytest.mark.parametrize(("method", "dtype"), crossed(METHODS, ["u1", "u2", "i2", "i4", "u4", "f4", "f8"]))
 def test_a_sequence_as_bright_as_its_dtype_can_hold_never_wraps_around(method, dtype, tmp_path):
     """The discs overshoot at their edges: there the end of the range, not its other end."""
     ends = np.iinfo(dtype) if dtype[0] in "iu" else np.finfo("f4")
@@ -173,11 +175,12 @@ def clean(tmp_path_factory):
     return lr, hr, {m: np.array(fused(folder / m, lr, hr, m)) for m in METHODS}
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("where", ["LR", "HR"])
-@pytest.mark.parametrize("what", ["NaN", "+Inf", "-Inf", "a column of NaN"])
-def test_bad_pixels_are_said_and_stay_where_they_are(method, where, what, clean, tmp_path, capsys):
-    lr, hr, expected = clean
+BAD_PIXELS = list(product(["LR", "HR"], ["NaN", "+Inf", "-Inf", "a column of NaN"]))
+
+
+@pytest.mark.parametrize(("method", "bad"), crossed(METHODS, BAD_PIXELS))
+def test_bad_pixels_are_said_and_stay_where_they_are(method, bad, clean, tmp_path, capsys):
+    (where, what), (lr, hr, expected) = bad, clean
     lr, hr = lr.copy(), hr.copy()
     if where == "LR":
         lr[BAD_FRAME] = spoil(what, lr[BAD_FRAME])
@@ -197,12 +200,13 @@ def test_bad_pixels_are_said_and_stay_where_they_are(method, where, what, clean,
         assert any(said in note for note in record_of(tmp_path / "fused.tif")["warnings"])
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("where", ["LR", "HR"])
-@pytest.mark.parametrize("what", ["all NaN", "black", "constant", "saturated"])
-def test_one_bad_frame_spoils_no_target_that_it_does_not_serve(method, where, what, clean, tmp_path, capsys):
+BAD_FRAMES = list(product(["LR", "HR"], ["all NaN", "black", "constant", "saturated"]))
+
+
+@pytest.mark.parametrize(("method", "bad"), crossed(METHODS, BAD_FRAMES))
+def test_one_bad_frame_spoils_no_target_that_it_does_not_serve(method, bad, clean, tmp_path, capsys):
     """LR 1 serves targets 0 to 2; the last HR frame serves itself and those since the HR frame before it."""
-    lr, hr, expected = clean
+    (where, what), (lr, hr, expected) = bad, clean
     lr, hr = lr.copy(), hr.copy()
     if where == "LR":
         lr[1], unserved = spoil(what, lr[1]), slice(3, None)
@@ -217,8 +221,7 @@ def test_one_bad_frame_spoils_no_target_that_it_does_not_serve(method, where, wh
         assert any(said in note for note in record_of(tmp_path / "fused.tif")["warnings"])
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("value", [0, 7, 255])
+@pytest.mark.parametrize(("method", "value"), crossed(METHODS, [0, 7, 255]))
 def test_a_constant_sequence_comes_back(method, value, tmp_path):
     lr, hr = np.full((FRAMES, 12, 16), value, "u1"), np.full((3, 48, 64), value, "u1")
     assert (fused(tmp_path, lr, hr, method) == value).all()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from napari_xfusion.core.results.journal import CLAIM
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.errors import OutputError, OutputExistsError
 from tests.sequences import moving_discs, two_cameras
+from tests.tables import crossed
 
 LR, HR, TIMES = two_cameras((moving_discs(9) * 50000).astype(np.uint16))
 PLAN = make_plan(method="bicubic", hr_times=TIMES)
@@ -33,17 +35,21 @@ def contents(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("output", ["o.tif", "o.ome.tif", "o.zarr", "o.nxs"])
-@pytest.mark.parametrize("ending", ["partial", "journal", "lock", "json"])
-@pytest.mark.parametrize(
-    "content", [b"mine", MINE, b"{}", json.dumps({"napari_xfusion": 1}).encode(), b"[1, 2]", b"\n\n0 {}\n"]
-)
-def test_a_file_with_a_helpers_name_stays(pair, output, ending, content):
-    path = pair[0].parent / f"{output}.{ending}"
+HELPERS = [
+    f"{output}.{ending}"
+    for output in ("o.tif", "o.ome.tif", "o.zarr", "o.nxs")
+    for ending in ("partial", "journal", "lock", "json")
+]
+CONTENTS = [b"mine", MINE, b"{}", json.dumps({"napari_xfusion": 1}).encode(), b"[1, 2]", b"\n\n0 {}\n"]
+
+
+@pytest.mark.parametrize(("name", "content"), crossed(HELPERS, CONTENTS))
+def test_a_file_with_a_helpers_name_stays(pair, name, content):
+    path = pair[0].parent / name
     path.write_bytes(content)
     before = contents(path.parent)
     with pytest.raises(OutputExistsError) as caught:
-        fuse_files(PLAN, *pair, path.with_name(output))
+        fuse_files(PLAN, *pair, path.with_suffix(""))
     assert caught.value.subject == str(path)
     assert contents(path.parent) == before
 
@@ -100,11 +106,13 @@ INPUT_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", INPUT_NAMES)
-@pytest.mark.parametrize("alias", ["itself", "symlink", "hard link", "of a link", "by another way"])
-@pytest.mark.parametrize("role", [0, 1], ids=["LR", "HR"])
-def test_an_input_is_never_touched(pair, name, alias, role):
-    folder, given = pair[0].parent, list(pair)
+ALIASES = list(product(["itself", "symlink", "hard link", "of a link", "by another way"], [0, 1]))
+"""How another name leads to LR (0) or HR (1)."""
+
+
+@pytest.mark.parametrize(("name", "way"), crossed(INPUT_NAMES, ALIASES))
+def test_an_input_is_never_touched(pair, name, way):
+    (alias, role), folder, given = way, pair[0].parent, list(pair)
     place = folder / name
     if alias == "itself":
         given[role] = shutil.move(pair[role], place)

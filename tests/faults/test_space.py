@@ -72,12 +72,12 @@ def goes_on(sequences, output, kept, uninterrupted):
     assert left_beside(output) == ["", ".json"]
 
 
-def test_too_little_room_is_told_before_the_first_frame(sequences, small_disk, uninterrupted):
+def test_too_little_room_is_told_before_the_first_frame(sequences, small_disk, uninterrupted, capsys):
     ballast, output = small_disk / "ballast", small_disk / "fused.tif"
     ballast.write_bytes(bytes(RESULT))
-    code, _, told = finish(start("fuse", *sequences, "-o", output, "--method", METHOD))
-    assert code == 1
-    assert "Free disk space" in one_line(told)
+    capsys.readouterr()
+    assert main(["fuse", *sequences, "-o", str(output), "--method", METHOD]) == 1
+    assert "Free disk space" in one_line(capsys.readouterr().err)
     assert left_beside(output) == []
     ballast.unlink()
     goes_on(sequences, output, 0, uninterrupted)

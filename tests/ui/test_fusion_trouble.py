@@ -13,6 +13,7 @@ from napari_xfusion.ui.shared.layers import derived_layer
 from napari_xfusion.ui.shared.words import in_window_words
 from tests.core.networks.test_engine import Limited, loaded
 from tests.sequences import moving_discs, two_cameras
+from tests.tables import crossed
 from tests.ui.samples import wait
 from tests.ui.sequences import Pace, ended, fused_layer, open_panel, settled
 
@@ -25,16 +26,20 @@ COMMON = {"contrast_limits": (0, 20000), "rgb": False}
 
 @pytest.fixture
 def panel_on(make_napari_viewer, plugin, qtbot):
-    """A panel on two arrays."""
+    """A panel on two arrays; asked again, the same panel with others in their place."""
+    opened = []
 
     def make(lr, hr, times=TIMES):
-        viewer = make_napari_viewer(show=False)
+        viewer = opened[0] if opened else make_napari_viewer(show=False)
+        viewer.layers.clear()
         for name, sequence in (("LR", lr), ("HR", hr)):
             if sequence is not None:
                 viewer.add_image(
                     sequence, name=name, **(COMMON if sequence.shape[-1] != 3 else {"rgb": True})
                 )
-        panel = open_panel(viewer, qtbot)
+        if not opened:
+            opened.extend((viewer, open_panel(viewer, qtbot)))
+        panel = opened[1]
         if lr is not None and hr is not None:
             panel.data.lr.choose(viewer.layers["LR"])
             panel.data.hr.choose(viewer.layers["HR"])
@@ -57,48 +62,44 @@ def refused(panel):
     return panel._problem
 
 
-@pytest.mark.parametrize(
-    ("lr", "hr", "times", "said"),
-    [
-        pytest.param(None, None, None, "no image sequence is open", id="nothing open"),
-        pytest.param(LR, None, None, "only one sequence is open, LR", id="one sequence"),
-        pytest.param(LR, HR[:, :20], TIMES, "one scale for both axes", id="another field of view"),
-        pytest.param(HR, LR, None, "swapped", id="swapped"),
-        pytest.param(LR, HR, None, "Give HR step (and HR start), or HR times.", id="no times"),
-        pytest.param(LR, HR, TIMES[:-1], "HR times: expected 4 times", id="a time too few"),
-        pytest.param(LR, HR, (0, 4, 8, 40), "inside the LR sequence", id="a time behind the sequence"),
-        pytest.param(LR, HR[:1], (0,), "at least 2 HR frames", id="one HR frame"),
-        pytest.param(LR[:1], HR, TIMES, "inside the LR sequence", id="one LR frame"),
-        pytest.param(np.zeros((6, 8, 12, 3), np.uint8), HR, TIMES, "found colour", id="RGB"),
-        pytest.param(LR > 5, HR, TIMES, "grey values", id="a mask"),
-        pytest.param(LR[None].repeat(2, 0), HR, TIMES, "one axis besides Y and X", id="four axes"),
-        pytest.param(LR[:, None], HR, TIMES, "third axis from the end", id="an axis after time"),
-        pytest.param(
-            np.zeros((6, 8, 12, 3), np.uint8), None, None, "found colour", id="RGB alone is not selected"
-        ),
-    ],
-)
-def test_sequences_that_cannot_be_fused(panel_on, lr, hr, times, said):
-    assert said in refused(panel_on(lr, hr, times))
+COLOUR = np.zeros((6, 8, 12, 3), np.uint8)
+REFUSED = {
+    "nothing open": (None, None, None, "no image sequence is open"),
+    "one sequence": (LR, None, None, "only one sequence is open, LR"),
+    "another field of view": (LR, HR[:, :20], TIMES, "one scale for both axes"),
+    "swapped": (HR, LR, None, "swapped"),
+    "no times": (LR, HR, None, "Give HR step (and HR start), or HR times."),
+    "a time too few": (LR, HR, TIMES[:-1], "HR times: expected 4 times"),
+    "a time behind the sequence": (LR, HR, (0, 4, 8, 40), "inside the LR sequence"),
+    "one HR frame": (LR, HR[:1], (0,), "at least 2 HR frames"),
+    "one LR frame": (LR[:1], HR, TIMES, "inside the LR sequence"),
+    "RGB": (COLOUR, HR, TIMES, "found colour"),
+    "a mask": (LR > 5, HR, TIMES, "grey values"),
+    "four axes": (LR[None].repeat(2, 0), HR, TIMES, "one axis besides Y and X"),
+    "an axis after time": (LR[:, None], HR, TIMES, "third axis from the end"),
+    "RGB alone is not selected": (COLOUR, None, None, "found colour"),
+}
+"""LR, HR, HR times, and what the panel says."""
 
 
-@pytest.mark.parametrize("order", [1, -1], ids=["LR first", "HR first"])
-@pytest.mark.parametrize(
-    ("lr", "hr", "said"),
-    [
-        pytest.param(LR, HR[:, :20], "one scale for both axes", id="another field of view"),
-        pytest.param(LR, HR[:1], "at least 2 HR frames", id="one HR frame"),
-        pytest.param(
-            LR, LR[:5].repeat(4, 1).repeat(4, 2), "does not hold the times of the HR frames", id="no times"
-        ),
-        pytest.param(
-            LR[:3], HR, "does not hold the times of the HR frames", id="more HR frames than LR frames"
-        ),
-    ],
-)
+def test_sequences_that_cannot_be_fused(panel_on):
+    for case, (lr, hr, times, said) in REFUSED.items():
+        assert said in refused(panel_on(lr, hr, times)), case
+
+
+UNPAIRED = {
+    "another field of view": (LR, HR[:, :20], "one scale for both axes"),
+    "one HR frame": (LR, HR[:1], "at least 2 HR frames"),
+    "no times": (LR, LR[:5].repeat(4, 1).repeat(4, 2), "does not hold the times of the HR frames"),
+    "more HR frames than LR frames": (LR[:3], HR, "does not hold the times of the HR frames"),
+}
+
+
+@pytest.mark.parametrize(("case", "order"), crossed(list(UNPAIRED), [1, -1]))
 def test_two_sequences_that_do_not_pair_are_chosen_and_it_is_said_why(
-    make_napari_viewer, plugin, qtbot, lr, hr, said, order
+    make_napari_viewer, plugin, qtbot, case, order
 ):
+    lr, hr, said = UNPAIRED[case]
     viewer = make_napari_viewer(show=False)
     for name, sequence in (("LR", lr), ("HR", hr))[::order]:
         viewer.add_image(sequence, name=name, **COMMON)
@@ -187,20 +188,17 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     assert "this is a model of edvr, not of edvr-stf" in refused(panel)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        pytest.param("", "no file name", id="no name"),
-        pytest.param("fused.png", "a name that ends in .tif", id="another ending"),
-        pytest.param("nowhere/fused.tif", "folder does not exist", id="no folder"),
-    ],
-)
-def test_outputs_that_cannot_be(panel_on, tmp_path, name, said, qtbot):
+def test_outputs_that_cannot_be(panel_on, tmp_path, qtbot):
     panel = panel_on(LR, HR)
     panel.output.destination.setCurrentText("file")
-    panel.output.path.setText(str(tmp_path / name) if name else "")
-    settled(panel, qtbot)
-    assert said in refused(panel)
+    for name, said in (
+        ("", "no file name"),
+        ("fused.png", "a name that ends in .tif"),
+        ("nowhere/fused.tif", "folder does not exist"),
+    ):
+        panel.output.path.setText(str(tmp_path / name) if name else "")
+        settled(panel, qtbot)
+        assert said in refused(panel)
 
 
 def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, qtbot):

@@ -173,6 +173,7 @@ def test_a_slow_sequence_never_stops_the_window_and_skips_what_was_scrubbed_over
 @pytest.mark.drawn(True)
 def test_a_slow_sequence_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbot, monkeypatch):
     monkeypatch.setattr(lazy, "PATIENCE", 0)  # every frame takes more than the window waits for
+    viewer.window.resize(640, 480)  # a volume is drawn in software
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
     layer, asked = viewer.layers["melt · baseline (bicubic)"], []

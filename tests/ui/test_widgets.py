@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xfusion.ui.shared.widgets import Panel, Sentence, draw_later, form
+from tests.tables import crossed
 from tests.ui.samples import add_sample, wait
 
 PANELS = ("Fusion", "Inspect", "Virtual experiment")
@@ -62,7 +63,7 @@ def setting(field):
     return field.currentIndex() if isinstance(field, QComboBox) else field.value()
 
 
-@pytest.fixture(params=["de_DE", "fr_FR"])
+@pytest.fixture
 def desktop(request):
     """The language of the desktop: with a decimal comma, and separators of thousands that are points or spaces."""
     before = QLocale()
@@ -84,7 +85,7 @@ GROUPED = ("1.397,5", "1,397.5", "1 397,5", "1\u202f397,5", "1'397.5")
 """1397.5 in the languages of desktops."""
 
 
-@pytest.mark.parametrize("name", PANELS)
+@pytest.mark.parametrize(("desktop", "name"), crossed(["de_DE", "fr_FR"], PANELS), indirect=["desktop"])
 def test_fields_heed_neither_an_unfocused_wheel_nor_the_language(make_napari_viewer, plugin, desktop, name):
     viewer = make_napari_viewer(show=False)
     add_sample(viewer)
@@ -122,12 +123,11 @@ def test_the_wheel_changes_a_field_with_the_focus_and_is_else_left_to_the_panel(
     assert field.value() == 6
 
 
-@pytest.mark.parametrize("name", PANELS)
-def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, qtbot, name):
+def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, qtbot):
     """As by the cross of its dock; what is only collected as garbage later would take the window along."""
     viewer = make_napari_viewer(show=False)
     add_sample(viewer)
-    for _ in range(2):
+    for name in (*PANELS, *PANELS):
         before = set(threading.enumerate())
         dock, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
         listening = len(viewer.layers.events.removed.callbacks)

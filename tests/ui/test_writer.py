@@ -1,6 +1,7 @@
 """Layers saved from a real window come back as the sequences they were."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -18,10 +19,9 @@ def frames(stack):
     return np.stack([stack.frame(i) for i in range(len(stack))])
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path, ending):
+def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path):
     viewer.open_sample(PLUGIN, "two-cameras")
-    for name in ("LR", "HR"):
+    for name, ending in product(("LR", "HR"), ENDINGS):
         path = tmp_path / f"{name}{ending}"
         layer = viewer.layers[f"sample · {name}"]
         assert layer.save(str(path), plugin=PLUGIN) == [str(path)]
@@ -35,17 +35,18 @@ def test_the_sample_saved_and_opened_again_is_the_sample(viewer, tmp_path, endin
         assert record["layer"] == {"name": f"sample · {name}", "role": name.lower(), "made_from": []}
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_plain_layer_is_saved_with_its_scale(viewer, tmp_path, ending):
+def test_a_plain_layer_is_saved_with_its_scale(viewer, tmp_path):
     data = np.random.default_rng(0).integers(0, 4000, (4, 9, 13), dtype=np.uint16)
     layer = viewer.add_image(data, scale=(0.5, 3, 3), units=("ms", "um", "um"), name="mine")
-    path = str(tmp_path / f"sequence{ending}")
-    assert viewer.layers.save(path, plugin=PLUGIN) == [path]
-    (again,) = viewer.open(path, plugin=PLUGIN)
-    assert np.array_equal(np.asarray(again.data), data)
-    sequence = stack_of(again)
-    assert (sequence.pixel_size, sequence.clock.interval) == pytest.approx((3, 5e-4))
-    assert sequence.clock.interval == pytest.approx(stack_of(layer).clock.interval)
+    for ending in ENDINGS:
+        path = str(tmp_path / f"sequence{ending}")
+        assert viewer.layers.save(path, plugin=PLUGIN) == [path]
+        (again,) = viewer.open(path, plugin=PLUGIN)
+        assert np.array_equal(np.asarray(again.data), data)
+        sequence = stack_of(again)
+        assert (sequence.pixel_size, sequence.clock.interval) == pytest.approx((3, 5e-4))
+        assert sequence.clock.interval == pytest.approx(stack_of(layer).clock.interval)
+        viewer.layers.remove(again)
 
 
 def test_saving_again_replaces_the_earlier_sequence(viewer, tmp_path):

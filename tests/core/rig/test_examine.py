@@ -9,12 +9,12 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import FrameReader, make_rig
 from tests.core.rig.shots import COUNT, SHAPE, STEP, codes, shot
+from tests.tables import crossed
 
 steady = cache(shot)
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.01, 0.1])
-@pytest.mark.parametrize("seed", range(7))
+@pytest.mark.parametrize(("noise", "seed"), crossed([0.0, 0.01, 0.1], range(7)))
 def test_cameras_in_order_are_left_alone(seed, noise):
     rig = shot(seed, noise).rig()
     assert codes(rig) <= {"unlike"}

@@ -1,6 +1,7 @@
 """Recordings that do not lie upon each other, and HR times that are off, are reported with size and direction."""
 
 import re
+from itertools import product
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.lab.scenes import KINDS
 from napari_xfusion.lab.scenes.scene import make_scene
 from tests.sequences import binned, reader_of, stack
+from tests.tables import crossed
 
 MARGIN, FRAMES, STEP = 32, 41, 8
 MOVING = ("advected", "nonsense", "stirring")
@@ -48,45 +50,42 @@ def numbers(text):
     return [float(number) for number in re.findall(r"\d+\.\d+", text)]
 
 
-@pytest.mark.parametrize("kind", MOVING)
-@pytest.mark.parametrize(
-    ("shift", "said"),
-    [
-        pytest.param((0, 0.25), ["to the right"], id="a quarter to the right"),
-        pytest.param((0.5, -1), ["to the left", "down"], id="left and down"),
-        pytest.param((-3, 2), ["to the right", "up"], id="three pixels up"),
-    ],
-)
-def test_a_shift_is_reported(kind, shift, said):
+SHIFTS = {(0, 0.25): ["to the right"], (0.5, -1): ["to the left", "down"], (-3, 2): ["to the right", "up"]}
+
+
+@pytest.mark.parametrize(("kind", "shift"), crossed(MOVING, list(SHIFTS)))
+def test_a_shift_is_reported(kind, shift):
     text = warnings_of(*cameras(kind, 1, shift=shift))["misplaced"]
     assert [
         word for word in ("to the right", "to the left", "down", "up") if f"pixels {word}" in text
-    ] == said
+    ] == SHIFTS[shift]
     expected = sorted(abs(value) for value in shift if value)
     assert sorted(numbers(text)) == pytest.approx(expected, rel=0.2)
 
 
-@pytest.mark.parametrize("kind", MOVING)
-@pytest.mark.parametrize(("turn", "said"), [(1.0, "clockwise"), (-2.0, "counterclockwise")])
-def test_a_turn_is_reported(kind, turn, said):
+@pytest.mark.parametrize(("kind", "turn"), crossed(MOVING, [1.0, -2.0]))
+def test_a_turn_is_reported(kind, turn):
+    said = "clockwise" if turn > 0 else "counterclockwise"
     text = warnings_of(*cameras(kind, 2, turn=turn))["misplaced"]
     assert f"degrees {said}" in text
     assert numbers(text) == pytest.approx([abs(turn)], rel=0.25)
 
 
-@pytest.mark.parametrize("kind", MOVING)
-@pytest.mark.parametrize(("late", "said"), [(1.0, "late"), (4.0, "late"), (-3.0, "early")])
-def test_hr_times_that_are_off_are_reported(kind, late, said):
+@pytest.mark.parametrize(("kind", "late"), crossed(MOVING, [1.0, 4.0, -3.0]))
+def test_hr_times_that_are_off_are_reported(kind, late):
     text = warnings_of(*cameras(kind, 3, late=late))["delayed"]
-    assert f"too {said}" in text
+    assert f"too {'late' if late > 0 else 'early'}" in text
     assert numbers(text)[0] == pytest.approx(abs(late), rel=0.2)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-@pytest.mark.parametrize("noise", [0.01, 0.1], ids=["40 dB", "20 dB"])
-def test_cameras_that_agree_give_no_such_warning(kind, noise):
-    for seed in (11, 12):
-        assert not {"misplaced", "delayed"} & warnings_of(*cameras(kind, seed, noise=noise)).keys()
+SHOTS = list(product([0.1, 0.01], [11, 12]))
+"""Noise of 20 and 40 dB, and seed."""
+
+
+@pytest.mark.parametrize(("kind", "shot"), crossed(list(KINDS), SHOTS))
+def test_cameras_that_agree_give_no_such_warning(kind, shot):
+    noise, seed = shot
+    assert not {"misplaced", "delayed"} & warnings_of(*cameras(kind, seed, noise=noise)).keys()
 
 
 def test_a_scene_that_stands_still_says_nothing_of_times():
@@ -102,8 +101,7 @@ def test_the_smallest_frames_are_examined_without_trouble(shape):
     assert not {"misplaced", "delayed"} & warnings_of(lr, hr, (0, 4, 8)).keys()
 
 
-@pytest.mark.parametrize("axis", [1, 2])
-@pytest.mark.parametrize("kind", MOVING)
+@pytest.mark.parametrize(("axis", "kind"), crossed([1, 2], MOVING))
 def test_illumination_that_differs_between_the_cameras_is_no_misplacement(kind, axis):
     lr, hr, times = cameras(kind, 6)
     ramp = np.linspace(-1, 1, lr.shape[axis], dtype=np.float32).reshape(

@@ -10,6 +10,7 @@ from napari_xfusion.core.rig import FrameReader
 from napari_xfusion.core.rig.photometry import Photometry, Shading
 from napari_xfusion.core.session import Session
 from tests.core.rig.shots import COUNT, STEP, codes, shot
+from tests.tables import crossed
 
 
 def changed(pair, lr=1.0, hr=1.0, add=0.0):
@@ -29,8 +30,7 @@ def random_gains(size, seed=0):
     return lr[:, None, None], hr[:, None, None]
 
 
-@pytest.mark.parametrize("size", [0.02, 0.05, 0.1])
-@pytest.mark.parametrize("seed", [2, 3, 5, 6])
+@pytest.mark.parametrize(("size", "seed"), crossed([0.02, 0.05, 0.1], [2, 3, 5, 6]))
 def test_flicker_of_each_camera_is_corrected(seed, size):
     pair = shot(seed)
     lr, hr = random_gains(size)

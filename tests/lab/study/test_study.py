@@ -163,7 +163,20 @@ def test_times_are_medians_over_the_runs(small):
         assert "cores" in row["machine"]
 
 
-def test_the_same_call_finds_everything_done_and_gives_the_same_bytes(small):
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Figures take most of a small study's time; these tests look at its numbers."""
+    monkeypatch.setattr("napari_xfusion.lab.study.study.draw_figures", lambda *_: None)
+
+
+@pytest.fixture(params=["no figures", pytest.param("figures", marks=pytest.mark.slow)])
+def perhaps_figures(request):
+    """Drawn in the long tests only."""
+    if request.param == "no figures":
+        request.getfixturevalue("no_figures")
+
+
+def test_the_same_call_finds_everything_done_and_gives_the_same_bytes(small, perhaps_figures):
     before = (small.folder / "table.csv").read_bytes()
     cells = {p: p.stat().st_mtime_ns for p in (small.folder / "cells").iterdir()}
     figures = {p.name: p.read_bytes() for p in (small.folder / "discs").glob("*.svg")}
@@ -171,12 +184,6 @@ def test_the_same_call_finds_everything_done_and_gives_the_same_bytes(small):
     assert {p: p.stat().st_mtime_ns for p in (small.folder / "cells").iterdir()} == cells
     assert (small.folder / "table.csv").read_bytes() == before
     assert {p.name: p.read_bytes() for p in (small.folder / "discs").glob("*.svg")} == figures
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Figures take most of a small study's time; these tests look at its numbers."""
-    monkeypatch.setattr("napari_xfusion.lab.study.study.draw_figures", lambda *_: None)
 
 
 def test_a_damaged_cell_is_computed_again(small, no_figures, tmp_path):
@@ -226,7 +233,9 @@ PLAIN = {"series": [{"method": "bicubic"}, {"method": "interpolation"}], "cluste
         ),
     ],
 )
-def test_odd_sequences_are_told_and_what_can_be_done_is_done(name, settings, said, left_out, tmp_path):
+def test_odd_sequences_are_told_and_what_can_be_done_is_done(
+    name, settings, said, left_out, tmp_path, perhaps_figures
+):
     movie = write_sequence(tmp_path / f"{name}.tif", odd(name))
     done = study([movie], tmp_path / "out", small_plan(**settings))
     assert done.finished

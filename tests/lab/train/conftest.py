@@ -16,7 +16,7 @@ def pool(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("pool")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plan():
     def make(**settings: object) -> TrainPlan:
         defaults = {
@@ -32,7 +32,7 @@ def plan():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trained(pool):
     def run(plan: TrainPlan, folder: Path, **settings: object) -> Trained:
         return train(plan, folder, **{"stop": threading.Event(), "pool": pool, "device": "cpu", **settings})
@@ -40,6 +40,6 @@ def trained(pool):
     return run
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread(one_thread):
     """Numbers are compared to the last bit, and small networks are no quicker on more."""

@@ -50,24 +50,30 @@ def assert_same_state(one, two):
             assert torch.equal(tensor, two["optimizer"]["state"][number][name])
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(plan, trained, tmp_path):
-    for name, seed in (("a", 0), ("b", 0)):
-        trained(plan(seed=seed), tmp_path / name)
-    assert (tmp_path / "a" / MODEL).read_bytes() == (tmp_path / "b" / MODEL).read_bytes()
-    assert_same_state(tmp_path / "a", tmp_path / "b")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, plan, trained):
+    """The folder of a training that nobody stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    trained(plan(), folder)
+    return folder
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(plan, trained, whole, tmp_path):
+    trained(plan(seed=0), tmp_path)
+    assert (whole / MODEL).read_bytes() == (tmp_path / MODEL).read_bytes()
+    assert_same_state(whole, tmp_path)
     weights = [State(plan(seed=seed), torch.device("cpu")).network.conv_first.weight for seed in (0, 1)]
     assert not torch.equal(*weights)
 
 
-def test_stopped_and_gone_on_with_is_the_same_as_never_stopped(plan, trained, tmp_path):
-    trained(plan(), tmp_path / "whole")
+def test_stopped_and_gone_on_with_is_the_same_as_never_stopped(plan, trained, whole, tmp_path):
     first = trained(plan(), tmp_path / "parts", stop=StopAfter(7 + 2))  # it is looked at for the pools, too
     assert not first.finished
     assert 0 < first.iterations < 24
     second = trained(plan(), tmp_path / "parts")
     assert second.finished
     assert second.resumed == first.iterations
-    assert_same_state(tmp_path / "whole", tmp_path / "parts")
+    assert_same_state(whole, tmp_path / "parts")
     iterations = [int(row["iteration"]) for row in rows(tmp_path / "parts" / log.LOSSES)]
     assert iterations == list(range(1, 25))
 
