@@ -345,8 +345,9 @@ def test_a_mutated_header_gives_no_other_sequence(tmp_path: Path, count: int) ->
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", [*CAMERAS, *HDF5])
 def test_files_of_cameras_cut_1000_times_and_mutated_10_000_times(tmp_path: Path, kind: str) -> None:
-    """No format reads another sequence, but HDF5, which has no checksum of its headers and may crash or loop."""
+    """No format of a camera gives other values. TIFF and HDF5 can, and HDF5 may crash or loop in its library."""
     allowed = {"whole", "told"} | ({"slow", "crash", "pixels"} if kind in HDF5 else set())
+    allowed |= {"pixels"} if kind == "pco" else set()
     for name, damages in (("cuts", cuts(1000)), ("mutations", mutations(10_000))):
         (tmp_path / name).mkdir()
         check(in_a_process(tmp_path / name, damages, [kind]), allowed)
