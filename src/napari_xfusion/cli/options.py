@@ -171,7 +171,8 @@ def parse_tile(text: str) -> int | None:
 
 
 def parse_correct(text: str) -> tuple[str, ...]:
-    """Parse names of flaws separated by commas; all of them for ``auto``."""
-    if text in ("auto", "none"):
-        return FLAWS if text == "auto" else ()
-    return tuple(name.strip() for name in text.split(","))
+    """Parse names of flaws separated by commas, ``auto`` among them for those that are corrected by default."""
+    if text == "none":
+        return ()
+    names = (name.strip() for name in text.split(","))
+    return tuple(flaw for name in names for flaw in (FLAWS if name == "auto" else (name,)))
