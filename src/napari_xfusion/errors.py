@@ -135,8 +135,8 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Copy the recording again.",
     ),
     "aligned": (
-        "LR is shifted or turned against HR; it is resampled onto HR's pixel grid.",
-        "Align the cameras: results have no LR at the border, and resampling blurs LR a little.",
+        "LR is shifted or turned against HR; HR is resampled to LR's pixels, and results back.",
+        "Align the cameras where you can: LR does not see one border, and resampling blurs single HR pixels.",
     ),
     "alphabetical": ("Frames whose names have no numbers are in alphabetical order.", "Number the files."),
     "axes-scale": (

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.files import require_apart
-from napari_xfusion.core.plan import FLAWS, GreyRule, Plan, make_plan
+from napari_xfusion.core.plan import FLAWS, MISFITS, GreyRule, Plan, make_plan
 from napari_xfusion.core.recordings import Fields, Raw
 from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.core.types import Region
@@ -53,7 +53,8 @@ GreyOption = Annotated[
 CorrectOption = Annotated[
     str,
     typer.Option(
-        help=f"what is corrected where it is significant: auto, none, or some of {', '.join(FLAWS)}",
+        help=f"what is corrected where it is significant: none, or some of auto, {', '.join(FLAWS)}, "
+        f"{', '.join(MISFITS)}; auto is all but the last {len(MISFITS)}",
         metavar="auto|none|LIST",
     ),
 ]

@@ -29,7 +29,7 @@ from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import FORMAT, InputRecord, RunRecord, record_path
-from napari_xfusion.core.rig import Camera, Rig, seen_targets
+from napari_xfusion.core.rig import Camera, Rig, find_hr_times, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
@@ -365,7 +365,8 @@ def _describe(
     """What will be written, and the plan with everything settled that it left open."""
     targets = plan.targets(len(rig))
     resolved = plan.model_dump(mode="json") | {
-        "hr_times": rig.hr_times.tolist(),
+        # As stated: pairing leaves out bad HR frames and corrects times again when the run is repeated.
+        "hr_times": find_hr_times(rig.fast.open(), rig.hr.open(), plan).tolist(),
         "hr_step": None,
         "hr_start": 0.0,
         "frames": [targets.start, targets.stop],

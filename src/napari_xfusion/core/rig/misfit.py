@@ -22,6 +22,8 @@ SMALLEST_SIDE = 8
 """LR pixels; smaller images show too little."""
 DELAYS = range(-6, 7)
 """LR frames by which HR times may be found to be off."""
+REACH = 5
+"""LR frames around an HR frame that are compared with it, at least, where there are such HR frames."""
 SHORTEST_SHIFT = 0.15
 """LR pixels; what is less is not worth a warning."""
 SHORTEST_TURN = 0.06
@@ -143,7 +145,7 @@ def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape) -> tuple[XFus
     left = Placement(*(a - b for a, b in zip(seen.placement, done, strict=True)))
     found = []
     if words := in_words(done, shape):
-        text = f"LR appears {words} against HR; it is resampled to lie upon it."
+        text = f"LR appears {words} against HR; HR is resampled to LR, and results back."
         found.append(XFusionWarning("aligned", text))
     if words := in_words(left, shape):
         names = " and ".join(name for name in ("shift", "turn") if name in words)
@@ -264,7 +266,9 @@ def _slopes(image: Image) -> NDArray[np.float64]:
 
 def _find_delay(common: Common, lr: Callable[[float], Image], last: int) -> tuple[float, float]:
     """How late HR times are in LR frames, 0 where it is not significant; and the mean square difference then."""
-    inner = common[1:-1]  # the first and the last one may lie at the ends of LR
+    inner = [each for each in common if REACH <= each[0] <= last - REACH]
+    if len(inner) < 2:
+        inner = list(common[1:-1])  # the first and the last one may lie at the ends of LR
     tried = [d for d in DELAYS if all(0 <= time + d <= last for time, _ in inner)]
     if len(inner) < 2 or len(tried) < 3:
         return 0.0, np.inf

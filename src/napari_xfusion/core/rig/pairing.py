@@ -22,7 +22,7 @@ from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, mask_of, repaired
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
-from napari_xfusion.core.rig.misfit import Misfit, find_misfit, misfit_warnings
+from napari_xfusion.core.rig.misfit import SMALLEST_SIDE, Misfit, find_misfit, misfit_warnings
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
     orientation_warnings,
@@ -38,6 +38,21 @@ from napari_xfusion.errors import PairingError, XFusionWarning
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
+NOTHING_IN_COMMON = 0.25
+"""Correlation of LR with the binned HR images up to which they may be of two events."""
+TELLING = (
+    "same-recording",
+    "constant",
+    "orientations-differ",
+    "hr-times-close",
+    "hr-coverage",
+    "no-match",
+    "bad-frames",
+    "unlike",
+    "spikes",
+    "bad-pixels",
+)
+"""Codes of warnings that support this, the most telling first."""
 REFINEMENTS = 4
 """Times that a misfit is taken into account and what is left of it measured again, at most."""
 
@@ -64,7 +79,26 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     if wanted != measured:
         rig = _compared(recordings.placed(rig, wanted))
     misfits = misfit_warnings(seen, wanted, lr.shape[1:])
-    return rig.model_copy(update={"warnings": (*said, *rig.warnings, *misfits)})
+    rig = rig.model_copy(update={"warnings": (*said, *rig.warnings, *misfits)})
+    if not misfits:
+        _require_one_event(rig)
+    return rig
+
+
+def _require_one_event(rig: Rig) -> None:
+    """Raise PairingError where the cameras show nothing in common and more than that is wrong."""
+    text = {warning.code: warning.text for warning in rig.warnings}
+    if "poor-agreement" not in text or rig.correlation > NOTHING_IN_COMMON:
+        return
+    others = [text[code] for code in TELLING if code in text]
+    if others and min(rig.grids.lr_shape) >= SMALLEST_SIDE:
+        raise PairingError(
+            "LR and HR",
+            problem=" ".join(
+                [f"they show nothing in common (correlation {rig.correlation:.2f}).", *others[:2]]
+            ).rstrip("."),
+            hint="check that both are of one event, their orientation and {hr_times}, or set {grey} to percentile",
+        )
 
 
 def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:

@@ -88,9 +88,9 @@ def find_pixels(
         return Pixels(lr, hr, None)
     numbers = [int(nearest[k]) for k in chosen], chosen
     seen = [_look(*each) for each in zip(stacks, numbers, stamps, strict=True)]
-    pair = _Pair(seen[0], seen[1], align, np.ones(align.grids.lr_shape, bool))
+    pair = _Pair(seen[0], seen[1], align, ~align.blind)
     blind = pair.blind
-    pair = pair.without(blind[0] | blind[1])
+    pair = pair.without(blind[0] | blind[1] | align.blind)
     line, zeros = pair.straight, [zero_of(stack) for stack in stacks]
     if not line.span > 0 or not np.isfinite(pair.noise):
         return Pixels(lr, hr, None)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QWidget
+from qtpy.QtWidgets import QGroupBox, QPushButton, QWidget
 
-from napari_xfusion.core.plan import parse_times
+from napari_xfusion.core.plan import Flaw, parse_times
 from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
@@ -40,8 +40,12 @@ class DataBox(QGroupBox):
     pair_changed = Signal()
     """The layers are those of another pair; before ``changed``."""
 
+    mend_asked = Signal(tuple)
+    """What is to be corrected."""
+
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Data", parent)
+        self._mends: tuple[Flaw, ...] = ()
         self._viewer = viewer
         self._shown: tuple[Layer, tuple[float, ...]] | None = None
         self._pair: list[str] = []
@@ -50,7 +54,9 @@ class DataBox(QGroupBox):
         self.lr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.hr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.found = Sentence(self)
+        self.mend = QPushButton(self)
         self._build()
+        self.mend.clicked.connect(lambda _: self.mend_asked.emit(self._mends))
         for combo in (self.lr, self.hr):
             combo.chosen.connect(self._on_chosen)
         self.changed.connect(self._update_fields)
@@ -118,6 +124,13 @@ class DataBox(QGroupBox):
         """LR and HR."""
         lr, hr = self.layers()
         return stack_of(lr), stack_of(hr)
+
+    def offer(self, mends: tuple[Flaw, ...]) -> None:
+        """Show a button that corrects ``mends``; none where there is nothing."""
+        self._mends = mends
+        names = ["shift and turn"] * ("shift" in mends) + ["HR times"] * ("time" in mends)
+        self.mend.setText(f"Correct {' and '.join(names)}")
+        self.mend.setVisible(bool(mends))
 
     def show_hr_at(self, hr_times: Iterable[float]) -> None:
         """Show the HR sequence at these times, if this plugin opened it and shows it at other or unknown times."""
@@ -204,6 +217,9 @@ class DataBox(QGroupBox):
         self.pairing["hr_step"].native.setSpecialValueText("from HR metadata")
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")
         layout.addRow(self.found)
+        layout.addRow(self.mend)
+        self.mend.setToolTip("Fuse the cameras as they fit by what both show.")
+        self.mend.hide()
         self.found.setToolTip("Properties and pairing of the sequences, and the cost of a run.")
 
 
