@@ -29,6 +29,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 mkdir -p "$out"
+limit_of_training=$(awk -v minutes="$minutes" 'BEGIN { printf "%d", 60 * minutes + 120 }')
 failed=0
 
 part() {  # NAME SECONDS COMMAND...
@@ -56,12 +57,12 @@ if [ -n "$rehearse" ]; then
     "$PYTHON" benchmarks/gpu/tables.py "$out" || failed=1
 elif [ "$here" = cpu ]; then
     echo "no usable GPU: the tests and the speed table are skipped" >&2
-    part train $((minutes * 60 + 120)) "$PYTHON" benchmarks/gpu/train.py -o "$out" --minutes "$minutes" "$@"
+    part train "$limit_of_training" "$PYTHON" benchmarks/gpu/train.py -o "$out" --minutes "$minutes" "$@"
 else
     workers=$("$PYTHON" -c 'import xdist; print("-p xdist.plugin -n 4")' 2>/dev/null)
     part tests 200 "$PYTHON" -m pytest -c benchmarks/gpu/pytest.ini --rootdir=. -q -m gpu $gpu_tests \
         $workers --junitxml="$out/tests.xml"
-    part train $((minutes * 60 + 120)) "$PYTHON" benchmarks/gpu/train.py -o "$out" --minutes "$minutes" "$@"
+    part train "$limit_of_training" "$PYTHON" benchmarks/gpu/train.py -o "$out" --minutes "$minutes" "$@"
     part speed 150 "$PYTHON" benchmarks/gpu/speed.py -o "$out"
 fi
 exit $failed

@@ -83,7 +83,7 @@ def test_sequences_that_do_not_fit_are_told_in_one_line(lr, hr, options, said, t
         pytest.param(["-o", "x.tif", "--separation", "0"], id="separation 0"),
         pytest.param(["-o", "x.tif", "--hr-start", "2"], id="start without step"),
         pytest.param(["-o", "x.tif", "--tile", "\u00b2"], id="tile that is no number"),
-        pytest.param(["-o", "x.tif", "--method", "flow", "--model", "edvr-small"], id="model not taken"),
+        pytest.param(["-o", "x.tif", "--method", "flow", "--model", "edvr-medium"], id="model not taken"),
         pytest.param(["-o", "x.tif", "--unheard-of"], id="unknown option"),
     ],
 )

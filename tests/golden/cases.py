@@ -33,8 +33,8 @@ TRAINING_FREE: dict[str, dict[str, Any]] = {
 """Name in the pins, and settings of the plan."""
 NETWORKS: dict[str, dict[str, Any]] = {
     "lite": {"method": "lite", "model": "lite", "device": "cpu"},
-    "edvr-stf-small": {"method": "edvr-stf", "model": "edvr-stf-small", "device": "cpu"},
-    "edvr-small": {"method": "edvr", "model": "edvr-small", "device": "cpu"},
+    "edvr-stf-medium": {"method": "edvr-stf", "model": "edvr-stf-medium", "device": "cpu"},
+    "edvr-medium": {"method": "edvr", "model": "edvr-medium", "device": "cpu"},
 }
 METHODS = TRAINING_FREE | NETWORKS
 

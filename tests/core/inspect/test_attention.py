@@ -33,8 +33,8 @@ def test_what_has_no_hr_score_is_nan(frames, hr_times, nan):
 
 @pytest.mark.parametrize(
     ("moved_by", "of"),
-    [(0.0, "score"), (-3.9, "weight"), (-4.0, "weight"), (-20.0, "weight")],
-    ids=["positive", "near zero at an HR frame", "zero at an HR frame", "negative"],
+    [(0.0, "score"), (-2.5, "weight"), (-3.9, "weight"), (-4.0, "weight"), (-20.0, "weight")],
+    ids=["positive", "of both signs", "near zero at an HR frame", "zero at an HR frame", "negative"],
 )
 def test_attention_falls_also_where_scores_are_negative(moved_by, of):
     normal = normalise(

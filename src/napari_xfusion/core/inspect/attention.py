@@ -55,8 +55,8 @@ def normalise(
     ``frame`` (T,) are the targets, ``backward`` and ``forward`` (T,) their raw scores, ``hr_times`` (N,)
     the times of the HR frames in LR frame numbers. Targets before the first HR frame are left out.
 
-    The paper's scores are positive. Those of a network may also be negative, and ratios of negative scores
-    would invert the curves; then weights 1 / (1 + exp(-score)) are divided.
+    The paper's scores are positive. Those of a network may also be negative or near zero, where ratios would
+    invert the curves or have no scale; then weights 1 / (1 + exp(-score)) are divided.
     """
     frames = np.asarray(frame, dtype=int)
     starts = np.rint(np.asarray(hr_times, dtype=float)).astype(int)
@@ -65,9 +65,10 @@ def normalise(
     start = starts[np.searchsorted(starts, frames, side="right") - 1]
     at_start = dict(zip(frames.tolist(), back.tolist(), strict=True))
     unit = np.array([at_start.get(s, np.nan) for s in start.tolist()], dtype=float)
-    sizes = np.abs(np.concatenate([back, ahead]))
-    least = LEAST_UNIT * sizes.max(initial=0, where=np.isfinite(sizes))
-    of: Literal["score", "weight"] = "weight" if (unit <= least).any() else "score"
+    scores = np.concatenate([back, ahead])
+    known = scores[np.isfinite(scores)]
+    least = LEAST_UNIT * np.abs(known).max(initial=0)
+    of: Literal["score", "weight"] = "weight" if (unit <= least).any() or (known < 0).any() else "score"
     if of == "weight":
         back, ahead, unit = expit(back), expit(ahead), expit(unit)
     return NormalisedAttention(frames, frames - start, back / unit, ahead / unit, of)
