@@ -134,5 +134,5 @@ def _resampled(image: NDArray[Any], region: Region, source: Mapping) -> NDArray[
 def _outside(region: Region, source: Mapping, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels of a region whose places are outside an image of ``shape`` (H, W)."""
     places = source.to_output(_pixels(region))
-    outside: NDArray[np.bool_] = ((places < -0.5) | (places > np.array(shape) - 0.5)).any(axis=-1)
-    return outside
+    beyond: NDArray[np.bool_] = (places < -0.5) | (places > np.array(shape) - 0.5)
+    return np.asarray(beyond.any(axis=-1))

@@ -53,6 +53,8 @@ TELLING = (
     "bad-pixels",
 )
 """Codes of warnings that support this, the most telling first."""
+MOST_WORSE = 0.01
+"""Correlation that may be lost where nothing is left of a misfit when it is taken into account."""
 REFINEMENTS = 4
 """Times that a misfit is taken into account and what is left of it measured again, at most."""
 
@@ -113,7 +115,8 @@ def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:
         if len(recordings.inside(tried)) < 2:
             break
         found, rest = recordings.pair(tried)
-        if found.correlation <= rig.correlation:
+        worse = rig.correlation - found.correlation
+        if worse > (MOST_WORSE if rest is None else 0):  # flicker at wrong times may follow HR by chance
             break
         rig, place, seen = found, tried, tried
         if rest is None:
