@@ -29,7 +29,7 @@ class Alignment:
     """The way of images between the HR camera's grid, which results have, and the one on which methods fuse.
 
     Both have HR's size (H, W). Where LR lies upon HR they are one grid, and images stay as they are. Interpolation is
-    Lanczos' of 8 x 8 pixels; shifts by whole HR pixels change no value.
+    Lanczos' of 8 x 8 pixels; shifts by complete HR pixels change no value.
     """
 
     grids: Grids
@@ -49,10 +49,10 @@ class Alignment:
 
     def place(self, image: NDArray[Any]) -> NDArray[Any]:
         """An HR image (H, W) on the grid on which methods fuse, edge pixels repeated."""
-        return _resampled(image, self._whole, self.to_hr) if self.needed else image
+        return _resampled(image, self._all, self.to_hr) if self.needed else image
 
     def region(self, region: Region | None) -> Region | None:
-        """The pixels to fuse for the results in a region; None for whole frames."""
+        """The pixels to fuse for the results in a region; None for complete frames."""
         if region is None or not self.needed:
             return region
         top, bottom, left, right = region
@@ -70,18 +70,18 @@ class Alignment:
         fused = self.region(region)
         corner = (0, 0) if fused is None else (fused.top, fused.left)
         from_hr = self.to_hr.inverse.then(Mapping(shift=(-corner[0], -corner[1])))
-        return _resampled(image, region or self._whole, from_hr)
+        return _resampled(image, region or self._all, from_hr)
 
     def unseen(self, region: Region | None) -> NDArray[np.bool_]:
         """The HR pixels of results for ``region`` that LR does not see."""
-        return _outside(region or self._whole, self.to_hr.inverse, self.grids.hr_shape)
+        return _outside(region or self._all, self.to_hr.inverse, self.grids.hr_shape)
 
     @cached_property
     def blind(self) -> NDArray[np.bool_]:
         """The LR pixels (h, w) that HR does not see completely."""
         if not self.needed:
             return np.zeros(self.grids.lr_shape, bool)
-        outside = _outside(self._whole, self.to_hr, self.grids.hr_shape)
+        outside = _outside(self._all, self.to_hr, self.grids.hr_shape)
         blind: NDArray[np.bool_] = self.grids.down(outside.astype(np.float32)) > 0.01
         return blind
 
@@ -95,7 +95,7 @@ class Alignment:
         if not self.needed:
             return self.grids.owner
         h, w = self.grids.lr_shape
-        rows, columns = np.rint(self.mapping.from_output(_pixels(self._whole))).astype(np.intp).T
+        rows, columns = np.rint(self.mapping.from_output(_pixels(self._all))).astype(np.intp).T
         numbers: NDArray[np.intp] = np.clip(rows, 0, h - 1) * w + np.clip(columns, 0, w - 1)
         return numbers.T
 
@@ -105,7 +105,7 @@ class Alignment:
         return large
 
     @property
-    def _whole(self) -> Region:
+    def _all(self) -> Region:
         height, width = self.grids.hr_shape
         return Region(0, height, 0, width)
 
@@ -119,7 +119,7 @@ def _pixels(region: Region) -> NDArray[np.float64]:
 def _resampled(image: NDArray[Any], region: Region, source: Mapping) -> NDArray[Any]:
     """Values of ``image`` at the places ``source`` of the pixels in ``region``."""
     small = image.dtype == np.float32 or image.dtype.itemsize < 4
-    # The same steps in a part of an image as in the whole.
+    # The same steps in a part of an image as in all of it.
     places = (np.rint(source.to_output(_pixels(region)) * STEPS) / STEPS).astype(np.float32)
     found: NDArray[Any] = cv2.remap(
         image.astype(np.float32 if small else np.float64),
