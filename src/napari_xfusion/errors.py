@@ -136,6 +136,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "A Zarr does not contain some of its chunks; they read as zero.",
         "Copy the recording again.",
     ),
+    "aligned": (
+        "LR is shifted or turned against HR; HR is resampled to LR's pixels, and results back.",
+        "Align the cameras where you can: LR does not see one border, and resampling blurs single HR pixels.",
+    ),
     "alphabetical": ("Frames whose names have no numbers are in alphabetical order.", "Number the files."),
     "axes-scale": (
         "The frame sizes give no common scale; a row or column seems to be missing or too many.",
@@ -181,7 +185,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "dead-pixels": ("Many pixels do not respond to the open beam.", "Check flat and dark."),
     "delayed": (
         "HR frames agree better with LR at other times.",
-        "Correct HR start or HR times by the stated delay.",
+        "Correct HR start or HR times by the stated delay, or have it corrected (`time`).",
     ),
     "filled-in": (
         "NaN, infinite or fill values were replaced by their neighbours.",
@@ -234,7 +238,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "Record without extended dynamic range.",
     ),
     "min-is-white": ("The file is meant to be shown inverted.", "None: stored values are fused."),
-    "misplaced": ("LR is shifted or turned against HR.", "Align and crop the recordings."),
+    "misplaced": (
+        "LR is shifted or turned against HR.",
+        "Align and crop the recordings, or have it corrected (`shift`, `turn`).",
+    ),
     "missing-values": ("Values that stand for missing pixels are not applied.", "Replace them by NaN."),
     "negative-numbers": ("Frame numbers below zero come first.", "Check the order of the frames."),
     "no-dark": ("A flat is used without a dark.", "Give the dark of the camera."),
@@ -274,6 +281,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "response": (
         "LR values do not follow HR values by a straight line; the curve is corrected.",
         "None; export linear values where the camera can.",
+    ),
+    "retimed": (
+        "HR frames agree better with LR at other times; these are used.",
+        "Correct HR start or HR times by the stated delay.",
     ),
     "same-recording": ("LR and HR are one file.", "Give two recordings of one event."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),

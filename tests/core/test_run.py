@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.plan import FLAWS, MISFITS, make_plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results import MemorySink, open_sink, record
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.run import Run, fuse, fuse_files, versions
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError, OutputError, PairingError
+from tests.core.rig.shots import shot as recorded
 from tests.sequences import moving_discs, two_cameras
 
 NAMES = ["fused.tif", "fused.ome.tif", "fused.zarr"]
@@ -187,3 +188,19 @@ def test_a_target_that_is_no_frame_number_is_refused(sequences, target):
         list(fuse(*sequences, targets=[target]))
     (frame,) = fuse(*sequences, targets=[np.int64(3)])
     assert type(frame.index) is int
+
+
+def test_a_run_with_corrected_times_and_a_bad_hr_frame_is_repeated_from_its_record(tmp_path):
+    """The plan in the record has a time for every HR frame, as it was stated."""
+    lr, hr = recorded(0).cameras()
+    hr[3] = 200
+    for name, stack_ in (("lr", lr), ("hr", hr[:6])):
+        tifffile.imwrite(tmp_path / f"{name}.tif", stack_)
+    times = tuple(10.0 * k + 4 for k in range(6))
+    plan = make_plan(method="interpolation", hr_times=times, correct=(*FLAWS, *MISFITS), frames=(12, 14))
+    fuse_files(plan, tmp_path / "lr.tif", tmp_path / "hr.tif", tmp_path / "a.tif")
+    made = RunRecord.load(tmp_path / "a.tif")
+    assert made.plan.hr_times == times
+    assert made.hr_times == pytest.approx((0, 10, 20, 40, 50), abs=0.3)
+    made.run(tmp_path / "b.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), tifffile.imread(tmp_path / "b.tif"))

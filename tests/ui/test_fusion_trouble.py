@@ -7,11 +7,12 @@ import torch
 
 from napari_xfusion.core.check import check
 from napari_xfusion.core.networks.weights import save_model
-from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.plan import FLAWS, make_plan
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.ui.shared.layers import derived_layer
 from napari_xfusion.ui.shared.words import in_window_words
 from tests.core.networks.test_engine import Limited, loaded
+from tests.core.rig.test_misfit import cameras
 from tests.sequences import moving_discs, two_cameras
 from tests.tables import crossed
 from tests.ui.samples import wait
@@ -224,8 +225,9 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
 
 def test_a_result_larger_than_memory_asks_for_a_file(panel_on, tmp_path, qtbot):
     chance = np.random.default_rng(0)
-    sharp = chance.integers(0, 20000, (3, 256, 384), np.uint16)
-    endless = np.broadcast_to(sharp[0, ::4, ::4], (2_000_000, 64, 96))
+    coarse = chance.integers(0, 20000, (64, 96), np.uint16)
+    sharp = np.broadcast_to(coarse.repeat(4, axis=0).repeat(4, axis=1), (3, 256, 384))
+    endless = np.broadcast_to(coarse, (2_000_000, 64, 96))
     panel = panel_on(endless, sharp, (0, 4, 8))
     assert "393 GB of free memory" in refused(panel)
     assert "Write to a file" in refused(panel)
@@ -332,4 +334,21 @@ def test_a_device_that_is_missing_is_reported_before_the_run(panel_on, qtbot, tm
     assert said == in_window_words(problem)
     panel.method.options["device"].value = "auto"
     settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled()
+
+
+def test_a_misfit_of_the_cameras_is_corrected_by_one_click(panel_on, qtbot):
+    lr, hr, times = cameras("advected", 1, shift=(1.0, -1.5))
+    panel = panel_on(lr, hr, times.tolist())
+    button = panel.data.mend
+    assert "LR pixels to the left" in panel.data.found.text()
+    assert not button.isHidden()
+    assert button.text() == "Correct shift and turn"
+    button.click()
+    settled(panel, qtbot)
+    assert panel.method.options["align"].value
+    assert not panel.method.advanced.isHidden()
+    assert panel._request.plan.correct == (*FLAWS, "shift", "turn")
+    assert "resampled" in panel.data.found.text()
+    assert button.isHidden()
     assert panel.run_box.run.isEnabled()

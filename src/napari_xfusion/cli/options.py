@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.files import require_apart
-from napari_xfusion.core.plan import FLAWS, GreyRule, Plan, make_plan
+from napari_xfusion.core.plan import FLAWS, MISFITS, GreyRule, Plan, make_plan
 from napari_xfusion.core.recordings import Fields, Raw
 from napari_xfusion.core.recordings.readers import readable
 from napari_xfusion.core.types import Region
@@ -60,7 +60,8 @@ GreyOption = Annotated[
 CorrectOption = Annotated[
     str,
     typer.Option(
-        help=f"what is corrected where it is significant: auto, none, or some of {', '.join(FLAWS)}",
+        help=f"what is corrected where it is significant: none, or some of auto, {', '.join(FLAWS)}, "
+        f"{', '.join(MISFITS)}; auto is all but the last {len(MISFITS)}",
         metavar="auto|none|LIST",
     ),
 ]
@@ -178,7 +179,8 @@ def parse_tile(text: str) -> int | None:
 
 
 def parse_correct(text: str) -> tuple[str, ...]:
-    """Parse names of flaws separated by commas; all of them for ``auto``."""
-    if text in ("auto", "none"):
-        return FLAWS if text == "auto" else ()
-    return tuple(name.strip() for name in text.split(","))
+    """Parse names of flaws separated by commas, ``auto`` among them for those that are corrected by default."""
+    if text == "none":
+        return ()
+    names = (name.strip() for name in text.split(","))
+    return tuple(flaw for name in names for flaw in (FLAWS if name == "auto" else (name,)))

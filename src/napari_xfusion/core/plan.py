@@ -20,9 +20,19 @@ from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError, PairingError, XFusionError, reason_of
 
 GreyRule = Literal["match", "percentile", "none"]
-Flaw = Literal["frames", "pixels", "brightness", "shading", "response"]
-"""What pairing looks for and corrects."""
-FLAWS: tuple[Flaw, ...] = get_args(Flaw)
+Flaw = Literal["frames", "pixels", "brightness", "shading", "response", "shift", "turn", "time"]
+"""What pairing looks for and can correct."""
+MISFITS: tuple[Flaw, ...] = ("shift", "turn", "time")
+"""What it corrects where that is asked for only: where LR lies on HR, and HR times."""
+FLAWS: tuple[Flaw, ...] = tuple(flaw for flaw in get_args(Flaw) if flaw not in MISFITS)
+"""What it corrects by default."""
+MENDED_BY: dict[str, tuple[Flaw, ...]] = {"misplaced": ("shift", "turn"), "delayed": ("time",)}
+"""By code of a warning, what corrects it."""
+
+
+def _in_order(flaws: tuple[Flaw, ...]) -> tuple[Flaw, ...]:
+    """Each once, so that equal plans are equal."""
+    return tuple(flaw for flaw in get_args(Flaw) if flaw in flaws)
 
 
 def _known(name: str) -> str:
@@ -80,9 +90,10 @@ class Plan(Value):
     """The rectangle of HR pixels to fuse; whole frames when None."""
     grey: GreyRule = "match"
     """One grey scale: LR matched to binned HR, each sequence's own percentiles, or values as they are."""
-    correct: tuple[Flaw, ...] = FLAWS
+    correct: Annotated[tuple[Flaw, ...], AfterValidator(_in_order)] = FLAWS
     """What is corrected where it is significant: frames and pixels that show nothing of the event, brightness that
-    changes from frame to frame, uneven illumination between the cameras, a response that is no straight line."""
+    changes from frame to frame, uneven illumination between the cameras, a response that is no straight line; where
+    that is named, a shift or turn between the cameras and HR times that are off."""
     keep_flicker: bool = False
     """Whether results have the brightness of each LR frame where it flickers."""
     dtype: Literal["hr", "float32"] = "hr"

@@ -364,11 +364,9 @@ def _describe(
 ) -> tuple[OutputSpec, Plan]:
     """What will be written, and the plan with everything settled that it left open."""
     targets = plan.targets(len(rig))
-    times = rig.hr_times
-    if plan.hr_time_offset != plan.lr_time_offset:  # which the settled plan adds as this one does
-        times = given_hr_times(rig.fast.open(), rig.hr.open(), plan)
     resolved = plan.model_dump(mode="json") | {
-        "hr_times": times.tolist(),
+        # As given: pairing moves, corrects and leaves out times again when the run is repeated.
+        "hr_times": given_hr_times(rig.fast.open(), rig.hr.open(), plan).tolist(),
         "hr_step": None,
         "hr_start": 0.0,
         "frames": [targets.start, targets.stop],

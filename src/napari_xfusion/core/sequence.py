@@ -146,7 +146,7 @@ def lr_consistency(sequence: Stack, reader: FrameReader) -> Stack:
 
     def read(t: int) -> Image:
         fused = rig.hr.grey.to_grey(sequence.frame(t))
-        return consistency(fused, reader.lr_frame(t), rig.grids.down)
+        return consistency(fused, reader.lr_frame(t), rig.alignment.down)
 
     return rig.fast.open().derive(
         read, rig.fast.shape, np.dtype(np.float32), source=f"{sequence.source}, binned, minus LR"

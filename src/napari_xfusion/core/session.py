@@ -60,9 +60,11 @@ class Session:
         if self._stream is None:
             self._stream = self.fuser.open(self.reader).__enter__()
         units, dtype = self.rig.hr.grey, np.dtype(self.rig.hr.dtype)
-        for frame in self._stream.fuse(map(_number, targets), stop, region or self._region):
-            std = None if frame.std is None else frame.std * np.float32(units.span)
-            image = self.rig.fast.photometry.restore(frame.index, frame.image)
+        align, region = self.rig.alignment, region or self._region
+        for frame in self._stream.fuse(map(_number, targets), stop, align.region(region)):
+            std = None if frame.std is None else align.back(frame.std, region) * np.float32(units.span)
+            image = self.reader.on_hr(frame.index, frame.image, region)
+            image = self.rig.fast.photometry.restore(frame.index, image)
             yield replace(frame, image=units.from_grey(image, dtype), std=std)
 
     def close(self) -> None:

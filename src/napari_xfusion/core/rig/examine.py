@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine
-from napari_xfusion.core.rig.grids import Grids
+from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.health import Health, Mask
 from napari_xfusion.core.rig.pixels import Pixels, find_pixels
 from napari_xfusion.core.rig.scan import Scan, grid_of, scan, too_long
@@ -39,17 +39,17 @@ class Examination:
 
 
 def examine(
-    lr: Stack, hr: Stack, hr_times: NDArray[np.float64], grids: Grids, which: Sequence[str]
+    lr: Stack, hr: Stack, hr_times: NDArray[np.float64], align: Alignment, which: Sequence[str]
 ) -> Examination:
     """Look at all frames of ``lr`` and ``hr`` coarsely, and closely at frames of common times.
 
     ``hr_times`` (K,) are LR frame numbers; ``which`` names what is looked for: ``frames``, ``pixels``. The same pair is
     not looked at twice in a row.
     """
-    asked = ref(hr), tuple(hr_times.tolist()), grids, tuple(which)
+    asked = ref(hr), tuple(hr_times.tolist()), align, tuple(which)
     last = _LAST.get(lr)
     if last is None or last[0] != asked:
-        last = _LAST[lr] = asked, _examine(lr, hr, hr_times, grids, which)
+        last = _LAST[lr] = asked, _examine(lr, hr, hr_times, align, which)
     return last[1]
 
 
@@ -57,7 +57,7 @@ _LAST: WeakKeyDictionary[Stack, tuple[object, Examination]] = WeakKeyDictionary(
 
 
 def _examine(
-    lr: Stack, hr: Stack, hr_times: NDArray[np.float64], grids: Grids, which: Sequence[str]
+    lr: Stack, hr: Stack, hr_times: NDArray[np.float64], align: Alignment, which: Sequence[str]
 ) -> Examination:
     grid, long = grid_of(lr.shape[1:]), [stack for stack in (lr, hr) if too_long(stack)]
     lr_frames: tuple[int, ...] = ()
@@ -66,11 +66,11 @@ def _examine(
         lr_frames, hr_frames = _bad_frames((scan(lr, grid), scan(hr, grid)), hr_times)
     found = Pixels(Health(frames=lr_frames, lasting=True), Health(frames=hr_frames), None)
     if "pixels" in which:
-        found = find_pixels((lr, hr), found[:2], hr_times, grids)
+        found = find_pixels((lr, hr), found[:2], hr_times, align)
     warnings = [
         warning
         for name, stack, health in (("LR", lr, found.lr), ("HR", hr, found.hr))
-        for warning in _in_words(name, stack, health, grids)
+        for warning in _in_words(name, stack, health, align)
     ]
     for stack in long if {"frames", "brightness"} & set(which) else ():
         text = "the recording is so long that bad frames and flicker are not looked for."
@@ -78,7 +78,7 @@ def _examine(
     return Examination(*found, tuple(warnings))
 
 
-def _in_words(name: str, stack: Stack, health: Health, grids: Grids) -> list[XFusionWarning]:
+def _in_words(name: str, stack: Stack, health: Health, align: Alignment) -> list[XFusionWarning]:
     found = []
     if health.frames:
         text = (
@@ -92,7 +92,7 @@ def _in_words(name: str, stack: Stack, health: Health, grids: Grids) -> list[XFu
         text = f"{count} {name} {kind} dead, hot or part of a time stamp; the neighbours fill in."
         found.append(XFusionWarning("bad-pixels", text, stack.source))
     if health.blind:
-        share = len(health.blind) / (grids.lr_shape[0] * grids.lr_shape[1])
+        share = len(health.blind) / (align.grids.lr_shape[0] * align.grids.lr_shape[1])
         text = f"{name} shows nothing in {share:.1%} of the field; what is there comes from the other camera alone."
         found.append(XFusionWarning("blind", text, stack.source))
     if health.spike is not None:
@@ -124,9 +124,9 @@ def _bad_frames(
     if lr.shape[1] < FEWEST_BLOCKS:
         return (), ()
     lr_bad = _unlike(_likeness(lr), lr.shape[1]) | _rare_repeats(scans[0])
-    nearest = np.rint(hr_times).astype(int)
+    nearest = np.rint(np.clip(hr_times, 0, len(lr) - 1)).astype(int)
     between = np.einsum("kn,kn->k", hr, lr[nearest])
-    comparable = ~lr_bad[nearest]
+    comparable = ~lr_bad[nearest] & (hr_times >= 0) & (hr_times <= len(lr) - 1)
     hr_bad = _rare_repeats(scans[1])
     unchanged = np.concatenate(
         [[False], (scans[0].blocks[nearest[1:]] == scans[0].blocks[nearest[:-1]]).all(axis=1)]

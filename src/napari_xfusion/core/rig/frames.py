@@ -16,7 +16,7 @@ from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.health import fill, fill_like, mask_of
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import neighbours
-from napari_xfusion.core.types import Image, Role
+from napari_xfusion.core.types import Image, Region, Role
 
 
 class FrameKey(NamedTuple):
@@ -123,19 +123,40 @@ class FrameReader:
             self._reader(camera, f"HR{number}" if several else "HR")
             for number, camera in enumerate(rig.sharp, 1)
         ]
+        self._raw = FrameCache(self._raw_hr, 2)
         self._hr = FrameCache(self._hr_frame, 4)
         self._binned = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
         grid, health = rig.grids.lr_shape, rig.fast.health
         self._lr_bad = mask_of(health.pixels + health.blind, grid)
-        self._hr_blind = [mask_of(camera.health.blind, grid) for camera in rig.sharp]
+        self._hr_blind = [mask_of(camera.health.blind, grid) | rig.alignment.blind for camera in rig.sharp]
 
     def lr_frame(self, i: int) -> Image:
         """LR frame ``i`` (h, w) in grey units, read-only."""
         return self._lr(i)
 
     def hr_frame(self, k: int) -> Image:
-        """HR frame ``k`` of ``Rig.exposures`` (H, W) in grey units, read-only."""
+        """HR frame ``k`` of ``Rig.exposures`` (H, W) in grey units, read-only, on the grid on which methods fuse."""
         return self._hr(k)
+
+    def on_hr(self, target: int, image: Image, region: Region | None) -> Image:
+        """A fused image for ``region`` on the HR camera's grid; what LR does not see is interpolated between HR frames.
+
+        See ``Alignment.region``.
+        """
+        align = self.rig.alignment
+        if not align.needed:
+            return image
+        unseen, image = align.unseen(region), align.back(image, region)
+        if not unseen.any():
+            return image
+        times = self.rig.hr_times
+        before, after = neighbours(times, target)
+        part = np.float32((target - times[before]) / (times[after] - times[before]) if after > before else 0)
+        rows, columns = (
+            (slice(None), slice(None)) if region is None else (slice(*region[:2]), slice(*region[2:]))
+        )
+        between = (1 - part) * self._raw(before) + part * self._raw(after)
+        return np.where(unseen, between[rows, columns], image)
 
     def lr_at(self, time: float) -> Image:
         """LR at any time (h, w), linear between two frames; ``time`` in LR frame numbers."""
@@ -176,6 +197,10 @@ class FrameReader:
         return _shared(np.where(grids.enlarged(blind), grids.up(lr + offset), image))
 
     def _read_hr(self, k: int) -> Image:
+        align = self.rig.alignment
+        return _shared(align.place(self._raw(k))) if align.needed else self._raw_hr(k)
+
+    def _raw_hr(self, k: int) -> Image:
         exposure = self.rig.exposures[k]
         return self._sharp[exposure.camera](exposure.frame)
 

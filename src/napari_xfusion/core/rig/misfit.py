@@ -1,11 +1,9 @@
-"""Whether LR and HR lie upon each other and HR times are right: seen from frames of common times.
-
-Nothing is corrected here; what is significant becomes a warning with its size and direction.
-"""
+"""Whether LR and HR lie upon each other and HR times are right: measured on frames of common times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -13,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.rig.mapping import Mapping, Shape
+from napari_xfusion.core.rig.timing import CLOSEST, FORGIVEN, Times
 from napari_xfusion.core.types import Image
 from napari_xfusion.errors import XFusionWarning
 
@@ -22,11 +22,17 @@ SMALLEST_SIDE = 8
 """LR pixels; smaller images show too little."""
 DELAYS = range(-6, 7)
 """LR frames by which HR times may be found to be off."""
+REACH = 5
+"""LR frames around an HR frame that are compared with it, at least, where there are such HR frames."""
 SHORTEST_SHIFT = 0.15
 """LR pixels; what is less is not worth a warning."""
+SHORTEST_TURN = 0.06
+"""LR pixels at the border; the same."""
+FINEST = 0.02
+"""LR pixels, of a turn at the border, that are corrected with the rest."""
 BLUR = 1.5
 """Standard deviation in pixels by which images are blurred before they are aligned."""
-SMOOTH = 8.0
+SMOOTH = 4.0
 """Standard deviation in pixels of what is subtracted then: illumination that differs between the cameras."""
 SHORTEST_DELAY = 0.3
 """LR frames."""
@@ -48,22 +54,75 @@ Common = Sequence[tuple[float, Image]]
 class Placement(NamedTuple):
     """Where LR lies on the binned HR image."""
 
-    down: float
+    down: float = 0.0
     """LR pixels, at the middle of the frame."""
-    right: float
-    turn: float
+    right: float = 0.0
+    turn: float = 0.0
     """Radians, from the rows to the columns: clockwise on the screen."""
 
+    @classmethod
+    def of(cls, source: Mapping, shape: Shape) -> Placement:
+        """From the map of the places where the pixels of a frame (h, w) should lie to those where they lie."""
+        middle = (np.array(shape) - 1) / 2
+        down, right = source.to_output(middle) - middle
+        return cls(float(down), float(right), math.atan2(source.linear[0][1], source.linear[0][0]))
 
-def misfit_warnings(common: Common, lr: Callable[[float], Image], last: int) -> tuple[XFusionWarning, ...]:
-    """Warnings of a shift or turn between the cameras, and of HR times that are early or late.
+    def source(self, shape: Shape) -> Mapping:
+        """The map of the places where the pixels of a frame (h, w) should lie to those where they lie."""
+        cos, sin = math.cos(self.turn), math.sin(self.turn)
+        linear, middle = ((cos, sin), (-sin, cos)), (np.array(shape) - 1) / 2
+        shift = middle - np.array(linear) @ middle + (self.down, self.right)
+        return Mapping(linear=linear, shift=tuple(shift.tolist()))
+
+
+class Misfit(NamedTuple):
+    """Where and when images were taken, against what was assumed."""
+
+    placement: Placement = Placement()
+    late: float = 0.0
+    """LR frames by which HR times are too large."""
+
+    def matters(self, shape: Shape) -> bool:
+        """Whether it is worth a warning about frames of (h, w)."""
+        return bool(in_words(self.placement, shape)) or abs(self.late) >= SHORTEST_DELAY
+
+    def then(self, other: Misfit, shape: Shape) -> Misfit:
+        """With what is seen of frames (h, w) when this is corrected."""
+        source = other.placement.source(shape).then(self.placement.source(shape))
+        return Misfit(Placement.of(source, shape), self.late + other.late)
+
+    def only(self, which: Collection[str]) -> Misfit:
+        """The parts that are named ``shift``, ``turn`` and ``time``."""
+        down, right, turn = self.placement
+        shift = (down, right) if "shift" in which else (0.0, 0.0)
+        return Misfit(
+            Placement(*shift, turn if "turn" in which else 0.0), self.late if "time" in which else 0.0
+        )
+
+    def mapping(self, grid: Mapping, shape: Shape) -> Mapping:
+        """Of the pixels (h, w) of LR to the output grid, where they were assumed to have that of ``grid``."""
+        return self.placement.source(shape).inverse.then(grid) if any(self.placement) else grid
+
+    def hr_times(self, stated: Times, last: int) -> Times:
+        """The times (N,) of the HR frames; those a little outside of LR frames 0 to ``last`` become one of these."""
+        if not self.late:
+            return stated
+        times = stated - self.late
+        inside = np.clip(times, 0, last)
+        moved: Times = np.where(np.abs(times - inside) <= FORGIVEN, inside, times)
+        return times if (np.diff(moved) < CLOSEST).any() else moved
+
+
+def find_misfit(common: Common, lr: Callable[[float], Image], last: int) -> Misfit | None:
+    """A shift or turn between the cameras, or HR times that are early or late; None where nothing is significant.
 
     ``lr`` gives the LR frame (h, w) of a time in grey units, 0 to ``last``. A shift and a delay look alike where
-    everything moves alike: the one that explains the difference better is reported.
+    everything moves alike: the one that explains the difference better is returned.
     """
-    if min(common[0][1].shape) < SMALLEST_SIDE:
-        return ()
-    factor = _factor(common[0][1].shape)
+    shape = common[0][1].shape
+    if min(shape) < SMALLEST_SIDE:
+        return None
+    factor = _factor(shape)
     common = [(time, _reduced(image)) for time, image in common]
 
     @cache  # both searches look at LR of the common times
@@ -73,33 +132,54 @@ def misfit_warnings(common: Common, lr: Callable[[float], Image], last: int) -> 
     placement, moved = _find_placement(common, reduced)
     delay, delayed = _find_delay(common, reduced, last)
     if delay and (placement is None or delayed < moved):
-        direction = "late" if delay > 0 else "early"
-        text = (
-            f"HR times look {abs(delay):.1f} LR frames too {direction}: each HR frame agrees best with LR at its "
-            f"time {-delay:+.1f}. Check {{hr_start}} or {{hr_times}}."
-        )
-        return (XFusionWarning("delayed", text),)
+        return Misfit(late=round(delay, 3))
     if placement is None:
-        return ()
-    found = _in_words(placement, factor, max(common[0][1].shape))
-    if not found:
-        return ()
-    text = f"LR appears {found} against HR. Align the recordings: every method loses detail otherwise."
-    return (XFusionWarning("misplaced", text),)
+        return None
+    down, right, turn = placement
+    return Misfit(Placement(round(factor * down, 4), round(factor * right, 4), round(turn, 6)))
 
 
-def _in_words(placement: Placement, factor: int, side: int) -> str:
-    """What is worth mentioning of a placement on images that are ``factor`` times smaller than LR, ``side`` wide."""
-    down, right = factor * placement.down, factor * placement.right
+def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape) -> tuple[XFusionWarning, ...]:
+    """What was ``seen`` of LR frames (h, w), and what of it is ``corrected``."""
+    done = corrected.placement
+    left = Placement(*(a - b for a, b in zip(seen.placement, done, strict=True)))
+    found = []
+    if words := in_words(done, shape):
+        text = f"LR appears {words} against HR; HR is resampled to LR, and results back."
+        found.append(XFusionWarning("aligned", text))
+    if words := in_words(left, shape):
+        names = " and ".join(name for name in ("shift", "turn") if name in words)
+        text = (
+            f"LR appears {words} against HR. Align the recordings, or have {{correct}} include {names}: every method "
+            "loses detail otherwise."
+        )
+        found.append(XFusionWarning("misplaced", text))
+    if abs(seen.late) >= SHORTEST_DELAY:
+        direction = "late" if seen.late > 0 else "early"
+        agrees = f"each HR frame agrees best with LR at its time {-seen.late:+.1f}"
+        text = f"HR times look {abs(seen.late):.1f} LR frames too {direction}: {agrees}"
+        if corrected.late:
+            found.append(XFusionWarning("retimed", f"{text}, which is taken as its time."))
+        else:
+            text += ". Check {hr_start} or {hr_times}, or have {correct} include time."
+            found.append(XFusionWarning("delayed", text))
+    return tuple(found)
+
+
+def in_words(placement: Placement, shape: Shape) -> str:
+    """A placement of frames (h, w), without what is not worth mentioning."""
     shifts = [
         f"{abs(value):.2f} LR pixels {directions[value < 0]}"
-        for value, directions in ((right, ("to the right", "to the left")), (down, ("down", "up")))
+        for value, directions in (
+            (placement.right, ("to the right", "to the left")),
+            (placement.down, ("down", "up")),
+        )
         if abs(value) >= SHORTEST_SHIFT
     ]
     found = [f"shifted by {' and '.join(shifts)}"] if shifts else []
-    if abs(placement.turn) * factor * side / 2 >= SHORTEST_SHIFT:
+    if abs(placement.turn) * max(shape) / 2 >= SHORTEST_TURN:
         direction = "clockwise" if placement.turn > 0 else "counterclockwise"
-        found.append(f"turned by {abs(np.degrees(placement.turn)):.2f} degrees {direction}")
+        found.append(f"turned by {abs(math.degrees(placement.turn)):.2f} degrees {direction}")
     return " and ".join(found)
 
 
@@ -125,7 +205,7 @@ def _find_placement(common: Common, lr: Callable[[float], Image]) -> tuple[Place
     noise = np.mean([each.variance for each in found], axis=0) / len(found)
     error, middle = np.sqrt(scatter + noise), np.median(values, axis=0)
     reach = np.array([1, 1, max(common[0][1].shape) / 2])  # a turn in pixels at the border
-    significant = (np.abs(middle) > SIGMAS * error) & (np.abs(middle) * reach > SHORTEST_SHIFT / 2)
+    significant = (np.abs(middle) > SIGMAS * error) & (np.abs(middle) * reach > FINEST)
     if not significant.any():
         return None, np.inf
     if np.median([each.explained for each in found]) < LEAST_EXPLAINED:  # something else makes them differ
@@ -145,7 +225,7 @@ def _align(image: Image, lr: Image) -> _Aligned | None:
     )
     window = cv2.createHanningWindow(image.shape[::-1], cv2.CV_32F)
     shift, _ = cv2.phaseCorrelate(here.copy(), there.copy(), window)  # which writes into its arguments
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
     best, matrix = LEAST_CORRELATION, None
     for right, down in ((0.0, 0.0), shift):
         start = np.array([[1, 0, right], [0, 1, down]], np.float32)
@@ -186,7 +266,9 @@ def _slopes(image: Image) -> NDArray[np.float64]:
 
 def _find_delay(common: Common, lr: Callable[[float], Image], last: int) -> tuple[float, float]:
     """How late HR times are in LR frames, 0 where it is not significant; and the mean square difference then."""
-    inner = common[1:-1]  # the first and the last one may lie at the ends of LR
+    inner = [each for each in common if REACH <= each[0] <= last - REACH]
+    if len(inner) < 2:
+        inner = list(common[1:-1])  # the first and the last one may lie at the ends of LR
     tried = [d for d in DELAYS if all(0 <= time + d <= last for time, _ in inner)]
     if len(inner) < 2 or len(tried) < 3:
         return 0.0, np.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.brightness import Blocks, follow_brightness
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.examine import examine
@@ -20,7 +22,7 @@ from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, mask_of, repaired
 from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
-from napari_xfusion.core.rig.misfit import misfit_warnings
+from napari_xfusion.core.rig.misfit import SMALLEST_SIDE, Misfit, find_misfit, misfit_warnings
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
     orientation_warnings,
@@ -30,66 +32,179 @@ from napari_xfusion.core.rig.plausibility import (
 )
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.scan import grid_of, scan, too_long
-from napari_xfusion.core.rig.timing import find_hr_times
+from napari_xfusion.core.rig.timing import Times, find_hr_times
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import PairingError, XFusionWarning
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
+NOTHING_IN_COMMON = 0.25
+"""Correlation of LR with the binned HR images up to which they may be of two events."""
+TELLING = (
+    "same-recording",
+    "constant",
+    "orientations-differ",
+    "hr-times-close",
+    "hr-coverage",
+    "no-match",
+    "bad-frames",
+    "unlike",
+    "spikes",
+    "bad-pixels",
+)
+"""Codes of warnings that support this, the most telling first."""
+MOST_WORSE = 0.01
+"""Correlation that may be lost where nothing is left of a misfit when it is taken into account."""
+REFINEMENTS = 4
+"""Times that a misfit is taken into account and what is left of it measured again, at most."""
 
 
 def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     """The rig of two recordings as ``plan`` says; reads a few frames.
 
-    Raises PairingError before any computing when the recordings, or the plan's frames and region, do not fit.
+    Where LR is shifted or turned against HR, or HR times are off, all else is measured again without that; of it, the
+    rig has what the plan corrects. Raises PairingError before any computing when the recordings, or the plan's frames
+    and region, do not fit.
     """
-    mapping = place_lr(lr, hr)
-    hr_times = find_hr_times(lr, hr, plan)
+    recordings = _Recordings(plan, lr, hr, place_lr(lr, hr), find_hr_times(lr, hr, plan))
     _check_frames(plan, lr, hr)
-    grids = Grids(lr.shape[1:], hr.shape[1:], mapping)
     said = (
         *lr.metadata.warnings,
         *hr.metadata.warnings,
         *same_warnings(lr, hr),
-        *time_warnings(lr, hr, hr_times, plan),
-        *size_warnings(lr, hr, mapping),
+        *time_warnings(lr, hr, recordings.stated, plan),
+        *size_warnings(lr, hr, recordings.grid),
         *orientation_warnings(lr, hr),
     )
-    seen = examine(lr, hr, hr_times, grids, plan.correct)
-    whole_lr, whole_hr = lr, hr
-    lr, hr = repaired(lr, seen.lr), repaired(hr, seen.hr)
-    blind = [mask_of(health.blind, grids.lr_shape) for health in (seen.lr, seen.hr)]
-    if blind[1].any():
-        hr = repaired(hr, Health(pixels=tuple(np.flatnonzero(grids.enlarged(blind[1])).tolist())))
+    rig, seen, measured = _settle(recordings)
+    wanted = measured.only(plan.correct)
+    if wanted != measured:
+        rig = _compared(recordings.placed(rig, wanted))
+    misfits = misfit_warnings(seen, wanted, lr.shape[1:])
+    rig = rig.model_copy(update={"warnings": (*said, *rig.warnings, *misfits)})
+    if not misfits:
+        _require_one_event(rig)
+    return rig
 
-    def lr_at(time: float) -> NDArray[Any]:
-        return interpolate(lambda i: fill_invalid(lr.frame(i))[0], time)
 
-    usable = seen.hr.usable(len(hr))
-    times = {
-        float(hr_times[k]): k for k in (int(usable[j]) for j in sample_frames(len(usable), COMMON_TIMES))
-    }
-    common = [(lr_at(time), fill_invalid(hr.frame(k))[0]) for time, k in times.items()]
-    if seen.line is not None and (blind[0].any() or blind[1].any()):
-        common = [_complete(low, high, seen.line, blind, grids) for low, high in common]
-    grey = fit_grey(plan.grey, (lr, hr), common, grids.down)
-    rig = Rig(
-        fast=Camera.of(
-            whole_lr, grey.lr, clock=lr.clock, mapping=mapping, health=seen.lr, noise=grey.lr_noise
-        ),
-        sharp=(Camera.of(whole_hr, grey.hr, clock=lr.clock.at(hr_times), health=seen.hr),),
-        grey_rule=grey.rule,
-        correlation=grey.correlation,
-        warnings=(*said, *seen.warnings, *grey.notes),
-    )
-    rig = correct_brightness(rig, plan)
-    reader = FrameReader(rig)
-    pairs = _pairs(reader)
-    binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
-    misfits = misfit_warnings(binned, reader.lr_at, len(rig) - 1)
-    if not misfits:  # a shift is no shading
-        rig = correct_field(rig, plan, pairs)
-    return rig.model_copy(update={"warnings": (*rig.warnings, *misfits)})
+def _require_one_event(rig: Rig) -> None:
+    """Raise PairingError where the cameras show nothing in common and more than that is wrong."""
+    text = {warning.code: warning.text for warning in rig.warnings}
+    if "poor-agreement" not in text or rig.correlation > NOTHING_IN_COMMON:
+        return
+    others = [text[code] for code in TELLING if code in text]
+    if others and min(rig.grids.lr_shape) >= SMALLEST_SIDE:
+        raise PairingError(
+            "LR and HR",
+            problem=" ".join(
+                [f"they show nothing in common (correlation {rig.correlation:.2f}).", *others[:2]]
+            ).rstrip("."),
+            hint="check that both are of one event, their orientation and {hr_times}, or set {grey} to percentile",
+        )
+
+
+def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:
+    """The rig where the cameras agree, the misfit that is seen, and the one that this rig takes into account."""
+    shape, place = recordings.lr.shape[1:], Misfit()
+    rig, misfit = recordings.pair(place)
+    if misfit is None or not misfit.matters(shape):
+        return rig, place, place
+    seen = misfit
+    for _ in range(REFINEMENTS):
+        tried = place.then(misfit, shape)
+        if len(recordings.inside(tried)) < 2:
+            break
+        found, rest = recordings.pair(tried)
+        worse = rig.correlation - found.correlation
+        if worse > (MOST_WORSE if rest is None else 0):  # flicker at wrong times may follow HR by chance
+            break
+        rig, place, seen = found, tried, tried
+        if rest is None:
+            break
+        misfit = rest
+    return rig, seen, place
+
+
+@dataclass(frozen=True, eq=False)
+class _Recordings:
+    """Two recordings, and how they are assumed to fit."""
+
+    plan: Plan
+    lr: Stack
+    hr: Stack
+    grid: Mapping
+    """Of LR pixels to the HR grid, by the sizes of the frames."""
+    stated: Times
+    """HR times in LR frame numbers, by the plan or the file."""
+
+    def hr_times(self, misfit: Misfit) -> Times:
+        """The times (N,) of all HR frames."""
+        return misfit.hr_times(self.stated, len(self.lr) - 1)
+
+    def inside(self, misfit: Misfit) -> NDArray[np.intp]:
+        """Numbers of the HR frames that were taken during the LR recording."""
+        times = self.hr_times(misfit)
+        return np.flatnonzero((times >= 0) & (times <= len(self.lr) - 1))
+
+    def placed(self, rig: Rig, misfit: Misfit) -> Rig:
+        """``rig`` with this misfit taken into account."""
+        clock = self.lr.clock.at(self.hr_times(misfit))
+        mapping = misfit.mapping(self.grid, self.lr.shape[1:])
+        fast = rig.fast.model_copy(update={"mapping": mapping})
+        sharp = rig.hr.model_copy(update={"clock": clock})
+        # Not a copy, which would keep what the rig has computed from the other mapping and clock.
+        return Rig(
+            fast=fast,
+            sharp=(sharp,),
+            grey_rule=rig.grey_rule,
+            correlation=rig.correlation,
+            warnings=rig.warnings,
+        )
+
+    def pair(self, misfit: Misfit) -> tuple[Rig, Misfit | None]:
+        """The rig with this misfit taken into account, and what is left of it."""
+        rig = correct_brightness(self._matched(misfit), self.plan)
+        reader = FrameReader(rig)
+        pairs = _pairs(reader)
+        binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
+        rest = find_misfit(binned, reader.lr_at, len(rig) - 1)
+        if rest is None or not rest.matters(self.lr.shape[1:]):  # a shift is no shading
+            rig = correct_field(rig, self.plan, pairs)
+        return rig, rest
+
+    def _matched(self, misfit: Misfit) -> Rig:
+        """The rig without bad frames and pixels, on one grey scale."""
+        plan, hr_times = self.plan, self.hr_times(misfit)
+        grids = Grids(self.lr.shape[1:], self.hr.shape[1:], self.grid)
+        mapping = misfit.mapping(self.grid, grids.lr_shape)
+        align = Alignment(grids, mapping)
+        seen = examine(self.lr, self.hr, hr_times, align, plan.correct)
+        lr, hr = repaired(self.lr, seen.lr), _aligned(repaired(self.hr, seen.hr), align)
+        blind = [mask_of(health.blind, grids.lr_shape) for health in (seen.lr, seen.hr)]
+        blind[1] |= align.blind
+        if blind[1].any():
+            hr = repaired(hr, Health(pixels=tuple(np.flatnonzero(grids.enlarged(blind[1])).tolist())))
+
+        def lr_at(time: float) -> NDArray[Any]:
+            return interpolate(lambda i: fill_invalid(lr.frame(i))[0], time)
+
+        usable = np.intersect1d(seen.hr.usable(len(hr)), self.inside(misfit))
+        times = {
+            float(hr_times[k]): k for k in (int(usable[j]) for j in sample_frames(len(usable), COMMON_TIMES))
+        }
+        common = [(lr_at(time), fill_invalid(hr.frame(k))[0]) for time, k in times.items()]
+        if seen.line is not None and (blind[0].any() or blind[1].any()):
+            common = [_complete(low, high, seen.line, blind, grids) for low, high in common]
+        grey = fit_grey(plan.grey, (lr, hr), common, grids.down)
+        clock = self.lr.clock
+        fast = Camera.of(self.lr, grey.lr, clock=clock, mapping=mapping, health=seen.lr, noise=grey.lr_noise)
+        return Rig(
+            fast=fast,
+            sharp=(Camera.of(self.hr, grey.hr, clock=clock.at(hr_times), health=seen.hr),),
+            grey_rule=grey.rule,
+            correlation=grey.correlation,
+            warnings=(*seen.warnings, *grey.notes),
+        )
 
 
 def correct_brightness(rig: Rig, plan: Plan) -> Rig:
@@ -146,16 +261,30 @@ def _pairs(reader: FrameReader) -> list[tuple[Image, Image]]:
 def _blocks(rig: Rig, camera: Camera) -> Blocks:
     """Coarse images of the usable frames of a camera, without what one of the cameras does not see."""
     grid = grid_of(rig.grids.lr_shape)
-    coarse, usable = scan(camera.open(), grid), camera.health.usable(len(camera))
+    if camera is rig.hr:
+        stack = _aligned(camera.open(), rig.alignment)
+        coarse, usable = scan(stack, grid), np.array([exposure.frame for exposure in rig.exposures])
+    else:
+        coarse, usable = scan(camera.open(), grid), camera.health.usable(len(camera))
     hidden = cv2.resize(_unseen(rig).astype(np.float32), grid[::-1], interpolation=cv2.INTER_AREA).ravel() > 0
     values = coarse.blocks[usable][:, ~hidden] + np.float64(coarse.zero)
     return Blocks((values - camera.grey.zero) / camera.grey.span, usable, len(camera))
 
 
+def _aligned(hr: Stack, align: Alignment) -> Stack:
+    """The HR recording on the grid on which methods fuse."""
+    if not align.needed:
+        return hr
+    dtype = align.place(hr.frame(0)).dtype
+    return hr.derive(
+        lambda i: align.place(fill_invalid(hr.frame(i))[0]), hr.shape, dtype, metadata=hr.metadata
+    )
+
+
 def _unseen(rig: Rig) -> NDArray[np.bool_]:
     """The LR pixels (h, w) that one of the cameras does not see."""
     blind = [number for camera in rig.cameras.values() for number in camera.health.blind]
-    return mask_of([*blind, *rig.fast.health.pixels], rig.grids.lr_shape)
+    return mask_of([*blind, *rig.fast.health.pixels], rig.grids.lr_shape) | rig.alignment.blind
 
 
 def _complete(

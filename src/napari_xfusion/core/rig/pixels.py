@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine, sample_frames
 from napari_xfusion.core.recordings import pco
+from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.grey import spread
-from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, Mask, excess, fill, mask_of
 from napari_xfusion.core.rig.photometry import Array, along, follow, robust_gain
 from napari_xfusion.core.rig.scan import plain, zero_of
@@ -69,27 +69,34 @@ class Pixels(NamedTuple):
 
 
 def find_pixels(
-    stacks: tuple[Stack, Stack], healths: tuple[Health, Health], hr_times: NDArray[np.float64], grids: Grids
+    stacks: tuple[Stack, Stack],
+    healths: tuple[Health, Health],
+    hr_times: NDArray[np.float64],
+    align: Alignment,
 ) -> Pixels:
     """Pixels of LR and HR, from frames of common times that are usable by ``healths``."""
     stamps = [_stamp(stack) for stack in stacks]
     lr, hr = (each.model_copy(update={"pixels": stamp}) for each, stamp in zip(healths, stamps, strict=True))
-    nearest = np.rint(hr_times).astype(int)
-    usable = [k for k in range(len(hr_times)) if k not in hr.frames and nearest[k] not in lr.frames]
+    nearest, last = np.rint(hr_times).astype(int), len(stacks[0]) - 1
+    usable = [
+        k
+        for k in range(len(hr_times))
+        if k not in hr.frames and nearest[k] not in lr.frames and 0 <= hr_times[k] <= last
+    ]
     chosen = [usable[j] for j in sample_frames(len(usable), COMMON)] if usable else []
-    if len(chosen) < 2 or min(grids.lr_shape) < SMALLEST_SIDE:
+    if len(chosen) < 2 or min(align.grids.lr_shape) < SMALLEST_SIDE:
         return Pixels(lr, hr, None)
     numbers = [int(nearest[k]) for k in chosen], chosen
     seen = [_look(*each) for each in zip(stacks, numbers, stamps, strict=True)]
-    pair = _Pair(seen[0], seen[1], grids, np.ones(grids.lr_shape, bool))
+    pair = _Pair(seen[0], seen[1], align, ~align.blind)
     blind = pair.blind
-    pair = pair.without(blind[0] | blind[1])
+    pair = pair.without(blind[0] | blind[1] | align.blind)
     line, zeros = pair.straight, [zero_of(stack) for stack in stacks]
     if not line.span > 0 or not np.isfinite(pair.noise):
         return Pixels(lr, hr, None)
     return Pixels(
         _accept(_with_blind(lr, blind[0]), pair.lr, pair.lr_evidence, pair.noise, owner=None),
-        _accept(_with_blind(hr, blind[1]), pair.hr, pair.hr_evidence, pair.noise, owner=grids.owner),
+        _accept(_with_blind(hr, blind[1]), pair.hr, pair.hr_evidence, pair.noise, owner=align.owner),
         Affine(line.zero - line.span * zeros[1] + zeros[0], line.span),
     )
 
@@ -123,13 +130,13 @@ class _Pair:
 
     lr: _Seen
     hr: _Seen
-    grids: Grids
+    align: Alignment
     seen: Mask
     """LR pixels (h, w) that both cameras see."""
 
     def expected(self, images: list[Image]) -> Images:
         """LR images (N, h, w) by HR images, in LR units."""
-        binned = np.stack([self.grids.down(image) for image in images])
+        binned = np.stack([self.align.down(image) for image in images])
         return np.stack(
             [a * each + b for each, (a, b) in zip(self.curve(binned), self.lines, strict=True)]
         ).astype(np.float32)
@@ -137,7 +144,7 @@ class _Pair:
     @cached_property
     def binned(self) -> Images:
         """HR images on the LR grid, without what stands out."""
-        return np.stack([self.grids.down(image) for image in self.hr_filled])
+        return np.stack([self.align.down(image) for image in self.hr_filled])
 
     @cached_property
     def points(self) -> tuple[Array, Array]:
@@ -194,7 +201,7 @@ class _Pair:
     @property
     def blind(self) -> tuple[Mask, Mask]:
         """LR pixels (h, w) that LR and HR do not see."""
-        ends = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.grids)
+        ends = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.align)
         parts = [
             [
                 part
@@ -229,15 +236,15 @@ class _Pair:
             off &= (low > least) | (high < -least)
         lr = self.lr._replace(out=[out | (off & _alone(off)) for out in self.lr.out])
         return replace(
-            self, lr=lr.without(around), hr=self.hr.without(self.grids.enlarged(around)), seen=~around
+            self, lr=lr.without(around), hr=self.hr.without(self.align.enlarged(around)), seen=~around
         )
 
 
-def _extreme(images: NDArray[np.float32], grids: Grids | None) -> tuple[Mask, Mask]:
-    """Where (h, w) images (N, h, w), or (N, H, W) with ``grids``, are always as dark, or as bright, as they get."""
+def _extreme(images: NDArray[np.float32], align: Alignment | None) -> tuple[Mask, Mask]:
+    """Where (h, w) images (N, h, w), or (N, H, W) with ``align``, are always as dark, or as bright, as they get."""
     highest, lowest = (cv2.blur(x, (3, 3)) for x in (images.max(axis=0), images.min(axis=0)))
-    if grids is not None:
-        highest, lowest = grids.down(highest), grids.down(lowest)
+    if align is not None:
+        highest, lowest = align.down(highest), align.down(lowest)
     ends = np.percentile(images[:, ::2, ::2], (0.5, 50, 99.5))
     return highest < ends[0] + EXTREME * (ends[1] - ends[0]), lowest > ends[2] - EXTREME * (ends[2] - ends[1])
 

@@ -14,9 +14,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.plan import GreyRule
+from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.grids import Grids
-from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError, XFusionWarning
 
@@ -51,7 +52,7 @@ class Rig(Value):
     def _one_grid(self) -> Self:
         if any(c.mapping != Mapping() or c.shape[1:] != self.hr.shape[1:] for c in self.sharp):
             raise ValueError("all sharp cameras must have the same pixel grid")
-        if not 0 <= self.hr_times[0] <= self.hr_times[-1] <= len(self.fast) - 1:
+        if not len(self.hr_times):
             raise ValueError("HR times must lie inside the LR recording")
         return self
 
@@ -77,12 +78,18 @@ class Rig(Value):
 
     @cached_property
     def grids(self) -> Grids:
-        """The LR grid and the output grid."""
-        return Grids(self.fast.shape[1:], self.hr.shape[1:], self.fast.mapping)
+        """The LR grid and the grid on which methods fuse; that is the output grid but for ``alignment``."""
+        mapping, shapes = self.fast.mapping, (self.fast.shape[1:], self.hr.shape[1:])
+        return Grids(*shapes, mapping if mapping.is_scaling else fit_mapping(*shapes))
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """The way of HR images to ``grids`` and of results to the output grid."""
+        return Alignment(self.grids, self.fast.mapping)
 
     @cached_property
     def exposures(self) -> tuple[Exposure, ...]:
-        """The frames of all sharp cameras in the order of time."""
+        """The usable frames of all sharp cameras in the order of time, those during the LR recording."""
         return tuple(exposure for _, exposure in self._by_time)
 
     @cached_property
@@ -96,7 +103,7 @@ class Rig(Value):
             (float(time), Exposure(number, frame))
             for number, camera in enumerate(self.sharp)
             for frame, time in enumerate(self.fast.clock.frames_of(camera.clock))
-            if frame not in camera.health.frames
+            if frame not in camera.health.frames and 0 <= time <= len(self.fast) - 1
         )
 
     @property

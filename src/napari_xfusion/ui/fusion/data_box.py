@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGroupBox, QPushButton, QWidget
 
-from napari_xfusion.core.plan import parse_times
+from napari_xfusion.core.plan import Flaw, parse_times
 from napari_xfusion.core.recordings import Fields, Recording
 from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
@@ -48,8 +48,12 @@ class DataBox(QGroupBox):
     redrawn = Signal()
     """One of the layers gets other data, by whomever; its provenance may follow."""
 
+    mend_asked = Signal(tuple)
+    """What is to be corrected."""
+
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Data", parent)
+        self._mends: tuple[Flaw, ...] = ()
         self._viewer = viewer
         self._shown: tuple[Layer, tuple[float, ...]] | None = None
         self._pair: list[str] = []
@@ -60,7 +64,9 @@ class DataBox(QGroupBox):
         self.refresh = QPushButton("Refresh", self)
         self.found = Sentence(self)
         self._data = Follower(self, ("data",), self.redrawn.emit)
+        self.mend = QPushButton(self)
         self._build()
+        self.mend.clicked.connect(lambda _: self.mend_asked.emit(self._mends))
         for combo in (self.lr, self.hr):
             combo.chosen.connect(self._on_chosen)
         self.changed.connect(self._update_fields)
@@ -149,6 +155,13 @@ class DataBox(QGroupBox):
     def show_read(self, stacks: Sequence[Stack]) -> None:
         """Show LR and HR as they were read again."""
         show_again(self.layers(), stacks)
+
+    def offer(self, mends: tuple[Flaw, ...]) -> None:
+        """Show a button that corrects ``mends``; none where there is nothing."""
+        self._mends = mends
+        names = ["shift and turn"] * ("shift" in mends) + ["HR times"] * ("time" in mends)
+        self.mend.setText(f"Correct {' and '.join(names)}")
+        self.mend.setVisible(bool(mends))
 
     def show_hr_at(self, hr_times: Iterable[float]) -> None:
         """Show the HR sequence at these times, if this plugin opened it and shows it at other or unknown times."""
@@ -255,6 +268,9 @@ class DataBox(QGroupBox):
         self.fields = FieldsSection(self, self.changed.emit)
         layout.addRow(self.fields)
         layout.addRow(self.found)
+        layout.addRow(self.mend)
+        self.mend.setToolTip("Fuse the cameras as they fit by what both show.")
+        self.mend.hide()
         self.found.setToolTip("Properties and pairing of the sequences, and the cost of a run.")
 
 

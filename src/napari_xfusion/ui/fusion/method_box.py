@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from superqt.utils import signals_blocked
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.doctor import devices_in_words
 from napari_xfusion.core.networks.cards import SUFFIX, models_of
-from napari_xfusion.core.plan import FLAWS
+from napari_xfusion.core.plan import FLAWS, Flaw
 from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.preferences import (
     Device,
@@ -37,12 +37,30 @@ class Options:
             "Fill in bad frames and pixels, and correct brightness, where they are significant.",
         ),
     ] = True
+    align: Annotated[
+        bool,
+        row(
+            "Correct shift and turn",
+            "Fuse with LR where it lies on HR by what both show, where it does not fit.",
+        ),
+    ] = False
+    retime: Annotated[
+        bool,
+        row(
+            "Correct HR times",
+            "Take HR frames for as early or late as LR shows, where their times do not fit.",
+        ),
+    ] = False
     keep_flicker: Annotated[
         bool, row("Keep flicker", "Give results the brightness of each LR frame where it flickers.")
     ] = False
     device: Annotated[Device, row("Device", "Device for networks. auto prefers a GPU.")] = "auto"
     precision: Annotated[Precision, row("Precision", "Number format of networks. auto is float32.")] = "auto"
     tile: Annotated[int, row("Tile size", "Network tiles in LR pixels. 0: from free memory.", 0, 4096)] = 0
+
+
+MISFITS_BY: dict[str, tuple[Flaw, ...]] = {"align": ("shift", "turn"), "retime": ("time",)}
+"""Fields of the options that correct a misfit of the cameras."""
 
 
 class MethodBox(QGroupBox):
@@ -72,11 +90,12 @@ class MethodBox(QGroupBox):
     def values(self) -> dict[str, Any]:
         """The settings of a plan."""
         options = asdict(self.options.value())
+        misfits = [flaw for name, flaws in MISFITS_BY.items() if options.pop(name) for flaw in flaws]
         return {
             "method": self.method.currentText(),
             "model": self.model.currentData() if self._takes_weights() else None,
             **options,
-            "correct": FLAWS if options["correct"] else (),
+            "correct": (*(FLAWS if options["correct"] else ()), *misfits),
             "tile": options["tile"] or None,
         }
 
@@ -94,9 +113,14 @@ class MethodBox(QGroupBox):
         if self.options.value() != Options():
             self.advanced.expand()
 
-    def reset_separation(self) -> None:
-        """Set the separation, which belongs to one pair of sequences, to its default."""
-        self.options.restore({"separation": Options.separation})
+    def reset_pair(self) -> None:
+        """Set what belongs to one pair of sequences to its default: separation, and the correction of a misfit."""
+        self.options.restore({name: getattr(Options, name) for name in ("separation", *MISFITS_BY)})
+
+    def correct(self, flaws: Collection[Flaw]) -> None:
+        """Have a misfit corrected, and show the options that say so."""
+        self.advanced.expand()
+        self.options.restore({name: True for name, of in MISFITS_BY.items() if set(of) <= set(flaws)})
 
     def choose_model(self, model: str) -> None:
         """Select a model by name or file."""

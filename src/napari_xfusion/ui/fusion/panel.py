@@ -159,6 +159,7 @@ class FusionPanel(Panel):
     def _found(self, request: Request | None, findings: Findings) -> None:
         self._request, self._problem = request, findings.problem
         self.data.found.setText("\n".join(findings.lines))
+        self.data.offer(findings.mends)
         self._show_ready()
         self._save()
         if not self.runner.busy:
@@ -266,7 +267,8 @@ class FusionPanel(Panel):
             box.changed.connect(self._changed)
         self.data.refresh.clicked.connect(lambda _: self._refresh())
         self.data.redrawn.connect(self._redrawn.start)
-        self.data.pair_changed.connect(self.method.reset_separation)
+        self.data.pair_changed.connect(self.method.reset_pair)
+        self.data.mend_asked.connect(self.method.correct)
         self.run_box.run_asked.connect(self._run)
         self.run_box.cancel_asked.connect(self.runner.cancel)
         self.run_box.preview_asked.connect(self._preview)

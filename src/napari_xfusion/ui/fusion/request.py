@@ -14,7 +14,7 @@ import psutil
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.check import check
 from napari_xfusion.core.networks.cards import model_of
-from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.plan import MENDED_BY, Flaw, Plan
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.results.record import RunRecord, record_path
@@ -100,6 +100,8 @@ class Findings:
     lines: Sequence[str]
     problem: str = ""
     """Why it cannot run; empty if it can."""
+    mends: tuple[Flaw, ...] = ()
+    """What the plan could correct as well."""
 
 
 def examine(request: Request) -> Findings:
@@ -114,7 +116,8 @@ def examine(request: Request) -> Findings:
     lines = [" ".join(line.split()) for line in found.facts()]
     lines += [f"note {in_window_words(note)}" for note in found.notes]
     reason = "" if problem is None else in_window_words(problem)
-    return Findings([request.by_name(line) for line in lines], request.by_name(reason))
+    mends = [flaw for note in found.notes for flaw in MENDED_BY.get(note.code, ())]
+    return Findings([request.by_name(line) for line in lines], request.by_name(reason), tuple(mends))
 
 
 def unfinished(output: Path) -> Path:

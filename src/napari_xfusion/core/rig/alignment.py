@@ -1,0 +1,138 @@
+"""The grid on which methods fuse, where LR is more than a scale away from HR: LR's pixels, divided as HR's.
+
+LR stays as it is, because its pixels are too large to be resampled without loss. HR images are brought to that
+grid, and results back from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xfusion.core.rig.grids import Grids
+from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.types import Image, Region
+
+REACH = 4
+"""Pixels by which the interpolation reaches beyond its place."""
+STEPS = 32
+"""Places per pixel that the interpolation tells apart."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The way of images between the HR camera's grid, which results have, and the one on which methods fuse.
+
+    Both have HR's size (H, W). Where LR lies upon HR they are one grid, and images stay as they are. Interpolation is
+    Lanczos' of 8 x 8 pixels; shifts by complete HR pixels change no value.
+    """
+
+    grids: Grids
+    """LR's grid, and the one on which methods fuse."""
+    mapping: Mapping
+    """Of LR pixels to the HR camera's grid."""
+
+    @property
+    def needed(self) -> bool:
+        """Whether there are two grids."""
+        return self.mapping != self.grids.mapping
+
+    @cached_property
+    def to_hr(self) -> Mapping:
+        """Of the grid on which methods fuse to the HR camera's."""
+        return self.grids.mapping.inverse.then(self.mapping)
+
+    def place(self, image: NDArray[Any]) -> NDArray[Any]:
+        """An HR image (H, W) on the grid on which methods fuse, edge pixels repeated."""
+        return _resampled(image, self._all, self.to_hr) if self.needed else image
+
+    def region(self, region: Region | None) -> Region | None:
+        """The pixels to fuse for the results in a region; None for complete frames."""
+        if region is None or not self.needed:
+            return region
+        top, bottom, left, right = region
+        corners = [(y, x) for y in (top, bottom - 1) for x in (left, right - 1)]
+        fused = self.to_hr.from_output(corners)
+        first, last = np.floor(fused.min(axis=0)) - REACH, np.ceil(fused.max(axis=0)) + REACH + 1
+        (t, x), (b, y) = np.clip([first, last], 0, self.grids.hr_shape).astype(int).tolist()
+        t, x = min(t, self.grids.hr_shape[0] - 1), min(x, self.grids.hr_shape[1] - 1)
+        return Region(t, max(b, t + 1), x, max(y, x + 1))
+
+    def back(self, image: Image, region: Region | None) -> Image:
+        """A result for ``region``, from what was fused for it; edge pixels are repeated."""
+        if not self.needed:
+            return image
+        fused = self.region(region)
+        corner = (0, 0) if fused is None else (fused.top, fused.left)
+        from_hr = self.to_hr.inverse.then(Mapping(shift=(-corner[0], -corner[1])))
+        return _resampled(image, region or self._all, from_hr)
+
+    def unseen(self, region: Region | None) -> NDArray[np.bool_]:
+        """The HR pixels of results for ``region`` that LR does not see."""
+        return _outside(region or self._all, self.to_hr.inverse, self.grids.hr_shape)
+
+    @cached_property
+    def blind(self) -> NDArray[np.bool_]:
+        """The LR pixels (h, w) that HR does not see completely."""
+        if not self.needed:
+            return np.zeros(self.grids.lr_shape, bool)
+        outside = _outside(self._all, self.to_hr, self.grids.hr_shape)
+        blind: NDArray[np.bool_] = self.grids.down(outside.astype(np.float32)) > 0.01
+        return blind
+
+    def down(self, image: Image) -> Image:
+        """An HR image (H, W) of the camera, binned to the LR grid (h, w)."""
+        return self.grids.down(self.place(image))
+
+    @cached_property
+    def owner(self) -> NDArray[np.intp]:
+        """Number of the LR pixel (H, W) that has most of each pixel of the HR camera, counted row by row."""
+        if not self.needed:
+            return self.grids.owner
+        h, w = self.grids.lr_shape
+        rows, columns = np.rint(self.mapping.from_output(_pixels(self._all))).astype(np.intp).T
+        numbers: NDArray[np.intp] = np.clip(rows, 0, h - 1) * w + np.clip(columns, 0, w - 1)
+        return numbers.T
+
+    def enlarged(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The pixels (H, W) of the HR camera of the LR pixels in ``mask`` (h, w)."""
+        large: NDArray[np.bool_] = mask.ravel()[self.owner]
+        return large
+
+    @property
+    def _all(self) -> Region:
+        height, width = self.grids.hr_shape
+        return Region(0, height, 0, width)
+
+
+def _pixels(region: Region) -> NDArray[np.float64]:
+    """Coordinates (H, W, 2) of the pixels of a region."""
+    y, x = np.arange(region.top, region.bottom), np.arange(region.left, region.right)
+    return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).astype(np.float64)
+
+
+def _resampled(image: NDArray[Any], region: Region, source: Mapping) -> NDArray[Any]:
+    """Values of ``image`` at the places ``source`` of the pixels in ``region``."""
+    small = image.dtype == np.float32 or image.dtype.itemsize < 4
+    # The same steps in a part of an image as in all of it.
+    places = (np.rint(source.to_output(_pixels(region)) * STEPS) / STEPS).astype(np.float32)
+    found: NDArray[Any] = cv2.remap(
+        image.astype(np.float32 if small else np.float64),
+        np.ascontiguousarray(places[..., 1]),
+        np.ascontiguousarray(places[..., 0]),
+        cv2.INTER_LANCZOS4,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return found
+
+
+def _outside(region: Region, source: Mapping, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels of a region whose places are outside an image of ``shape`` (H, W)."""
+    places = source.to_output(_pixels(region))
+    beyond: NDArray[np.bool_] = (places < -0.5) | (places > np.array(shape) - 0.5)
+    return np.asarray(beyond.any(axis=-1))
