@@ -264,11 +264,11 @@ def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel
     viewer.dims.set_current_step(0, 0)
     text = compat.text_overlay(viewer)
     assert text.visible
-    wait(qtbot, lambda: text.text == "frame 0 · 0 ns · not fused yet")
+    wait(qtbot, lambda: text.text == "frame 0 · 0 ns · HR 0 at 0 ns · not fused yet")
     assert not fused_layer(viewer).data[0].any()
     assert [t for t in range(24) if fused_in(fused_layer(viewer))(t)] == [16, 17, 18]
     pace.allow(2)  # the one that was begun, and the one that is looked at now
-    wait(qtbot, lambda: text.text == "frame 0 · 0 ns")
+    wait(qtbot, lambda: text.text == "frame 0 · 0 ns · HR 0 at 0 ns")
     assert panel.runner._result.done == {16, 17, 18, 19, 0}
     pace.allow()
     ended(panel, qtbot)

@@ -99,7 +99,7 @@ def test_any_size_and_scale(method, h, w, scale):
     height, width = max(round(h * scale), h), max(round(w * scale), w)
     lr = rng.random((5, h, w), dtype=np.float32)
     hr = rng.random((2, height, width), dtype=np.float32)
-    reader = reader_of(stack(lr), stack(hr), make_plan(hr_times=(0, 4)))
+    reader = reader_of(stack(lr), stack(hr), make_plan(hr_times=(0, 4), grey="percentile"))
     for frame in fused(method, reader):
         assert frame.image.shape == (height, width)
         assert np.isfinite(frame.image).all()

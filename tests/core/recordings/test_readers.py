@@ -56,8 +56,10 @@ def test_a_toy_format_is_opened_by_its_content(toy, ending):
 
 
 def test_messages_name_a_toy_format(toy):
+    unknown = toy.with_name("unknown")
+    unknown.write_bytes(b"unknown")
     with pytest.raises(InputError, match="or a toy file"):
-        open_stack(toy.with_name("absent"))
+        open_stack(unknown)
 
 
 def test_training_finds_a_toy_format_in_a_folder(toy):

@@ -112,11 +112,12 @@ def test_odd_sequences_pair_without_warning_or_nan(sequence, said):
         assert all(np.isfinite(image).all() for image in (*images, *group.lr_at_hr))
 
 
-def test_sequences_that_do_not_belong_together_are_told():
+def test_sequences_that_do_not_belong_together_are_refused_unless_each_has_its_own_grey_scale():
     _lr, hr, times = two_cameras(moving_discs(seed=0, shape=(64, 64)), 4)
     other = two_cameras(np.random.default_rng(3).random((12, 64, 64)).astype(np.float32), 4)[0]
-    reader = reader_of(stack(other), stack(hr), make_plan(hr_times=times))
-    assert any("agree poorly" in str(note) for note in reader.rig.warnings)
+    with pytest.raises(PairingError, match="nothing in common"):
+        reader_of(stack(other), stack(hr), make_plan(hr_times=times))
+    reader_of(stack(other), stack(hr), make_plan(hr_times=times, grey="percentile"))
 
 
 def test_nan_pixels_are_counted_and_stay_local():
@@ -223,9 +224,8 @@ def test_good_pairs_give_no_warning(seed):
 
 def test_an_lr_sequence_that_shows_nothing_does_not_agree_with_hr():
     lr, hr, times = two_cameras(moving_discs(), 4)
-    rig = reader_of(stack(np.full_like(lr, 7)), stack(hr), make_plan(hr_times=times)).rig
-    assert rig.correlation == 0
-    assert any("agree poorly" in str(note) for note in rig.warnings)
+    with pytest.raises(PairingError, match=r"nothing in common \(correlation 0.00\)"):
+        reader_of(stack(np.full_like(lr, 7)), stack(hr), make_plan(hr_times=times))
 
 
 def test_grey_none_takes_single_infinite_pixels_as_bad_and_not_as_out_of_range():

@@ -26,7 +26,7 @@ FIELDS = {
     "model": "Model",
     "std": "standard deviation",
     "grey": "grey values",
-    "correct": "Correct flaws",
+    "correct": "Advanced options",
     "keep_flicker": "Keep flicker",
     "lr_normalise": "LR beam",
     "hr_normalise": "HR beam",
