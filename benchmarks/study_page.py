@@ -34,7 +34,8 @@ projections of a tensile bar, 14 frames of [SerialTrackXR](https://github.com/us
 (NIST licence). The bundled networks were trained on random draws of such simulated scenes, so the simulated recordings
 are easier for them than the real one. Compare trends with the paper, not absolute values. Statements of the paper about
 EDVR-STF are tested here with the best network that uses HR, which is `lite`, not the paper's network.
-`edvr-small` and `edvr-stf-small` were smaller and less trained than [the weights that are bundled now](networks.md#bundled-weights).
+`edvr-small` and `edvr-stf-small` were smaller and less trained than
+[the weights that are bundled now](networks.md#bundled-weights).
 
 PSNR is in dB. AAD is the mean absolute difference in 8-bit levels. SSIM uses the 7x7 uniform filter. *Unseen* frames
 are those at whose time no HR frame was given.
