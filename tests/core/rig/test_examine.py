@@ -101,7 +101,13 @@ def stamp(recording):
         frame[0, :14] = [int(f"{i:08d}"[j : j + 2], 16) for j in range(0, 8, 2)] + BCD
 
 
-def test_time_stamps_in_the_image_are_filled():
+def unread_stamp(recording):
+    """Write a time stamp in another code."""
+    recording[:, 0, :14] = np.random.default_rng(0).integers(0, 154, (len(recording), 14))
+
+
+@pytest.mark.parametrize("stamp", [stamp, unread_stamp], ids=["decimals of pco", "another code"])
+def test_time_stamps_in_the_image_are_filled(stamp):
     rig = steady().rig(stamp, stamp)
     assert rig.fast.health.pixels[:14] == rig.hr.health.pixels[:14] == tuple(range(14))
 

@@ -55,6 +55,8 @@ COMMON = 12
 """Frames of common times that are looked at."""
 SMALLEST_SIDE = 8
 """LR pixels; smaller images show too little."""
+STAMP_STEP = 3
+"""Times by which a time stamp differs more from the row below than the pixels next to it."""
 Images = NDArray[np.float32]
 """(N, h, w) or (N, H, W)."""
 
@@ -299,10 +301,15 @@ def _stand_out(image: Image, height: Image) -> Mask:
 
 
 def _above_noise(image: Image, height: Image) -> Mask:
+    out: Mask = height > _least_step(image)
+    return out
+
+
+def _least_step(image: Image) -> float:
+    """What a pixel must differ by to stand out."""
     noise = spread(image - cv2.medianBlur(image, 3)) / 0.8
     low, high = np.percentile(image[::2, ::2], (1, 99))
-    out: Mask = height > max(STANDS_OUT * noise, LEAST_OUT * float(high - low))
-    return out
+    return max(STANDS_OUT * noise, LEAST_OUT * float(high - low))
 
 
 def _accept(
@@ -329,10 +336,25 @@ def _accept(
     spike = _least_height(height.reshape(shape)[once], gain, change, noise)
     return health.model_copy(
         update={
-            "pixels": tuple(sorted({*health.pixels, *pixels.tolist()})),
+            "pixels": tuple(sorted({*health.pixels, *pixels.tolist(), *_unread_stamp(seen.images)})),
             "spike": spike if np.isfinite(spike) else None,
         }
     )
+
+
+def _unread_stamp(images: list[Image]) -> range:
+    """The first pixels of a frame, where they are a time stamp in another code than pco's decimals.
+
+    In most frames they differ from the row below far more than the next ones do. Single pixels of a stamp look like
+    their neighbours, and where the other camera has one at the same place, it is no evidence.
+    """
+    n = pco.PIXELS
+    if images[0].shape[0] < 2 or images[0].shape[1] < 2 * n:
+        return range(0)
+    step = np.abs(np.stack([image[0, : 2 * n] - image[1, : 2 * n] for image in images]))
+    least = np.maximum(STAMP_STEP * step[:, n:].max(axis=1), [_least_step(image) for image in images])
+    unlike = np.median(step[:, :n], axis=1) > least
+    return range(n if unlike.mean() >= PERSISTENT else 0)
 
 
 def _stuck(images: list[Image]) -> Mask:
