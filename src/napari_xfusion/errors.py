@@ -18,6 +18,8 @@ SETTINGS = frozenset(
         "hr_times",
         "hr_step",
         "hr_start",
+        "lr_normalise",
+        "hr_normalise",
         "lr_time_offset",
         "hr_time_offset",
         "separation",
