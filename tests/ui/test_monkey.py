@@ -146,6 +146,9 @@ def test_random_actions_do_not_fail(viewer, qtbot, seed, tmp_path, monkeypatch, 
     for name in ("getSaveFileName", "getOpenFileName"):
         monkeypatch.setattr(QFileDialog, name, lambda *_, **__: (monkey.chance.choice(paths), "TIFF (*.tif)"))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr(
+        QFileDialog, "getOpenFileNames", lambda *_, **__: (monkey.chance.sample(paths, 1), "")
+    )
     monkeypatch.setattr(QMessageBox, "question", lambda *_, **__: QMessageBox.StandardButton.Yes)
     try:
         with caplog.at_level(logging.ERROR):
