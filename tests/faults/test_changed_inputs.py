@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_xfusion.core import run
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.run import fuse_files
@@ -71,6 +72,18 @@ def test_a_change_is_noticed_at_the_end(pair, tmp_path, name, change, changed):
     outcome = fuse_files(PLAN, *pair, tmp_path / "o.tif", progress=progress)
     assert [note.code for note in outcome.notes] == ["input-changed"] * changed
     assert len(RunRecord.load(tmp_path / "o.tif").warnings) == changed
+
+
+def test_a_change_before_the_checksums_are_known_is_noticed(pair, tmp_path, monkeypatch):
+    def pairing(*recordings):
+        rig = rig_of(*recordings)
+        overwrite(pair[1])
+        return rig
+
+    rig_of = run.rig_of
+    monkeypatch.setattr(run, "rig_of", pairing)
+    outcome = fuse_files(PLAN, *pair, tmp_path / "o.tif")
+    assert [(note.code, note.subject) for note in outcome.notes] == [("input-changed", str(pair[1]))]
 
 
 def test_a_new_frame_is_noticed(pair, tmp_path):

@@ -75,11 +75,14 @@ class Run:
     """
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
-        rig = rig_of(plan, lr, hr)
-        self._before = _states(rig)
+        stacks = as_stack(lr, name="LR"), as_stack(hr, name="HR")
+        self._before = _states(stacks)
+        rig = rig_of(plan, *stacks)
         self._session = Session(plan, rig)
         self.rig, self.fuser = rig, self._session.fuser
         self.inputs = {name: _input(camera) for name, camera in rig.cameras.items()}
+        self._paired = _states(stacks)
+        """The files when their checksums were known, which may be those of other content than was paired."""
         self.spec, self.settled = _describe(plan, rig, self.fuser, self.inputs)
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
@@ -127,7 +130,7 @@ class Run:
         A recording that has changed since the run began is a warning, which the record contains.
         """
         if len(self.done) > self.resumed:
-            self.notes = [*self.notes, *_changed(self.rig, self.inputs, self._before)]
+            self.notes = [*self.notes, *_changed(self.rig, self.inputs, (self._before, self._paired))]
         facts = self._record().facts()
         for sink, _ in reversed(self._sinks):  # the fused sequence last: where it stands, all stands
             sink.commit(facts)
@@ -151,28 +154,36 @@ def _input(camera: Camera) -> InputRecord:
     return InputRecord(source=camera.source, sha256=stack.digest(), fields=dict(stack.metadata.fields))
 
 
-def _states(rig: Rig) -> list[State]:
-    """What is known of the files of all cameras without reading them."""
-    return [() if c.recording is None else _state(c) for c in rig.cameras.values()]
+def _states(stacks: Iterable[Stack]) -> list[State]:
+    """What is known of the files of recordings without reading them."""
+    return [() if stack.recording is None else _state(stack) for stack in stacks]
 
 
-def _state(camera: Camera) -> State:
-    return tuple(entry for file in camera.open().files for entry in state_of(Path(file)))
+def _state(stack: Stack) -> State:
+    return tuple(entry for file in stack.files for entry in state_of(Path(file)))
 
 
-def _changed(rig: Rig, inputs: Mapping[str, InputRecord], before: Sequence[State]) -> list[XFusionWarning]:
-    """Warnings about recordings whose files are not those ``before``, and whose content is another."""
+def _changed(
+    rig: Rig, inputs: Mapping[str, InputRecord], states: tuple[list[State], list[State]]
+) -> list[XFusionWarning]:
+    """Warnings about recordings whose files have changed since they were opened.
+
+    ``states`` are those of the files when they were opened and when the checksums of ``inputs`` were known. What has
+    changed since then may still have the same content.
+    """
     found = []
-    for (name, camera), earlier, now in zip(rig.cameras.items(), before, _states(rig), strict=True):
-        if now == earlier or camera.recording is None:
+    now = _states(camera.open() for camera in rig.cameras.values())
+    for (name, camera), opened, paired, last in zip(rig.cameras.items(), *states, now, strict=True):
+        if camera.recording is None or opened == paired == last:
             continue
+        what = "has changed"
         try:
-            what = "" if camera.recording.open().digest() == inputs[name].sha256 else "has changed"
+            if opened == paired and camera.recording.open().digest() == inputs[name].sha256:
+                continue
         except XFusionError:
             what = "has changed or was removed"
-        if what:
-            text = f"the recording {what} since the run began; frames may come from both versions. Fuse it again."
-            found.append(XFusionWarning("input-changed", text, camera.source))
+        text = f"the recording {what} since the run began; frames may come from both versions. Fuse it again."
+        found.append(XFusionWarning("input-changed", text, camera.source))
     return found
 
 
