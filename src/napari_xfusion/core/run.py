@@ -169,7 +169,7 @@ def _changed(
     """Warnings about recordings whose files have changed since they were opened.
 
     ``states`` are those of the files when they were opened and when the checksums of ``inputs`` were known. What has
-    changed since then may still have the same content.
+    changed since then may have the same content.
     """
     found = []
     now = _states(camera.open() for camera in rig.cameras.values())
