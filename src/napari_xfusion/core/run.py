@@ -76,12 +76,12 @@ class Run:
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
         stacks = as_stack(lr, name="LR"), as_stack(hr, name="HR")
-        self._before = _states(stacks)
+        self._before = [state_of(stack) for stack in stacks]
         rig = rig_of(plan, *stacks)
         self._session = Session(plan, rig)
         self.rig, self.fuser = rig, self._session.fuser
         self.inputs = {name: _input(camera) for name, camera in rig.cameras.items()}
-        self._paired = _states(stacks)
+        self._paired = [state_of(stack) for stack in stacks]
         """The files when their checksums were known, which may be those of other content than was paired."""
         self.spec, self.settled = _describe(plan, rig, self.fuser, self.inputs)
         self.resumed = 0
@@ -154,15 +154,6 @@ def _input(camera: Camera) -> InputRecord:
     return InputRecord(source=camera.source, sha256=stack.digest(), fields=dict(stack.metadata.fields))
 
 
-def _states(stacks: Iterable[Stack]) -> list[State]:
-    """What is known of the files of recordings without reading them."""
-    return [() if stack.recording is None else _state(stack) for stack in stacks]
-
-
-def _state(stack: Stack) -> State:
-    return tuple(entry for file in stack.files for entry in state_of(Path(file)))
-
-
 def _changed(
     rig: Rig, inputs: Mapping[str, InputRecord], states: tuple[list[State], list[State]]
 ) -> list[XFusionWarning]:
@@ -172,7 +163,7 @@ def _changed(
     changed since then may have the same content.
     """
     found = []
-    now = _states(camera.open() for camera in rig.cameras.values())
+    now = [state_of(camera.open()) for camera in rig.cameras.values()]
     for (name, camera), opened, paired, last in zip(rig.cameras.items(), *states, now, strict=True):
         if camera.recording is None or opened == paired == last:
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -34,7 +33,7 @@ _STATES: WeakKeyDictionary[Stack, State] = WeakKeyDictionary()
 def remember(stack: Stack) -> None:
     """Note the state of the files of a recording, for ``read_again``; in any thread."""
     if isinstance(stack.recording, Recording):
-        _STATES.setdefault(stack, _state(stack))
+        _STATES.setdefault(stack, state_of(stack))
 
 
 def read_again(source: Recording | Stack, before: Stack) -> Stack:
@@ -45,14 +44,10 @@ def read_again(source: Recording | Stack, before: Stack) -> Stack:
     if not isinstance(source, Recording):
         return source
     now = source.open()
-    if source == before.recording and _STATES.get(before) == _state(now):
+    if source == before.recording and _STATES.get(before) == state_of(now):
         return before
     remember(now)
     return now
-
-
-def _state(stack: Stack) -> State:
-    return tuple(entry for file in stack.files for entry in state_of(Path(file)))
 
 
 def refresh(layers: Iterable[Layer]) -> None:
