@@ -7,7 +7,7 @@ grid, and results back from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cv2
@@ -119,18 +119,25 @@ def _pixels(region: Region) -> NDArray[np.float64]:
 def _resampled(image: NDArray[Any], region: Region, source: Mapping) -> NDArray[Any]:
     """Values of ``image`` at the places ``source`` of the pixels in ``region``."""
     small = image.dtype == np.float32 or image.dtype.itemsize < 4
-    # The same steps in a part of an image as in all of it.
-    places = (np.rint(source.to_output(_pixels(region)) * STEPS) / STEPS).astype(np.float32)
+    rows, columns = _places(region, source)
     found: NDArray[Any] = cv2.remap(
         image.astype(np.float32 if small else np.float64),
-        np.ascontiguousarray(places[..., 1]),
-        np.ascontiguousarray(places[..., 0]),
+        columns,
+        rows,
         cv2.INTER_LANCZOS4,
         borderMode=cv2.BORDER_REPLICATE,
     )
     return found
 
 
+@lru_cache(maxsize=2)  # the way to the grid and the way back are the same for all frames of a run
+def _places(region: Region, source: Mapping) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Row and column (H, W) of the pixels of a region in the source; the same steps in a part as in all of it."""
+    places = (np.rint(source.to_output(_pixels(region)) * STEPS) / STEPS).astype(np.float32)
+    return np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
+
+
+@lru_cache(maxsize=2)
 def _outside(region: Region, source: Mapping, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels of a region whose places are outside an image of ``shape`` (H, W)."""
     places = source.to_output(_pixels(region))
