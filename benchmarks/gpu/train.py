@@ -34,6 +34,7 @@ from napari_xfusion.core.networks import deform
 from napari_xfusion.core.networks.build import initialise
 from napari_xfusion.core.networks.cards import INPUTS, Card, Sizes, Trained, Variant, read_header
 from napari_xfusion.core.networks.engine import find_device
+from napari_xfusion.core.networks.network import Network
 from napari_xfusion.core.networks.weights import AnyNetwork, build, load_model, save_model
 from napari_xfusion.lab.scenes.sample import FARTHEST, SEPARATIONS
 from napari_xfusion.lab.train.batches import ahead
@@ -66,6 +67,8 @@ class Leg:
     every: tuple[int, ...]
     """Each network takes one of so many batches."""
     seed: int
+    scores: float
+    """The attention scores of the networks of earlier legs are multiplied by it at the start."""
 
     def learning_rate(self, share: float) -> float:
         """At a ``share`` of the leg's time."""
@@ -234,14 +237,27 @@ def run_leg(leg: Leg, learners: Sequence[Learner], rings: Rings) -> Iterator[dic
             return
 
 
+@torch.no_grad()
+def multiply_scores(network: AnyNetwork, factor: float) -> None:
+    """Multiply the temporal attention's scores, products of two convolutions of the same features.
+
+    Scores that stay near zero let every frame pass alike, however right their order is; a larger factor lets
+    the same order decide.
+    """
+    if isinstance(network, Network):
+        for layer in (network.fusion.temporal_attn1, network.fusion.temporal_attn2):
+            for parameter in layer.parameters():
+                parameter.mul_(math.sqrt(factor))
+
+
 def begin(
-    variant: Variant, init: Path | None, seed: int, sizes: Sizes
+    variant: Variant, init: Path | None, scores: float, seed: int, sizes: Sizes
 ) -> tuple[AnyNetwork, list[dict[str, Any]]]:
-    """The network to go on with, and the legs it has behind it."""
+    """The network to go on with, its scores multiplied, and the legs it has behind it."""
     if init is not None and (path := init / f"{NAMES[variant]}.safetensors").is_file():
-        return load_model(path).network.float(), json.loads(
-            read_header(path)[0].training.partition("legs: ")[2]
-        )
+        network = load_model(path).network.float()
+        multiply_scores(network, scores)
+        return network, json.loads(read_header(path)[0].training.partition("legs: ")[2])
     network = build(variant, sizes)
     initialise(network, torch.Generator().manual_seed(seed))
     return network, []
@@ -274,6 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="folder with models of an earlier leg")
+    parser.add_argument("--scores", type=float, default=1, help="factor of the attention scores at the start")
     parser.add_argument("--variants", nargs="+", default=list(NAMES), choices=list(NAMES))
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--crop", type=int, default=128)
@@ -304,12 +321,13 @@ def main() -> None:
         tuple(asked.longest),
         tuple(asked.every),
         asked.seed,
+        asked.scores,
     )
     curriculum = Curriculum(*leg.longest, 30 * leg.minutes)
     rings = Rings(asked.scratch, asked.processes, Drawing(leg.crop, asked.capacity, leg.seed, curriculum))
     rows = []
     try:
-        begun = {v: begin(v, asked.init, leg.seed, sizes) for v in asked.variants}
+        begun = {v: begin(v, asked.init, leg.scores, leg.seed, sizes) for v in asked.variants}
         learners = [Learner(v, network, device) for v, (network, _) in begun.items()]
         rings.wait_for(8)
         for row in run_leg(leg, learners, rings):
