@@ -118,12 +118,13 @@ class PlainForward:
 def sequence_pair(frames: int, size: tuple[int, int], step: int) -> FrameReader:
     """A sequence of drifting texture, in memory."""
     rng = np.random.default_rng(0)
+    room = max(8, -(-frames // 4))
     ground = functional.interpolate(
-        torch.from_numpy(rng.random((1, 1, size[0] // 8 + 8, size[1] // 8 + 8), dtype=np.float32)),
+        torch.from_numpy(rng.random((1, 1, size[0] // 8 + room, size[1] // 8 + room), dtype=np.float32)),
         scale_factor=8,
         mode="bicubic",
     )[0, 0].numpy()
-    sequence = np.stack([ground[t : t + size[0], 2 * t : 2 * t + size[1]] for t in range(min(frames, 32))])
+    sequence = np.stack([ground[t : t + size[0], 2 * t : 2 * t + size[1]] for t in range(frames)])
     lr = sequence.reshape(len(sequence), size[0] // 4, 4, size[1] // 4, 4).mean((2, 4))
     times = sorted({*range(0, len(sequence), step), len(sequence) - 1})
 

@@ -39,6 +39,7 @@ from network import make_fuser, sequence_pair
 TERA_MACS = 1.09e12 / (100 * 256)
 """Multiplications of a running sequence's target, for each LR pixel (docs/networks.md)."""
 Sequences = NDArray[np.float32]
+PARTS = ("full size", "bundled", "profile")
 
 
 def kernels(device: torch.device) -> dict[str, deform.DeformConv]:
@@ -163,20 +164,27 @@ def profile(
     ]
 
 
-def bundled(reader: FrameReader, device: torch.device) -> Iterator[dict[str, Any]]:
-    """The bundled networks on the device and on the CPU, median milliseconds of a frame."""
+def bundled(pair: Callable[[int], FrameReader], device: torch.device) -> Iterator[dict[str, Any]]:
+    """The bundled networks on the device and on the CPU, median milliseconds of a frame.
+
+    ``pair`` makes a pair of so many LR frames. The first two batches are left out.
+    """
+    readers: dict[int, FrameReader] = {}
     for name, path in list_models().items():
         for where, precision in ((device.type, "float32"), (device.type, "bfloat16"), ("cpu", "float32")):
             plan = Plan(method=describe(path).card.variant, model=name, device=where, precision=precision)
             fuser = load_method(plan)
+            batches, count = (5, 100) if where == "cuda" else (3, 4)
+            reader = readers.setdefault(count, pair(count))
             with fuser.open(reader) as stream:
                 batch = getattr(stream, "batch", 1)
-                targets = range(1, 1 + min(len(reader.rig) - 1, batch * (7 if where == "cuda" else 3)))
+                targets = range(1, min(len(reader.rig), 1 + batches * batch))
                 seconds = [frame.seconds for frame in stream.fuse(targets, threading.Event())][2 * batch :]
             yield {
                 "model": name,
                 "device": where,
                 "precision": precision,
+                "targets": batch,
                 "ms": round(1000 * float(np.median(seconds)), 2),
             }
 
@@ -189,6 +197,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(400, 1024))
     parser.add_argument("--step", type=int, default=10)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     asked = parser.parse_args()
     device = torch.device(asked.device)
     reader = sequence_pair(asked.frames, tuple(asked.size), asked.step)
@@ -202,14 +211,18 @@ def main() -> None:
     def write() -> None:
         (asked.output / "speed.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
-    for _ in table(reader, device, report["full size"]):
+    for _ in table(reader, device, report["full size"]) if "full size" in asked.parts else ():
         print(report["full size"][-1], flush=True)
         write()
     steps: dict[str, Callable[[], Any]] = {
-        "bundled": lambda: list(bundled(reader, device)),
+        "bundled": lambda: list(
+            bundled(lambda count: sequence_pair(count, tuple(asked.size), asked.step), device)
+        ),
         "profile": lambda: profile(reader, device, "bfloat16", list(kernels(device))[-1], 4),
     }
     for name, step in steps.items():
+        if name not in asked.parts:
+            continue
         try:
             report[name] = step()
         except Exception as error:  # what was measured before is kept
