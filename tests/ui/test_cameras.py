@@ -59,16 +59,20 @@ def test_times_of_the_stamps_go_from_the_files_to_the_export(viewer, qtbot, reco
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled(), panel.run_box.status.text()
     assert "e-05 s per frame" in panel.data.found.text()
+    panel.data.pairing["hr_time_offset"].value = 2_500
+    settled(panel, qtbot)
 
     viewer.dims.set_current_step(0, 5)
     wait(qtbot, lambda: compat.text_overlay(viewer).text.startswith("frame 5"))
-    assert compat.text_overlay(viewer).text == "frame 5 · 50.02 µs · HR 1 at 40.01 µs"
+    assert compat.text_overlay(viewer).text == "frame 5 · 50.02 µs · HR 1 at 42.51 µs"
     panel.run_box.preview.click()
     wait(qtbot, lambda: any("preview" in layer.name for layer in viewer.layers))
     panel.run_box.run.click()
     ended(panel, qtbot)
     fused = fused_layer(viewer)
-    times = provenance_of(fused).record.rig.fast.clock.times_ps
+    record = provenance_of(fused).record
+    assert record.plan.hr_time_offset == 2_500
+    times = record.rig.fast.clock.times_ps
     assert [times[i] for i in (1, 2, 3)] == [10_010_000, 20_020_000, 30_000_000]
     panel.export.sequence.choose(fused)
     panel.export.export_sequence(tmp_path / "exported.nxs")
@@ -81,6 +85,8 @@ def test_times_of_the_stamps_go_from_the_files_to_the_export(viewer, qtbot, reco
         str(hr),
         "--hr-step",
         "4",
+        "--hr-time-offset",
+        "2500",
         "--method",
         "flow",
         "-o",

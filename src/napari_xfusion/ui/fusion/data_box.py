@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
 
+OFFSETS = ("lr_time_offset", "hr_time_offset")
+LONGEST_OFFSET = 1e12
+"""Nanoseconds."""
 REFRESHES = "Read LR and HR again: frames that were written since they were opened appear."
+
+
+def _offset(camera: str) -> dict[str, Any]:
+    tooltip = f"Nanoseconds added to the times of {camera} frames: half the exposure, where they are its start, or a delay."
+    return row(f"{camera} offset", tooltip, -LONGEST_OFFSET, LONGEST_OFFSET)
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class Pairing:
     hr_step: Annotated[float, row("HR step", "LR frames from HR frame to HR frame, e.g. 9.5.", 0, 1e6)] = 0.0
     hr_start: Annotated[float, row("HR start", "LR frame of the first HR frame.", -1e6, 1e6)] = 0.0
     hr_times: Annotated[str, row("HR times", "LR frames of all HR frames, or a text file of them.")] = ""
+    lr_time_offset: Annotated[float, _offset("LR")] = 0.0
+    hr_time_offset: Annotated[float, _offset("HR")] = 0.0
 
 
 class DataBox(QGroupBox):
@@ -186,6 +196,7 @@ class DataBox(QGroupBox):
             "hr_times": times,
             "hr_step": entered.hr_step if by_step else None,
             "hr_start": entered.hr_start if by_step else 0.0,
+            **{name: getattr(entered, name) for name in OFFSETS if self.pairing[name].enabled},
         }
 
     def saved(self) -> dict[str, Any]:
@@ -241,12 +252,20 @@ class DataBox(QGroupBox):
         return InputError("Data", problem="no image sequence is open", hint=hint)
 
     def _update_fields(self) -> None:
-        """Disable what has no effect: the step if times are given, the start without a step, Refresh without files."""
+        """Disable what has no effect.
+
+        That is the step if times are given, the start without a step, offsets without LR frame times, and Refresh
+        without files.
+        """
         entered = self.pairing.value()
         by_step = not entered.hr_times.strip()
         self.pairing["hr_step"].enabled = by_step
         self.pairing["hr_start"].enabled = by_step and entered.hr_step > 0
-        layers = [layer for layer in (self.lr.layer(), self.hr.layer()) if layer is not None]
+        lr = self.lr.layer()
+        fast = None if lr is None else _stack_or_error(lr)
+        for name in OFFSETS:
+            self.pairing[name].enabled = isinstance(fast, Stack) and fast.clock.interval is not None
+        layers = [layer for layer in (lr, self.hr.layer()) if layer is not None]
         stacks = [_stack_or_error(layer) for layer in layers]
         files = any(isinstance(x, Stack) and isinstance(x.recording, Recording) for x in stacks)
         offer(self.refresh, REFRESHES, "" if files else "Neither LR nor HR was opened by napari-xfusion.")
@@ -265,6 +284,8 @@ class DataBox(QGroupBox):
         self.pairing = Form(Pairing, layout, self.changed.emit)
         self.pairing["hr_step"].native.setSpecialValueText("from HR metadata")
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")
+        for name in OFFSETS:
+            self.pairing[name].native.setSuffix(" ns")
         self.fields = FieldsSection(self, self.changed.emit)
         layout.addRow(self.fields)
         layout.addRow(self.found)

@@ -16,6 +16,8 @@ FIELDS = {
     "hr_step": "HR step",
     "hr_start": "HR start",
     "hr_times": "HR times",
+    "lr_time_offset": "LR offset",
+    "hr_time_offset": "HR offset",
     "frames": "Frames",
     "region": "Region",
     "separation": "Separation",
