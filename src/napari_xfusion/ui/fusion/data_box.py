@@ -34,7 +34,9 @@ REFRESHES = "Read LR and HR again: frames that were written since they were open
 
 
 def _offset(camera: str) -> dict[str, Any]:
-    tooltip = f"Nanoseconds added to the times of {camera} frames: half the exposure, where they are its start, or a delay."
+    tooltip = (
+        f"Added to the times of {camera} frames: half the exposure, where they are its start, or a delay."
+    )
     return row(f"{camera} offset", tooltip, -LONGEST_OFFSET, LONGEST_OFFSET)
 
 
