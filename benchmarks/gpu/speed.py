@@ -169,13 +169,12 @@ def bundled(pair: Callable[[int], FrameReader], device: torch.device) -> Iterato
 
     ``pair`` makes a pair of so many LR frames. The first two batches are left out.
     """
-    readers: dict[int, FrameReader] = {}
     for name, path in list_models().items():
         for where, precision in ((device.type, "float32"), (device.type, "bfloat16"), ("cpu", "float32")):
             plan = Plan(method=describe(path).card.variant, model=name, device=where, precision=precision)
             fuser = load_method(plan)
             batches, count = (5, 100) if where == "cuda" else (3, 4)
-            reader = readers.setdefault(count, pair(count))
+            reader = pair(count)
             with fuser.open(reader) as stream:
                 batch = getattr(stream, "batch", 1)
                 targets = range(1, min(len(reader.rig), 1 + batches * batch))
@@ -200,7 +199,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     asked = parser.parse_args()
     device = torch.device(asked.device)
-    reader = sequence_pair(asked.frames, tuple(asked.size), asked.step)
+    pair = cache(lambda frames: sequence_pair(frames, tuple(asked.size), asked.step))
+    reader = pair(asked.frames)
     report: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
         "torch": torch.__version__,
@@ -215,9 +215,7 @@ def main() -> None:
         print(report["full size"][-1], flush=True)
         write()
     steps: dict[str, Callable[[], Any]] = {
-        "bundled": lambda: list(
-            bundled(lambda count: sequence_pair(count, tuple(asked.size), asked.step), device)
-        ),
+        "bundled": lambda: list(bundled(pair, device)),
         "profile": lambda: profile(reader, device, "bfloat16", list(kernels(device))[-1], 4),
     }
     for name, step in steps.items():

@@ -263,12 +263,12 @@ class DataBox(QGroupBox):
         by_step = not entered.hr_times.strip()
         self.pairing["hr_step"].enabled = by_step
         self.pairing["hr_start"].enabled = by_step and entered.hr_step > 0
-        lr = self.lr.layer()
-        fast = None if lr is None else _stack_or_error(lr)
+        lr, hr = self.lr.layer(), self.hr.layer()
+        layers = [layer for layer in (lr, hr) if layer is not None]
+        stacks = [_stack_or_error(layer) for layer in layers]
+        fast = None if lr is None else stacks[0]
         for name in OFFSETS:
             self.pairing[name].enabled = isinstance(fast, Stack) and fast.clock.interval is not None
-        layers = [layer for layer in (lr, self.hr.layer()) if layer is not None]
-        stacks = [_stack_or_error(layer) for layer in layers]
         files = any(isinstance(x, Stack) and isinstance(x.recording, Recording) for x in stacks)
         offer(self.refresh, REFRESHES, "" if files else "Neither LR nor HR was opened by napari-xfusion.")
         self._data.follow(layers)
