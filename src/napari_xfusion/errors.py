@@ -25,6 +25,7 @@ SETTINGS = frozenset(
         "separation",
         "correct",
         "keep_flicker",
+        "hr_frames",
         "frames",
         "region",
         "grey",

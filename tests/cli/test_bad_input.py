@@ -51,7 +51,9 @@ def told(capsys):
         pytest.param(LR, np.stack([HR] * 3, -1), ["--hr-step", "4"], "RGB|colour", id="RGB"),
         pytest.param(LR, HR > 100, ["--hr-step", "4"], "grey", id="bool"),
         pytest.param(LR, HR, ["--hr-step", "4", "--model", "missing"], "model", id="no weights"),
-        pytest.param(LR, HR, ["--hr-step", "4", "--std", "std.tif"], "bayesian", id="no std"),
+        pytest.param(
+            LR, HR, ["--hr-step", "4", "--method", "bicubic", "--std", "std.tif"], "bayesian", id="no std"
+        ),
         pytest.param(
             LR, HR, ["--hr-step", "4", "--grey", "none"], "--grey match", id="values outside 0 to 1"
         ),

@@ -93,4 +93,4 @@ def test_every_row_is_true(method):
 def test_lists_are_derived():
     assert {m.name for m in networks()} | {m.name for m in training_free()} == set(METHODS)
     assert METHODS[DEFAULT_METHOD].model is not None
-    assert giving("std") == "bayesian, bayesian-paper"
+    assert giving("std") == "flow, bayesian, bayesian-paper, lite"

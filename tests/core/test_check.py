@@ -120,7 +120,7 @@ def test_outputs_are_refused_as_by_the_run(outputs, tmp_path):
     (tmp_path / "mine.tif.partial").write_text("mine")
     (tmp_path / "lock.tif.lock").write_text("mine")
     places = {name: tmp_path / value for name, value in outputs.items()}
-    plan = make_plan(hr_times=TIMES, method="flow")
+    plan = make_plan(hr_times=TIMES, method="interpolation")
     with pytest.raises(XFusionError) as caught:
         fuse_files(plan, LR, HR, places.pop("output"), **places)
     places = {name: tmp_path / value for name, value in outputs.items()}

@@ -204,3 +204,20 @@ def test_a_run_with_corrected_times_and_a_bad_hr_frame_is_repeated_from_its_reco
     assert made.hr_times == pytest.approx((0, 10, 20, 40, 50), abs=0.3)
     made.run(tmp_path / "b.tif")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), tifffile.imread(tmp_path / "b.tif"))
+
+
+@pytest.mark.parametrize("method", ["interpolation", "flow", "bayesian"])
+def test_hr_frames_are_kept_as_recorded_where_that_is_asked(sequences, method):
+    plan, lr, hr = sequences
+    plan = plan.model_copy(update={"method": method})
+    noisy = (hr + np.random.default_rng(0).integers(0, 2000, hr.shape)).astype(hr.dtype)
+    fused, kept = (
+        {f.index: f.image for f in fuse(p, lr, noisy)}
+        for p in (plan, plan.model_copy(update={"hr_frames": "keep"}))
+    )
+    for k, time in enumerate(plan.hr_times):
+        np.testing.assert_allclose(
+            kept[time], noisy[k], atol=0.51
+        )  # before rounding to the camera's integers
+    for t in set(fused) - set(plan.hr_times):
+        np.testing.assert_array_equal(kept[t], fused[t])

@@ -79,7 +79,7 @@ def test_a_closed_sequence_makes_no_frame():
 
 @pytest.mark.parametrize(
     ("view", "method"),
-    [("std", "flow"), ("attention", "bayesian")],
+    [("std", "interpolation"), ("attention", "bayesian")],
 )
 def test_what_a_method_does_not_know_is_told(view, method):
     sequence = open_sequence(method)

@@ -69,6 +69,12 @@ KeepFlickerOption = Annotated[
     bool,
     typer.Option("--keep-flicker", help="results have the brightness of each LR frame where it flickers"),
 ]
+HrFramesOption = Annotated[
+    Literal["fuse", "keep"],
+    typer.Option(
+        help="results at the times of HR frames: fused, with less noise, or those HR frames as recorded"
+    ),
+]
 DtypeOption = Annotated[Literal["hr", "float32"], typer.Option(help="of the result")]
 DeviceOption = Annotated[
     str, typer.Option(help="where networks run; cuda:1 is the second GPU", metavar="auto|cpu|cuda|cuda:N|mps")

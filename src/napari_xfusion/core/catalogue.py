@@ -72,10 +72,11 @@ METHODS: dict[str, Method] = {
         Method(
             "flow",
             "flow",
-            "HR frames warped along optical flow from LR, weighted by local reliability",
+            "HR frames denoised, warped along optical flow from LR and weighted by local reliability",
             _METHODS + "flow:flow",
             seconds=0.28,
             images=32,
+            gives=_STD,
             baseline=True,
         ),
         Method(
@@ -105,7 +106,7 @@ METHODS: dict[str, Method] = {
             seconds=0.65,
             images=80,
             model="lite",
-            gives=_ATTENTION,
+            gives=_STD | _ATTENTION,
         ),
         Method(
             "edvr-stf",

@@ -96,6 +96,8 @@ class Plan(Value):
     that is named, a shift or turn between the cameras and HR times that are off."""
     keep_flicker: bool = False
     """Whether results have the brightness of each LR frame where it flickers."""
+    hr_frames: Literal["fuse", "keep"] = "fuse"
+    """Results at the times of HR frames: as the method makes them of all frames, or those HR frames, noise included."""
     dtype: Literal["hr", "float32"] = "hr"
     """Of the files that are written: the HR sequence's, or float32."""
     device: DeviceName = "auto"

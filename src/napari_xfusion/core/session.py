@@ -34,7 +34,7 @@ class Session:
     def __init__(self, plan: Plan, rig: Rig, fuser: Fuser | None = None) -> None:
         self.rig, self.reader = rig, FrameReader(rig)
         self.fuser = make_fuser(plan) if fuser is None else fuser
-        self._region = plan.region
+        self._region, self._keeps = plan.region, plan.hr_frames == "keep"
         self._stream: Stream | None = None
         self._said: tuple[XFusionWarning, ...] = ()
         self._used: Mapping[str, Any] = {}
@@ -64,6 +64,9 @@ class Session:
         for frame in self._stream.fuse(map(_number, targets), stop, align.region(region)):
             std = None if frame.std is None else align.back(frame.std, region) * np.float32(units.span)
             image = self.reader.on_hr(frame.index, frame.image, region)
+            own = self.reader.recorded_at(frame.index, region) if self._keeps else None
+            if own is not None:
+                image, std = own, None if std is None else np.zeros_like(std)
             image = self.rig.fast.photometry.restore(frame.index, image)
             yield replace(frame, image=units.from_grey(image, dtype), std=std)
 

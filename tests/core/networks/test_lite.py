@@ -13,7 +13,7 @@ from napari_xfusion.core.networks.lite import LR_STRIP, REACH, TAPS, Inputs, _fi
 def inputs(h: int = 8, w: int = 12, batch: int = 1) -> Inputs:
     rng = torch.Generator().manual_seed(1)
     fine, coarse = (4 * h, 4 * w), (h, w)
-    shapes = [(3, *coarse), (2, *coarse), (1, *fine), (2, *fine), (2, *fine), (5,)]
+    shapes = [(3, *coarse), (2, *coarse), (1, *fine), (2, *fine), (2, *fine), (1, *fine), (2, *coarse), (5,)]
     return Inputs(*(torch.rand(batch, *shape, generator=rng) for shape in shapes))
 
 
@@ -69,19 +69,19 @@ def wild() -> torch.nn.Module:
 def test_where_all_agree_nothing_changes():
     x = inputs()
     lr = torch.nn.functional.avg_pool2d(x.base, 4).expand(-1, 3, -1, -1)
-    x = x._replace(lr=lr, warped=x.base.expand(-1, 2, -1, -1))
+    x = x._replace(lr=lr, warped=x.base.expand(-1, 2, -1, -1), errors=torch.zeros_like(x.errors))
     with torch.inference_mode():
         np.testing.assert_allclose(wild()(x).image, x.base, atol=1e-6)
 
 
-def test_changes_stay_within_a_quarter_of_the_disagreement():
+def test_changes_stay_within_a_quarter_of_the_disagreement_and_the_expected_error():
     """Against the limit written out for each LR pixel."""
     x = inputs()
     with torch.inference_mode():
         change = (wild()(x).image - x.base).abs().numpy()[0, 0]
     base, (before, after), lr = (part.numpy()[0].astype(float) for part in (x.base[:, 0], x.warped, x.lr))
     quiet = 4 * float(x.facts[0, 4]) ** 2
-    limit = np.zeros((8, 12))
+    limit = x.errors[0, 0].numpy().astype(float)
     for y in range(8):
         for z in range(12):
             for v in (y - 1, y, y + 1):
@@ -95,8 +95,18 @@ def test_changes_stay_within_a_quarter_of_the_disagreement():
     np.testing.assert_allclose(change, np.kron(limit, np.ones((4, 4))), rtol=1e-4)  # all want more
 
 
+def test_the_expected_error_begins_as_that_of_the_base():
+    network, x = lite(4, 4, 4, 1), inputs()
+    torch.nn.init.zeros_(network.error.weight)
+    torch.nn.init.zeros_(network.error.bias)
+    with torch.inference_mode():
+        std = network(x).std
+    np.testing.assert_allclose(std[:, :, 1::4, 1::4].mean(), x.errors[:, :1].mean(), rtol=0.1)
+
+
 def test_every_weight_learns():
     network = lite(4, 4, 4, 1)
     initialise(network, torch.Generator().manual_seed(0))
-    network(inputs(batch=2)).image.square().mean().backward()
+    out = network(inputs(batch=2))
+    (out.image.square().mean() + out.std.log().mean()).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []

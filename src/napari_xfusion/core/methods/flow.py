@@ -1,6 +1,7 @@
-"""HR neighbours warped to the target's time along the motion seen in LR, weighted by their local reliability.
+"""HR frames denoised, warped to the target's time along the motion seen in LR, weighted by their local reliability.
 
-LR(t) gives what is coarse; the HR neighbours, warped, give what is fine, C - up(down(C)):
+LR(t) gives what is coarse; HR frames give what is fine, C - up(down(C)). The HR frame before the target and the one
+after it, each denoised by the frames on its side (`sharp`), are warped to the target's time:
 
     HR(t) = up(coarse) + w_before * fine_before + w_after * fine_after
 
@@ -9,10 +10,14 @@ fine structures a and b: minimise <(x - w_a a - w_b b)^2> over a neighbourhood. 
 <ab>, which are measured, and <ax> and <bx>, which are not. But structure is lost step by step on the way
 from one HR frame to the next. Of a the part <ab>/<aa> lives on in b; if a share s of the loss falls between
 a and the target, the part (<ab>/<aa>)^s lives on in x. Where a and b agree this becomes interpolation in
-time along the motion; where they have nothing in common, both weights vanish and bicubic is left.
+time along the motion; where they have nothing in common, both weights vanish and bicubic is left. The expected error
+<(x - w_a a - w_b b)^2> comes with it.
 
-Noise enters twice. HR noise: what a and b disagree in where they agree best is no structure, and is
-subtracted from <aa> and <bb>. LR noise: LR(t) and the prediction of the HR neighbours are combined by a Kalman gain.
+Where most does not move, the mean of all HR frames within reach knows more than the two. It is joined to the
+estimate above like a further measurement of x, each by its expected error.
+
+Noise enters twice. HR noise is measured (`hr_noise`) and subtracted from <aa> and <bb>. LR noise: LR(t) and the
+prediction of the HR neighbours are combined by a Kalman gain.
 """
 
 from __future__ import annotations
@@ -20,21 +25,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from napari_xfusion.core.methods.base import GroupFuser, GroupStream
-from napari_xfusion.core.methods.binned import BinnedFrames
-from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
-from napari_xfusion.core.rig import Frame, FrameGroup, FrameReader
+from napari_xfusion.core.methods.local import NEGLIGIBLE, error_energy, kalman_update
+from napari_xfusion.core.methods.sharp import TINY, SharpFrames, Structure
+from napari_xfusion.core.optical_flow import find_motion, warp
+from napari_xfusion.core.rig import FrameGroup, FrameReader
+from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Image
 
-NEIGHBOURHOOD = 2.0
-"""Standard deviation, in LR pixels, of the Gaussian over which energies are averaged."""
-NEGLIGIBLE = np.float32(1e-6)
-"""Energy that counts as zero: a thousandth of the grey scale, squared."""
-AGREEING = 2
-"""Per cent of the pixels, those where the two HR neighbours agree best, that tell the HR noise."""
+CHANCE = np.float32(0.03)
+"""Correlation of two fine structures that means nothing."""
+CLEARLY = 1.25
+"""Power of the expected errors by which two estimates are weighed: more than 1, so that the better one is preferred."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,8 @@ class Candidate:
     """Binned, (h, w)."""
     fine: Image
     """What does not survive binning, (H, W)."""
+    noise: Image
+    """Variance (h, w) of ``fine`` by noise."""
     error: Image
     """Energy (h, w) by which ``coarse`` misses LR(t) beyond LR noise."""
     warped: Image
@@ -52,112 +58,124 @@ class Candidate:
 
 
 class Estimate(NamedTuple):
-    """A fused image and what it was made of, (H, W) each."""
+    """A fused image and what it was made of, (H, W) unless stated."""
 
     image: Image
+    variance: Image
+    """(h, w): expected square error of one pixel of ``image``, grey units squared."""
     warped: tuple[Image, Image]
-    """Both HR neighbours warped to the target's time; twice the same where there is one."""
+    """Both HR neighbours, denoised and warped to the target's time; twice the same where there is one."""
+    mean: Image
+    """The mean of all HR frames within reach, with the coarse structure of ``image``."""
+    doubt: Image
+    """(h, w): expected square error of ``mean``."""
 
 
 class FlowStream(GroupStream):
-    """Two candidates, their weights, and their sum on LR(t)."""
+    """Two candidates and the mean of all frames, their weights, and their sum on LR(t)."""
 
     def __init__(self, reader: FrameReader) -> None:
         super().__init__(reader)
-        self._binned = BinnedFrames(self.grids.down)
+        self.sharp = SharpFrames(reader)
 
-    def combine(self, group: FrameGroup) -> tuple[Image, None]:
+    def combine(self, group: FrameGroup) -> tuple[Image, Image]:
         """See ``GroupStream.combine``."""
         if group.has_hr_frame:
-            return self._at_hr_time(group), None
-        return self._between(group, self._candidates(group)), None
+            image, variance = self._at_hr_time(group)
+        else:
+            image, variance, *_ = self.estimate(group)
+        return image, self.sharp.enlarge(np.sqrt(variance))
 
     def estimate(self, group: FrameGroup) -> Estimate:
-        """The same image with the warped HR frames, for networks that refine it."""
+        """The same image with what it was made of, for networks that refine it."""
+        mean = self.sharp.mean(group.target)
         candidates = self._candidates(group)
-        image = self._at_hr_time(group) if group.has_hr_frame else self._between(group, candidates)
-        return Estimate(image, (candidates[0].warped, candidates[-1].warped))
+        between = self._between(group, candidates)
+        image, variance, doubt = self._join(between, mean)
+        if group.has_hr_frame:
+            image, variance = self._at_hr_time(group)
+        all_frames = self.grids.up(self.grids.down(image)) + mean.fine
+        return Estimate(image, variance, (candidates[0].warped, candidates[-1].warped), all_frames, doubt)
 
     def _candidates(self, group: FrameGroup) -> list[Candidate]:
-        return [self._candidate(group, frame) for frame in group.hr]
+        """The HR frames before and after, or the only one; see ``neighbours``."""
+        before, after = neighbours(self.sharp.times, group.target)
+        if before == after:
+            return [self._candidate(group, before, (-1, 1))]
+        return [self._candidate(group, before, (-1,)), self._candidate(group, after, (1,))]
 
-    def _at_hr_time(self, group: FrameGroup) -> Image:
-        """The target's own HR frame, brought to what LR says."""
-        binned = self._binned(group.previous)
-        coarse = kalman_update(group.reference.image, binned, np.float32(group.lr_noise**2))
-        return group.previous.image + self.grids.up(coarse - binned)
+    def _at_hr_time(self, group: FrameGroup) -> tuple[Image, Image]:
+        """The target's own HR frame, denoised and brought to what LR says, and its expected square error."""
+        k, _ = neighbours(self.sharp.times, group.target)
+        own = self.sharp.denoised(k)
+        coarse, variance = self._coarse(group, self.sharp.binned(k))
+        return self.grids.up(coarse) + own.fine, variance + own.noise
 
-    def _between(self, group: FrameGroup, candidates: list[Candidate]) -> Image:
-        """What is coarse from LR, what is fine from the candidates."""
-        expected, weights = self._weigh(candidates, group.weights)
-        coarse = kalman_update(group.reference.image, expected, np.float32(group.lr_noise**2))
+    def _coarse(self, group: FrameGroup, expected: Image) -> tuple[Image, Image]:
+        """LR(t) (h, w) where that was expected, and its variance."""
+        noise, seen = self.sharp.variance, group.reference.image
+        coarse = kalman_update(seen, expected, noise)
+        if noise == 0:
+            return coarse, np.zeros_like(coarse)
+        moved = np.abs(coarse - expected) / np.maximum(np.abs(seen - expected), NEGLIGIBLE)
+        return coarse, noise * np.minimum(moved, 1)
+
+    def _between(self, group: FrameGroup, candidates: list[Candidate]) -> tuple[Image, Image]:
+        """What is coarse from LR, what is fine from the candidates; and the expected square error (h, w)."""
+        expected, weights, error = self._weigh(candidates, group.weights)
+        coarse, variance = self._coarse(group, expected)
         image = self.grids.up(coarse)
         for weight, candidate in zip(weights, candidates, strict=True):
-            image += self._enlarge(weight) * candidate.fine
+            image += self.sharp.enlarge(weight) * candidate.fine
         image += self.grids.up(coarse - self.grids.down(image))
-        return image
+        return image, variance + error
 
     def _weigh(
         self, candidates: list[Candidate], in_time: tuple[float, float]
-    ) -> tuple[Image, tuple[Image, ...]]:
-        """What the candidates together say of LR(t), and the weights of their fine structure; all (h, w)."""
+    ) -> tuple[Image, tuple[Image, ...], Image]:
+        """What the candidates say of LR(t), the weights of their fine structure and its expected error; all (h, w)."""
         first, last = candidates[0], candidates[-1]
-        aa = self._energy(first.fine, first.fine)
+        aa = self.sharp.energy(first.fine)
         if first is last:  # the target lies before the first HR frame or after the last
-            return first.coarse, (weight_of_one(aa, first.error),)
-        bb, ab = self._energy(last.fine, last.fine), self._energy(first.fine, last.fine)
+            signal = np.maximum(aa - first.noise, NEGLIGIBLE)
+            weight = weight_of_one(aa, signal, first.error)
+            return first.coarse, (weight,), signal * (1 - weight)
+        bb = self.sharp.energy(last.fine)
+        ab = np.maximum(self.sharp.product(first.fine, last.fine), 0)  # no structure turns into its negative
         share = share_lost(first.error, last.error, in_time)
-        return (1 - share) * first.coarse + share * last.coarse, weights_of_two(aa, bb, ab, share)
+        signals = aa - first.noise, bb - last.noise
+        ax, bx = part_left(signals[0], ab, share), part_left(signals[1], ab, 1 - share)
+        w_a, w_b = weights_of_two(aa, bb, ab, ax, bx)
+        error = np.maximum(np.maximum(*signals) - w_a * ax - w_b * bx, 0)
+        return (1 - share) * first.coarse + share * last.coarse, (w_a, w_b), error
 
-    def _candidate(self, group: FrameGroup, neighbour: Frame) -> Candidate:
+    def _join(self, between: tuple[Image, Image], mean: Structure) -> tuple[Image, Image, Image]:
+        """The estimate with the mean of all frames, each by its expected square error; that error, and the mean's."""
+        image, error = between
+        fine = image - self.grids.up(self.grids.down(image))
+        energy = np.maximum(self.sharp.energy(mean.fine) - mean.noise, TINY)
+        likeness = np.clip(1 - mean.loss / (2 * energy), 0.02, 1)
+        doubt = (mean.noise + energy * (1 - likeness**2)) / likeness**2
+        error = np.minimum(error, self.sharp.energy(mean.fine - fine))
+        weight = error**CLEARLY / (error**CLEARLY + doubt**CLEARLY + TINY**CLEARLY)
+        change = self.sharp.enlarge(weight / likeness) * mean.fine - self.sharp.enlarge(weight) * fine
+        image = image + change - self.grids.up(self.grids.down(change))
+        return image, (1 - weight) ** 2 * error + weight**2 * doubt, doubt
+
+    def _candidate(self, group: FrameGroup, k: int, sides: tuple[int, ...]) -> Candidate:
         """An HR neighbour, left in place or warped along the motion, whichever LR(t) bears out."""
-        target, static, variance = group.reference.image, neighbour.image, np.float32(group.lr_noise**2)
-        grids, binned = self.grids, self._binned(neighbour)
-        seen = kalman_update(group.lr_at(neighbour.time), binned, variance)
-        warped = warp(static, find_motion(target, seen, grids.hr_shape, grids.scale))
+        target, variance, grids, sharp = group.reference.image, self.sharp.variance, self.grids, self.sharp
+        own, binned = sharp.denoised(k, sides), sharp.binned(k)
+        static = grids.up(binned) + own.fine
+        warped = warp(static, find_motion(target, sharp.seen(k), grids.hr_shape, grids.scale))
         static_error = error_energy(target - binned, variance)
         warped_error = error_energy(target - grids.down(warped), variance)
         # Squared, so that the better of the two is clearly preferred.
         motion = static_error**2 / (static_error**2 + warped_error**2)
-        image = static + self._enlarge(motion) * (warped - static)
+        image = static + sharp.enlarge(motion) * (warped - static)
         coarse = grids.down(image)
         error = error_energy(target - coarse, variance)
-        return Candidate(coarse, image - grids.up(coarse), error, warped)
-
-    def _enlarge(self, field: Image) -> Image:
-        return enlarge(field, self.grids.hr_shape, self.grids.scale)
-
-    def _energy(self, a: Image, b: Image) -> Image:
-        """Local mean (h, w) of the product of two fine structures (H, W)."""
-        return local_mean(self.grids.down(a * b))
-
-
-def local_mean(field: Image) -> Image:
-    """Gaussian mean over the neighbourhood, (h, w)."""
-    mean: Image = cv2.GaussianBlur(field, (0, 0), NEIGHBOURHOOD, borderType=cv2.BORDER_REPLICATE)
-    return mean
-
-
-def error_energy(residual: Image, variance: np.float32) -> Image:
-    """Local mean square (h, w) of an LR residual beyond the LR noise ``variance``; never zero.
-
-    What noise hides is unknown, so a fiftieth of it stays.
-    """
-    energy: Image = np.maximum(local_mean(residual * residual) - variance, variance / 50) + NEGLIGIBLE
-    return energy
-
-
-def kalman_update(seen: Image, expected: Image, variance: np.float32) -> Image:
-    """An LR frame (h, w) between what was seen, with noise ``variance``, and what was expected.
-
-    The Kalman gain p / (p + r), the variance p of the expectation taken from how far it misses locally.
-    """
-    if variance == 0:
-        return seen
-    innovation = seen - expected
-    error: Image = np.maximum(local_mean(innovation * innovation) - variance, 0)
-    image: Image = expected + error / (error + variance) * innovation
-    return image
+        return Candidate(coarse, image - grids.up(coarse), own.noise, error, warped)
 
 
 def share_lost(before: Image, after: Image, weights: tuple[float, float]) -> Image:
@@ -171,24 +189,20 @@ def share_lost(before: Image, after: Image, weights: tuple[float, float]) -> Ima
     return share
 
 
-def weight_of_one(aa: Image, error: Image) -> Image:
-    """Weight (h, w) of a lone candidate's fine structure of energy ``aa``: a Wiener filter.
+def weight_of_one(aa: Image, signal: Image, error: Image) -> Image:
+    """Weight (h, w) of a lone candidate's fine structure of energy ``aa``, noise included: a Wiener filter.
 
     Nothing else bears the fine structure out, so its error is taken as twice the coarse one: a shifted
     edge errs at least as much in what is fine.
     """
-    return aa / (aa + 2 * error)
+    return signal / (aa + 2 * error + NEGLIGIBLE)
 
 
-def weights_of_two(aa: Image, bb: Image, ab: Image, share: Image) -> tuple[Image, Image]:
+def weights_of_two(aa: Image, bb: Image, ab: Image, ax: Image, bx: Image) -> tuple[Image, Image]:
     """Weights (h, w) of two fine structures from their local energies; see the module.
 
-    ``share`` of the loss of structure lies between a and the target. Weights are never negative: where
-    one would be, the other candidate is taken alone.
+    Weights are never negative: where one would be, the other candidate is taken alone.
     """
-    noise = np.float32(np.percentile((aa + bb) / 2 - ab, AGREEING))
-    ab = np.maximum(ab, 0)  # a structure does not turn into its negative: that is chance
-    ax, bx = _part_left(aa - noise, ab, share), _part_left(bb - noise, ab, 1 - share)
     aa, bb = 1.01 * aa + NEGLIGIBLE, 1.01 * bb + NEGLIGIBLE  # solvable also where a and b are the same
     w_a, w_b = ax * bb - bx * ab, bx * aa - ax * ab
     determinant = aa * bb - ab * ab
@@ -199,10 +213,14 @@ def weights_of_two(aa: Image, bb: Image, ab: Image, share: Image) -> tuple[Image
     )
 
 
-def _part_left(signal: Image, ab: Image, share: Image) -> Image:
-    """<ax>: the energy of a's signal times the part of it that lives on until the target."""
+def part_left(signal: Image, ab: Image, share: Image) -> Image:
+    """<ax>: the energy of a's signal times the part of it that lives on until the target.
+
+    ``share`` of the loss of structure lies between a and the target.
+    """
     signal = np.maximum(signal, NEGLIGIBLE)
-    left: Image = signal * np.clip(ab / signal, 1e-3, 1) ** share
+    alike = (np.clip(ab / signal, 0, 1) - CHANCE) / (1 - CHANCE)
+    left: Image = signal * np.maximum(alike, 1e-3) ** share
     return left
 
 

@@ -140,6 +140,8 @@ class Part(NamedTuple):
     """(B, F, h, w), attention before the sigmoid."""
     attention: Tensor
     """(B, F, h, w), after it."""
+    std: Tensor | None
+    """(B, 4h, 4w), of networks that know it."""
 
 
 class Launched(NamedTuple):
@@ -231,7 +233,8 @@ class NetworkStream:
             kept = tile.inner.seen_from(tile.outer)
             image, raw = kept.cut(out.image[:, 0], SCALE), kept.cut(out.raw)
             place = tile.inner.seen_from(area)
-            parts.append(Part(place, *(_fetched(t) for t in (image, raw, raw.sigmoid()))))
+            std = None if out.std is None else _fetched(kept.cut(out.std[:, 0], SCALE))
+            parts.append(Part(place, _fetched(image), _fetched(raw), _fetched(raw.sigmoid()), std))
         done = None
         if self.fuser.device.type == "cuda":
             done = torch.cuda.current_stream(self.fuser.device).record_event()
@@ -244,9 +247,12 @@ class NetworkStream:
         area = self.grid.area(region)
         shape, count = area.shape, len(launched.targets)
         images = np.empty((count, SCALE * shape[0], SCALE * shape[1]), np.float32)
+        stds = None if launched.parts[0].std is None else np.empty_like(images)
         raw, attention = np.empty((2, count, len(self.fuser.loaded.card.inputs), *shape), np.float32)
         for part in launched.parts:
             part.place.cut(images, SCALE)[:] = part.image.numpy()
+            if stds is not None and part.std is not None:
+                part.place.cut(stds, SCALE)[:] = part.std.numpy()
             part.place.cut(raw)[:] = part.raw.numpy()
             part.place.cut(attention)[:] = part.attention.numpy()
         now = perf_counter()
@@ -254,15 +260,20 @@ class NetworkStream:
         self._collected = now
         asked = self.grid.cut(area, region)
         for b, target in enumerate(launched.targets):
-            yield self._frame(target, images[b][asked], raw[b], attention[b], seconds)
+            std = None if stds is None else stds[b][asked]
+            yield self._frame(target, images[b][asked], std, (raw[b], attention[b]), seconds)
 
-    def _frame(self, target: int, image: Image, raw: Image, attention: Image, seconds: float) -> FusedFrame:
-        """A frame (H, W) with the attention (F, h, w) before and after the sigmoid."""
+    def _frame(
+        self, target: int, image: Image, std: Image | None, weights: tuple[Image, Image], seconds: float
+    ) -> FusedFrame:
+        """A frame (H, W), its standard deviation, and attention (F, h, w) before and after the sigmoid."""
+        raw, attention = weights
         roles = self.fuser.loaded.card.inputs
         means = zip(roles, raw.mean(axis=(1, 2)), attention.mean(axis=(1, 2)), strict=True)
         return FusedFrame(
             index=target,
             image=image,
+            std=std,
             attention=dict(zip(roles, attention, strict=True)),
             scores={role: Score(float(r), float(s)) for role, r, s in means},
             seconds=seconds,

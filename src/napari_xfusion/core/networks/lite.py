@@ -28,15 +28,17 @@ from napari_xfusion.core.networks.network import Output
 from napari_xfusion.core.types import ROLES, SCALE, Role
 
 _BLOCK = SCALE * SCALE
-REACH = (5, 3, 3, 1, 1)
-"""Sides in HR pixels of the filters on ``base``, both ``warped`` and both ``static``."""
+REACH = (5, 3, 3, 1, 1, 3)
+"""Sides in HR pixels of the filters on ``base``, both ``warped``, both ``static`` and ``mean``."""
 TAPS = sum(side * side for side in REACH)
 LIMITS = (-1.0, 3.0)
 """Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
-SHARE, QUIET, COARSER = 0.25, 4.0, 4.0
+SHARE, QUIET, COARSER, ERRORS = 0.25, 4.0, 4.0, 1.0
 """Of the limit to what ``base`` may change by; see `limit_of`."""
 LR_STRIP = 16
-"""LR rows whose filters are in memory at once: 45 numbers for each HR pixel."""
+"""LR rows whose filters are in memory at once: 54 numbers for each HR pixel."""
+LEAST_ERROR = 1e-4
+"""Smallest standard deviation that counts, grey units."""
 
 
 class Inputs(NamedTuple):
@@ -52,6 +54,10 @@ class Inputs(NamedTuple):
     """(B, 2, H, W): the HR frames warped to the target's time."""
     static: Tensor
     """(B, 2, H, W): the HR frames as they are."""
+    mean: Tensor
+    """(B, 1, H, W): the mean of all HR frames within reach."""
+    errors: Tensor
+    """(B, 2, h, w): expected error of ``base`` and of ``mean``, standard deviations."""
     facts: Tensor
     """(B, 5): LR noise, weights in time of both HR frames, distance between them, disagreement of HR images
     in the quieter part of the frame; see ``facts_of``."""
@@ -69,7 +75,7 @@ class Lite(nn.Module):
         """
         super().__init__()
         self.encode_reference = nn.Sequential(
-            conv(_BLOCK + 3, encode), nn.LeakyReLU(0.1), conv(encode, encode)
+            conv(2 * _BLOCK + 5, encode), nn.LeakyReLU(0.1), conv(encode, encode)
         )
         self.encode_lr = nn.Sequential(conv(3, encode), nn.LeakyReLU(0.1))
         self.encode_hr = nn.Sequential(conv(2 * _BLOCK + 6, encode), nn.LeakyReLU(0.1), conv(encode, encode))
@@ -83,6 +89,7 @@ class Lite(nn.Module):
         self.after = trunk(channels, 2)
         self.residual = conv(channels, _BLOCK)
         self.filters = conv(channels, _BLOCK * TAPS, kernel=1)
+        self.error = conv(channels, _BLOCK)
 
     def forward(self, x: Inputs) -> Output:
         """HR images at the targets' times; h and w must be even."""
@@ -95,14 +102,22 @@ class Lite(nn.Module):
         fused = self.after(fused + functional.pixel_shuffle(self.up(below), 2))
         change = functional.pixel_shuffle(self.residual(fused), SCALE).float() + self._filtered(x, fused)
         limit = functional.interpolate(limit_of(x, finer, coarser), scale_factor=SCALE, mode="nearest")
-        return Output(x.base + torch.minimum(torch.maximum(change, -limit), limit), raw.float())
+        image = x.base + torch.minimum(torch.maximum(change, -limit), limit)
+        return Output(image, raw.float(), self._error(x, fused))
+
+    def _error(self, x: Inputs, fused: Tensor) -> Tensor:
+        """Expected error (B, 1, H, W) of the image: that of ``base`` times what the network makes of it."""
+        told = self.error(fused.detach())  # it reads what serves the image, and changes nothing there
+        factor = functional.pixel_shuffle(told, SCALE).float().clamp(-4, 4).exp()
+        base = functional.interpolate(x.errors[:, :1], scale_factor=SCALE, mode="bilinear")
+        return base.clamp(min=LEAST_ERROR) * factor
 
     def _filtered(self, x: Inputs, fused: Tensor) -> Tensor:
         """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
         height = fused.shape[2]
         rows = height if torch.is_grad_enabled() else LR_STRIP
         base, warped, static = (part.clamp(*LIMITS) for part in (x.base, x.warped, x.static))
-        images = [base, *warped.chunk(2, 1), *static.chunk(2, 1)]
+        images = [base, *warped.chunk(2, 1), *static.chunk(2, 1), x.mean.clamp(*LIMITS)]
         padded = [
             functional.pad(image, [side // 2] * 4, mode="replicate") if side > 1 else image
             for image, side in zip(images, REACH, strict=True)
@@ -122,13 +137,16 @@ class Lite(nn.Module):
         )
         here = lr[:, 1:2]
         noise, *weights, distance = (maps(fact, here) for fact in facts[:, :4].unbind(1))
-        under = [unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.warped, x.static)]
-        doubt = apart.clamp(1e-4, 1).log10().to(kind)  # from noiseless sequences to wrong motion
-        reference = self.encode_reference(torch.cat([here - 0.5, under[0], noise, doubt], 1))
+        under = [
+            unshuffled(image.clamp(*LIMITS).to(kind), here) for image in (x.base, x.warped, x.static, x.mean)
+        ]
+        # From noiseless sequences to wrong motion.
+        doubt = torch.cat([apart, x.errors], 1).clamp(LEAST_ERROR, 1).log10().to(kind)
+        reference = self.encode_reference(torch.cat([here - 0.5, under[0], noise, doubt, under[3]], 1))
         beside = [self.encode_lr(torch.cat([lr[:, i, None] - here, here - 0.5, noise], 1)) for i in (0, 2)]
         sharp = []
         for k, weight in enumerate(weights):
-            images = [part[:, k * _BLOCK : (k + 1) * _BLOCK] for part in under[1:]]
+            images = [part[:, k * _BLOCK : (k + 1) * _BLOCK] for part in under[1:3]]
             means = [image.mean(1, keepdim=True) for image in images]
             seen = lr_at_hr[:, k, None] - here
             sharp.append(self.encode_hr(torch.cat([*images, *means, seen, noise, weight, distance], 1)))
@@ -157,10 +175,11 @@ def limit_of(x: Inputs, finer: Tensor, coarser: Tensor) -> Tensor:
 
     HR images disagree by their noise and where texture was not warped exactly. Only noise is there in quiet
     parts of the frame, too, and it is for taking off; so more than it does not count.
-    Disagreement with LR says that something is elsewhere than it was warped to.
+    Disagreement with LR says that something is elsewhere than it was warped to. It may also change by the error
+    that is expected of it.
     """
     quiet = QUIET * x.facts[:, 4, None, None, None] ** 2
-    return SHARE * _around(torch.minimum(finer, quiet) + COARSER * coarser)
+    return SHARE * _around(torch.minimum(finer, quiet) + COARSER * coarser) + ERRORS * x.errors[:, :1]
 
 
 def _around(squares: Tensor) -> Tensor:

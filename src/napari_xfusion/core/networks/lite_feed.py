@@ -38,6 +38,10 @@ class Prepared(NamedTuple):
     """Two."""
     static: tuple[Image, ...]
     """Two."""
+    mean: tuple[Image, ...]
+    """One of (H, W)."""
+    errors: tuple[Image, ...]
+    """Two of (h, w)."""
     facts: tuple[float, ...]
 
 
@@ -51,6 +55,8 @@ def prepare(group: FrameGroup, flow: FlowStream, grid: Grid) -> Prepared:
         base=(grid.padded_hr(estimate.image),),
         warped=tuple(grid.padded_hr(image) for image in estimate.warped),
         static=tuple(grid.padded_hr(frame.image) for frame in group.ends),
+        mean=(grid.padded_hr(estimate.mean),),
+        errors=tuple(grid.padded_lr(np.sqrt(square)) for square in (estimate.variance, estimate.doubt)),
         facts=facts_of(group.lr_noise, group.weights, distance, _quiet((estimate.image, *estimate.warped))),
     )
 
@@ -105,5 +111,7 @@ class LiteFeed:
             base=cut(whole.base, SCALE),
             warped=cut(whole.warped, SCALE),
             static=cut(whole.static, SCALE),
+            mean=cut(whole.mean, SCALE),
+            errors=cut(whole.errors, 1),
             facts=torch.from_numpy(facts).to(self.device),
         )

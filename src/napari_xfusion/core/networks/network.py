@@ -35,6 +35,8 @@ class Output(NamedTuple):
     """(B, 1, H, W)."""
     raw: Tensor
     """(B, F, h, w) temporal attention before the sigmoid, in the order of the network's inputs."""
+    std: Tensor | None = None
+    """(B, 1, H, W) standard deviation of the image's expected error, of networks that know it."""
 
     @property
     def attention(self) -> Tensor:

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,7 @@ class FrameReader:
         ]
         self._raw = FrameCache(self._raw_hr, 2)
         self._hr = FrameCache(self._hr_frame, 4)
-        self._binned = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
+        self._binned: FrameCache[int, Image] = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
         grid, health = rig.grids.lr_shape, rig.fast.health
         self._lr_bad = mask_of(health.pixels + health.blind, grid)
         self._hr_blind = [mask_of(camera.health.blind, grid) | rig.alignment.blind for camera in rig.sharp]
@@ -157,6 +157,13 @@ class FrameReader:
         )
         between = (1 - part) * self._raw(before) + part * self._raw(after)
         return np.where(unseen, between[rows, columns], image)
+
+    def recorded_at(self, target: int, region: Region | None) -> Image | None:
+        """``region`` of the HR frame at ``target`` as it was recorded, on its own grid; None where there is none."""
+        k, _ = neighbours(self.rig.hr_times, target)
+        if self.rig.hr_times[k] != target:
+            return None
+        return self._raw(k) if region is None else self._raw(k)[slice(*region[:2]), slice(*region[2:])]
 
     def lr_at(self, time: float) -> Image:
         """LR at any time (h, w), linear between two frames; ``time`` in LR frame numbers."""
@@ -230,19 +237,23 @@ def interpolate(frame: Callable[[int], NDArray[Any]], time: float) -> NDArray[An
     return (1 - part) * frame(i) + part * frame(i + 1)
 
 
-class FrameCache:
-    """The frames asked for last, so that neighbouring targets read each frame once. Thread-safe."""
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
-    def __init__(self, read: Callable[[int], Image], size: int) -> None:
+
+class FrameCache(Generic[Key, Value]):
+    """The frames asked for last, so that neighbouring targets read or compute each once. Thread-safe."""
+
+    def __init__(self, read: Callable[[Key], Value], size: int) -> None:
         self._read, self._size = read, size
-        self._frames: OrderedDict[int, Image] = OrderedDict()
+        self._frames: OrderedDict[Key, Value] = OrderedDict()
         self._lock = threading.Lock()
 
     def hold(self, size: int) -> None:
         """Keep at least ``size`` frames from now on."""
         self._size = max(size, self._size)
 
-    def __call__(self, i: int) -> Image:
+    def __call__(self, i: Key) -> Value:
         """Frame ``i``, read if it is not cached."""
         with self._lock:
             if i not in self._frames:

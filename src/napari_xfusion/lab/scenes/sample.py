@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core import degrade
 from napari_xfusion.core.grey import PERCENTILES
 from napari_xfusion.core.types import SCALE, Image
+from napari_xfusion.lab.scenes import scene
 from napari_xfusion.lab.scenes.scene import Kind, make_scene
 from napari_xfusion.lab.virtual.noise import poisson_noise
 
@@ -35,6 +36,10 @@ FARTHEST = 20
 """Largest number of separations from the target to an HR frame (D11)."""
 LONGEST = 2 * SEPARATIONS[-1] * FARTHEST
 """Largest number of LR frames between the two HR frames of a sample."""
+FURTHER = 6
+"""HR frames beyond the previous and the next one in samples for methods that use them."""
+SHORT = 30
+"""Largest number of LR frames between two HR frames in half of those samples; others hardly have further ones."""
 _STEPS = np.array(
     [(s, s * a, s * b) for s in SEPARATIONS for a, b in np.ndindex(FARTHEST + 1, FARTHEST + 1) if a * b]
 )
@@ -44,13 +49,13 @@ class Clean(NamedTuple):
     """One target and its input frames, without the noise of the cameras; grey values in RANGE, float32."""
 
     lr: Image
-    """(5, h, w): LR frames at ``times``."""
+    """(5 + M, h, w): LR frames at ``times``."""
     hr: Image
-    """(2, H, W): previous and next HR frame."""
+    """(2 + M, H, W): previous and next HR frame, and M further ones."""
     truth: Image
     """(H, W): the HR frame at the target."""
     times: NDArray[np.float32]
-    """(5,): in LR frames relative to the target: -s, 0, s, -a, b."""
+    """(5 + M,): in LR frames relative to the target: -s, 0, s, -a, b, further ones; NaN where there is none."""
     recorded: bool
     """Whether the frames were recorded, and already contain the noise of an HR camera."""
 
@@ -76,6 +81,12 @@ class Sample(NamedTuple):
     """Photons of an LR pixel of grey value 1; infinite without noise."""
     hr_photons: float
     """Photons of an HR pixel of grey value 1; infinite for sequences, whose noise is unknown."""
+    far: Image
+    """(M, H, W): HR frames before the previous and after the next one; none for networks that use two."""
+    far_lr: Image
+    """(M, h, w): LR frames at their times."""
+    far_times: NDArray[np.float32]
+    """(M,): these times in LR frames relative to the target."""
 
 
 def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample:
@@ -83,15 +94,35 @@ def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample
     return expose(draw_clean(kind, rng, crop), rng)
 
 
-def draw_clean(kind: Kind, rng: np.random.Generator, crop: int = 256, longest: int = LONGEST) -> Clean:
+def draw_clean(
+    kind: Kind, rng: np.random.Generator, crop: int = 256, longest: int = LONGEST, further: int = 0
+) -> Clean:
     """Draw a scene of ``kind``, a target and its input frames, all without noise.
 
-    ``crop`` is the side of HR frames in pixels, a multiple of 4; ``longest`` see `draw_times`.
+    ``crop`` is the side of HR frames in pixels, a multiple of 4; ``longest`` see `draw_times`, ``further`` see
+    `with_further`.
     """
-    times = draw_times(rng, longest)
-    scene = make_scene(kind, (crop, crop), rng)
-    sequence = _grey(np.stack([scene.image(float(t)) for t in times]), rng)
+    if further and rng.random() < 0.5:
+        longest = min(longest, SHORT)
+    times = with_further(draw_times(rng, longest), further, (-scene.LONGEST, scene.LONGEST))
+    drawn = make_scene(kind, (crop, crop), rng)
+    there = np.isfinite(times)
+    sequence = np.zeros((len(times), crop, crop), np.float32)
+    sequence[there] = _grey(np.stack([drawn.image(float(t)) for t in times[there]]), rng)
     return clean_sample(sequence, times, recorded=False)
+
+
+def with_further(times: NDArray[np.float32], further: int, span: tuple[float, float]) -> NDArray[np.float32]:
+    """The times (5 + further,) of `draw_times` with further HR frames at the same step, those before and after in turn.
+
+    NaN where they lie outside ``span``.
+    """
+    before, after = float(times[3]), float(times[4])
+    step = after - before
+    steps = [step * (i // 2 + 1) for i in range(further)]
+    more = np.array([before - x if i % 2 == 0 else after + x for i, x in enumerate(steps)], np.float32)
+    more[(more < span[0]) | (more > span[1])] = np.nan
+    return np.concatenate([times, more]).astype(np.float32)
 
 
 def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.float32]:
@@ -105,7 +136,7 @@ def draw_times(rng: np.random.Generator, longest: int = LONGEST) -> NDArray[np.f
 
 
 def clean_sample(sequence: Image, times: NDArray[np.float32], *, recorded: bool) -> Clean:
-    """Make a sample from the sharp frames ``sequence`` (5, H, W) at ``times``; H and W are multiples of 4.
+    """Make a sample from the sharp frames ``sequence`` (5 + M, H, W) at ``times``; H and W are multiples of 4.
 
     LR frames are their means over 4 x 4 pixels (D3).
     """
@@ -131,14 +162,20 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
             lr = np.stack([beside[0], *_binned(seen[None]), beside[1], *_binned(hr)])
     if np.isfinite(b0):
         lr = poisson_noise(lr, b0, rng)
-    times, s = clean.times.copy(), int(clean.times[2])
+    times, s = clean.times[:5].copy(), int(clean.times[2])
+    there = np.isfinite(clean.times[5:])
     chance = rng.random()
+    far, far_lr, far_times = hr[2:], lr[5:], clean.times[5:]
+    hr, lr = hr[:2], lr[:5]
     if chance < OWN_FRAME:
         times[3], hr, lr = 0, np.stack([seen, hr[1]]), lr[[0, 1, 2, 1, 4]]
     elif chance < OWN_FRAME + LONE:
         only = int(rng.integers(2))
         times[3:], hr, lr = times[3 + only], hr[[only] * 2], lr[[0, 1, 2, 3 + only, 3 + only]]
-    return Sample(lr[:3], hr, lr[3:], truth, seen, times, s, b0, photons)
+        there &= far_times < times[3] if only == 0 else far_times > times[3]
+    return Sample(
+        lr[:3], hr, lr[3:], truth, seen, times, s, b0, photons, far[there], far_lr[there], far_times[there]
+    )
 
 
 def _grey(sequence: Image, rng: np.random.Generator) -> Image:

@@ -20,7 +20,7 @@ from napari_xfusion.core.recordings.readers import READERS, file_endings, find_r
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.lab.scenes import KINDS, Clean, Kind, draw_clean
-from napari_xfusion.lab.scenes.sample import RANGE, clean_sample, draw_times
+from napari_xfusion.lab.scenes.sample import RANGE, clean_sample, draw_times, with_further
 
 Part = Literal["training", "held-out"]
 """Purpose of a sample. No frame of a sequence is used for both."""
@@ -44,8 +44,8 @@ class Source(Protocol):
         """Check all data before samples are drawn; raises InputError where they are unsuitable."""
         ...
 
-    def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:
-        """Draw a sample with HR frames of ``crop`` pixels a side."""
+    def draw(self, rng: np.random.Generator, crop: int, part: Part, further: int = 0) -> Clean:
+        """Draw a sample with HR frames of ``crop`` pixels a side, up to ``further`` more than two."""
         ...
 
 
@@ -100,9 +100,9 @@ class Scenes:
     def check(self, crop: int) -> None:
         """See ``Source.check``."""
 
-    def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:  # noqa: ARG002 - seeds separate the parts
+    def draw(self, rng: np.random.Generator, crop: int, part: Part, further: int = 0) -> Clean:  # noqa: ARG002 - seeds separate the parts
         """See ``Source.draw``."""
-        return draw_clean(self.kind, rng, crop)
+        return draw_clean(self.kind, rng, crop, further=further)
 
 
 @dataclass(frozen=True)
@@ -133,20 +133,20 @@ class Sequences:
                     hint="use a smaller {crop}, or omit the sequence",
                 )
 
-    def draw(self, rng: np.random.Generator, crop: int, part: Part) -> Clean:
+    def draw(self, rng: np.random.Generator, crop: int, part: Part, further: int = 0) -> Clean:
         """See ``Source.draw``: a sequence, times, a target and a position, all random."""
         stack, affine = _grey_clip(self.clips[rng.integers(len(self.clips))], self.halve)
         frames = part_of(len(stack), part)
         times = draw_times(rng, len(frames) - 1)
         target = int(rng.integers(frames[0] - times[3], frames[-1] - times[4] + 1))
         top, left = (int(rng.integers(side - crop + 1)) for side in stack.shape[1:])
-        sequence = [
-            affine.to_grey(
-                fill_invalid(stack.frame(target + int(t))[top : top + crop, left : left + crop])[0]
-            )
-            for t in times
-        ]
-        return clean_sample(np.clip(np.stack(sequence), *RANGE), times, recorded=True)
+        times = with_further(times, further, (frames[0] - target, frames[-1] - target))
+        sequence = np.zeros((len(times), crop, crop), np.float32)
+        for image, time in zip(sequence, times, strict=True):
+            if np.isfinite(time):
+                part_seen = stack.frame(target + int(time))[top : top + crop, left : left + crop]
+                image[:] = affine.to_grey(fill_invalid(part_seen)[0])
+        return clean_sample(np.clip(sequence, *RANGE), times, recorded=True)
 
 
 def part_of(count: int, part: Part) -> range:

@@ -12,6 +12,7 @@ from napari_xfusion.core.files import claim
 from napari_xfusion.core.networks.cards import LiteSizes, Sizes, Variant, find_model, read_header
 from napari_xfusion.core.plan import validated
 from napari_xfusion.errors import InputError
+from napari_xfusion.lab.scenes.sample import FURTHER
 from napari_xfusion.lab.train.clips import SCENES, Part
 from napari_xfusion.lab.train.pool import PoolPlan
 
@@ -61,6 +62,7 @@ class TrainPlan(BaseModel):
             part=part,
             seed=0 if held_out else self.seed,
             halve=self.halve,
+            further=FURTHER if self.variant == "lite" else 0,
         )
 
     @property

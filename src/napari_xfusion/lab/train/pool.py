@@ -44,20 +44,22 @@ class PoolPlan(BaseModel):
     part: Part = "training"
     seed: Annotated[int, Field(ge=0)] = 0
     halve: bool = False
+    further: Annotated[int, Field(ge=0)] = 0
+    """HR frames beyond the previous and the next one."""
 
     @property
     def record(self) -> np.dtype[Any]:
         """One sample; grey values as steps from the lowest."""
         h, H = self.crop // SCALE, self.crop
-        shapes = {"lr": (5, h, h), "hr": (2, H, H), "truth": (H, H)}
+        shapes = {"lr": (5 + self.further, h, h), "hr": (2 + self.further, H, H), "truth": (H, H)}
         images = [(name, "<u2", shape) for name, shape in shapes.items()]
-        return np.dtype([*images, ("recorded", "u1"), ("times", "<f4", (5,))])
+        return np.dtype([*images, ("recorded", "u1"), ("times", "<f4", (5 + self.further,))])
 
     def draw(self, i: int) -> Clean:
         """Sample ``i``."""
         source = sources_of(self)[self.source_of(i)]
         rng = np.random.default_rng([self.part == "held-out", self.seed, i])
-        return source.draw(rng, self.crop, self.part)
+        return source.draw(rng, self.crop, self.part, self.further)
 
     def source_of(self, i: int) -> int:
         """Which source sample ``i`` comes from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from napari_xfusion.core.methods.flow import FlowStream
 from napari_xfusion.core.networks.cards import Variant
 from napari_xfusion.core.networks.lite import Inputs
 from napari_xfusion.core.networks.lite_feed import prepare
+from napari_xfusion.core.networks.network import Output
 from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.rig import Camera, Clock, FrameReader, Grids, Rig, fit_mapping
 from napari_xfusion.core.rig.grey import spread
@@ -26,6 +27,8 @@ Arrays = dict[str, NDArray[np.float32]]
 
 EPSILON = 1e-3
 """Grey values below which differences count less."""
+LIKELIHOOD = 0.02
+"""Weight of the fit of expected errors in the loss of networks that give them."""
 
 
 class Task(Protocol):
@@ -36,11 +39,11 @@ class Task(Protocol):
         ...
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-        """The network's answer (B, 1, H, W) to what was prepared for B samples."""
+        """The network's answer (B, C, H, W) to what was prepared for B samples; the image is its first channel."""
         ...
 
     def loss(self, image: Tensor, truth: Tensor) -> Tensor:
-        """How far the answer is from the truth, both (B, 1, H, W); one number."""
+        """How far the answer (B, C, H, W) is from the truth (B, 1, H, W); one number."""
         ...
 
 
@@ -79,12 +82,13 @@ class LiteTask:
 
     def predict(self, network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """See ``Task.predict``."""
-        image: Tensor = network(Inputs(**{name: batch[name] for name in Inputs._fields})).image
-        return image
+        output: Output = network(Inputs(**{name: batch[name] for name in Inputs._fields}))
+        return torch.cat([output.image, cast("Tensor", output.std)], 1)
 
     def loss(self, image: Tensor, truth: Tensor) -> Tensor:
-        """See ``Task.loss``."""
-        return log_error(image, truth)
+        """See ``Task.loss``; the error that is expected is fitted to the one that is made."""
+        fused, std = image.chunk(2, 1)
+        return log_error(fused, truth) + LIKELIHOOD * unlikelihood((fused - truth).detach(), std)
 
 
 TASKS: dict[Variant, Task] = {
@@ -108,14 +112,25 @@ def log_error(image: Tensor, truth: Tensor) -> Tensor:
     return torch.log(error + EPSILON**2).mean() / 10
 
 
+def unlikelihood(error: Tensor, std: Tensor) -> Tensor:
+    """Mean negative log likelihood of errors of this scale, up to a constant.
+
+    Of Student's t distribution with three degrees of freedom: a few errors far beyond what was expected do not
+    outweigh all others, as they would with a normal distribution.
+    """
+    return (std.log() + 2 * torch.log1p(error**2 / (3 * std**2))).mean()
+
+
 def as_rig(sample: Sample) -> tuple[FrameReader, int]:
     """A sample as the rig it would be cut from, and its target: for methods that take frame groups.
 
     The sequences hold no frames but those of the sample.
     """
-    times = (sample.times - sample.times.min()).astype(int)
-    lr = dict(zip(times.tolist(), (*sample.lr, *sample.hr_lr), strict=True))
-    hr = dict(zip(times[3:].tolist(), sample.hr, strict=True))
+    times = np.concatenate([sample.times, sample.far_times])
+    times = (times - times.min()).astype(int)
+    lr = dict(zip(times.tolist(), (*sample.lr, *sample.hr_lr, *sample.far_lr), strict=True))
+    frames = dict(zip(times[3:].tolist(), (*sample.hr, *sample.far), strict=True))
+    hr = {time: frames[time] for time in sorted(frames)}
     mapping = fit_mapping(sample.lr.shape[1:], sample.truth.shape)
     down = Grids(sample.lr.shape[1:], sample.truth.shape, mapping).down
     noise = spread(sample.hr_lr - np.stack([down(frame) for frame in sample.hr]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QPushButton, QWidget
@@ -54,6 +54,10 @@ class Options:
     keep_flicker: Annotated[
         bool, row("Keep flicker", "Give results the brightness of each LR frame where it flickers.")
     ] = False
+    hr_frames: Annotated[
+        Literal["fuse", "keep"],
+        row("HR frames", "Results at their times: fused, with less noise, or the HR frames as recorded."),
+    ] = "fuse"
     device: Annotated[Device, row("Device", "Device for networks. auto prefers a GPU.")] = "auto"
     precision: Annotated[Precision, row("Precision", "Number format of networks. auto is float32.")] = "auto"
     tile: Annotated[int, row("Tile size", "Network tiles in LR pixels. 0: from free memory.", 0, 4096)] = 0

@@ -168,5 +168,5 @@ def _is_of(plan: Plan, output: Path) -> bool:
         recorded = RunRecord.load(record_path(output)).plan
     except InputError:
         return False
-    compared = ("method", "separation", "region", "grey", "correct", "keep_flicker", "dtype")
+    compared = ("method", "separation", "region", "grey", "correct", "keep_flicker", "hr_frames", "dtype")
     return all(getattr(recorded, name) == getattr(plan, name) for name in compared)

@@ -30,6 +30,7 @@ FIELDS = {
     "grey": "grey values",
     "correct": "Advanced options",
     "keep_flicker": "Keep flicker",
+    "hr_frames": "HR frames",
     "lr_normalise": "LR beam",
     "hr_normalise": "HR beam",
 }

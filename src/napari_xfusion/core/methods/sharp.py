@@ -1,0 +1,215 @@
+"""What all HR frames within reach know of the fine structure at a time: repeated structure, and its noise.
+
+A shot holds many HR frames, and in a radiograph most of what they show does not move while transparent things pass in
+front of it. Fine structure is what does not survive binning, H - up(down(H)). It is used twice:
+
+*Denoised HR frames.* At the time of an HR frame its neighbours in time, as they are or warped along the motion, are
+compared with it pixel by pixel. A neighbour counts by n / (n + loss), n the noise and loss what both differ by beyond
+their noise. Frames before and after are summed apart, so that the noise of the two sides of a target has
+nothing in common.
+
+*The mean of all of them at any time*, where they are. Between HR frames only LR tells which of them fit; a frame
+counts by 1 / (n + rate * change), with the local energy of what has changed in LR since, without slow variation in
+space, so that a transparent object may pass in front. The rate at which fine structure is lost with that change is
+measured on pairs of HR frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from napari_xfusion.core.grey import sample_frames
+from napari_xfusion.core.methods.hr_noise import NoiseCurve, finest, fit_noise
+from napari_xfusion.core.methods.local import NEIGHBOURHOOD, kalman_update, local_mean
+from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
+from napari_xfusion.core.rig import FrameReader
+from napari_xfusion.core.rig.frames import FrameCache
+from napari_xfusion.core.rig.timing import neighbours
+from napari_xfusion.core.types import Image
+
+REACH = 8
+"""HR frames before and after that are looked at."""
+CACHED_PIXELS = 2**26
+"""HR pixels that are cached at most, so that large frames reach less far: 256 MB."""
+SAMPLES = 6
+"""HR frames on which noise and rate are measured."""
+UNDECIDED = np.float32(0.05)
+"""Part of the noise below which a loss does not tell a warped frame from one left in place."""
+TINY = np.float32(1e-9)
+"""Energy that keeps a quotient finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """An estimate of fine structure."""
+
+    fine: Image
+    """(H, W)."""
+    noise: Image
+    """Its variance by noise (h, w), of one HR pixel."""
+    loss: Image
+    """Energy (h, w) by which it may miss the true structure beyond that."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sum:
+    """Weighted frames on one side of an HR frame, that one not among them."""
+
+    fine: Image
+    """(H, W): the sum of weight times fine structure."""
+    weights: Image
+    """(h, w): the sum of the weights, 1 that of the frame itself."""
+    squares: Image
+    """(h, w): the sum of their squares."""
+
+    def __add__(self, other: _Sum) -> _Sum:
+        return _Sum(self.fine + other.fine, self.weights + other.weights, self.squares + other.squares)
+
+
+Cached = FrameCache[int, Image]
+
+
+class SharpFrames:
+    """The HR frames of a rig and what each of them gains from the others; caches within bounds, thread-safe.
+
+    HR frames are numbered as ``Rig.exposures``.
+    """
+
+    def __init__(self, reader: FrameReader) -> None:
+        self.reader, self.grids, self.times = reader, reader.rig.grids, reader.rig.hr_times
+        height, width = self.grids.hr_shape
+        self.reach = int(np.clip(CACHED_PIXELS // (height * width) // 2 - 2, 1, REACH))
+        some = 2 * self.reach + 4
+        self.variance = np.float32(reader.rig.lr_noise**2)
+        self.binned: Cached = FrameCache(lambda k: self.grids.down(reader.hr_frame(k)), some)
+        self.fine: Cached = FrameCache(lambda k: reader.hr_frame(k) - self.grids.up(self.binned(k)), some)
+        self.seen: Cached = FrameCache(self._at_hr, some)
+        self._quick: Cached = FrameCache(lambda k: without_slow(reader.lr_at(float(self.times[k]))), some)
+        self._noise: Cached = FrameCache(lambda k: self.curve(self.seen(k)), some)
+        self._side: FrameCache[tuple[int, int], _Sum] = FrameCache(lambda key: self._sum(*key), 4)
+
+    def denoised(self, k: int, sides: tuple[int, ...] = (-1, 1)) -> Structure:
+        """HR frame ``k`` with what the frames before it (side -1), after it (1) or both confirm."""
+        noise = self._noise(k)
+        total = _Sum(self.fine(k), np.ones_like(noise), np.ones_like(noise))
+        for side in sides:
+            total = total + self._side((k, side))
+        variance = noise * total.squares / total.weights**2
+        return Structure(total.fine / self.enlarge(total.weights), variance, np.zeros_like(noise))
+
+    def mean(self, target: int) -> Structure:
+        """The mean of the fine structure of all HR frames within reach, as LR at ``target`` bears them out."""
+        quick = without_slow(self.reader.lr_frame(target))
+        before, after = neighbours(self.times, target)
+        first, last = max(after - self.reach, 0), min(before + self.reach, len(self.times) - 1)
+        fine = np.zeros(self.grids.hr_shape, np.float32)
+        total, squares, lost = (np.zeros(self.grids.lr_shape, np.float32) for _ in range(3))
+        for k in range(first, last + 1):
+            noise, loss = self._noise(k), self.rate * self._change(quick, self._quick(k))
+            weight: Image = np.float32(1) / (noise + loss + TINY)
+            fine += self.enlarge(weight) * self.fine(k)
+            total += weight
+            squares += weight**2 * noise
+            lost += weight * loss
+        return Structure(fine / self.enlarge(total), squares / total**2, lost / total)
+
+    @cached_property
+    def curve(self) -> NoiseCurve:
+        """The noise of the HR frames, from a few of them."""
+        quiet, lr = [], []
+        for k in self._sample:
+            energy = finest(self.fine(k), self.grids.lr_shape)
+            for other in (k - 1, k + 1):
+                if 0 <= other < len(self.times):
+                    energy = np.minimum(energy, self.energy(self.fine(other) - self.fine(k)) / 2)
+            quiet.append(energy)
+            lr.append(self.seen(k))
+        return fit_noise(quiet, lr)
+
+    @cached_property
+    def rate(self) -> Image:
+        """Energy (h, w) of fine structure that is lost for each energy of change in LR, from a few pairs."""
+        lost, changed = (np.zeros(self.grids.lr_shape, np.float32) for _ in range(2))
+        for k in self._sample:
+            if k + 1 < len(self.times):
+                both = self._noise(k) + self._noise(k + 1)
+                lost += self.energy(self.fine(k) - self.fine(k + 1)) - both
+                changed += self._change(self._quick(k), self._quick(k + 1))
+        lost = np.maximum(lost, 0)
+        mean = lost.sum() / max(changed.sum(), TINY)
+        little = self._noise(0).mean() / 10 + TINY
+        rate: Image = (lost + mean * little) / (changed + little)
+        return rate
+
+    def energy(self, fine: Image) -> Image:
+        """Local mean square (h, w) of a fine structure (H, W)."""
+        return self.product(fine, fine)
+
+    def product(self, a: Image, b: Image) -> Image:
+        """Local mean (h, w) of the product of two fine structures (H, W)."""
+        return local_mean(self.grids.down(a * b))
+
+    def enlarge(self, field: Image) -> Image:
+        """A smooth field (h, w) on the HR grid (H, W)."""
+        return enlarge(field, self.grids.hr_shape, self.grids.scale)
+
+    @property
+    def _sample(self) -> list[int]:
+        return sample_frames(len(self.times), SAMPLES)
+
+    def _at_hr(self, k: int) -> Image:
+        """LR (h, w) at the time of HR frame ``k``, without the noise that the binned frame shows to be noise."""
+        return kalman_update(self.reader.lr_at(float(self.times[k])), self.binned(k), self.variance)
+
+    def _change(self, here: Image, there: Image) -> Image:
+        """Local energy (h, w) of the difference of two LR images, beyond their noise."""
+        change: Image = np.maximum(local_mean((here - there) ** 2) - 2 * self.variance, 0)
+        return change
+
+    def _sum(self, k: int, side: int) -> _Sum:
+        """Frames before (-1) or after (1) HR frame ``k``, each by how well it agrees with it."""
+        fine = np.zeros(self.grids.hr_shape, np.float32)
+        weights, squares = (np.zeros(self.grids.lr_shape, np.float32) for _ in range(2))
+        noise = self._noise(k)
+        for distance in range(1, self.reach + 1):
+            other = k + side * distance
+            if not 0 <= other < len(self.times):
+                break
+            image, loss = self._left_in_place(k, other)
+            if distance == 1:
+                image, loss = self._warped_where_better(k, other, image, loss)
+            weight = noise / (noise + loss)
+            fine += self.enlarge(weight) * image
+            weights += weight
+            squares += weight**2
+        return _Sum(fine, weights, squares)
+
+    def _left_in_place(self, k: int, other: int) -> tuple[Image, Image]:
+        return self.fine(other), self._lost(k, self.fine(other))
+
+    def _warped_where_better(
+        self, k: int, other: int, static: Image, static_loss: Image
+    ) -> tuple[Image, Image]:
+        """Fine structure of ``other`` at the time of ``k`` and its loss, warped where that is closer to ``k``."""
+        motion = find_motion(self.seen(k), self.seen(other), self.grids.hr_shape, self.grids.scale)
+        image = warp(self.reader.hr_frame(other), motion)
+        moved = image - self.grids.up(self.grids.down(image))
+        little = UNDECIDED * self._noise(k)
+        a, b = (static_loss + little) ** 2, (self._lost(k, moved) + little) ** 2
+        mixed = static + self.enlarge(a / (a + b)) * (moved - static)
+        return mixed, self._lost(k, mixed)
+
+    def _lost(self, k: int, fine: Image) -> Image:
+        """Energy (h, w) by which ``fine`` differs from HR frame ``k`` beyond the noise of both."""
+        loss: Image = np.maximum(self.energy(fine - self.fine(k)) - 2 * self._noise(k), 0)
+        return loss
+
+
+def without_slow(lr: Image) -> Image:
+    """An LR frame (h, w) without what varies slowly in space."""
+    quick: Image = lr - cv2.GaussianBlur(lr, (0, 0), NEIGHBOURHOOD, borderType=cv2.BORDER_REPLICATE)
+    return quick
