@@ -37,6 +37,8 @@ CACHED_PIXELS = 2**26
 """HR pixels that are cached at most, so that large frames reach less far: 256 MB."""
 SAMPLES = 6
 """HR frames on which noise and rate are measured."""
+HIDDEN = np.float32(0.3)
+"""Part of the LR noise, a variance, up to which a change may go unseen: local means of it vary by that much."""
 UNDECIDED = np.float32(0.05)
 """Part of the noise below which a loss does not tell a warped frame from one left in place."""
 TINY = np.float32(1e-9)
@@ -166,8 +168,10 @@ class SharpFrames:
         return kalman_update(self.reader.lr_at(float(self.times[k])), self.binned(k), self.variance)
 
     def _change(self, here: Image, there: Image) -> Image:
-        """Local energy (h, w) of the difference of two LR images, beyond their noise."""
-        change: Image = np.maximum(local_mean((here - there) ** 2) - 2 * self.variance, 0)
+        """Local energy (h, w) of the difference of two LR images, beyond their noise and what that may hide."""
+        change: Image = np.maximum(
+            local_mean((here - there) ** 2) - 2 * self.variance, HIDDEN * self.variance
+        )
         return change
 
     def _sum(self, k: int, side: int) -> _Sum:
