@@ -2,12 +2,13 @@
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors", "core.quantities", "core.catalogue", "core.value", "core.display"),
-    ("core.clock", "core.files", "core.doctor"),
+    ("core.clock", "core.files", "core.doctor", "core.mapping"),
     ("core.types",),
+    ("core.calibration",),
     ("core.plan", "core.grey", "core.degrade", "core.optical_flow", "core.recordings"),
     ("core.rig", "core.inspect"),
     ("core.methods", "core.results"),
-    ("core.networks", "core.session"),
+    ("core.networks", "core.session", "core.calibration_picture"),
     ("core.run",),
     ("core.check", "core.sequence"),
     ("lab.virtual",),

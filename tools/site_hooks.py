@@ -47,9 +47,13 @@ def _mathml(formula: re.Match[str]) -> str:
 
 def _help_of_all() -> str:
     """A section for each command, from its own --help."""
-    from napari_xfusion.cli.commands import app, models  # noqa: PLC0415 - only one page needs it
+    from napari_xfusion.cli.commands import app, models, rig  # noqa: PLC0415 - only one page needs it
 
-    names = [*_names(app), *(f"models {name}" for name in _names(models))]
+    names = [
+        *_names(app),
+        *(f"models {name}" for name in _names(models)),
+        *(f"rig {name}" for name in _names(rig)),
+    ]
     runner = CliRunner()
     sections = []
     for name in names:

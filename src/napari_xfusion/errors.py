@@ -28,6 +28,8 @@ SETTINGS = frozenset(
         "hr_frames",
         "frames",
         "region",
+        "rig",
+        "extent",
         "grey",
         "dtype",
         "device",
@@ -44,6 +46,12 @@ SETTINGS = frozenset(
         "jobs",
         "plan",
         "preset",
+        "points",
+        "way",
+        "pixel_size_lr",
+        "pixel_size_hr",
+        "source",
+        "exposure_ns",
     ]
 )
 """What a text may mention in braces: fields of a plan, and arguments of a run, a training or a study."""
@@ -105,6 +113,17 @@ class PairingError(XFusionError):
 
 class UnknownTimesError(PairingError):
     """Neither the plan nor the HR file gives the times of the HR frames."""
+
+
+class CalibrationError(PairingError):
+    """What two cameras show does not determine how one lies on the other."""
+
+
+class ClockError(PairingError):
+    """The recordings do not tell the time between their clocks."""
+
+    reason = ""
+    """``few``, ``static``, ``ambiguous`` or ``uncertain``, see ``core.rig.content_clock``; '' for other reasons."""
 
 
 class OutputError(XFusionError):

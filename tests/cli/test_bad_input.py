@@ -227,7 +227,7 @@ def test_an_error_is_json_where_that_is_asked_for(sequences, capsys):
 def options_with_values():
     """Command and option, of all that take a value; of each command the last one is tried with every commit."""
     root = typer.main.get_command(app)
-    groups = [([], root), (["models"], root.commands["models"])]
+    groups = [([], root), *(([name], root.commands[name]) for name in ("models", "rig"))]
     for words, group in groups:
         for name, command in group.commands.items():
             params = getattr(command, "params", ()) if not hasattr(command, "commands") else ()

@@ -16,6 +16,7 @@ from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import XFusionError
 from tests.sequences import moving_discs, two_cameras
+from tests.two_clocks import cameras
 
 LR, HR, TIMES = two_cameras((moving_discs(9, (32, 48)) * 50000).astype(np.uint16))
 LR = LR.astype(np.uint16)
@@ -146,3 +147,10 @@ def test_every_method_is_checked(method):
     found = check(plan, as_stack(LR), as_stack(HR))
     assert found.problem is None
     assert found.estimate["method"] == method
+
+
+def test_hr_times_that_are_off_by_many_frames_are_reported():
+    lr, hr = cameras(start=40.0, step=5.0, count=11)
+    found = {note.code: note.text for note in check(make_plan(hr_step=5, hr_start=8), lr, hr).notes}
+    assert "32.0 LR frames too early" in found["delayed"]
+    assert "delayed" not in {note.code for note in check(make_plan(hr_step=5, hr_start=40), lr, hr).notes}

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import napari_xfusion
-from napari_xfusion.cli.commands import app, models
+from napari_xfusion.cli.commands import app, models, rig
 from napari_xfusion.lab import demo
 from tests.docs.blocks import ROOT
 from tests.small_sample import write_small_sample
@@ -54,7 +54,7 @@ def test_the_site_is_whole(site):
     for name in set(napari_xfusion.__all__) - {"__version__"}:
         assert re.search(rf'id="napari_xfusion\.[\w.]+\.{name}"', reference), name
     commands = html.unescape(pages["reference/commands/index.html"])
-    for prefix, group in (("", app), ("models ", models)):
+    for prefix, group in (("", app), ("models ", models), ("rig ", rig)):
         for command in group.registered_commands:
             assert f"Usage: napari-xfusion {prefix}{command.name or command.callback.__name__} " in commands
 

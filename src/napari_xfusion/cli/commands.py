@@ -17,6 +17,7 @@ from napari_xfusion.cli.options import (
     DarkOption,
     DeviceOption,
     DtypeOption,
+    ExtentOption,
     FlatOption,
     Frames,
     GreyOption,
@@ -35,10 +36,12 @@ from napari_xfusion.cli.options import (
     OverwriteOption,
     PrecisionOption,
     RegionOption,
+    RigOption,
     Separation,
     StdOption,
     TileOption,
-    check_times_file,
+    check_settings_files,
+    load_rig,
     parse_correct,
     parse_frames,
     parse_plan,
@@ -48,6 +51,8 @@ from napari_xfusion.cli.options import (
 )
 from napari_xfusion.cli.recordings import convert
 from napari_xfusion.cli.recordings import info as recording_info
+from napari_xfusion.cli.rig import calibrate, rig
+from napari_xfusion.cli.synchronise import synchronise
 from napari_xfusion.cli.terminal import (
     Progress,
     command_line,
@@ -150,6 +155,8 @@ def fuse(
     separation: Separation = 1,
     frames: Frames = None,
     region: RegionOption = None,
+    rig: RigOption = None,
+    extent: ExtentOption = "overlap",
     grey: GreyOption = "match",
     correct: CorrectOption = "auto",
     keep_flicker: KeepFlickerOption = False,
@@ -196,6 +203,8 @@ def fuse(
         separation=separation,
         frames=parse_frames(frames),
         region=parse_region(region),
+        calibration=load_rig(rig),
+        extent=extent,
         grey=grey,
         correct=parse_correct(correct),
         keep_flicker=keep_flicker,
@@ -205,7 +214,7 @@ def fuse(
         precision=precision,
         tile=parse_tile(tile),
     )
-    check_times_file(hr_times, (output, std, attention))
+    check_settings_files(hr_times, rig, (output, std, attention))
     with Progress("frames") as progress, stop_on_signal(progress) as stop:
         outcome = fuse_files(
             plan,
@@ -288,6 +297,8 @@ def check(
     separation: Separation = 1,
     frames: Frames = None,
     region: RegionOption = None,
+    rig: RigOption = None,
+    extent: ExtentOption = "overlap",
     grey: GreyOption = "match",
     correct: CorrectOption = "auto",
     keep_flicker: KeepFlickerOption = False,
@@ -327,6 +338,8 @@ def check(
         separation=separation,
         frames=parse_frames(frames),
         region=parse_region(region),
+        calibration=load_rig(rig),
+        extent=extent,
         grey=grey,
         correct=parse_correct(correct),
         keep_flicker=keep_flicker,
@@ -336,7 +349,7 @@ def check(
         precision=precision,
         tile=parse_tile(tile),
     )
-    check_times_file(hr_times, (output, std, attention))
+    check_settings_files(hr_times, rig, (output, std, attention))
     found = check_sequences(
         plan,
         with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
@@ -362,7 +375,18 @@ def check(
 def simulate(
     movie: ImageSequence,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for lr.tif, hr.tif, truth.tif")],
-    hr_step: Annotated[int, typer.Option(help="one HR frame every N frames", metavar="N", min=1)],
+    hr_step: Annotated[
+        int | None,
+        typer.Option(help="one HR frame every N frames", metavar="N", min=1, show_default=False),
+    ] = None,
+    rig: Annotated[
+        Path | None,
+        typer.Option(
+            help="rig file: LR and the clock as calibrated; HR is the middle of the sequence",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     hr_last: Annotated[bool, typer.Option(help="also record an HR frame at the last frame")] = True,
     lr_psnr: Annotated[
         float | None, typer.Option(help="add noise so that LR has this PSNR", metavar="DB")
@@ -394,6 +418,7 @@ def simulate(
         binning=binning,
         seed=seed,
         disturbances=disturbances,
+        calibration=load_rig(rig),
     )
     with Progress("frames") as progress:
         facts = write_experiment(experiment, output, progress=progress)
@@ -523,6 +548,9 @@ def study(
 app.command()(train)
 app.command("info")(recording_info)
 app.command()(convert)
+app.command()(calibrate)
+app.add_typer(rig, name="rig")
+app.command()(synchronise)
 
 
 @app.command()
@@ -559,5 +587,5 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-for registered in (*app.registered_commands, *models.registered_commands):
+for registered in (*app.registered_commands, *models.registered_commands, *rig.registered_commands):
     registered.cls = Command

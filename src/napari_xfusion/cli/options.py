@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from napari_xfusion.cli.words import in_options
+from napari_xfusion.core.calibration import Calibration
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.files import require_apart
 from napari_xfusion.core.plan import FLAWS, MISFITS, GreyRule, Plan, make_plan
@@ -47,6 +48,19 @@ RegionOption = Annotated[
     typer.Option(
         help="HR pixels only: rows A to B-1, columns C to D-1", metavar="A:B,C:D", show_default=False
     ),
+]
+RigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rig",
+        help="rig file of calibrate: where LR lies on HR, and when HR frames were taken",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+ExtentOption = Annotated[
+    Literal["overlap", "hr"],
+    typer.Option(help="with --rig: the HR pixels that LR sees, or complete HR frames"),
 ]
 Separation = Annotated[
     int, typer.Option(help="distance of the three LR input frames, in LR frames", metavar="S")
@@ -140,10 +154,16 @@ def parse_plan(**settings: object) -> Plan:
         raise typer.BadParameter(in_options(error)) from None
 
 
-def check_times_file(hr_times: str | None, outputs: Iterable[Path | None]) -> None:
-    """Raise OutputError where an output would replace the file of HR times."""
-    if hr_times is not None:
-        require_apart([hr_times.strip()], [path for path in outputs if path is not None])
+def load_rig(path: Path | None) -> Calibration | None:
+    """The calibration in a rig file; raises InputError."""
+    return None if path is None else Calibration.load(path)
+
+
+def check_settings_files(hr_times: str | None, rig: Path | None, outputs: Iterable[Path | None]) -> None:
+    """Raise OutputError where an output would replace the file of HR times or the rig file."""
+    files = [*([] if hr_times is None else [hr_times.strip()]), *([] if rig is None else [str(rig)])]
+    if files:
+        require_apart(files, [path for path in outputs if path is not None])
 
 
 def with_fields(

@@ -17,12 +17,15 @@ from napari_xfusion.core.quantities import byte_count, duration
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.rig import Rig, make_rig, seen_targets
+from napari_xfusion.core.rig.synchronise import delay_warning
 from napari_xfusion.core.run import check_places
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError, XFusionWarning
 
 TORCH_MB = 350
 """What a network's library takes."""
+GOOD_CORRELATION = 0.9
+"""Of LR with binned HR; where it is lower, HR times may be off by many frames."""
 BASE_MB = 80
 """What the program itself takes."""
 
@@ -59,8 +62,12 @@ class Check:
                 ", ..." if len(p["hr_times"]) > 4 else ""
             )
             yield f"scale    {p['scale'][0]:g} x {p['scale'][1]:g} HR pixels per LR pixel"
+            if p["rig"] is not None:
+                yield f"field    {_field(p['rig'])}"
             yield f"time     HR at LR frames {times}; at most {p['longest_gap']:g} LR frames apart"
             yield f"targets  {p['targets']} frames, {p['unseen']} of them unseen"
+            if p["rig"] is not None:
+                yield f"blur     {_blur(p['rig']['blur'])}"
             noise = f"LR noise {p['lr_noise']:.4f} of full scale"
             yield f"grey     {p['grey']}: correlation {p['correlation']:.3f}, {noise}"
             memory, output = byte_count(1e6 * e["memory_mb"]), byte_count(1e6 * e["output_mb"])
@@ -80,8 +87,9 @@ def check(
 ) -> Check:
     """Look at two recordings as ``fuse_files`` would; reads a few frames, computes and writes none.
 
-    Warnings and errors are those with which the run would begin, in the same words. ``output``, ``std`` and
-    ``attention`` are looked at where they are given. What only the run can know is not found: pixels to fill in in
+    Warnings and errors are those with which the run would begin, in the same words; and one of HR times that are off by
+    many frames, for which all frames are read where LR and HR agree poorly. ``output``, ``std`` and ``attention`` are
+    looked at where they are given. What only the run can know is not found: pixels to fill in in
     frames that are not sampled, memory that runs out, results of other settings. ``lr`` and ``hr`` are paths, arrays
     or Stacks.
     """
@@ -94,9 +102,9 @@ def check(
                 raise each
         lr, hr = stacks
         rig = make_rig(plan, lr, hr)
-        notes = (*rig.warnings, *plan_warnings(plan, rig))
+        notes = (*rig.warnings, *_delays(plan, lr, hr, rig), *plan_warnings(plan, rig))
         check_places(plan, rig, output, std, attention, overwrite=overwrite)
-        targets, (height, width) = len(plan.targets(len(rig))), plan.frame_shape(rig.hr.shape[1:])
+        targets, (height, width) = len(plan.targets(len(rig))), rig.frame_shape(plan)
         for path, itemsize in ((output, _itemsize(plan, rig)), (std, 4)):
             if path is not None:
                 open_sink(path, overwrite).check(targets, height * width * itemsize)
@@ -106,6 +114,15 @@ def check(
             warning for stack in stacks for warning in stack.metadata.warnings
         )  # they may be the reason
         return Check(found, notes=said, problem=error)
+
+
+def _delays(plan: Plan, lr: Stack, hr: Stack, rig: Rig) -> Iterator[XFusionWarning]:
+    """Where LR and HR agree poorly and pairing found no delay: HR times that are off by many frames."""
+    known = {"delayed", "retimed"} & {warning.code for warning in rig.warnings}
+    if rig.correlation < GOOD_CORRELATION and not known:
+        found = delay_warning(lr, hr, plan)
+        if found is not None:
+            yield found
 
 
 def _opened(source: object, name: str) -> Stack | XFusionError:
@@ -135,7 +152,8 @@ def _pairing(plan: Plan, rig: Rig) -> dict[str, Any]:
     targets = plan.targets(len(rig))
     seen = seen_targets(rig.hr_times, len(rig))[targets.start : targets.stop]
     return {
-        "scale": list(rig.grids.scale),
+        "scale": list(rig.grids.scale if plan.calibration is None else plan.calibration.mapping.scale),
+        "rig": None if plan.calibration is None else _fields(plan, rig),
         "hr_times": rig.hr_times.tolist(),
         "separation": plan.separation,
         "targets": len(targets),
@@ -147,8 +165,31 @@ def _pairing(plan: Plan, rig: Rig) -> dict[str, Any]:
     }
 
 
+def _fields(plan: Plan, rig: Rig) -> dict[str, Any]:
+    """What share of its field each camera has in common with the other one, and what results show."""
+    align, region = rig.alignment, rig.region(plan)
+    return {
+        "lr_shows_of_hr": round(1 - float(align.unseen(None).mean()), 4),
+        "hr_shows_of_lr": round(1 - float(align.blind.mean()), 4),
+        "region": None if region is None else str(region),
+        "blur": list(rig.fast.blur),
+    }
+
+
+def _field(rig: dict[str, Any]) -> str:
+    results = "complete HR frames" if rig["region"] is None else f"HR pixels {rig['region']}"
+    shares = f"LR shows {rig['lr_shows_of_hr']:.1%} of HR, HR shows {rig['hr_shows_of_lr']:.1%} of LR"
+    return f"{shares}; results show {results}"
+
+
+def _blur(blur: list[float]) -> str:
+    if not any(blur):
+        return "LR is no more blurred than its pixels make it"
+    return f"LR is blurred by {blur[0]:.2f} (down) and {blur[1]:.2f} (across) LR pixels, standard deviation"
+
+
 def _estimate(plan: Plan, rig: Rig) -> dict[str, Any]:
-    targets, (height, width) = len(plan.targets(len(rig))), plan.frame_shape(rig.hr.shape[1:])
+    targets, (height, width) = len(plan.targets(len(rig))), rig.frame_shape(plan)
     itemsize = _itemsize(plan, rig)
     seconds, images, base = _cost(plan)
     pixels = height * width

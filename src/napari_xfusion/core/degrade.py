@@ -44,13 +44,20 @@ class Resampler:
         return large
 
 
-def binning(hr_shape: tuple[int, int], lr_shape: tuple[int, int], scale: tuple[float, float]) -> Resampler:
+def binning(
+    hr_shape: tuple[int, int],
+    lr_shape: tuple[int, int],
+    scale: tuple[float, float],
+    blur: tuple[float, float] = (0.0, 0.0),
+) -> Resampler:
     """Mean of the HR pixels under each LR pixel, weighted by the area they share.
 
     At a whole scale this is the mean over non-overlapping blocks (paper, D3). An LR pixel that reaches
-    over the HR edge is the mean of the part that is there.
+    over the HR edge is the mean of the part that is there. ``blur`` is the standard deviation, down and across in LR
+    pixels, of a Gaussian that blurs the image before; edge pixels are repeated.
     """
-    return Resampler(*(_box(n, m, s) for n, m, s in zip(lr_shape, hr_shape, scale, strict=True)))
+    axes = zip(lr_shape, hr_shape, scale, blur, strict=True)
+    return Resampler(*(_blurred(_box(n, m, s), s * sigma) for n, m, s, sigma in axes))
 
 
 def cubic(from_shape: tuple[int, int], to_shape: tuple[int, int], scale: tuple[float, float]) -> Resampler:
@@ -69,6 +76,17 @@ def _box(n_out: int, n_in: int, scale: float) -> csr_array:
     overlap = np.minimum(source + 1, start + scale) - np.maximum(source, start)
     overlap = np.where((source >= 0) & (source < n_in), np.clip(overlap, 0, None), 0)
     return _sparse(overlap, source, n_in)
+
+
+def _blurred(box: csr_array, sigma: float) -> csr_array:
+    """A map of pixels that are blurred before by ``sigma`` of them."""
+    if not sigma:
+        return box
+    n = box.shape[1]
+    reach = np.arange(-int(np.ceil(4 * sigma)), int(np.ceil(4 * sigma)) + 1)
+    source = np.arange(n)[:, None] + reach
+    weights = np.broadcast_to(np.exp(-0.5 * (reach / sigma) ** 2), source.shape)
+    return csr_array(box @ _sparse(weights, source, n)).astype(np.float32)
 
 
 def _cubic(n_out: int, n_in: int, scale: float) -> csr_array:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
+from napari_xfusion.core.calibration import Calibration, ClockFit
 from napari_xfusion.core.catalogue import DEFAULT_METHOD, METHODS
 from napari_xfusion.core.types import Region
 from napari_xfusion.core.value import Value
@@ -64,8 +65,9 @@ _UNIT = re.compile(
 class Plan(Value):
     """How two stacks become one; frozen, and enough to repeat a run.
 
-    HR times come from ``hr_times``, from ``hr_step``, or from the HR file's own metadata; never from a guess. HR frame
-    k lies at LR frame ``hr_start + k * hr_step``. ``lr_time_offset`` and ``hr_time_offset`` move them.
+    HR times come from ``hr_times``, from ``hr_step``, from the clock of ``calibration``, or from the HR file's own
+    metadata; never from a guess. HR frame k lies at LR frame ``hr_start + k * hr_step``. ``lr_time_offset`` and
+    ``hr_time_offset`` move them.
     """
 
     method: MethodName = DEFAULT_METHOD
@@ -87,7 +89,11 @@ class Plan(Value):
     frames: tuple[int, int] | None = None
     """Targets A..B-1; every LR frame when None."""
     region: Region | None = None
-    """The rectangle of HR pixels to fuse; whole frames when None."""
+    """The rectangle of HR pixels to fuse; all of ``extent`` when None."""
+    calibration: Calibration | None = None
+    """The rig file: where LR lies on HR. When None both show the same field, and the sizes of the frames tell."""
+    extent: Literal["overlap", "hr"] = "overlap"
+    """Of the results where a rig file is given: the HR pixels that LR sees, or complete HR frames."""
     grey: GreyRule = "match"
     """One grey scale: LR matched to binned HR, each sequence's own percentiles, or values as they are."""
     correct: Annotated[tuple[Flaw, ...], AfterValidator(_in_order)] = FLAWS
@@ -127,6 +133,12 @@ class Plan(Value):
         if self.region is not None and not self.region.holds_pixels:
             raise ValueError(f"region {self.region} holds no pixel")
         return self
+
+    @property
+    def clock(self) -> ClockFit | None:
+        """The clock of the rig file where HR times come from it."""
+        given = self.hr_times is not None or self.hr_step is not None
+        return None if given or self.calibration is None else self.calibration.clock
 
     def targets(self, count: int) -> range:
         """The LR frames to fuse of a sequence of ``count``."""

@@ -145,8 +145,14 @@ class Run:
             inputs=self.inputs,
             versions=versions(PACKAGES),
             frames_resumed=self.resumed,
+            outside_lr=_outside_lr(self.rig, self.settled.region),
             warnings=tuple(map(str, self.notes)),
         )
+
+
+def _outside_lr(rig: Rig, region: Region | None) -> int:
+    align = rig.alignment
+    return int(align.unseen(region).sum()) if align.needed else 0
 
 
 def _input(camera: Camera) -> InputRecord:
@@ -365,23 +371,30 @@ def _describe(
     plan: Plan, rig: Rig, fuser: Fuser, inputs: Mapping[str, InputRecord]
 ) -> tuple[OutputSpec, Plan]:
     """What will be written, and the plan with everything settled that it left open."""
-    targets = plan.targets(len(rig))
+    targets, region = plan.targets(len(rig)), rig.region(plan)
     resolved = plan.model_dump(mode="json") | {
-        # As given: pairing moves, corrects and leaves out times again when the run is repeated.
-        "hr_times": given_hr_times(rig.fast.open(), rig.hr.open(), plan).tolist(),
         "hr_step": None,
         "hr_start": 0.0,
         "frames": [targets.start, targets.stop],
+        "region": region,
         **fuser.settings,
     }
+    if plan.clock is None:
+        # As given: pairing moves, corrects and leaves out times again when the run is repeated.
+        resolved["hr_times"] = given_hr_times(rig.fast.open(), rig.hr.open(), plan).tolist()
     weights = resolved.pop("weights", None)
-    # Neither where the weights lie nor how frames are cut into tiles makes another result.
-    same = {name: value for name, value in resolved.items() if name not in ("model", "tile")}
+    # Neither where the weights lie nor how frames are cut into tiles makes another result; what a rig file says is in
+    # the placement.
+    same = {
+        name: value
+        for name, value in resolved.items()
+        if name not in ("model", "tile", "calibration", "extent")
+    }
     content = [each.sha256 for each in inputs.values()]
     identity = json.dumps([FORMAT, same, weights, content, rig.placement], sort_keys=True)
     spec = OutputSpec(
         frames=tuple(targets),
-        shape=plan.frame_shape(rig.hr.shape[1:]),
+        shape=rig.frame_shape(plan),
         dtype=np.dtype(rig.hr.dtype if plan.dtype == "hr" else np.float32),
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         pixel_size=rig.hr.pixel_size,

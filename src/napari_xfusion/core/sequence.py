@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.catalogue import METHODS, Gives, giving
 from napari_xfusion.core.grey import units_dtype
 from napari_xfusion.core.inspect.consistency import consistency
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.networks.tiles import Grid
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader
@@ -38,7 +39,8 @@ class FusedSequence:
         self.plan = plan
         self._session = Session(plan, rig_of(plan, lr, hr))
         self.rig, self.reader, self.fuser = self._session.rig, self._session.reader, self._session.fuser
-        self._shape = plan.frame_shape(hr.shape[1:])
+        self._region = self.rig.region(plan)
+        self._shape = self.rig.frame_shape(plan)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, FusedFrame] = OrderedDict()
@@ -83,13 +85,23 @@ class FusedSequence:
         Raises ModelError where the method has none.
         """
         self._need("attention", "attention")
-        shape = Grid.of(self.rig.grids).area(self.plan.region).shape
+        shape = Grid.of(self.rig.grids).area(self.rig.alignment.region(self._region)).shape
 
         def read(t: int) -> Image:
             maps = self.frame(t).attention
             return maps[role] if role in maps else np.full(shape, np.nan, np.float32)
 
         return self._view(read, shape, f", attention {role}")
+
+    @property
+    def attention_mapping(self) -> Mapping:
+        """Where the pixels of attention maps lie on the HR grid, without radial terms."""
+        align = self.rig.alignment
+        area = Grid.of(self.rig.grids).area(align.region(self._region))
+        on_grid = Mapping(shift=(area.top, area.left)).then(
+            Mapping.scaled((ATTENTION_SCALE, ATTENTION_SCALE))
+        )
+        return on_grid.then(align.to_hr.without_radial) if align.needed else on_grid
 
     def close(self) -> None:
         """Free what is cached; frames can no longer be made."""

@@ -34,7 +34,7 @@ class Session:
     def __init__(self, plan: Plan, rig: Rig, fuser: Fuser | None = None) -> None:
         self.rig, self.reader = rig, FrameReader(rig)
         self.fuser = make_fuser(plan) if fuser is None else fuser
-        self._region, self._keeps = plan.region, plan.hr_frames == "keep"
+        self._region, self._keeps = rig.region(plan), plan.hr_frames == "keep"
         self._stream: Stream | None = None
         self._said: tuple[XFusionWarning, ...] = ()
         self._used: Mapping[str, Any] = {}
@@ -55,7 +55,7 @@ class Session:
     ) -> Iterator[FusedFrame]:
         """Fuse ``targets`` (not clipped; see ``Affine.from_grey``), pulled one at a time; see ``Stream.fuse``.
 
-        ``region`` is the plan's unless given. Raises InputError for a target that is no frame number.
+        ``region`` is ``Rig.region`` unless given. Raises InputError for a target that is no frame number.
         """
         if self._stream is None:
             self._stream = self.fuser.open(self.reader).__enter__()

@@ -28,7 +28,8 @@ Role = Literal["lr-", "lr", "lr+", "hr-", "hr+"]
 """The inputs of the paper's network: LR at t-s, t, t+s, and the previous and next HR frame."""
 ROLES: tuple[Role, ...] = ("lr-", "lr", "lr+", "hr-", "hr+")
 SCALE = 4
-"""HR pixels per LR pixel and axis, of networks and of virtual experiments; pairing takes any scale."""
+"""HR pixels per LR pixel and axis, of networks, of virtual experiments, and where a rig file places LR; else pairing
+takes any scale."""
 Progress = Callable[[int, int], None]
 """Called with how many are done, frames for instance, and of how many."""
 
@@ -56,6 +57,8 @@ class CameraFacts:
     """Frames in which a signal at the camera's event input begins."""
     locked: bool | None = None
     """Whether its clock follows an external time code (IRIG)."""
+    from_trigger: bool | None = None
+    """Whether frame times count from the camera's trigger, not from the first frame."""
     timing: str = ""
     """Where the times come from and what they are relative to, in words."""
     corrected: str = ""

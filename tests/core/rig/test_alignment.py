@@ -28,7 +28,7 @@ def rig_of(lr, hr, times, correct=ALL):
 
 
 def alignment(down, right, turn=0.0):
-    return Alignment(GRIDS, Misfit(Placement(down, right, turn)).mapping(GRIDS.mapping, SHAPE))
+    return Alignment(GRIDS, Misfit(Placement(down, right, turn)).mapping(GRIDS.mapping, SHAPE), HR_SHAPE)
 
 
 @pytest.mark.parametrize(

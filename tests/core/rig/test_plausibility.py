@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_xfusion.core.mapping import fit_mapping
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.rig import make_rig
-from napari_xfusion.core.rig.mapping import fit_mapping
 from napari_xfusion.core.rig.plausibility import (
     orientation_warnings,
     same_warnings,

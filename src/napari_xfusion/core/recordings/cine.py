@@ -285,7 +285,7 @@ def _facts(
     tags = dict(_tags(file, setup.end, end))
     stamps = _stamps(tags, header)
     fallback = Clock.regular(header.frames, _interval(setup))
-    clock, odd = fallback, list(_setup_warnings(setup, packing, path))
+    clock, odd, apart = fallback, list(_setup_warnings(setup, packing, path)), ""
     if stamps is None:
         odd.append(_no_stamps(fallback, path))
     else:
@@ -308,6 +308,7 @@ def _facts(
         started=None if stamps is None else ((stamps[0] & ~_FLAGS) * PICOSECONDS) >> 32,
         events=() if stamps is None else _events(stamps),
         locked=None if stamps is None else not bool(stamps[0] & 1),
+        from_trigger=clock.source == "stamps" and not apart,
         timing=_TIMING[clock.source],
         corrected=_corrected(setup),
     )

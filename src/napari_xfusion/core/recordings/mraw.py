@@ -87,6 +87,7 @@ class CihHeader:
             black=None,
             white=white,
             first_number=self.number("start", -(10**12), 0),
+            from_trigger=True,
             timing="record rate, save step and start frame of the header, relative to the trigger",
             corrected=self._corrected(),
             region=self._region(),

@@ -133,6 +133,8 @@ class RunRecord(_Record):
     """Of Python and of the packages that can change a result."""
     frames_resumed: NonNegativeInt = 0
     """Frames that an earlier, interrupted run had made."""
+    outside_lr: NonNegativeInt = 0
+    """Pixels of each frame that LR does not see; they are interpolated between HR frames."""
     warnings: tuple[str, ...] = ()
     """What was odd about the recordings and the run."""
 

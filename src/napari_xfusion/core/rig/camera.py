@@ -9,11 +9,12 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, PrivateAttr
 
+from napari_xfusion.core.calibration import NotNegative
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.grey import Affine
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.rig.health import Health, repaired
-from napari_xfusion.core.rig.mapping import Mapping
 from napari_xfusion.core.rig.photometry import Photometry
 from napari_xfusion.core.types import Stack
 from napari_xfusion.core.value import Value
@@ -46,6 +47,9 @@ class Camera(Value):
     """How its grey values are corrected."""
     noise: Annotated[float, Field(ge=0)] | None = None
     """Standard deviation of one pixel about the binned image of the sharp cameras, grey units."""
+    blur: tuple[NotNegative, NotNegative] = (0.0, 0.0)
+    """Standard deviation of the Gaussian, down and across in pixels, that blurs its images beyond those of the sharp
+    cameras and the area of its pixels; 0 where that is not significant."""
     _stack: Stack | None = PrivateAttr(None)
 
     @classmethod

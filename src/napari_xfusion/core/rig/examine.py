@@ -13,7 +13,7 @@ from napari_xfusion.core.grey import Affine
 from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.health import Health, Mask
 from napari_xfusion.core.rig.pixels import Pixels, find_pixels
-from napari_xfusion.core.rig.scan import Scan, grid_of, scan, too_long
+from napari_xfusion.core.rig.scan import Scan, grid_of, hidden, scan, too_long
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionWarning
 
@@ -63,7 +63,8 @@ def _examine(
     lr_frames: tuple[int, ...] = ()
     hr_frames: tuple[int, ...] = ()
     if "frames" in which and not long:
-        lr_frames, hr_frames = _bad_frames((scan(lr, grid), scan(hr, grid)), hr_times)
+        seen = scan(lr, grid), scan(hr, grid, align)
+        lr_frames, hr_frames = _bad_frames(seen, ~hidden(align.blind, grid), hr_times)
     found = Pixels(Health(frames=lr_frames, lasting=True), Health(frames=hr_frames), None)
     if "pixels" in which:
         found = find_pixels((lr, hr), found[:2], hr_times, align)
@@ -117,10 +118,10 @@ def listing(numbers: Sequence[int], at_most: int = 8) -> str:
 
 
 def _bad_frames(
-    scans: tuple[Scan, Scan], hr_times: NDArray[np.float64]
+    scans: tuple[Scan, Scan], common: Mask, hr_times: NDArray[np.float64]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Numbers of bad LR and HR frames."""
-    lr, hr = (_unit(each.blocks) for each in scans)
+    """Numbers of bad LR and HR frames, by the blocks that both cameras see."""
+    lr, hr = (_unit(each.blocks[:, common]) for each in scans)
     if lr.shape[1] < FEWEST_BLOCKS:
         return (), ()
     lr_bad = _unlike(_likeness(lr), lr.shape[1]) | _rare_repeats(scans[0])

@@ -172,6 +172,12 @@ def _second(images: list[Image], inner: Any, outer: Any) -> Image:
     return found
 
 
+def grown(mask: Mask) -> Mask:
+    """A mask and the two pixels around it."""
+    grown: Mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    return grown
+
+
 def fill(frame: NDArray[Any], bad: Mask) -> NDArray[Any]:
     """``frame`` (H, W) with ``bad`` pixels as the mean of the good ones around them, the nearer the better."""
     if not bad.any() or bad.all():

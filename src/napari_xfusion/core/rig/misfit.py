@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.rig.mapping import Mapping, Shape
+from napari_xfusion.core.mapping import Mapping, Shape
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.timing import CLOSEST, FORGIVEN, Times
 from napari_xfusion.core.types import Image
 from napari_xfusion.errors import XFusionWarning
@@ -139,19 +140,22 @@ def find_misfit(common: Common, lr: Callable[[float], Image], last: int) -> Misf
     return Misfit(Placement(round(factor * down, 4), round(factor * right, 4), round(turn, 6)))
 
 
-def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape) -> tuple[XFusionWarning, ...]:
-    """What was ``seen`` of LR frames (h, w), and what of it is ``corrected``."""
+def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape, plan: Plan) -> tuple[XFusionWarning, ...]:
+    """What was ``seen`` of LR frames (h, w), against the rig file where there is one; what of it is ``corrected``."""
+    against = "HR" if plan.calibration is None else "what the rig file says"
+    mend = "Align the recordings" if plan.calibration is None else "Calibrate the cameras again"
+    check = "Check {hr_start} or {hr_times}" if plan.clock is None else "Synchronise the recordings again"
     done = corrected.placement
     left = Placement(*(a - b for a, b in zip(seen.placement, done, strict=True)))
     found = []
     if words := in_words(done, shape):
-        text = f"LR appears {words} against HR; HR is resampled to LR, and results back."
+        text = f"LR appears {words} against {against}; HR is resampled to LR, and results back."
         found.append(XFusionWarning("aligned", text))
     if words := in_words(left, shape):
         names = " and ".join(name for name in ("shift", "turn") if name in words)
         text = (
-            f"LR appears {words} against HR. Align the recordings, or have {{correct}} include {names}: every method "
-            "loses detail otherwise."
+            f"LR appears {words} against {against}. {mend}, or have {{correct}} include {names}: every method loses "
+            "detail otherwise."
         )
         found.append(XFusionWarning("misplaced", text))
     if abs(seen.late) >= SHORTEST_DELAY:
@@ -161,7 +165,7 @@ def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape) -> tuple[XFus
         if corrected.late:
             found.append(XFusionWarning("retimed", f"{text}, which is taken as its time."))
         else:
-            text += ". Check {hr_start} or {hr_times}, or have {correct} include time."
+            text += f". {check}, or have {{correct}} include time."
             found.append(XFusionWarning("delayed", text))
     return tuple(found)
 

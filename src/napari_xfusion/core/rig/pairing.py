@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.calibration import Calibration
 from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
+from napari_xfusion.core.mapping import Mapping, fit_mapping
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.alignment import Alignment
+from napari_xfusion.core.rig.blur import LEAST_STILL, Blur, Pair, blur_of, find_blur, static
 from napari_xfusion.core.rig.brightness import Blocks, follow_brightness
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.examine import examine
@@ -20,8 +23,7 @@ from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.frames import FrameReader, interpolate
 from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
-from napari_xfusion.core.rig.health import Health, mask_of, repaired
-from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
+from napari_xfusion.core.rig.health import Health, grown, mask_of, repaired
 from napari_xfusion.core.rig.misfit import SMALLEST_SIDE, Misfit, find_misfit, misfit_warnings
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
@@ -31,9 +33,9 @@ from napari_xfusion.core.rig.plausibility import (
     time_warnings,
 )
 from napari_xfusion.core.rig.rig import Rig
-from napari_xfusion.core.rig.scan import grid_of, scan, too_long
+from napari_xfusion.core.rig.scan import grid_of, hidden, scan, too_long
 from napari_xfusion.core.rig.timing import Times, find_hr_times
-from napari_xfusion.core.types import Image, Stack
+from napari_xfusion.core.types import SCALE, Image, Stack
 from napari_xfusion.errors import PairingError, XFusionWarning
 
 COMMON_TIMES = 8
@@ -66,21 +68,21 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     rig has what the plan corrects. Raises PairingError before any computing when the recordings, or the plan's frames
     and region, do not fit.
     """
-    recordings = _Recordings(plan, lr, hr, place_lr(lr, hr), find_hr_times(lr, hr, plan))
+    grid = place_lr(lr, hr, plan.calibration)
+    recordings = _Recordings(plan, lr, hr, grid, find_hr_times(lr, hr, plan))
     _check_frames(plan, lr, hr)
     said = (
         *lr.metadata.warnings,
         *hr.metadata.warnings,
         *same_warnings(lr, hr),
         *time_warnings(lr, hr, recordings.stated, plan),
-        *size_warnings(lr, hr, recordings.grid),
-        *orientation_warnings(lr, hr),
+        *(() if plan.calibration else (*size_warnings(lr, hr, grid), *orientation_warnings(lr, hr))),
     )
     rig, seen, measured = _settle(recordings)
     wanted = measured.only(plan.correct)
     if wanted != measured:
         rig = _compared(recordings.placed(rig, wanted))
-    misfits = misfit_warnings(seen, wanted, lr.shape[1:])
+    misfits = misfit_warnings(seen, wanted, lr.shape[1:], plan)
     rig = rig.model_copy(update={"warnings": (*said, *rig.warnings, *misfits)})
     if not misfits:
         _require_one_event(rig)
@@ -133,9 +135,14 @@ class _Recordings:
     lr: Stack
     hr: Stack
     grid: Mapping
-    """Of LR pixels to the HR grid, by the sizes of the frames."""
+    """Of LR pixels to the HR grid, by the rig file or the sizes of the frames."""
     stated: Times
     """HR times in LR frame numbers, by the plan or the file."""
+
+    @property
+    def divisions(self) -> int | None:
+        """See ``Rig.divisions``."""
+        return None if self.plan.calibration is None else divisions_for(self.grid.scale)
 
     def hr_times(self, misfit: Misfit) -> Times:
         """The times (N,) of all HR frames."""
@@ -152,19 +159,15 @@ class _Recordings:
         mapping = misfit.mapping(self.grid, self.lr.shape[1:])
         fast = rig.fast.model_copy(update={"mapping": mapping})
         sharp = rig.hr.model_copy(update={"clock": clock})
-        # Not a copy, which would keep what the rig has computed from the other mapping and clock.
-        return Rig(
-            fast=fast,
-            sharp=(sharp,),
-            grey_rule=rig.grey_rule,
-            correlation=rig.correlation,
-            warnings=rig.warnings,
-        )
+        return _rebuilt(rig, fast=fast, sharp=(sharp,))
 
     def pair(self, misfit: Misfit) -> tuple[Rig, Misfit | None]:
         """The rig with this misfit taken into account, and what is left of it."""
         rig = correct_brightness(self._matched(misfit), self.plan)
         reader = FrameReader(rig)
+        if self.plan.calibration is not None and any(blur := self._blur(reader)):
+            rig = _compared(_rebuilt(rig, fast=rig.fast.model_copy(update={"blur": blur})))
+            reader = FrameReader(rig)
         pairs = _pairs(reader)
         binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
         rest = find_misfit(binned, reader.lr_at, len(rig) - 1)
@@ -172,12 +175,26 @@ class _Recordings:
             rig = correct_field(rig, self.plan, pairs)
         return rig, rest
 
+    def _blur(self, reader: FrameReader) -> Blur:
+        """See ``Camera.blur``, of LR: by the rig file, or measured."""
+        calibration = self.plan.calibration
+        if calibration is not None and calibration.blur is not None:
+            return blur_of(calibration.blur, calibration.mapping)
+        rig, lr = reader.rig, reader.lr_frame
+        seen, pairs = ~grown(_unseen(rig)), []
+        for time, k in sorted(((float(rig.hr_times[k]), k) for k in _common(rig)), key=_between_frames):
+            first, last = math.floor(time), math.ceil(time)
+            good = seen & static(lr(first), lr(last)) if last > first else seen
+            if good.sum() >= LEAST_STILL * seen.sum():
+                pairs.append(Pair(reader.lr_at(time), reader.hr_frame(k), good))
+        return find_blur(pairs, rig.grids)
+
     def _matched(self, misfit: Misfit) -> Rig:
         """The rig without bad frames and pixels, on one grey scale."""
         plan, hr_times = self.plan, self.hr_times(misfit)
-        grids = Grids(self.lr.shape[1:], self.hr.shape[1:], self.grid)
+        grids = Grids.of(self.lr.shape[1:], self.hr.shape[1:], self.divisions)
         mapping = misfit.mapping(self.grid, grids.lr_shape)
-        align = Alignment(grids, mapping)
+        align = Alignment(grids, mapping, self.hr.shape[1:])
         seen = examine(self.lr, self.hr, hr_times, align, plan.correct)
         lr, hr = repaired(self.lr, seen.lr), _aligned(repaired(self.hr, seen.hr), align)
         blind = [mask_of(health.blind, grids.lr_shape) for health in (seen.lr, seen.hr)]
@@ -202,9 +219,20 @@ class _Recordings:
             fast=fast,
             sharp=(Camera.of(self.hr, grey.hr, clock=clock.at(hr_times), health=seen.hr),),
             grey_rule=grey.rule,
+            divisions=self.divisions,
             correlation=grey.correlation,
             warnings=(*seen.warnings, *grey.notes),
         )
+
+
+def _between_frames(timed: tuple[float, int]) -> float:
+    """LR frames to the nearest one."""
+    return abs(timed[0] - round(timed[0]))
+
+
+def _rebuilt(rig: Rig, **fields: Any) -> Rig:
+    """``rig`` with other fields. Not a copy, which would keep what the rig has computed from those it had."""
+    return Rig(**{name: getattr(rig, name) for name in Rig.model_fields} | fields)
 
 
 def correct_brightness(rig: Rig, plan: Plan) -> Rig:
@@ -262,12 +290,11 @@ def _blocks(rig: Rig, camera: Camera) -> Blocks:
     """Coarse images of the usable frames of a camera, without what one of the cameras does not see."""
     grid = grid_of(rig.grids.lr_shape)
     if camera is rig.hr:
-        stack = _aligned(camera.open(), rig.alignment)
-        coarse, usable = scan(stack, grid), np.array([exposure.frame for exposure in rig.exposures])
+        usable = np.array([exposure.frame for exposure in rig.exposures])
+        coarse = scan(camera.open(), grid, rig.alignment)
     else:
         coarse, usable = scan(camera.open(), grid), camera.health.usable(len(camera))
-    hidden = cv2.resize(_unseen(rig).astype(np.float32), grid[::-1], interpolation=cv2.INTER_AREA).ravel() > 0
-    values = coarse.blocks[usable][:, ~hidden] + np.float64(coarse.zero)
+    values = coarse.blocks[usable][:, ~hidden(_unseen(rig), grid)] + np.float64(coarse.zero)
     return Blocks((values - camera.grey.zero) / camera.grey.span, usable, len(camera))
 
 
@@ -276,9 +303,8 @@ def _aligned(hr: Stack, align: Alignment) -> Stack:
     if not align.needed:
         return hr
     dtype = align.place(hr.frame(0)).dtype
-    return hr.derive(
-        lambda i: align.place(fill_invalid(hr.frame(i))[0]), hr.shape, dtype, metadata=hr.metadata
-    )
+    shape = (len(hr), *align.grids.hr_shape)
+    return hr.derive(lambda i: align.place(fill_invalid(hr.frame(i))[0]), shape, dtype, metadata=hr.metadata)
 
 
 def _unseen(rig: Rig) -> NDArray[np.bool_]:
@@ -301,9 +327,15 @@ def _common(rig: Rig) -> list[int]:
     return sample_frames(len(rig.exposures), COMMON_TIMES)
 
 
-def place_lr(lr: Stack, hr: Stack) -> Mapping:
-    """Where LR pixels lie on the HR grid; reads no frame. Raises PairingError, see ``fit_mapping``."""
-    return fit_mapping(lr.shape[1:], hr.shape[1:])
+def place_lr(lr: Stack, hr: Stack, calibration: Calibration | None = None) -> Mapping:
+    """Where LR pixels lie on the HR grid, by the rig file where there is one; reads no frame.
+
+    Raises PairingError where it is of other sizes, and see ``fit_mapping``.
+    """
+    if calibration is None:
+        return fit_mapping(lr.shape[1:], hr.shape[1:])
+    calibration.check_fits(lr.shape[1:], hr.shape[1:])
+    return calibration.mapping
 
 
 def tell_apart(a: Stack, b: Stack) -> tuple[Stack, Stack] | None:
@@ -319,6 +351,16 @@ def tell_apart(a: Stack, b: Stack) -> tuple[Stack, Stack] | None:
     except PairingError:
         return None
     return lr, hr
+
+
+def divisions_for(scale: tuple[float, float]) -> int:
+    """Parts into which LR pixels are divided along each axis, where they are ``scale`` HR pixels wide.
+
+    Networks are at their best on the scale that they were trained with, whatever that of the cameras is
+    (benchmarks/rig.py); other methods are as good on any.
+    """
+    mean = math.sqrt(scale[0] * scale[1])
+    return SCALE if SCALE / 2 <= mean <= 1.5 * SCALE else max(1, math.ceil(mean))
 
 
 def _check_frames(plan: Plan, lr: Stack, hr: Stack) -> None:

@@ -6,6 +6,7 @@ accepted as bad where filling it in brings the two cameras closer to each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +21,7 @@ from napari_xfusion.core.grey import Affine, sample_frames
 from napari_xfusion.core.recordings import pco
 from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.grey import spread
-from napari_xfusion.core.rig.health import Health, Mask, excess, fill, mask_of
+from napari_xfusion.core.rig.health import Health, Mask, excess, fill, grown, mask_of
 from napari_xfusion.core.rig.photometry import Array, along, follow, robust_gain
 from napari_xfusion.core.rig.scan import plain, zero_of
 from napari_xfusion.core.types import Image, Stack
@@ -214,7 +215,7 @@ class _Pair:
             for own, (dark, bright) in (ends, ends[::-1])
         ]
         none = np.zeros(self.seen.shape, bool)
-        suspect = _grown(np.any([none, *parts[0], *parts[1]], axis=0))
+        suspect = grown(np.any([none, *parts[0], *parts[1]], axis=0))
         pair = replace(self, seen=~suspect) if suspect.mean() < LARGEST_PART else self
         line = pair.straight
         differences = self.lr_filled - (line.span * self.binned + line.zero)
@@ -225,7 +226,7 @@ class _Pair:
         # One camera has the smaller field; if each seems to, they do not lie upon each other.
         if (lr.any() and hr.any()) or (lr | hr).mean() > LARGEST_PART:
             return none, none
-        lr, hr = (each | (_grown(each) & off) for each in (lr, hr))  # pixels at an edge are half in the dark
+        lr, hr = (each | (grown(each) & off) for each in (lr, hr))  # pixels at an edge are half in the dark
         return lr, hr
 
     def without(self, ignored: Mask) -> Self:
@@ -258,12 +259,6 @@ def _border_parts(extreme: Mask) -> list[Mask]:
     at_border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
     masks = [parts == number for number in at_border[at_border > 0]]
     return [mask for mask in masks if mask.sum() >= SMALLEST_PART]
-
-
-def _grown(mask: Mask) -> Mask:
-    """A mask and the two pixels around it."""
-    grown: Mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-    return grown
 
 
 class _Evidence(NamedTuple):
@@ -394,8 +389,10 @@ def _least_height(
         return np.inf
     if change[above].sum() < (2 * CERTAIN * noise) ** 2 or gain[above].sum() < change[above].sum() / 2:
         return np.inf
-    below = height[order[last + 1]] if last + 1 < len(order) else height[order[last]] / 2
-    return float(np.sqrt(height[order[last]] * below))
+    lowest = float(height[order[last]])
+    below = float(height[order[last + 1]]) if last + 1 < len(order) else 0.0
+    # Pixels that stand out only after others are filled in may have no height of their own.
+    return math.sqrt(lowest * (below or lowest / 2)) if lowest > 0 else np.inf
 
 
 def _stamp(stack: Stack) -> tuple[int, ...]:

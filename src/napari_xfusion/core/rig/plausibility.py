@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings.viewer import ORIENTATIONS
-from napari_xfusion.core.rig.mapping import Mapping
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionWarning
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from napari_xfusion.core.files import write_whole
-from napari_xfusion.core.plan import GreyRule
+from napari_xfusion.core.mapping import Mapping
+from napari_xfusion.core.plan import GreyRule, Plan
 from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.grids import Grids
-from napari_xfusion.core.rig.mapping import Mapping, fit_mapping
+from napari_xfusion.core.types import Region
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError, XFusionWarning
 
@@ -43,6 +45,9 @@ class Rig(Value):
     sharp: Annotated[tuple[Camera, ...], Field(min_length=1)]
     grey_rule: GreyRule = "match"
     """How the grey scales were found; see ``Plan.grey``."""
+    divisions: Annotated[int, Field(gt=0)] | None = None
+    """Parts of an LR pixel along each axis on the grid on which methods fuse, where a rig file places LR; by the sizes
+    of the frames when None."""
     correlation: float
     """Of LR with the binned HR images at common times; 1 is perfect."""
     warnings: Annotated[tuple[XFusionWarning, ...], Field(exclude=True)] = ()
@@ -80,12 +85,26 @@ class Rig(Value):
     def grids(self) -> Grids:
         """The LR grid and the grid on which methods fuse; that is the output grid but for ``alignment``."""
         mapping, shapes = self.fast.mapping, (self.fast.shape[1:], self.hr.shape[1:])
-        return Grids(*shapes, mapping if mapping.is_scaling else fit_mapping(*shapes))
+        if self.divisions is None and mapping.is_scaling:
+            return Grids(*shapes, mapping)
+        return replace(Grids.of(*shapes, self.divisions), blur=self.fast.blur)
 
     @cached_property
     def alignment(self) -> Alignment:
         """The way of HR images to ``grids`` and of results to the output grid."""
-        return Alignment(self.grids, self.fast.mapping)
+        return Alignment(self.grids, self.fast.mapping, self.hr.shape[1:])
+
+    def region(self, plan: Plan) -> Region | None:
+        """The HR pixels that results of ``plan`` show; None for complete frames."""
+        if plan.region is not None or plan.calibration is None or plan.extent == "hr":
+            return plan.region
+        seen = self.alignment.overlap
+        return None if seen is None or seen.shape == self.hr.shape[1:] else seen
+
+    def frame_shape(self, plan: Plan) -> tuple[int, int]:
+        """Size (H, W) of the results of ``plan``."""
+        region = self.region(plan)
+        return self.hr.shape[1:] if region is None else region.shape
 
     @cached_property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -110,7 +129,7 @@ class Rig(Value):
     def placement(self) -> list[dict[str, Any]]:
         """Where and when, as JSON: what of a rig, besides the recordings' content, decides the result."""
         return [
-            camera.model_dump(mode="json", include={"clock", "mapping", "health", "photometry"})
+            camera.model_dump(mode="json", include={"clock", "mapping", "health", "photometry", "blur"})
             for camera in self.cameras.values()
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import fill_invalid, sample_frames
+from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.types import Image, Stack
 
 LARGEST_GRID = 32
@@ -39,15 +41,19 @@ def too_long(stack: Stack) -> bool:
     return len(stack) > MOST_FRAMES or int(np.prod(stack.shape, dtype=np.int64)) > MOST_PIXELS
 
 
-def scan(stack: Stack, grid: tuple[int, int]) -> Scan:
-    """Look at all frames of ``stack``, in blocks on a ``grid`` (rows, columns); repeated calls do not read again."""
+def scan(stack: Stack, grid: tuple[int, int], align: Alignment | None = None) -> Scan:
+    """Look at all frames of ``stack``, in blocks on a ``grid`` (rows, columns); repeated calls do not read again.
+
+    Blocks are of LR's field; ``align`` places the frames of an HR camera there. Blocks outside of them are their mean.
+    """
+    align = align if align is not None and align.needed else None
     known = _KNOWN.setdefault(stack, {})
-    if grid not in known:
-        known[grid] = _scan(stack, grid)
-    return known[grid]
+    if (grid, align) not in known:
+        known[grid, align] = _scan(stack, _resize(grid) if align is None else _mean_over(grid, align))
+    return known[grid, align]
 
 
-_KNOWN: WeakKeyDictionary[Stack, dict[tuple[int, int], Scan]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Stack, dict[tuple[tuple[int, int], Alignment | None], Scan]] = WeakKeyDictionary()
 
 
 def grid_of(shape: tuple[int, int]) -> tuple[int, int]:
@@ -72,12 +78,43 @@ def zero_of(stack: Stack) -> float:
     return float(np.median(fill_invalid(stack.frame(0))[0]))
 
 
-def _scan(stack: Stack, grid: tuple[int, int]) -> Scan:
+def hidden(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.bool_]:
+    """The blocks (rows * columns) with an LR pixel in ``mask`` (h, w)."""
+    share = cv2.resize(mask.astype(np.float32), grid[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(share.ravel() > 0)
+
+
+Reduce = Callable[[Image], NDArray[np.float32]]
+"""An image to the means of its blocks (rows * columns,)."""
+
+
+def _resize(grid: tuple[int, int]) -> Reduce:
+    return lambda image: cv2.resize(image, grid[::-1], interpolation=cv2.INTER_AREA).ravel()
+
+
+def _mean_over(grid: tuple[int, int], align: Alignment) -> Reduce:
+    """The means over the HR pixels whose LR pixels are in each block."""
+    (rows, columns), (h, w) = grid, align.grids.lr_shape
+    seen = ~align.unseen(None)
+    pixels = align.owner[seen]
+    block = pixels // w * rows // h * columns + pixels % w * columns // w
+    count = np.bincount(block, minlength=rows * columns)
+
+    def reduce(image: Image) -> NDArray[np.float32]:
+        values = image[seen]
+        total = np.bincount(block, values, rows * columns)
+        empty = values.mean() if len(values) else 0.0
+        return np.where(count > 0, total / np.maximum(count, 1), empty).astype(np.float32)
+
+    return reduce
+
+
+def _scan(stack: Stack, reduce: Reduce) -> Scan:
     zero = zero_of(stack)
     sample = [plain(stack.frame(i), zero) for i in sample_frames(len(stack), 8)]
     low, high = np.percentile([frame[::2, ::2] for frame in sample], RANGE)
     span = max(float(high - low), 1e-6)
-    blocks = np.empty((len(stack), grid[0] * grid[1]), np.float32)
+    blocks = []
     repeats, changed = np.zeros(len(stack), bool), np.zeros(len(stack))
     before = stack.frame(0)
     middle = len(before) // 2
@@ -87,6 +124,8 @@ def _scan(stack: Stack, grid: tuple[int, int]) -> Scan:
         repeats[i] = i > 0 and not changed[i] and np.array_equal(raw, before)
         smooth = cv2.medianBlur(plain(raw, zero), 3)
         np.clip(smooth, low - span, high + span, out=smooth)
-        blocks[i] = cv2.resize(smooth, grid[::-1], interpolation=cv2.INTER_AREA).ravel()
+        blocks.append(reduce(smooth))
         before = raw
-    return Scan(blocks, zero, repeats, bool(np.median(changed[1:]) > 0.5) if len(stack) > 1 else False)
+    return Scan(
+        np.stack(blocks), zero, repeats, bool(np.median(changed[1:]) > 0.5) if len(stack) > 1 else False
+    )

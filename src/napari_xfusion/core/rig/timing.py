@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.calibration import ClockFit
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.plausibility import likely_meaning, listing
 from napari_xfusion.core.types import Stack
@@ -33,20 +35,24 @@ def find_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
     """Times of the HR frames in LR frame numbers: those of ``given_hr_times``, moved by the plan's time offsets.
 
     A time at most FORGIVEN outside the LR sequence becomes that of its first or last frame: steps are rounded, and
-    exposures last. Raises PairingError as ``given_hr_times``, when a time lies further outside, or when there is an
-    offset and LR's times are unknown.
+    exposures last. By the clock of a rig file further ones stay outside, and are not fused. Raises PairingError as
+    ``given_hr_times``, when else a time lies further outside, or when there is an offset and LR's times are unknown.
     """
     given, said_by = _given(lr, hr, plan)
     times = _moved(given, lr, plan)
-    _check_inside(times, said_by, lr, hr)
-    inside: Times = np.clip(times, 0, len(lr) - 1)
+    if plan.clock is None:
+        _check_inside(times, said_by, lr, hr)
+    else:
+        _check_common(times, lr, hr)
+    nearest = np.clip(times, 0, len(lr) - 1)
+    inside: Times = np.where(np.abs(times - nearest) <= FORGIVEN, nearest, times)
     if (np.diff(inside) < CLOSEST).any():
         raise _order(times, said_by)
     return inside
 
 
 def given_hr_times(lr: Stack, hr: Stack, plan: Plan) -> Times:
-    """Times of the HR frames in LR frame numbers: the plan's, else the HR file's own; never guessed.
+    """Times of the HR frames in LR frame numbers: the plan's, the rig file's, else the HR file's own; never guessed.
 
     Raises PairingError when there are fewer than 2 HR frames, when neither says, or when there is not one time for each
     HR frame, in increasing order.
@@ -68,6 +74,8 @@ def _given(lr: Stack, hr: Stack, plan: Plan) -> tuple[Times, _Origin]:
             plan.hr_start + plan.hr_step * np.arange(len(hr), dtype=np.float64),
             _Origin(None, "hr_step"),
         )
+    elif plan.clock is not None:
+        times, said_by = times_by_clock(lr, hr, plan.clock), _Origin(None, "rig")
     elif hr.metadata.hr_times is not None:
         times, said_by = np.asarray(hr.metadata.hr_times, dtype=np.float64), _Origin(hr.source, None)
     else:
@@ -79,6 +87,44 @@ def _given(lr: Stack, hr: Stack, plan: Plan) -> tuple[Times, _Origin]:
         )
     _check_order(times, said_by, hr)
     return times, said_by
+
+
+def times_by_clock(lr: Stack, hr: Stack, fit: ClockFit) -> Times:
+    """Times (N,) in LR frame numbers at which LR shows what the HR frames show: the centres of the exposures."""
+    ticks = fit.hr_interval_ns * np.arange(len(hr), dtype=np.float64)
+    if hr.clock.known:
+        ticks = hr.clock.since_start.astype(np.float64) / _NANOSECOND
+    later = centre_ns(lr, fit.exposure_ns, fit.lr_interval_ns)
+    times: Times = fit.offset_ns + ticks / fit.rate + later
+    if not lr.clock.known:
+        return times / fit.lr_interval_ns
+    ps = tuple(lr.clock.times_ps[0] + round(t * _NANOSECOND) for t in times.tolist())
+    return lr.clock.frames_of(Clock(times_ps=ps))
+
+
+def centre_ns(lr: Stack, exposure_ns: float | None, lr_interval_ns: float) -> float:
+    """Nanoseconds by which the centre of an HR exposure follows that of an LR exposure that begins with it.
+
+    An LR frame is exposed until the next one begins, where its recording does not say otherwise. Where the exposure of
+    HR is unknown, the starts of the frames are compared: 0.
+    """
+    if exposure_ns is None:
+        return 0.0
+    own = lr.metadata.camera.exposure_ns
+    return (exposure_ns - (lr_interval_ns if own is None else min(own, lr_interval_ns))) / 2
+
+
+def _check_common(times: Times, lr: Stack, hr: Stack) -> None:
+    """Raise PairingError where fewer than two HR frames were taken during the LR recording."""
+    inside = (times >= -FORGIVEN) & (times <= len(lr) - 1 + FORGIVEN)
+    if inside.sum() < 2:
+        raise PairingError(
+            hr.source,
+            setting="rig",
+            expected=f"at least 2 HR frames during the LR recording, LR frames 0 to {len(lr) - 1}",
+            found=f"{inside.sum()}; by the clock of the rig file they were taken at LR frames {listing(times)}",
+            hint="synchronise the recordings again, or give {hr_times}",
+        )
 
 
 def _moved(times: Times, lr: Stack, plan: Plan) -> Times:

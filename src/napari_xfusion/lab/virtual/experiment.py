@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core import degrade
+from napari_xfusion.core.calibration import Calibration
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
 from napari_xfusion.core.types import SCALE, Image, Metadata, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
 from napari_xfusion.lab.virtual import noise
 from napari_xfusion.lab.virtual.disturbances import UNDISTURBED, Disturbances
 from napari_xfusion.lab.virtual.faulty import FaultyCamera, expose_hr, place_lr
+from napari_xfusion.lab.virtual.optics import Exposures, View, check_rig, cropped, timed
 
 MOST_FRAMES = 64
 """Number of frames sampled for percentiles and noise; smaller for large frames, see `_sample`."""
@@ -50,13 +53,15 @@ class Experiment:
     """LR PSNR in dB over the sampled frames, noisy LR as stored against clean LR; None without noise."""
     seed: int
     disturbances: Disturbances
+    calibration: Calibration | None
+    """Through which the cameras look at the sequence; None where LR is the sequence reduced four times."""
     notes: tuple[XFusionWarning, ...]
     """Changes of the sequence that the user should know, one sentence each."""
 
 
 def simulate(
     movie: Stack,
-    hr_step: int,
+    hr_step: int | None = None,
     *,
     hr_last: bool = True,
     lr_psnr: float | None = None,
@@ -64,20 +69,30 @@ def simulate(
     binning: Binning = "mean",
     seed: int = 0,
     disturbances: Disturbances = UNDISTURBED,
+    calibration: Calibration | None = None,
 ) -> Experiment:
     """Simulate two cameras from ``movie`` (T, H, W), with HR frames at 0, hr_step, 2 hr_step, ...
 
-    With ``hr_last`` the last frame of the sequence is an HR frame, too. LR is ``movie`` reduced four times; noise is
-    Poisson with ``b0`` photons at grey value 1, or as many as give ``lr_psnr`` dB. The noise of a
-    frame depends only on ``seed`` and its number. ``disturbances`` change the recordings with their noise. Raises
-    InputError for sequences that are too small, contradictory settings and an unreachable PSNR.
+    With ``hr_last`` the last frame of the sequence is an HR frame, too. LR is ``movie`` reduced four times. With a
+    ``calibration``, HR is the middle of the sequence, and LR the mean over the area of each LR pixel as its mapping
+    places it; where it has a clock, that gives the HR frames instead of ``hr_step``. Noise is Poisson with ``b0``
+    photons at grey value 1, or as many as give ``lr_psnr`` dB. The noise of a frame depends only on ``seed`` and its
+    number. ``disturbances`` change the recordings with their noise. Raises InputError for sequences that are too
+    small, contradictory settings and an unreachable PSNR.
     """
     _check(movie, hr_step, lr_psnr, b0)
     _check_words(movie, binning, seed)
-    truth, notes = _cropped(movie)
-    kept = _hr_frames(len(movie), hr_step, hr_last)
+    if calibration is not None:
+        check_rig(movie, calibration, hr_step, binning, disturbances)
+    clock = None if calibration is None else calibration.clock
+    movie = movie if clock is None else timed(movie, clock)
+    truth, notes = _cropped(movie) if calibration is None else (cropped(movie, calibration.hr.shape)[0], ())
+    exposures = None if clock is None else Exposures(clock, len(movie))
+    kept = _hr_frames(len(movie), hr_step, hr_last) if exposures is None else exposures.nearest
     grey, _ = percentile_map(truth, len(_sample(*truth.shape)))
-    camera = _Camera(truth, binning, grey, seed, place_lr(disturbances))
+    reduce = _reduction(truth, binning) if calibration is None else _view(movie, calibration)
+    place = place_lr(disturbances, math.sqrt(math.prod(reduce.scale)))
+    camera = _Camera(truth if calibration is None else movie, reduce, grey, seed, place)
     reached = None
     if b0 is not None or lr_psnr is not None:
         sample = {i: camera.clean(i) for i in _sample(*camera.shape)}
@@ -90,7 +105,12 @@ def simulate(
     white = grey.zero + grey.span
     fast = FaultyCamera(disturbances, "lr", camera.shape[1:], white * camera.factor, seed)
     lr, shown = fast.record(camera.sequence(b0), range(len(truth)), len(truth))
-    hr, kept = _record_hr(truth, kept, disturbances, white, seed)
+    if exposures is None:
+        hr, kept = _record_hr(truth, kept, disturbances, white, seed)
+    else:
+        slow = FaultyCamera(disturbances, "hr", truth.shape[1:], white, seed)
+        hr, numbers = slow.record(exposures.stack(truth), kept, len(truth))
+        kept = tuple(kept[i] for i in numbers)
     return Experiment(
         movie=movie,
         lr=lr,
@@ -104,21 +124,43 @@ def simulate(
         lr_psnr=reached,
         seed=seed,
         disturbances=disturbances,
+        calibration=calibration,
         notes=notes,
     )
+
+
+class _Reduction(NamedTuple):
+    """How an LR image comes from one of the sequence."""
+
+    apply: Callable[[Image], Image]
+    shape: tuple[int, int]
+    """(h, w)."""
+    scale: tuple[float, float]
+    """HR pixels per LR pixel, down and across."""
+
+
+def _reduction(movie: Stack, binning: Binning) -> _Reduction:
+    (H, W), scale = movie.shape[1:], (float(SCALE), float(SCALE))
+    shape = H // SCALE, W // SCALE
+    kind = degrade.binning if binning == "mean" else degrade.cubic
+    return _Reduction(kind((H, W), shape, scale), shape, scale)
+
+
+def _view(movie: Stack, calibration: Calibration) -> _Reduction:
+    shape, mapping = calibration.lr.shape, calibration.mapping
+    _, corner = cropped(movie, calibration.hr.shape)
+    return _Reduction(View.of(mapping, shape, movie.shape[1:], corner=corner), shape, mapping.scale)
 
 
 class _Camera:
     """The fast camera: LR frames of a sequence, clean in [0, 1] or as stored."""
 
     def __init__(
-        self, movie: Stack, binning: Binning, grey: Affine, seed: int, place: Callable[[Image], Image]
+        self, movie: Stack, reduce: _Reduction, grey: Affine, seed: int, place: Callable[[Image], Image]
     ) -> None:
-        T, H, W = movie.shape
         self.movie, self.grey, self.seed, self.place = movie, grey, seed, place
-        self.shape = (T, H // SCALE, W // SCALE)
-        kind = degrade.binning if binning == "mean" else degrade.cubic
-        self.reduce = kind((H, W), self.shape[1:], (float(SCALE), float(SCALE)))
+        self.reduce, self.shape = reduce.apply, (len(movie), *reduce.shape)
+        self._side = math.sqrt(math.prod(reduce.scale))
         whole = movie.dtype.kind == "u" and movie.dtype.itemsize <= 2
         self.dtype = np.dtype(np.uint16 if whole else np.float32)
         self.factor = 257 if movie.dtype == np.uint8 else 1
@@ -154,17 +196,22 @@ class _Camera:
             self.shape,
             self.dtype,
             source=f"{self.movie.source} (LR)",
-            pixel_size=None if size is None else size * SCALE,
+            pixel_size=None if size is None else size * self._side,
         )
 
 
-def _check(movie: Stack, hr_step: int, lr_psnr: float | None, b0: float | None) -> None:
+def _check(movie: Stack, hr_step: int | None, lr_psnr: float | None, b0: float | None) -> None:
     T, H, W = movie.shape
     wrong = [
         (T < 2, "a sequence of two frames or more", f"{T}", "choose a sequence"),
         (min(H, W) < 8, "frames of at least 8 x 8 pixels", f"{H} x {W}", "choose a larger sequence"),
         (movie.dtype.kind not in "uif", "grey values", str(movie.dtype), "convert the sequence to numbers"),
-        (hr_step < 1, "an HR step of 1 or more", str(hr_step), "use every n-th frame, such as 10"),
+        (
+            hr_step is not None and hr_step < 1,
+            "an HR step of 1 or more",
+            str(hr_step),
+            "use every n-th frame, such as 10",
+        ),
         (
             lr_psnr is not None and b0 is not None,
             "an LR PSNR or b0, not both",
@@ -265,7 +312,13 @@ def _selected(
     )
 
 
-def _hr_frames(T: int, step: int, last: bool) -> tuple[int, ...]:
+def _hr_frames(T: int, step: int | None, last: bool) -> tuple[int, ...]:
+    if step is None:
+        raise InputError(
+            setting="hr_step",
+            problem="the times of the HR frames are not given",
+            hint="give {hr_step}, or a rig file with a clock",
+        )
     kept = list(range(0, T, step))
     return tuple(kept + [T - 1] * (last and kept[-1] != T - 1))
 

@@ -173,12 +173,19 @@ def pco_stamp(frame: int, microseconds: int) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex(digits), np.uint8)
 
 
-def place_lr(disturbances: Disturbances) -> Callable[[Image], Image]:
-    """Return what shifts and turns an HR image (H, W), float32, as the LR camera sees it; edge pixels are repeated."""
-    right, down = (SCALE * pixels for pixels in disturbances.lr_shift)
-    turn = disturbances.lr_turn
+def place_lr(disturbances: Disturbances, scale: float = SCALE) -> Callable[[Image], Image]:
+    """Return what shifts, turns and blurs an HR image (H, W), float32, as the LR camera sees it.
+
+    ``scale`` is HR pixels per LR pixel. Edge pixels are repeated.
+    """
+    right, down = (scale * pixels for pixels in disturbances.lr_shift)
+    turn, blur = disturbances.lr_turn, scale * disturbances.lr_blur
 
     def place(image: Image) -> Image:
+        if blur:
+            image = cv2.GaussianBlur(image, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        if not (right or down or turn):
+            return image
         H, W = image.shape
         affine = cv2.getRotationMatrix2D(((W - 1) / 2, (H - 1) / 2), -turn, 1.0)
         affine[:, 2] += right, down
@@ -187,7 +194,7 @@ def place_lr(disturbances: Disturbances) -> Callable[[Image], Image]:
         )
         return placed
 
-    return place if right or down or turn else lambda image: image
+    return place
 
 
 def expose_hr(truth: Stack, frames: int, time: int) -> NDArray[Any]:

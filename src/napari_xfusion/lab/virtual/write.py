@@ -107,6 +107,9 @@ def _record(experiment: Experiment) -> dict[str, Any]:
         "b0": experiment.b0,
         "seed": experiment.seed,
         "disturbances": experiment.disturbances.model_dump(mode="json", exclude_defaults=True),
+        "rig": None
+        if experiment.calibration is None
+        else experiment.calibration.model_dump(mode="json", by_alias=True),
         "notes": list(map(str, experiment.notes)),
     }
 

@@ -72,8 +72,8 @@ class Request:
 
     @property
     def mapping(self) -> Mapping:
-        """Where LR pixels lie on the HR grid; raises PairingError."""
-        return place_lr(*self.sequences)
+        """Where layers show LR pixels on the HR grid; raises PairingError."""
+        return place_lr(*self.sequences, self.plan.calibration).without_radial
 
     def layer(self, data: Any, plan: Plan, *, detail: str = "") -> LayerData:
         """The layer for ``data`` (T, H, W), which ``plan`` makes."""

@@ -16,7 +16,7 @@ from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Mapping
-from napari_xfusion.core.sequence import ATTENTION_SCALE, FusedSequence, difference, lr_consistency
+from napari_xfusion.core.sequence import FusedSequence, difference, lr_consistency
 from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.inspection.sequences import Sequences
@@ -101,7 +101,7 @@ class Recipes:
                 sequence.attention(role),
                 layer_name(sequences.title, "attention", f"{ROLE_NAMES[role]}; {plan.method}"),
                 "attention",
-                mapping=Mapping.scaled((ATTENTION_SCALE, ATTENTION_SCALE)),
+                mapping=sequence.attention_mapping,
                 visible=role == roles[-1],
                 **look,
             )

@@ -67,7 +67,7 @@ class Sequences:
     def by(self, method: str) -> Plan:
         """The same run by another method, of whole frames and the whole sequence."""
         same = self.method == method
-        whole = {"frames": None, "region": None}
+        whole = {"frames": None, "region": None, "extent": "hr"}
         model = self.plan.model if same else None
         return self.plan.model_copy(update={"method": method, "model": model, **whole})
 
@@ -92,8 +92,8 @@ class Sequences:
 
     @property
     def mapping(self) -> Mapping:
-        """Where LR pixels lie on the HR grid; raises PairingError."""
-        return place_lr(*self.stacks())
+        """Where layers show LR pixels on the HR grid; raises PairingError."""
+        return place_lr(*self.stacks(), self.plan.calibration).without_radial
 
     def rig(self) -> Rig:
         """Both cameras as the plan pairs them; reads a few frames. Raises PairingError."""
@@ -165,7 +165,7 @@ def pairing_problem(sequences: Sequences) -> str:
     """Why LR and HR do not pair; reads no frame."""
     try:
         lr, hr = sequences.stacks()
-        place_lr(lr, hr)
+        place_lr(lr, hr, sequences.plan.calibration)
         find_hr_times(lr, hr, sequences.plan)
         if sequences.fused is not None:
             _check_fused(sequences, lr, hr)

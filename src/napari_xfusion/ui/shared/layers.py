@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import percentile_map
-from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.rig.pairing import place_lr
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Stack

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.rig.mapping import Mapping
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.types import Region
 from napari_xfusion.errors import InputError
 

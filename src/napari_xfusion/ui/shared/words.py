@@ -20,6 +20,7 @@ FIELDS = {
     "hr_time_offset": "HR offset",
     "frames": "Frames",
     "region": "Region",
+    "rig": "Rig file",
     "separation": "Separation",
     "device": "Device",
     "precision": "Precision",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
 
 from napari_xfusion.core.rig import Grids, Mapping, fit_mapping
 from napari_xfusion.errors import PairingError
@@ -100,3 +101,44 @@ def test_the_scale_is_the_length_of_a_pixel_along_each_axis(mapping):
 def test_methods_refuse_cameras_that_are_not_aligned(mapping):
     with pytest.raises(PairingError, match="scale only"):
         Grids((8, 8), (32, 32), mapping)
+
+
+def radial(mapping, k1, k2):
+    return mapping.model_copy(update={"radial": (k1, k2), "centre": (300.0, 200.0), "reach": 400.0})
+
+
+@given(mappings(), st.floats(-0.05, 0.05), st.floats(-0.01, 0.01), points)
+def test_radial_terms_move_along_the_radius_and_are_inverted(mapping, k1, k2, points):
+    bent, flat = radial(mapping, k1, k2), mapping.to_output(points)
+    away = flat - bent.centre
+    r = np.hypot(*away.T)[:, None] / bent.reach
+    np.testing.assert_allclose(
+        bent.to_output(points), bent.centre + away * (1 + k1 * r**2 + k2 * r**4), rtol=1e-12, atol=1e-9
+    )
+    near = points / 4 + bent.centre
+    np.testing.assert_allclose(bent.to_output(bent.from_output(near)), near, atol=1e-9)
+    assert Mapping.model_validate_json(bent.model_dump_json()) == bent
+
+
+def test_radial_terms_follow_an_affine_map_only():
+    bent = radial(Mapping.scaled((3, 3)), 0.01, 0)
+    corner = Mapping(shift=(5, 7))
+    np.testing.assert_allclose(corner.then(bent).to_output([(1, 2)]), bent.to_output([(6, 9)]), atol=1e-9)
+    assert not bent.is_scaling
+    with pytest.raises(PairingError, match="radial"):
+        bent.then(corner)
+    with pytest.raises(PairingError, match="radial"):
+        _ = bent.inverse
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"linear": ((1, 2), (2, 4))}, id="singular"),
+        pytest.param({"radial": (-0.5, 0)}, id="folded"),
+        pytest.param({"radial": (0.01, 0), "reach": 0}, id="no reach"),
+    ],
+)
+def test_maps_that_are_not_one_to_one_are_refused(fields):
+    with pytest.raises(ValidationError):
+        Mapping(**fields)

@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import PairingError
 
 Shape = tuple[int, int]
 Vector = tuple[FiniteFloat, FiniteFloat]
+FURTHEST = 1.5
+"""Distances from the centre, in ``reach``, up to which a radial term must not fold the image."""
+NEWTON_STEPS = 20
+"""Of the inverse radial term; five suffice for one of 5 %."""
+STEP_ENOUGH = 1e-14
+"""In ``reach``; rounding of a pixel's coordinates is larger."""
 
 
 class Mapping(Value):
-    """An affine map of pixel coordinates (y, x) to those of the output grid: ``linear @ pixel + shift``.
+    """A map of pixel coordinates (y, x) to those of the output grid: ``a = linear @ pixel + shift``, and radial terms.
 
-    Whole numbers are pixel centres, as in napari and scikit-image.
+    Radial terms move ``a`` to ``centre + (a - centre) * (1 + k1 r^2 + k2 r^4)`` with ``r = |a - centre| / reach``
+    (Brown, Photogramm. Eng. 32, 444, 1966). Whole numbers are pixel centres, as in napari and scikit-image.
     """
 
     linear: tuple[Vector, Vector] = ((1.0, 0.0), (0.0, 1.0))
     """Rows give y and x of the output grid; invertible."""
     shift: Vector = (0.0, 0.0)
     """Output pixels."""
+    radial: Vector = (0.0, 0.0)
+    """(k1, k2); (0, 0) for an affine map."""
+    centre: Vector = (0.0, 0.0)
+    """Of the radial terms, output pixels (y, x)."""
+    reach: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    """Output pixels for which r is 1: half the diagonal of HR."""
+
+    @model_validator(mode="after")
+    def _one_to_one(self) -> Self:
+        (yy, yx), (xy, xx) = self.linear
+        if yy * xx == yx * xy:
+            raise ValueError("the map of pixels must be invertible")
+        if self.is_radial:
+            r = np.linspace(0, FURTHEST, 50)
+            if (self._slope(r) <= 0).any():
+                raise ValueError("the radial terms fold the image")
+        return self
+
+    @property
+    def is_radial(self) -> bool:
+        """Whether there are radial terms."""
+        return self.radial != (0, 0)
 
     @classmethod
     def scaled(cls, scale: tuple[float, float]) -> Mapping:
@@ -38,10 +68,15 @@ class Mapping(Value):
 
     @property
     def affine(self) -> NDArray[np.float64]:
-        """The homogeneous matrix (3, 3), as a napari layer takes it."""
+        """The homogeneous matrix (3, 3) without radial terms, as a napari layer takes it."""
         matrix = np.eye(3)
         matrix[:2, :2], matrix[:2, 2] = self.linear, self.shift
         return matrix
+
+    @property
+    def without_radial(self) -> Mapping:
+        """The affine part."""
+        return Mapping(linear=self.linear, shift=self.shift)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -57,25 +92,72 @@ class Mapping(Value):
     def to_output(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Camera pixels (..., 2) as coordinates of the output grid."""
         points: NDArray[np.float64] = np.asarray(pixels, np.float64) @ np.transpose(self.linear) + self.shift
-        return points
+        return self._bent(points) if self.is_radial else points
 
     def from_output(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Coordinates of the output grid (..., 2) as camera pixels."""
-        return self.inverse.to_output(pixels)
+        if not self.is_radial:
+            return self.inverse.to_output(pixels)
+        return self.without_radial.from_output(self._unbent(np.asarray(pixels, np.float64)))
 
     def then(self, other: Mapping) -> Mapping:
-        """This map, followed by ``other``."""
+        """This map, followed by ``other``; raises PairingError where this one has radial terms."""
+        if self.is_radial:
+            raise _no_matrix("followed by another one")
         both = other.affine @ self.affine
-        return Mapping(linear=both[:2, :2].tolist(), shift=both[:2, 2].tolist())
+        return Mapping(
+            linear=both[:2, :2].tolist(),
+            shift=both[:2, 2].tolist(),
+            radial=other.radial,
+            centre=other.centre,
+            reach=other.reach,
+        )
 
     @property
     def inverse(self) -> Mapping:
-        """The map from the output grid to the camera."""
+        """The map from the output grid to the camera; raises PairingError where there are radial terms."""
+        if self.is_radial:
+            raise _no_matrix("inverted")
         if self.is_scaling:  # exact, where the general inverse rounds
             y, x = self.scale
             return Mapping.scaled((1 / y, 1 / x))
         inverse = np.linalg.inv(self.affine)
         return Mapping(linear=inverse[:2, :2].tolist(), shift=inverse[:2, 2].tolist())
+
+    def _bent(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        away = points - self.centre
+        return self.centre + away * self._factor(np.linalg.norm(away, axis=-1) / self.reach)[..., None]
+
+    def _unbent(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse of ``_bent``, by Newton's method along the radius."""
+        away = points - self.centre
+        bent = np.linalg.norm(away, axis=-1) / self.reach
+        r = bent.copy()
+        for _ in range(NEWTON_STEPS):
+            step = (r * self._factor(r) - bent) / self._slope(r)
+            r -= step
+            if not (np.abs(step) > STEP_ENOUGH).any():
+                break
+        return self.centre + away / self._factor(r)[..., None]
+
+    def _factor(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+        k1, k2 = self.radial
+        factor: NDArray[np.float64] = 1 + k1 * r**2 + k2 * r**4
+        return factor
+
+    def _slope(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the distance from the centre after the radial terms, by that before them."""
+        k1, k2 = self.radial
+        slope: NDArray[np.float64] = 1 + 3 * k1 * r**2 + 5 * k2 * r**4
+        return slope
+
+
+def _no_matrix(done: str) -> PairingError:
+    return PairingError(
+        "LR mapping",
+        problem=f"a mapping with radial terms cannot be {done} as a matrix",
+        hint="calibrate again with an affine model",
+    )
 
 
 def fit_mapping(lr_shape: Shape, hr_shape: Shape) -> Mapping:

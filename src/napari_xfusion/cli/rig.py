@@ -1,0 +1,159 @@
+"""Commands about the geometry of two cameras and the rig file that contains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from napari_xfusion.cli.options import ImageSequence, Json, OverwriteOption
+from napari_xfusion.cli.terminal import report, say_notes
+from napari_xfusion.errors import InputError
+
+if TYPE_CHECKING:  # takes seconds, and --help does not need it
+    from napari_xfusion.core.calibration import Calibration, CameraFacts
+    from napari_xfusion.core.rig.calibrate import Calibrated
+
+rig = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The rig file of two cameras.")
+RigFile = Annotated[Path, typer.Argument(help="rig file, .json", show_default=False)]
+PixelSize = typer.Option(
+    help="side of a pixel in the plane of the sample; default: as the file says", metavar="UM", min=1e-6
+)
+
+
+def calibrate(
+    lr: ImageSequence,
+    hr: ImageSequence,
+    output: Annotated[Path, typer.Option("--output", "-o", help="rig file, .json")],
+    way: Annotated[
+        Literal["auto", "grid", "content"],
+        typer.Option(help="from a grid or dots that both show, or from what both recordings show"),
+    ] = "auto",
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            help="from point pairs instead: lr_row, lr_col, hr_row, hr_col in pixels",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None,
+    pixel_size_lr: Annotated[float | None, PixelSize] = None,
+    pixel_size_hr: Annotated[float | None, PixelSize] = None,
+    model: Annotated[
+        Literal["auto", "similarity", "affine", "radial"],
+        typer.Option(help="of the geometry; auto: the simplest that explains the points"),
+    ] = "auto",
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="also write a checkerboard of both and the residuals", metavar="PNG"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: Json = False,
+) -> None:
+    """Find where the pixels of LR lie on those of HR, from a target, point pairs or the recordings; write a rig file.
+
+    Where the answer is not certain, the reason is reported and nothing is written.
+    """
+    from napari_xfusion.core.calibration_picture import write_picture
+    from napari_xfusion.core.files import require_apart
+    from napari_xfusion.core.recordings import open_stack
+    from napari_xfusion.core.rig.calibrate import calibrate as calibrate_cameras
+    from napari_xfusion.core.rig.points import read_points
+
+    sources = [str(path) for path in (lr, hr, points) if path is not None]
+    require_apart(sources, [path for path in (output, picture) if path is not None])
+    _require_free(output, picture, overwrite=overwrite)
+    pairs = None if points is None else read_points(points)
+    made = calibrate_cameras(
+        open_stack(lr),
+        open_stack(hr),
+        way=way,
+        points=pairs,
+        pixel_size_lr=pixel_size_lr,
+        pixel_size_hr=pixel_size_hr,
+        model=model,
+    )
+    made.calibration.save(output)
+    if picture is not None:
+        write_picture(made, picture)
+    notes = _notes(made)
+    say_notes(notes)
+    facts = {"output": str(output), "model": made.fit.model, "notes": notes, **_facts(made.calibration)}
+    report(as_json, facts, f"{output}: model {made.fit.model}\n{_lines(made.calibration)}", saved=True)
+
+
+@rig.command("show")
+def show(file: RigFile, as_json: Json = False) -> None:
+    """Report what a rig file contains: both cameras, geometry with its residuals, clock and blur."""
+    from napari_xfusion.core.calibration import Calibration
+
+    found = Calibration.load(file)
+    report(as_json, {"file": str(file), **_facts(found)}, f"{file}\n{_lines(found)}")
+
+
+def _require_free(output: Path, picture: Path | None, *, overwrite: bool) -> None:
+    """Raise OutputExistsError where a file of other origin has the name of an output."""
+    from napari_xfusion.core.calibration import Calibration
+    from napari_xfusion.core.files import foreign
+
+    if overwrite:
+        return
+    if output.exists():
+        try:
+            Calibration.load(output)
+        except InputError as error:
+            raise foreign(output, "this is not a rig file") from error
+    if picture is not None and picture.exists() and picture.read_bytes()[:8] != b"\x89PNG\r\n\x1a\n":
+        raise foreign(picture, "this is not a picture of a calibration")
+
+
+def _notes(made: Calibrated) -> list[str]:
+    numbers = ", ".join(str(number + 1) for number in made.dropped)
+    return [f"pairs {numbers} contradict the others and were left out"] if numbers else []
+
+
+def _facts(found: Calibration) -> dict[str, Any]:
+    """The calibration as JSON, with what follows from its mapping."""
+    return {
+        **found.model_dump(mode="json", by_alias=True),
+        "scale": list(found.mapping.scale),
+        "turn": found.turn,
+        "mirrored": found.is_mirrored,
+        "overlap": found.overlap,
+    }
+
+
+def _lines(found: Calibration) -> str:
+    """One line per fact that is known."""
+    mapping, residuals, clock = found.mapping, found.residuals, found.clock
+    facts = {
+        "LR": _camera(found.lr),
+        "HR": _camera(found.hr),
+        "scale": f"{mapping.scale[0]:.4f} down, {mapping.scale[1]:.4f} across, HR pixels per LR pixel",
+        "turn": f"{found.turn:.3f} degrees, {'mirrored' if found.is_mirrored else 'not mirrored'}",
+        "common field": f"{found.overlap:.0%} of HR",
+    }
+    if mapping.is_radial:
+        k1, k2 = (100 * k for k in mapping.radial)
+        facts["radial terms"] = f"{k1:.3f} %, {k2:.3f} % at half the diagonal of HR from the centre"
+    if residuals:
+        facts["residuals"] = (
+            f"{residuals.rms:.3f} HR pixels RMS, {residuals.largest:.3f} at most, {residuals.left_out:.3f} RMS when"
+            f" left out, of {residuals.count} points"
+        )
+    if clock:
+        facts["clock"] = (
+            f"HR frame 0 is {clock.offset_ns:.0f} ns after LR frame 0, +- {clock.uncertainty_ns:.0f} ns, rate"
+            f" {clock.rate:.9f}, by {clock.source}"
+        )
+    if found.blur:
+        facts["blur"] = f"{len(found.blur)}x{len(found.blur)} HR pixels"
+    facts["made"] = f"{found.made} from {found.way} by version {found.software}"
+    return "\n".join(f"{name:15} {value}" for name, value in facts.items())
+
+
+def _camera(facts: CameraFacts) -> str:
+    said = [facts.source, f"{facts.shape[0]}x{facts.shape[1]} pixels"]
+    said += [f"{facts.pixel_size:g} um"] if facts.pixel_size else []
+    return ", ".join([*said, *filter(None, (facts.camera, facts.serial))])
