@@ -69,19 +69,19 @@ def wild() -> torch.nn.Module:
 def test_where_all_agree_nothing_changes():
     x = inputs()
     lr = torch.nn.functional.avg_pool2d(x.base, 4).expand(-1, 3, -1, -1)
-    x = x._replace(lr=lr, warped=x.base.expand(-1, 2, -1, -1), errors=torch.zeros_like(x.errors))
+    x = x._replace(lr=lr, warped=x.base.expand(-1, 2, -1, -1))
     with torch.inference_mode():
         np.testing.assert_allclose(wild()(x).image, x.base, atol=1e-6)
 
 
-def test_changes_stay_within_a_quarter_of_the_disagreement_and_the_expected_error():
+def test_changes_stay_within_a_quarter_of_the_disagreement():
     """Against the limit written out for each LR pixel."""
     x = inputs()
     with torch.inference_mode():
         change = (wild()(x).image - x.base).abs().numpy()[0, 0]
     base, (before, after), lr = (part.numpy()[0].astype(float) for part in (x.base[:, 0], x.warped, x.lr))
     quiet = 4 * float(x.facts[0, 4]) ** 2
-    limit = x.errors[0, 0].numpy().astype(float)
+    limit = np.zeros((8, 12))
     for y in range(8):
         for z in range(12):
             for v in (y - 1, y, y + 1):

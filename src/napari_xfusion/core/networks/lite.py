@@ -33,7 +33,7 @@ REACH = (5, 3, 3, 1, 1, 3)
 TAPS = sum(side * side for side in REACH)
 LIMITS = (-1.0, 3.0)
 """Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
-SHARE, QUIET, COARSER, ERRORS = 0.25, 4.0, 4.0, 1.0
+SHARE, QUIET, COARSER = 0.25, 4.0, 4.0
 """Of the limit to what ``base`` may change by; see `limit_of`."""
 LR_STRIP = 16
 """LR rows whose filters are in memory at once: 54 numbers for each HR pixel."""
@@ -175,11 +175,10 @@ def limit_of(x: Inputs, finer: Tensor, coarser: Tensor) -> Tensor:
 
     HR images disagree by their noise and where texture was not warped exactly. Only noise is there in quiet
     parts of the frame, too, and it is for taking off; so more than it does not count.
-    Disagreement with LR says that something is elsewhere than it was warped to. It may also change by the error
-    that is expected of it.
+    Disagreement with LR says that something is elsewhere than it was warped to.
     """
     quiet = QUIET * x.facts[:, 4, None, None, None] ** 2
-    return SHARE * _around(torch.minimum(finer, quiet) + COARSER * coarser) + ERRORS * x.errors[:, :1]
+    return SHARE * _around(torch.minimum(finer, quiet) + COARSER * coarser)
 
 
 def _around(squares: Tensor) -> Tensor:
