@@ -205,7 +205,10 @@ BAD_FRAMES = list(product(["LR", "HR"], ["all NaN", "black", "constant", "satura
 
 @pytest.mark.parametrize(("method", "bad"), crossed(METHODS, BAD_FRAMES))
 def test_one_bad_frame_spoils_no_target_that_it_does_not_serve(method, bad, clean, tmp_path, capsys):
-    """LR 1 serves targets 0 to 2; the last HR frame serves itself and those since the HR frame before it."""
+    """LR 1 serves targets 0 to 2; the last HR frame serves itself and those since the HR frame before it.
+
+    Methods that use all HR frames within reach have one frame less to average.
+    """
     (where, what), (lr, hr, expected) = bad, clean
     lr, hr = lr.copy(), hr.copy()
     if where == "LR":
@@ -214,7 +217,8 @@ def test_one_bad_frame_spoils_no_target_that_it_does_not_serve(method, bad, clea
         hr[-1], unserved = spoil(what, hr[-1]), slice(0, 4)
     result = fused(tmp_path, lr, hr, method)
     assert np.isfinite(result).all()
-    assert (np.abs(result - expected[method])[unserved] / np.ptp(hr[0])).max() < 0.02
+    allowed = 0.05 if where == "HR" and method in {"flow", "lite"} else 0.02
+    assert (np.abs(result - expected[method])[unserved] / np.ptp(hr[0])).max() < allowed
     if where == "HR":
         said = "HR frames 2 show something else"
         assert said in capsys.readouterr().err

@@ -34,7 +34,7 @@ NOISE = np.random.default_rng(1).integers(200, 3000, LR.shape).astype(np.uint16)
         pytest.param(
             OTHER, black(HR, (0, 1, 3, 5)), TIMES, "show something else", id="another sample, black HR"
         ),
-        pytest.param(OTHER, HR[:6], TIMES[:6] + 7, "single", id="another sample, late"),
+        pytest.param(OTHER, HR[:6], TIMES[:6] + 7, "dead, hot", id="another sample, late"),
         pytest.param(
             OTHER, HR, TIMES / 10, "numbers of the HR frames", id="another sample, HR numbers as times"
         ),
