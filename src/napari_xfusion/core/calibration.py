@@ -17,7 +17,7 @@ from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.mapping import Mapping, Shape
 from napari_xfusion.core.types import Stack
 from napari_xfusion.core.value import Value
-from napari_xfusion.errors import InputError, PairingError
+from napari_xfusion.errors import InputError, PairingError, reason_of
 
 Side = Annotated[int, Field(gt=0)]
 Positive = Annotated[FiniteFloat, Field(gt=0)]
@@ -118,7 +118,7 @@ class Calibration(Value):
         try:
             return cls.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError) as error:
-            found = str(error)
+            found = reason_of(error)
             if isinstance(error, ValidationError):
                 first = error.errors()[0]
                 found = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"

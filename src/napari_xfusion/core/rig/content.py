@@ -68,8 +68,8 @@ class Candidate(NamedTuple):
 
     @property
     def rank(self) -> float:
-        """The correlation in its standard deviations by chance."""
-        return self.correlation * math.sqrt(self.samples)
+        """The correlation in standard deviations of chance; its inverse hyperbolic tangent is normal (Fisher, 1921)."""
+        return math.atanh(min(self.correlation, 0.9999)) * math.sqrt(max(self.samples - 3, 0))
 
 
 def fit_content(
