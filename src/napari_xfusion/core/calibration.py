@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import UTC, datetime
 from os import PathLike
@@ -10,14 +9,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from napari_xfusion._version import __version__
-from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.files import load_json, save_json
 from napari_xfusion.core.mapping import Mapping, Shape
 from napari_xfusion.core.types import Stack
 from napari_xfusion.core.value import Value
-from napari_xfusion.errors import InputError, PairingError, reason_of
+from napari_xfusion.errors import PairingError
 
 Side = Annotated[int, Field(gt=0)]
 Positive = Annotated[FiniteFloat, Field(gt=0)]
@@ -109,22 +108,12 @@ class Calibration(Value):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the calibration as JSON; raises WriteError."""
-        text = self.model_dump_json(by_alias=True, indent=1)
-        write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+        save_json(self, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
         """Read a calibration from JSON. Raises InputError where there is none, or it is damaged."""
-        try:
-            return cls.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError) as error:
-            found = reason_of(error)
-            if isinstance(error, ValidationError):
-                first = error.errors()[0]
-                found = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-            raise InputError(
-                path, expected="a rig file of schema 1", found=found, hint="calibrate the cameras again"
-            ) from error
+        return load_json(cls, path, expected="a rig file of schema 1", hint="calibrate the cameras again")
 
     def check_fits(self, lr_shape: Shape, hr_shape: Shape) -> None:
         """Raise PairingError where frames (h, w) and (H, W) are not those of the calibrated cameras."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -192,3 +193,23 @@ def claim(path: Path, plan: M, of: str) -> M:
     except (OSError, ValueError) as error:
         found, hint = str(error)[:200], "choose another folder"
         raise InputError(path, expected=f"the plan of {of}", found=found, hint=hint) from error
+
+
+def save_json(value: BaseModel, path: str | os.PathLike[str]) -> None:
+    """Write a value as JSON; raises WriteError."""
+    text = value.model_dump_json(by_alias=True, indent=1)
+    write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def load_json(kind: type[M], path: str | os.PathLike[str], *, expected: str, hint: str) -> M:
+    """Read a value of ``kind`` from JSON; raises InputError, with the first field that is wrong."""
+    from pydantic import ValidationError  # noqa: PLC0415 - takes time
+
+    try:
+        return kind.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        found = reason_of(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            found = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+        raise InputError(path, expected=expected, found=found, hint=hint) from error

@@ -152,7 +152,7 @@ class FlowStream(GroupStream):
     def _join(self, between: tuple[Image, Image], mean: Structure) -> tuple[Image, Image, Image]:
         """The estimate with the mean of all frames, each by its expected square error; that error, and the mean's."""
         image, error = between
-        fine = image - self.grids.up(self.grids.down(image))
+        fine = self.sharp.fine_of(image)
         energy = np.maximum(self.sharp.energy(mean.fine) - mean.noise, TINY)
         likeness = np.clip(1 - mean.loss / (2 * energy), 0.02, 1)
         doubt = (mean.noise + energy * (1 - likeness**2)) / likeness**2

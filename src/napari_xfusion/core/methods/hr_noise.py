@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.methods.local import NEIGHBOURHOOD, local_mean
+from napari_xfusion.core.methods.local import local_mean
 from napari_xfusion.core.types import Image
 
 BINS = 6
@@ -38,13 +38,13 @@ class NoiseCurve:
 
     def __call__(self, lr: Image) -> Image:
         """Variance (h, w) at the brightness of an LR frame (h, w)."""
-        found: Image = np.interp(smoothed(lr), self.brightness, self.variance).astype(np.float32)
+        found: Image = np.interp(local_mean(lr), self.brightness, self.variance).astype(np.float32)
         return found
 
 
 def fit_noise(quiet: Sequence[Image], lr: Sequence[Image]) -> NoiseCurve:
     """The curve of places (h, w) whose fine structure varies by ``quiet`` at most, and the LR frames (h, w) of them."""
-    places, brightness = np.stack(quiet).ravel(), np.stack([smoothed(frame) for frame in lr]).ravel()
+    places, brightness = np.stack(quiet).ravel(), np.stack([local_mean(frame) for frame in lr]).ravel()
     order = np.array_split(np.argsort(brightness), BINS)
     centres = [float(np.median(brightness[part])) for part in order if len(part)]
     least = [max(float(np.percentile(places[part], QUIETEST)), LEAST) for part in order if len(part)]
@@ -59,9 +59,3 @@ def finest(fine: Image, shape: tuple[int, int]) -> Image:
     second = cv2.filter2D(fine, -1, SECOND, borderType=cv2.BORDER_REFLECT_101)
     mean: Image = local_mean(cv2.resize(second * second, shape[::-1], interpolation=cv2.INTER_AREA))
     return mean
-
-
-def smoothed(lr: Image) -> Image:
-    """An LR frame (h, w) without most of its own noise."""
-    smooth: Image = cv2.GaussianBlur(lr, (0, 0), NEIGHBOURHOOD, borderType=cv2.BORDER_REPLICATE)
-    return smooth

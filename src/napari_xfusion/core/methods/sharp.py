@@ -19,12 +19,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.methods.hr_noise import NoiseCurve, finest, fit_noise
-from napari_xfusion.core.methods.local import NEIGHBOURHOOD, kalman_update, local_mean
+from napari_xfusion.core.methods.local import kalman_update, local_mean
 from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
 from napari_xfusion.core.rig import FrameReader
 from napari_xfusion.core.rig.frames import FrameCache
@@ -92,10 +91,16 @@ class SharpFrames:
         self.seen: Cached = FrameCache(self._at_hr, some)
         self._quick: Cached = FrameCache(lambda k: without_slow(reader.lr_at(float(self.times[k]))), some)
         self._noise: Cached = FrameCache(lambda k: self.curve(self.seen(k)), some)
+        self._joined: FrameCache[tuple[int, tuple[int, ...]], Structure] = FrameCache(
+            lambda key: self._join(*key), 2
+        )
         self._side: FrameCache[tuple[int, int], _Sum] = FrameCache(lambda key: self._sum(*key), 4)
 
     def denoised(self, k: int, sides: tuple[int, ...] = (-1, 1)) -> Structure:
         """HR frame ``k`` with what the frames before it (side -1), after it (1) or both confirm."""
+        return self._joined((k, sides))
+
+    def _join(self, k: int, sides: tuple[int, ...]) -> Structure:
         noise = self._noise(k)
         total = _Sum(self.fine(k), np.ones_like(noise), np.ones_like(noise))
         for side in sides:
@@ -147,6 +152,10 @@ class SharpFrames:
         rate: Image = (lost + mean * little) / (changed + little)
         return rate
 
+    def fine_of(self, image: Image) -> Image:
+        """The fine structure of an image (H, W)."""
+        return image - self.grids.up(self.grids.down(image))
+
     def energy(self, fine: Image) -> Image:
         """Local mean square (h, w) of a fine structure (H, W)."""
         return self.product(fine, fine)
@@ -183,7 +192,8 @@ class SharpFrames:
             other = k + side * distance
             if not 0 <= other < len(self.times):
                 break
-            image, loss = self._left_in_place(k, other)
+            image = self.fine(other)
+            loss = self._lost(k, image)
             if distance == 1:
                 image, loss = self._warped_where_better(k, other, image, loss)
             weight = noise / (noise + loss)
@@ -192,16 +202,13 @@ class SharpFrames:
             squares += weight**2
         return _Sum(fine, weights, squares)
 
-    def _left_in_place(self, k: int, other: int) -> tuple[Image, Image]:
-        return self.fine(other), self._lost(k, self.fine(other))
-
     def _warped_where_better(
         self, k: int, other: int, static: Image, static_loss: Image
     ) -> tuple[Image, Image]:
         """Fine structure of ``other`` at the time of ``k`` and its loss, warped where that is closer to ``k``."""
         motion = find_motion(self.seen(k), self.seen(other), self.grids.hr_shape, self.grids.scale)
         image = warp(self.reader.hr_frame(other), motion)
-        moved = image - self.grids.up(self.grids.down(image))
+        moved = self.fine_of(image)
         little = UNDECIDED * self._noise(k)
         a, b = (static_loss + little) ** 2, (self._lost(k, moved) + little) ** 2
         mixed = static + self.enlarge(a / (a + b)) * (moved - static)
@@ -215,5 +222,4 @@ class SharpFrames:
 
 def without_slow(lr: Image) -> Image:
     """An LR frame (h, w) without what varies slowly in space."""
-    quick: Image = lr - cv2.GaussianBlur(lr, (0, 0), NEIGHBOURHOOD, borderType=cv2.BORDER_REPLICATE)
-    return quick
+    return lr - local_mean(lr)

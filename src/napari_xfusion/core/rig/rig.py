@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.files import load_json, save_json
 from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.plan import GreyRule, Plan
 from napari_xfusion.core.rig.alignment import Alignment
@@ -21,7 +19,7 @@ from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.types import Region
 from napari_xfusion.core.value import Value
-from napari_xfusion.errors import InputError, XFusionWarning
+from napari_xfusion.errors import XFusionWarning
 
 
 class Exposure(NamedTuple):
@@ -135,19 +133,9 @@ class Rig(Value):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the rig as JSON; raises WriteError."""
-        text = self.model_dump_json(by_alias=True, indent=1)
-        write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+        save_json(self, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
         """Read a rig from JSON; opens no recording. Raises InputError where there is none, or it is damaged."""
-        try:
-            return cls.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            found = str(error)
-            if isinstance(error, ValidationError):
-                first = error.errors()[0]
-                found = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-            raise InputError(
-                path, expected="a rig file of schema 1", found=found, hint="make the rig file again"
-            ) from error
+        return load_json(cls, path, expected="a rig file of schema 1", hint="make the rig file again")
