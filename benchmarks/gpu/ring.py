@@ -61,7 +61,7 @@ def record(crop: int) -> np.dtype[Any]:
 
 def draw(kind: int, rng: np.random.Generator, crop: int, longest: int) -> Sample:
     """A sample of one of the kinds of scenes."""
-    clean = draw_clean(list(KINDS.values())[kind % len(KINDS)], rng, crop, longest)
+    clean = draw_clean(list(KINDS.values())[kind % len(KINDS)], rng, crop, longest=longest)
     return expose(clean, rng)
 
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.ndimage import fourier_shift, gaussian_filter, laplace
 from skimage.registration import phase_cross_correlation
 
-from napari_xfusion.lab.scenes import KINDS, draw_sample, make_scene
+from napari_xfusion.lab.scenes import KINDS, draw_clean, draw_sample, make_scene
 from napari_xfusion.lab.scenes.motion import Motion, draw_motion
-from napari_xfusion.lab.scenes.sample import HR_READ_NOISE, RANGE
+from napari_xfusion.lab.scenes.sample import HR_READ_NOISE, RANGE, SHIFT
 from napari_xfusion.lab.scenes.scene import FASTEST, grid
 from napari_xfusion.lab.scenes.shapes import Balls, chords
 from napari_xfusion.lab.scenes.texture import FINER, SIZE, look_up, texture
@@ -19,8 +19,8 @@ def scene(name, seed, shape=(64, 96)):
     return make_scene(KINDS[name], shape, np.random.default_rng(seed))
 
 
-def sample(name, seed, crop=64):
-    return draw_sample(KINDS[name], np.random.default_rng(seed), crop)
+def sample(name, seed, crop=64, apart=0.0):
+    return draw_sample(KINDS[name], np.random.default_rng(seed), crop, apart)
 
 
 def binned(image):
@@ -54,9 +54,9 @@ def test_scenes_change_in_time_and_little_in_a_short_time(name):
     changes = []
     for seed in range(4):
         drawn = scene(name, seed)
-        now = drawn.image(0.0)
+        now = drawn.image(-60.0)
         # Without the flicker of the beam, which is not motion.
-        later = [drawn.image(t) * drawn.flicker(0.0) / drawn.flicker(t) for t in (0.02, 15.0)]
+        later = [drawn.image(t) * drawn.flicker(-60.0) / drawn.flicker(t) for t in (-59.98, 60.0)]
         changes.append([np.abs(image - now).mean() / now.std() for image in later])
     soon, late = np.median(changes, axis=0)
     assert late > 0.02
@@ -106,6 +106,18 @@ def test_lr_is_the_binned_clean_hr_before_noise():
         assert np.abs(drawn.hr_lr - binned(drawn.hr)).mean() < 1.5 * spread + 1e-5
 
 
+def test_lr_of_cameras_that_do_not_fit_is_shifted_and_blurred():
+    shifts, sharper = [], []
+    for seed in range(8):
+        clean = draw_clean(KINDS["advected"], np.random.default_rng(seed), 128, apart=1.0)
+        fine = binned(clean.truth)
+        moved, _, _ = phase_cross_correlation(fine, clean.lr[1], upsample_factor=20)
+        shifts.append(4 * np.hypot(*moved))
+        sharper.append(laplace(fine)[2:-2, 2:-2].std() / laplace(clean.lr[1])[2:-2, 2:-2].std())
+    assert 0.1 < np.median(shifts) < SHIFT * 2**0.5
+    assert 1 < np.median(sharper) < 2
+
+
 def test_the_noise_is_that_of_the_two_cameras():
     for seed in range(25):
         drawn = sample("advected", seed, 128)
@@ -118,7 +130,7 @@ def test_the_noise_is_that_of_the_two_cameras():
         grey = (mean > 0.1) & (mean < 0.6)
         # LR frames may be binned from noisy HR frames; where LR has few photons, that hardly counts.
         if 100 < drawn.b0 < 2 * drawn.hr_photons and grey.sum() > 300:
-            lr = ((drawn.lr[1] - mean) / np.sqrt(mean / drawn.b0))[grey]
+            lr = ((drawn.lr[1] - mean) / np.sqrt(np.abs(mean) / drawn.b0))[grey]
             assert lr.std() == pytest.approx(1, abs=0.15)
 
 

@@ -2,6 +2,7 @@
 
 from napari_xfusion.lab.scenes.advected import advected
 from napari_xfusion.lab.scenes.crack import crack
+from napari_xfusion.lab.scenes.layered import layered, pausing
 from napari_xfusion.lab.scenes.nonsense import nonsense
 from napari_xfusion.lab.scenes.powder import powder
 from napari_xfusion.lab.scenes.sample import Clean, Sample, draw_clean, draw_sample, expose
@@ -17,6 +18,8 @@ KINDS: dict[str, Kind] = {
     "spray": spray,
     "bubbles": bubbles,
     "crack": crack,
+    "layered": layered,
+    "pausing": pausing,
 }
 """Name and kind."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +26,10 @@ ONE_EXPOSURE = 0.5
 """Share of the samples whose LR frames are binned from noisy HR frames, as in a virtual experiment."""
 OWN_FRAME = 0.05
 """Share of the targets that have an HR frame at their own time."""
+APART = 0.25
+"""Share of the simulated samples whose cameras do not fit: LR is shifted against HR, and less sharp than its pixels."""
+SHIFT, BLUR = 0.5, 1.6
+"""The largest shift along each axis, and standard deviation of the blur of LR there, in HR pixels."""
 LONE = 0.04
 """Share of the targets before the first HR frame or after the last, which then serves as both."""
 
@@ -89,18 +94,24 @@ class Sample(NamedTuple):
     """(M,): these times in LR frames relative to the target."""
 
 
-def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256) -> Sample:
+def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256, apart: float = APART) -> Sample:
     """Draw a scene of ``kind``, a target and its input frames, with noise; see `draw_clean` and `expose`."""
-    return expose(draw_clean(kind, rng, crop), rng)
+    return expose(draw_clean(kind, rng, crop, apart=apart), rng)
 
 
 def draw_clean(
-    kind: Kind, rng: np.random.Generator, crop: int = 256, longest: int = LONGEST, further: int = 0
+    kind: Kind,
+    rng: np.random.Generator,
+    crop: int = 256,
+    *,
+    longest: int = LONGEST,
+    further: int = 0,
+    apart: float = APART,
 ) -> Clean:
     """Draw a scene of ``kind``, a target and its input frames, all without noise.
 
     ``crop`` is the side of HR frames in pixels, a multiple of 4; ``longest`` see `draw_times`, ``further`` see
-    `with_further`.
+    `with_further`; ``apart`` is the probability that the cameras do not fit.
     """
     if further and rng.random() < 0.5:
         longest = min(longest, SHORT)
@@ -109,7 +120,8 @@ def draw_clean(
     there = np.isfinite(times)
     sequence = np.zeros((len(times), crop, crop), np.float32)
     sequence[there] = _grey(np.stack([drawn.image(float(t)) for t in times[there]]), rng)
-    return clean_sample(sequence, times, recorded=False)
+    sample = clean_sample(sequence, times, recorded=False)
+    return sample._replace(lr=_binned(_apart(sequence, rng))) if rng.random() < apart else sample
 
 
 def with_further(times: NDArray[np.float32], further: int, span: tuple[float, float]) -> NDArray[np.float32]:
@@ -156,10 +168,12 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
     seen, photons = truth, float("inf")
     if not clean.recorded:
         photons = float(np.exp(rng.uniform(*np.log(HR_PHOTONS))))
+        clear = hr
         hr, seen = (_hr_camera(sequence, photons, rng) for sequence in (hr, truth))
         if rng.random() < ONE_EXPOSURE:
-            beside = lr[[0, 2]] + (_hr_camera(lr[[0, 2]], photons, rng) - lr[[0, 2]]) / SCALE
-            lr = np.stack([beside[0], *_binned(seen[None]), beside[1], *_binned(hr)])
+            noise = (_hr_camera(lr[[0, 2]], photons, rng) - lr[[0, 2]]) / SCALE
+            own, *others = _binned(np.stack([seen - truth, *(hr - clear)]))
+            lr = lr + np.stack([noise[0], own, noise[1], *others])
     if np.isfinite(b0):
         lr = poisson_noise(lr, b0, rng)
     times, s = clean.times[:5].copy(), int(clean.times[2])
@@ -190,6 +204,18 @@ def _grey(sequence: Image, rng: np.random.Generator) -> Image:
     scaled = (sequence - np.float32(low)) * np.float32(contrast / max(high - low, 0.05)) + np.float32(black)
     grey: Image = np.clip(scaled, *RANGE)
     return grey
+
+
+def _apart(sequence: Image, rng: np.random.Generator) -> Image:
+    """The HR frames (T, H, W) as an LR camera sees them that is shifted against HR, and blurs more than its pixels."""
+    along, across = rng.uniform(-SHIFT, SHIFT, 2)
+    blur = rng.uniform(0.1, BLUR)
+    move = np.array([[1, 0, across], [0, 1, along]])
+    size = sequence.shape[:0:-1]
+    shifted = (
+        cv2.warpAffine(x, move, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT) for x in sequence
+    )
+    return np.stack([cv2.GaussianBlur(x, (0, 0), blur) for x in shifted])
 
 
 def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
