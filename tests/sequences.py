@@ -29,8 +29,9 @@ def stack(
 
 
 def reader_of(lr: Stack, hr: Stack, plan: Plan) -> FrameReader:
-    """The frames of two cameras, as methods read them."""
-    return FrameReader(make_rig(plan, lr, hr))
+    """The frames of two cameras, each on its own pixels."""
+    own = plan.model_copy(update={"method": "flow"})  # a rig for networks divides LR pixels into 4 x 4
+    return FrameReader(make_rig(own, lr, hr))
 
 
 def moving_discs(frames: int = 12, shape: tuple[int, int] = (48, 64), seed: int = 0) -> NDArray:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one command for a machine that is at hand for some minutes only.
 #
-#     bash benchmarks/gpu/run.sh OUT [--parts tests,speed,train] [--minutes 5] [options of train.py]
+#     bash benchmarks/gpu/run.sh OUT [--parts tests,speed,train,lite] [--minutes 5] [options of train.py]
 #     bash benchmarks/gpu/run.sh --rehearse          # on a CPU with tiny numbers, in three minutes
 #
 # Runs offline, from the working tree, with the packages found there. Each part has a limit of its own, a part
@@ -13,7 +13,7 @@ PYTHON=${PYTHON:-python3}
 export PYTHONPATH="$PWD/src:$PWD/benchmarks:$PWD/benchmarks/gpu:$PWD${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 
-parts=tests,speed,train minutes=5 rehearse=
+parts=tests,speed,train,lite minutes=5 rehearse=
 if [ "${1:-}" = --rehearse ]; then
     rehearse=yes out=$(mktemp -d)
     trap 'rm -rf "$out"' EXIT
@@ -43,6 +43,13 @@ part() {  # NAME SECONDS COMMAND...
     [ "$code" = 0 ] || failed=1
 }
 
+lite() {  # SAMPLES HELD_OUT CROP ITERATIONS BATCH MINUTES: the default goes on from its bundled weights
+    "$PYTHON" -m napari_xfusion train scenes -o "$out/lite" --variant lite --init lite --samples "$1" --held-out "$2" \
+        --crop "$3" --iterations "$4" --batch "$5" --minutes "$6" --rate 3e-4
+}
+export -f lite
+export PYTHON out
+
 "$PYTHON" benchmarks/gpu/machine.py | tee "$out/machine.json"
 here=gpu
 grep -q '"device": "CPU"' "$out/machine.json" && here=cpu
@@ -54,6 +61,7 @@ if [ -n "$rehearse" ]; then
         --channels 8 --capacity 16 --processes 1 --held-out 7 --scratch "$out/rings"
     part train 120 "$PYTHON" benchmarks/gpu/train.py -o "$out" --device cpu --minutes 0.1 --crop 32 --batch 2 \
         --channels 8 --capacity 16 --processes 1 --held-out 7 --scratch "$out/rings" --init "$out"
+    part lite 120 bash -c 'lite 9 9 32 4 2 1'
     "$PYTHON" benchmarks/gpu/tables.py "$out" || failed=1
 elif [ "$here" = cpu ]; then
     echo "no usable GPU: the tests and the speed table are skipped" >&2
@@ -63,6 +71,7 @@ else
     part tests 200 "$PYTHON" -m pytest -c benchmarks/gpu/pytest.ini --rootdir=. -q -m gpu $gpu_tests \
         $workers --junitxml="$out/tests.xml"
     part train "$limit_of_training" "$PYTHON" benchmarks/gpu/train.py -o "$out" --minutes "$minutes" "$@"
+    part lite "$limit_of_training" bash -c "lite 9000 252 128 6000 32 $minutes"
     part speed 150 "$PYTHON" benchmarks/gpu/speed.py -o "$out"
 fi
 exit $failed

@@ -80,7 +80,7 @@ class FusedSequence:
         return self._view(read, self._shape, ", standard deviation")
 
     def attention(self, role: Role) -> Stack:
-        """The sigmoid attention maps of one input (T, h, w), each pixel 4 HR pixels wide; 0 to 1.
+        """The sigmoid attention maps of one input (T, h, w), one pixel each for 4 x 4 that the network fuses; 0 to 1.
 
         Raises ModelError where the method has none.
         """
@@ -144,7 +144,7 @@ class FusedSequence:
         lr = self.rig.fast.open()
         side = self.rig.hr.pixel_size
         if side is not None and shape != self._shape:
-            side *= ATTENTION_SCALE
+            side *= self.attention_mapping.scale[1]
         source = f"{lr.source}, {self.plan.method}{what}"
         return lr.derive(read, (len(lr), *shape), dtype, source=source, pixel_size=side)
 

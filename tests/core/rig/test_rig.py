@@ -142,3 +142,25 @@ def test_lr_and_hr_are_told_apart_by_size_and_length():
         (lr, stack(np.zeros((1, 24, 32), np.uint8))),
     ):
         assert tell_apart(a, b) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "scale", "shape", "divisions"),
+    [
+        ("lite", 3, (48, 60), 4),
+        ("edvr-stf", 2, (48, 60), 4),
+        ("lite", 8, (48, 64), 8),
+        ("flow", 3, (48, 60), None),
+        ("lite", 3, (49, 61), None),  # HR is no multiple of LR
+    ],
+)
+def test_networks_fuse_on_four_parts_of_an_lr_pixel(method, scale, shape, divisions):
+    """Results have HR's pixels in any case."""
+    sequence = moving_discs(5, shape)
+    lr, hr, times = two_cameras(sequence, 4, scale)
+    plan = make_plan(hr_times=times, method=method, device="cpu", dtype="float32")
+    rig = make_rig(plan, stack(lr, "LR"), stack(hr, "HR"))
+    assert rig.divisions == divisions
+    with Session(plan, rig) as session:
+        [frame] = session.frames([0], _Never())
+    np.testing.assert_allclose(frame.image, sequence[0], atol=0.08)

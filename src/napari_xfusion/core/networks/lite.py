@@ -35,8 +35,8 @@ LIMITS = (-1.0, 3.0)
 """Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
 SHARE, QUIET, COARSER = 0.25, 4.0, 4.0
 """Of the limit to what ``base`` may change by; see `limit_of`."""
-LR_STRIP = 16
-"""LR rows whose filters are in memory at once: 54 numbers for each HR pixel."""
+LR_STRIP = 8
+"""LR rows whose filters are in memory at once: 54 numbers for each HR pixel, which a processor's cache holds."""
 LEAST_ERROR = 1e-4
 """Smallest standard deviation that counts, grey units."""
 
@@ -116,18 +116,14 @@ class Lite(nn.Module):
         """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
         height = fused.shape[2]
         rows = height if torch.is_grad_enabled() else LR_STRIP
-        base, warped, static = (part.clamp(*LIMITS) for part in (x.base, x.warped, x.static))
-        images = [base, *warped.chunk(2, 1), *static.chunk(2, 1), x.mean.clamp(*LIMITS)]
-        padded = [
-            functional.pad(image, [side // 2] * 4, mode="replicate") if side > 1 else image
-            for image, side in zip(images, REACH, strict=True)
-        ]
+        candidates = (x.base, *x.warped.chunk(2, 1), *x.static.chunk(2, 1), x.mean)
+        framed = [_framed(image.clamp(*LIMITS)) for image in candidates]
         strips = []
         for top in range(0, height, rows):
-            strip = self.filters(fused[:, :, top : top + rows])
-            weights = functional.pixel_shuffle(strip, SCALE).float()
-            strips.append(_filter(padded, weights, base, SCALE * top))
-        return torch.cat(strips, 2)
+            weights = self.filters(fused[:, :, top : top + rows]).float()
+            parts = [image[:, :, :, top : top + weights.shape[2] + 2] for image in framed]
+            strips.append(_filter(parts, weights))
+        return functional.pixel_shuffle(torch.cat(strips, 2), SCALE)
 
     def _encode(self, x: Inputs, apart: Tensor) -> list[Tensor]:
         """Features (B, n, h, w) of the five inputs, in the order of ROLES."""
@@ -186,21 +182,46 @@ def _around(squares: Tensor) -> Tensor:
     return functional.avg_pool2d(functional.pad(squares, [1] * 4, mode="replicate").sqrt(), 3, stride=1)
 
 
-def _filter(padded: list[Tensor], weights: Tensor, base: Tensor, top: int) -> Tensor:
-    """Sum over all taps of weight times (candidate there - ``base`` here), in rows of HR pixels from ``top``.
+def _framed(image: Tensor) -> Tensor:
+    """HR images (B, 1, H, W) as (B, 4, 4, h + 2, w + 2): rows and columns of HR pixels under LR pixels.
 
-    ``weights`` (B, TAPS, rows, W); the images of ``padded`` reach half a filter further than ``base``.
+    With one more LR pixel on every side, the edge repeated.
     """
-    rows, width = weights.shape[2:]
-    total = -weights.sum(1, keepdim=True) * base[:, :, top : top + rows]
+    under = functional.pixel_unshuffle(functional.pad(image, [SCALE] * 4, mode="replicate"), SCALE)
+    return under.unflatten(1, (SCALE, SCALE))
+
+
+def _filter(framed: list[Tensor], weights: Tensor) -> Tensor:
+    """Sum over all taps of weight times (candidate there - ``base`` here): (B, 16, h, w).
+
+    ``weights`` (B, TAPS * 16, h, w), the candidates as `_framed`. In this order no tap's weights, which are by far
+    the most numbers here, have to be moved in memory.
+    """
+    weights = weights.unflatten(1, (TAPS, SCALE, SCALE))
+    total = -weights.sum(1) * framed[0][..., 1:-1, 1:-1]
     tap = 0
-    for image, side in zip(padded, REACH, strict=True):
-        for down in range(side):
-            for right in range(side):
-                there = image[:, :, top + down : top + down + rows, right : right + width]
-                total = torch.addcmul(total, weights[:, tap, None], there)
+    for image, side in zip(framed, REACH, strict=True):
+        reach = range(-(side // 2), side // 2 + 1)
+        for down in reach:
+            rows = _further(image, down, axis=0)
+            for right in reach:
+                total = torch.addcmul(total, weights[:, tap], _further(rows, right, axis=1))
                 tap += 1
-    return total
+    return total.flatten(1, 2)
+
+
+def _further(framed: Tensor, by: int, axis: int) -> Tensor:
+    """The HR pixels ``by`` further down (axis 0) or to the right (1), without the outer LR pixels along this axis."""
+    inner = framed.shape[3 + axis] - 2
+
+    def part(first: int, count: int, lr: int) -> Tensor:
+        return framed.narrow(1 + axis, first, count).narrow(3 + axis, 1 + lr, inner)
+
+    if by == 0:
+        return part(0, SCALE, 0)
+    if by > 0:
+        return torch.cat([part(by, SCALE - by, 0), part(0, by, 1)], 1 + axis)
+    return torch.cat([part(SCALE + by, -by, -1), part(0, SCALE + by, 0)], 1 + axis)
 
 
 def facts_of(noise: float, weights: tuple[float, float], distance: float, quiet: float) -> tuple[float, ...]:

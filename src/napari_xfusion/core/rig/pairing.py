@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.calibration import Calibration
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
 from napari_xfusion.core.mapping import Mapping, fit_mapping
 from napari_xfusion.core.plan import Plan
@@ -142,7 +143,12 @@ class _Recordings:
     @property
     def divisions(self) -> int | None:
         """See ``Rig.divisions``."""
-        return None if self.plan.calibration is None else divisions_for(self.grid.scale)
+        if self.plan.calibration is None:
+            sides = [scale * side for scale, side in zip(self.grid.scale, self.lr.shape[1:], strict=True)]
+            complete = np.allclose(sides, self.hr.shape[1:])  # HR sees all of the last LR pixels
+            if not complete or not METHODS[self.plan.method].takes_weights:
+                return None
+        return divisions_for(self.grid.scale)
 
     def hr_times(self, misfit: Misfit) -> Times:
         """The times (N,) of all HR frames."""

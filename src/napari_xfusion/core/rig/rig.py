@@ -44,8 +44,8 @@ class Rig(Value):
     grey_rule: GreyRule = "match"
     """How the grey scales were found; see ``Plan.grey``."""
     divisions: Annotated[int, Field(gt=0)] | None = None
-    """Parts of an LR pixel along each axis on the grid on which methods fuse, where a rig file places LR; by the sizes
-    of the frames when None."""
+    """Parts of an LR pixel along each axis on the grid on which methods fuse, for networks and where a rig file places
+    LR; by the sizes of the frames when None."""
     correlation: float
     """Of LR with the binned HR images at common times; 1 is perfect."""
     warnings: Annotated[tuple[XFusionWarning, ...], Field(exclude=True)] = ()

@@ -1,7 +1,7 @@
 """Scenes of the other kinds seen through static matter, and scenes in which nothing moves for a while.
 
 A radiograph of a process is mostly this: the plate in front of the melt, a shot before the laser is on. A network
-learns here that texture may stand still while something moves over it, and that optical flow then warps it wrongly.
+learns here that texture may be static while something moves over it, and that optical flow then warps it wrongly.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def layered(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
 
 
 def pausing(rng: np.random.Generator, shape: tuple[int, int]) -> Depth:
-    """A scene that moves during one interval only, of 2 to 60 frames, and stands still before and after it."""
+    """A scene that moves during one interval only, of 2 to 60 frames, and is static before and after it."""
     moving = _any(rng)(rng, shape)
     start, length = rng.uniform(-LONGEST, LONGEST), float(np.exp(rng.uniform(np.log(2.0), np.log(LONGEST))))
     return lambda t: moving(float(np.clip(t, start, start + length)))
