@@ -10,7 +10,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core.methods", "core.results"),
     ("core.networks", "core.session", "core.calibration_picture"),
     ("core.run",),
-    ("core.check", "core.sequence"),
+    ("core.check", "core.sequence", "core.batch"),
     ("lab.virtual",),
     ("lab.scenes", "lab.workers"),
     ("lab.train", "lab.demo"),

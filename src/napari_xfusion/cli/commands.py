@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from napari_xfusion._version import __version__
+from napari_xfusion.cli.batch import batch
 from napari_xfusion.cli.disturb import takes_disturbances
 from napari_xfusion.cli.options import (
     AttentionOption,
@@ -548,6 +549,7 @@ def study(
 app.command()(train)
 app.command("info")(recording_info)
 app.command()(convert)
+app.command()(batch)
 app.command()(calibrate)
 app.add_typer(rig, name="rig")
 app.command()(synchronise)

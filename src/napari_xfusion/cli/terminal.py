@@ -52,6 +52,11 @@ class Progress:
             if self._bar is not None:
                 self._bar.update(done - self._bar.n)
 
+    def say(self, line: str) -> None:
+        """Print a line on stderr above the bar."""
+        with optional(sys.stderr):
+            tqdm.write(f"napari-xfusion: {line}", file=sys.stderr)
+
     def __enter__(self) -> Progress:
         return self
 

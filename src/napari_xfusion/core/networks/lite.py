@@ -188,7 +188,7 @@ def _framed(image: Tensor) -> Tensor:
     With one more LR pixel on every side, the edge repeated.
     """
     under = functional.pixel_unshuffle(functional.pad(image, [SCALE] * 4, mode="replicate"), SCALE)
-    return under.unflatten(1, (SCALE, SCALE))
+    return under.view(len(image), SCALE, SCALE, *under.shape[2:])
 
 
 def _filter(framed: list[Tensor], weights: Tensor) -> Tensor:
@@ -197,7 +197,7 @@ def _filter(framed: list[Tensor], weights: Tensor) -> Tensor:
     ``weights`` (B, TAPS * 16, h, w), the candidates as `_framed`. In this order no tap's weights, which are by far
     the most numbers here, have to be moved in memory.
     """
-    weights = weights.unflatten(1, (TAPS, SCALE, SCALE))
+    weights = weights.view(len(weights), TAPS, SCALE, SCALE, *weights.shape[2:])
     total = -weights.sum(1) * framed[0][..., 1:-1, 1:-1]
     tap = 0
     for image, side in zip(framed, REACH, strict=True):

@@ -48,4 +48,5 @@ def _sheet(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
     angle = rng.uniform(0, 2 * np.pi)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     found = look_up(pattern.astype(np.float32), cos * x + sin * y, cos * y - sin * x)
-    return np.maximum(np.float32(mean) + np.float32(relief) * found, np.float32(0))
+    sheet: Image = np.maximum(np.float32(mean) + np.float32(relief) * found, np.float32(0))
+    return sheet
