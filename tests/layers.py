@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lab.study",),
     ("ui.shared",),
     ("ui.inspection", "ui.fusion"),
-    ("ui.experiment", "ui.plugin"),
+    ("ui.experiment", "ui.plugin", "ui.rig"),
     ("cli",),
     ("__main__",),
 )

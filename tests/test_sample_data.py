@@ -8,10 +8,15 @@ import pytest
 import tifffile
 from skimage.metrics import peak_signal_noise_ratio
 
+from napari_xfusion.core.calibration import Calibration
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.rig.calibrate import calibrate
+from napari_xfusion.core.rig.synchronise import synchronise
 from tests.sequences import binned
 
 FOLDER = Path(__file__).parents[1] / "sample_data"
 sys.path.insert(0, str(FOLDER))
+import make_rig  # noqa: E402 - as it is run
 from keyhole import keyhole_sequence  # noqa: E402 - as make_sample.py finds it
 
 
@@ -56,3 +61,30 @@ def test_the_keyhole_runs_to_the_right():
     middle = (bright * np.arange(256)).sum(1) / bright.sum(1)
     speed = np.polyfit(np.arange(40), middle, 1)[0]
     assert 1.0 < speed < 2.0
+
+
+RIG = FOLDER / "rig"
+
+
+def test_the_sample_rig_is_small_and_tells_its_geometry_and_clock():
+    assert sum(path.stat().st_size for path in RIG.iterdir()) < 2_000_000
+    truth = Calibration.load(RIG / "rig.json")
+    grids, shots = (
+        [open_stack(RIG / f"{name}_{camera}.tif") for camera in ("lr", "hr")] for name in ("grid", "shot")
+    )
+    found = calibrate(*grids).calibration
+    assert found.way == "grid"
+    pixels = np.stack(np.indices(truth.lr.shape), axis=-1)
+    away = np.linalg.norm(found.mapping.to_output(pixels) - truth.mapping.to_output(pixels), axis=-1)
+    assert away.max() < 0.1
+    clock = synchronise(*shots, found)
+    assert clock.source == "content"
+    assert clock.offset_ns == pytest.approx(truth.clock.offset_ns, abs=0.1 * truth.clock.lr_interval_ns)
+
+
+def test_the_sample_rig_is_made_by_its_script():
+    assert make_rig.rig() == Calibration.load(RIG / "rig.json")
+    noisy = np.median(tifffile.imread(RIG / "grid_hr.tif").astype(float), axis=0)
+    rows, columns = ((n - m) // 2 for n, m in zip(make_rig.SCENE, make_rig.HR, strict=True))
+    clean = make_rig.grid()[rows : rows + make_rig.HR[0], columns : columns + make_rig.HR[1]]
+    assert np.corrcoef(noisy.ravel(), clean.ravel())[0, 1] > 0.97

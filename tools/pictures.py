@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SHOWN = (
     "src/napari_xfusion/ui/**/*.py",
     "src/napari_xfusion/napari.yaml",
-    "sample_data/*.tif",
+    "sample_data/**/*.tif",
     "tests/ui/test_journey.py",
 )
 KEPT = ROOT / "docs" / "images" / "made-from.txt"

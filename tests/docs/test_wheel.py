@@ -45,7 +45,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
         said = opened.read(metadata).decode()
     assert {name.split("/")[0] for name in names} == {"napari_xfusion", metadata.split("/")[0]}
     sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*") if p.suffix in KINDS}
-    added = {f"napari_xfusion/sample_data/{n}.tif" for n in ("lr", "hr", "truth")}
+    rig = (f"rig/{path.name}" for path in (ROOT / "sample_data" / "rig").iterdir())
+    added = {f"napari_xfusion/sample_data/{n}" for n in ("lr.tif", "hr.tif", "truth.tif", *rig)}
     assert {name for name in names if name.startswith("napari_xfusion/")} == sources | added
     assert "Framework :: napari" in said
     assert f"Version: {napari_xfusion.__version__}" in said

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from skimage.registration import phase_cross_correlation
 
 from napari_xfusion.cli import main
+from napari_xfusion.core.calibration import Calibration
 from napari_xfusion.core.networks.engine import NetworkStream
 from napari_xfusion.lab import demo
 from napari_xfusion.ui.shared import compat
@@ -50,9 +52,19 @@ def extent(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def picture(request, viewer, extent, tmp_path):
-    """Saves what the window shows; a picture of nothing is a failure."""
+    """Saves what the window shows of the sample."""
     folder = request.config.getoption("--pictures") if extent == "the whole" else None
-    folder = folder or tmp_path
+    return camera_of(viewer, folder or tmp_path)
+
+
+@pytest.fixture
+def rig_picture(request, viewer, tmp_path):
+    """Saves what the window shows of the two cameras."""
+    return camera_of(viewer, request.config.getoption("--pictures") or tmp_path)
+
+
+def camera_of(viewer, folder):
+    """Saves what the window shows; a picture of nothing is a failure."""
 
     def save(name: str) -> None:
         QApplication.processEvents()
@@ -62,7 +74,7 @@ def picture(request, viewer, extent, tmp_path):
         assert image.size == (1366, 768)  # it fits a small laptop
         assert len(np.unique(np.asarray(image.convert("L")))) > 20
         # Few colours keep the repository small, and nobody sees the difference.
-        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
     return save
 
@@ -132,6 +144,118 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(
     for name in ("fused.tif", "exported.tif"):
         np.testing.assert_array_equal(tifffile.imread(tmp_path / name), headless)
     assert (tmp_path / "fused.tif").read_bytes() == (tmp_path / "headless.tif").read_bytes()
+
+
+@pytest.mark.early
+def test_from_two_cameras_to_a_fused_sequence_that_equals_the_command_lines(
+    viewer, qtbot, tmp_path, rig_picture
+):
+    viewer.open_sample("napari-xfusion", "uncalibrated")
+    panel = panel_of(viewer, "rig", "RigPanel")
+
+    # The geometry from the grid.
+    panel.geometry_box.settings["way"].value = "grid"
+    panel.geometry_box.fit.click()
+    wait(qtbot, lambda: not panel._worker.busy)
+    rig_picture("rig-fit")
+    panel.geometry_box.checkerboard.click()
+    wait(qtbot, lambda: not panel._worker.busy)
+    viewer.layers.selection.active = viewer.layers["rig · checkerboard"]
+    rig_picture("rig-checkerboard")
+
+    # The clock from the shot.
+    panel.lr.choose(viewer.layers["shot · LR"])
+    panel.hr.choose(viewer.layers["shot · HR"])
+    panel.clock_box.synchronise.click()
+    wait(qtbot, lambda: not panel._worker.busy)
+    viewer.dims.set_current_step(0, 27)
+    rig_picture("rig-clock")
+    panel.save_rig(tmp_path / "rig.json")
+
+    # The fused sequence, as the command line makes it.
+    panel.open_fusion()
+    fusion = panel_of(viewer, "fusion", "FusionPanel")
+    fusion.method.method.setCurrentText("interpolation")
+    settled(fusion, qtbot)
+    assert fusion.run_box.run.isEnabled(), fusion.run_box.status.text()
+    fusion.run_box.preview.click()
+    wait(qtbot, lambda: any("preview" in layer.name for layer in viewer.layers))
+    fusion.output.destination.setCurrentText("file")
+    fusion.output.path.setText(str(tmp_path / "fused.tif"))
+    settled(fusion, qtbot)
+    fusion.run_box.run.click()
+    ended(fusion, qtbot)
+    assert "Done: 61 frames" in fusion.run_box.status.text()
+    fused = fused_layer(viewer)
+    for layer in viewer.layers:
+        layer.visible = layer is fused
+    rig_picture("rig-fused")
+    sequences = [str(demo.sample_sequence(f"rig/shot_{name}")) for name in ("lr", "hr")]
+    options = ["--rig", str(tmp_path / "rig.json"), "--method", "interpolation"]
+    assert main(["fuse", *sequences, *options, "-o", str(tmp_path / "headless.tif")]) == 0
+    assert (tmp_path / "fused.tif").read_bytes() == (tmp_path / "headless.tif").read_bytes()
+    in_register(viewer, fused)
+
+
+@pytest.mark.slow
+def test_clicks_on_the_canvas_make_pairs_and_their_residuals(viewer, qtbot, rig_picture):
+    viewer.open_sample("napari-xfusion", "uncalibrated")
+    panel = panel_of(viewer, "rig", "RigPanel")
+    viewer.theme = "light"
+    panel.geometry_box.click.click()
+    QApplication.processEvents()  # the canvas gets its size
+    viewer.reset_view()
+    QApplication.processEvents()
+    lr = np.array([(20, 30), (40, 70), (15, 80), (50, 25), (35, 50)])
+    truth = Calibration.load(demo.sample_sequence("rig/grid_lr").with_name("rig.json"))
+    for pair in zip(lr, truth.mapping.to_output(lr), strict=True):
+        for camera, pixel in zip(("LR", "HR"), pair, strict=True):
+            wait(qtbot, lambda camera=camera: panel.pairs.turn == camera)
+            click_at(viewer, viewer.layers[f"grid · {camera}"], pixel)
+            wait(qtbot, lambda: not panel.pairs._settle.isActive())
+    assert "Click point 6 on LR. 5 points, residual 0." in panel.geometry_box.found.text()
+    panel.pairs._layers["LR"].add((45, 60))
+    wait(qtbot, lambda: panel.pairs.turn == "HR" and not panel.pairs._settle.isActive())
+    rig_picture("rig-pairs")
+
+
+def click_at(viewer, layer, pixel):
+    """Click on the canvas where a layer shows a pixel."""
+    canvas, camera = viewer.window._qt_viewer.canvas.native, compat.camera(viewer)
+    away = np.asarray(layer.data_to_world(pixel))[-2:] - np.asarray(camera.center)[-2:]
+    y, x = away * camera.zoom + np.array([canvas.height(), canvas.width()]) / 2
+    place = QPoint(round(x), round(y))
+    QTest.mouseMove(canvas, place)
+    QApplication.processEvents()
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=place)
+    QApplication.processEvents()
+
+
+def in_register(viewer, fused):
+    """All layers of two cameras lie where the true rig places them, to 0.1 HR pixels: fiducials and extents."""
+    truth = Calibration.load(demo.sample_sequence("rig/grid_lr").with_name("rig.json"))
+    pixel = truth.hr.pixel_size
+    seen = [layer for layer in viewer.layers if " · " in layer.name]
+    assert len(seen) == 7
+    for layer in seen:
+        is_lr = layer.name.endswith("LR")
+        height, width = layer.data.shape[-2:]
+        corner = np.zeros(2)
+        if "fused" in layer.name:
+            region = provenance_of(layer).plan.region
+            corner = np.array([region.top, region.left])
+            assert region.shape == (height, width)
+        for fiducial in [(0.0, 0.0), (height - 1.0, 0.0), (0.0, width - 1.0), (30.0, 44.0)]:
+            place = layer.data_to_world([*[0] * (layer.ndim - 2), *fiducial])[-2:]
+            expected = truth.mapping.to_output(fiducial) if is_lr else corner + fiducial
+            assert np.asarray(place) / pixel == pytest.approx(expected, abs=0.1), layer.name
+    # What the layers show lies there, too: the fused frame is the HR frame of about the same time.
+    assert fused.data.shape[0] == 61
+    top, bottom, left, right = provenance_of(fused).plan.region
+    hr = viewer.layers["shot · HR"]
+    own, recorded = (np.asarray(layer.data[19], float) for layer in (fused, hr))  # HR frame 2 is at 18.97
+    shift, *_ = phase_cross_correlation(recorded[top:bottom, left:right], own, upsample_factor=50)
+    assert np.abs(shift).max() < 0.1
 
 
 def scrub(viewer, qtbot):

@@ -266,3 +266,25 @@ def test_layers_of_others_are_not_moved():
     lr, hr = (Image(np.zeros(shape, np.uint16)) for shape in ((9, 8, 8), (3, 32, 32)))
     assert not layers.arrange(lr, hr, (0, 4, 8))
     assert list(lr.scale) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_layer_lies_upon_another_one_wherever_that_is(ndim):
+    place = {
+        "scale": (2.0, 3.0, 4.0),
+        "translate": (5, 6, 7),
+        "rotate": (0, 0, 20),
+        "units": ("s", "um", "um"),
+    }
+    below = Image(np.zeros((4, 20, 30)), **place)
+    above = Image(np.zeros((9, 8, 12)[-ndim:]), scale=(7,) * ndim)
+    mapping = Mapping(linear=((2.5, -0.3), (0.2, -2.6)), shift=(1.0, 25.0))
+    time = np.asarray(above.data_to_world((3,) * ndim))[:-2]
+    for _ in range(2):
+        layers.lie_upon(above, below, mapping)
+        for pixel in [(0.0, 0.0), (7.0, 11.0), (2.5, 3.0)]:
+            world = np.asarray(above.data_to_world((*(3,) * (ndim - 2), *pixel)))
+            there = below.world_to_data((0.0, *world[-2:]))[-2:]
+            assert there == pytest.approx(mapping.to_output(pixel))
+            assert world[:-2] == pytest.approx(time)
+    assert above.scale[-2:] == pytest.approx(np.multiply((3.0, 4.0), mapping.scale))

@@ -25,7 +25,7 @@ from tests.ui.sequences import write_sequences
 ACTIONS = 300
 LAYERS = 10
 """More are removed: napari takes seconds to lay out a large grid."""
-PANELS = ("Fusion", "Inspect", "Virtual experiment")
+PANELS = ("Fusion", "Inspect", "Virtual experiment", "Rig (two cameras)")
 
 
 class Monkey:

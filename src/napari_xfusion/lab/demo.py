@@ -40,7 +40,7 @@ class Demo:
 
 
 def sample_sequence(name: str) -> Path:
-    """Path of ``lr``, ``hr`` or ``truth`` of the sample that comes with the package."""
+    """Path of ``lr``, ``hr`` or ``truth`` of the sample that comes with the package, or of one in ``rig/``."""
     for place in SAMPLE_PLACES:
         path = place / f"{name}.tif"
         if path.is_file():

@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QPushButton, QWidget
 
+from napari_xfusion.core.calibration import Calibration
 from napari_xfusion.core.plan import Flaw, parse_times
 from napari_xfusion.core.recordings import Fields, Recording
-from napari_xfusion.core.rig import tell_apart
+from napari_xfusion.core.rig import place_lr, tell_apart
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.fusion.fields_section import CAMERAS, Entered, FieldsSection
 from napari_xfusion.ui.shared.compare import RECORDED
+from napari_xfusion.ui.shared.files_edit import FilesEdit
 from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
@@ -74,6 +76,7 @@ class DataBox(QGroupBox):
         self.lr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.hr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.refresh = QPushButton("Refresh", self)
+        self.rig, self.extent = FilesEdit("rig file", self), QComboBox(self)
         self.found = Sentence(self)
         self._data = Follower(self, ("data",), self.redrawn.emit)
         self.mend = QPushButton(self)
@@ -175,7 +178,7 @@ class DataBox(QGroupBox):
         self.mend.setText(f"Correct {' and '.join(names)}")
         self.mend.setVisible(bool(mends))
 
-    def show_hr_at(self, hr_times: Iterable[float]) -> None:
+    def show_hr_at(self, hr_times: Iterable[float], calibration: Calibration | None) -> None:
         """Show the HR sequence at these times, if this plugin opened it and shows it at other or unknown times."""
         layer, (lr, hr) = self.layers()[1], self.sequences()
         known, times = provenance_of(layer), tuple(map(float, hr_times))
@@ -186,15 +189,33 @@ class DataBox(QGroupBox):
             or times == self._shown_at(layer, hr)
         ):
             return
-        redraw(layer, sequence_pair(lr, hr, times, title=title_of(layer))[1])
+        pair = sequence_pair(lr, hr, times, title=title_of(layer), calibration=calibration)
+        redraw(layer, pair[1])
         self._shown = layer, times
 
+    def choose_pair(self, lr: Layer, hr: Layer, rig_file: str) -> None:
+        """Select LR, HR and their rig file."""
+        self.lr.choose(lr)
+        self.hr.choose(hr)
+        self.rig.set_paths([rig_file])
+
+    def calibration(self) -> Calibration | None:
+        """The content of the rig file; None without one. Raises InputError where it is no rig file."""
+        paths = self.rig.paths()
+        if len(paths) > 1:
+            raise InputError(
+                setting="rig", expected="one file", found=f"{len(paths)}", hint="keep one of them"
+            )
+        return Calibration.load(paths[0]) if paths else None
+
     def values(self) -> dict[str, Any]:
-        """The pairing as settings of a plan; raises InputError for invalid HR times."""
+        """Rig file and pairing as settings of a plan; raises InputError for an invalid rig file or HR times."""
         entered = self.pairing.value()
         times = parse_times(entered.hr_times)
         by_step = times is None and entered.hr_step > 0
         return {
+            "calibration": self.calibration(),
+            "extent": self.extent.currentText(),
             "hr_times": times,
             "hr_step": entered.hr_step if by_step else None,
             "hr_start": entered.hr_start if by_step else 0.0,
@@ -204,7 +225,8 @@ class DataBox(QGroupBox):
     def saved(self) -> dict[str, Any]:
         """The times, flats and darks of this pair, for the next session."""
         fields = [each._asdict() for each in self.fields.entered()]
-        return {"pair": self._pair, "fields": fields, **asdict(self.pairing.value())}
+        rig = {"rig": self.rig.text(), "extent": self.extent.currentText()}
+        return {"pair": self._pair, "fields": fields, **rig, **asdict(self.pairing.value())}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Remember the values of the last session for their pair."""
@@ -218,6 +240,7 @@ class DataBox(QGroupBox):
                 first, self._pair = not self._pair, pair
                 saved = self._saved if self._saved.get("pair") == pair else {}
                 self._restore_fields(saved)
+                self._restore_rig(saved)
                 hr = _stack_or_error(self.hr.layer())
                 known = isinstance(hr, Stack) and hr.metadata.hr_times is not None
                 if saved and not known:
@@ -235,6 +258,19 @@ class DataBox(QGroupBox):
             entered = [_saved_fields(saved, k) for k in range(len(CAMERAS))]
         self.fields.restore(each or Entered() for each in entered)
         self.fields.begin_in(*(stack.source if isinstance(stack, Stack) else "" for stack in stacks))
+
+    def _restore_rig(self, saved: Mapping[str, Any]) -> None:
+        """The rig file that was saved for the pair; that of the last pair stays where it is of these cameras."""
+        if saved.get("rig"):
+            self.rig.setText(str(saved["rig"]))
+            self.extent.setCurrentText(str(saved.get("extent")))
+            return
+        try:
+            calibration = self.calibration()
+            if calibration is not None:
+                place_lr(*self.sequences(), calibration)
+        except XFusionError:
+            self.rig.clear()
 
     def _missing(self, name: str) -> InputError:
         """Why the sequence called ``name`` cannot be selected, or that it is not."""
@@ -269,6 +305,7 @@ class DataBox(QGroupBox):
         fast = None if lr is None else stacks[0]
         for name in OFFSETS:
             self.pairing[name].enabled = isinstance(fast, Stack) and fast.clock.interval is not None
+        self.extent.setEnabled(bool(self.rig.text().strip()))
         files = any(isinstance(x, Stack) and isinstance(x.recording, Recording) for x in stacks)
         offer(self.refresh, REFRESHES, "" if files else "Neither LR nor HR was opened by napari-xfusion.")
         self._data.follow(layers)
@@ -283,8 +320,9 @@ class DataBox(QGroupBox):
         add_row(layout, "LR", self.lr, "The fast, low-resolution sequence.")
         add_row(layout, "HR", self.hr, "The slow, high-resolution sequence of the same field of view.")
         add_row(layout, "", self.refresh, REFRESHES)
+        self._add_rig(layout)
         self.pairing = Form(Pairing, layout, self.changed.emit)
-        self.pairing["hr_step"].native.setSpecialValueText("from HR metadata")
+        self.pairing["hr_step"].native.setSpecialValueText("from rig or HR file")
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")
         for name in OFFSETS:
             self.pairing[name].native.setSuffix(" ns")
@@ -295,6 +333,16 @@ class DataBox(QGroupBox):
         self.mend.setToolTip("Fuse the cameras as they fit by what both show.")
         self.mend.hide()
         self.found.setToolTip("Properties and pairing of the sequences, and the cost of a run.")
+
+    def _add_rig(self, layout: QFormLayout) -> None:
+        tip = "Where LR lies on HR, and when HR frames were taken: a file of the panel Rig (two cameras).\n"
+        tip += "Without one, both cameras must show the same field of view."
+        add_row(layout, "Rig file", (self.rig, self.rig.browse), tip)
+        self.extent.addItems(["overlap", "hr"])
+        tip = "With a rig file: fuse the HR pixels that LR sees, or complete HR frames."
+        add_row(layout, "Extent", self.extent, tip)
+        self.rig.textChanged.connect(lambda _: self.changed.emit())
+        self.extent.currentIndexChanged.connect(lambda _: self.changed.emit())
 
 
 def is_image(layer: Layer) -> bool:

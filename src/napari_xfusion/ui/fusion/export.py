@@ -196,16 +196,22 @@ def made_from(layer: Image, layers: Iterable[Image]) -> tuple[Plan, tuple[Raw, R
     return record.plan, (lr, hr)
 
 
+RIG_FILE = "rig.json"
+"""Stands for the rig file in a command, as a plan keeps its content only."""
+
+
 def command_line(plan: Plan, sources: tuple[Raw, Raw], output: str) -> str:
     """The command that makes what ``plan`` makes of the LR and HR recordings at ``sources``, for a POSIX shell.
 
-    Raises InputError where one of them is no file.
+    A rig file is called RIG_FILE. Raises InputError where one of them is no file.
     """
     files = [_file_at(str(source.path)) for source in sources]
     words = ["napari-xfusion", "fuse", *files, "-o", output]
     for camera, source in zip(("lr", "hr"), sources, strict=True):
         words += _field_options(camera, source.fields)
-    given = plan.model_dump(exclude_defaults=True)
+    given = plan.model_dump(exclude_defaults=True, exclude={"calibration"})
+    if plan.calibration is not None:
+        words += ["--rig", RIG_FILE]
     for name, value in given.items():
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [option, _as_argument(name, value)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
+_NAME_RIG = f", with the path of the rig file for {export.RIG_FILE}"
 SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NeXus (*.nxs)"
 
 
@@ -202,7 +203,8 @@ class ExportBox(QGroupBox):
             show_error(in_window_words(error))
             self.status.setText(in_window_words(error))
         else:
-            self.status.setText("Copied. Paste it into a terminal.")
+            rig = "" if f"--rig {export.RIG_FILE}" not in QApplication.clipboard().text() else _NAME_RIG
+            self.status.setText(f"Copied. Paste it into a terminal{rig}.")
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)

@@ -50,7 +50,8 @@ class OpenSequences:
         """One frame of ``request``, None when stopped."""
         session = self._open(request)
         for fused in session.frames([frame], stop, region):
-            return Answer(request, frame, region, fused.image, fused.seconds)
+            shown = region or session.rig.region(request.plan)
+            return Answer(request, frame, shown, fused.image, fused.seconds)
         return None
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from collections.abc import Mapping as Values
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLineEdit
 from superqt.utils import signals_blocked
 
-from napari_xfusion.core.rig import place_lr
 from napari_xfusion.core.types import Region, Stack
 from napari_xfusion.errors import InputError
 from napari_xfusion.ui.shared.place import region_of_shapes
@@ -28,6 +28,8 @@ from napari_xfusion.ui.shared.widgets import Follower, LayerCombo, add_row, form
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+
+    from napari_xfusion.core.mapping import Mapping
 
 MEMORY, FILE = "memory", "file"
 ENDINGS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NeXus (*.nxs)"
@@ -96,13 +98,13 @@ class OutputBox(QGroupBox):
             )
         return None if chosen == (0, self._count) else chosen
 
-    def region_of(self, layer: Image, lr: Stack, hr: Stack) -> Region | None:
-        """The chosen HR pixels, None for whole frames; ``layer`` shows ``lr``.
+    def region_of(self, layer: Image, mapping: Callable[[], Mapping], hr: Stack) -> Region | None:
+        """The chosen HR pixels, None for whole frames; ``layer`` shows LR, whose pixels ``mapping`` places on HR's.
 
-        Raises InputError where the layer of shapes is empty, PairingError where LR and HR do not fit.
+        Raises InputError where the layer of shapes is empty, and what ``mapping`` raises.
         """
         shapes = self.region.layer()
-        return None if shapes is None else region_of_shapes(shapes, layer, place_lr(lr, hr), hr.shape[1:])
+        return None if shapes is None else region_of_shapes(shapes, layer, mapping(), hr.shape[1:])
 
     def target(self) -> Path | None:
         """The output file, None for memory; without a name a path without one."""
@@ -113,7 +115,7 @@ class OutputBox(QGroupBox):
         """The values to save for the next session, without frames and file, which belong to one sequence."""
         return {"destination": self.destination.currentText()}
 
-    def restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: Values[str, Any]) -> None:
         """Set saved values, if they are valid."""
         index = self.destination.findText(str(saved.get("destination")))
         if index >= 0:

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import Recording
-from napari_xfusion.core.rig import find_hr_times
+from napari_xfusion.core.rig import Mapping, find_hr_times, place_lr
 from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.fusion.data_box import DataBox, is_input
 from napari_xfusion.ui.fusion.export_box import ExportBox
@@ -85,6 +85,10 @@ class FusionPanel(Panel):
         """Select LR and HR among ``layers``."""
         self.data.choose(layers)
 
+    def choose_pair(self, lr: Layer, hr: Layer, rig_file: str) -> None:
+        """Select LR, HR and their rig file."""
+        self.data.choose_pair(lr, hr, rig_file)
+
     # The request.
 
     def _changed(self) -> None:
@@ -117,11 +121,16 @@ class FusionPanel(Panel):
         sequences, layers = self.data.sequences(), self.data.layers()
         self._asked = sequences
         self.output.set_lr(sequences[0])
+        data = self.data.values()
+
+        def mapping() -> Mapping:
+            return place_lr(*sequences, data["calibration"]).without_radial
+
         plan = make_plan(
-            **self.data.values(),
+            **data,
             **self.method.values(),
             frames=self.output.frames(),
-            region=self.output.region_of(layers[0], *sequences),
+            region=self.output.region_of(layers[0], mapping, sequences[1]),
         )
         output = self.output.target()
         overwrite = output is not None and self.output.overwrite.isChecked()
@@ -173,7 +182,8 @@ class FusionPanel(Panel):
 
     def _arrange(self, request: Request) -> None:
         """Align the two layers as the plan pairs them."""
-        if arrange(*request.layers, find_hr_times(*request.sequences, request.plan)):
+        times = find_hr_times(*request.sequences, request.plan)
+        if arrange(*request.layers, times, request.plan.calibration):
             self._viewer.reset_view()
 
     def _show_ready(self) -> None:
@@ -210,7 +220,8 @@ class FusionPanel(Panel):
     def _show_hr(self) -> None:
         """Show the HR sequence at the HR times of the plan."""
         if self._request is not None:
-            self.data.show_hr_at(find_hr_times(*self._request.sequences, self._request.plan))
+            plan = self._request.plan
+            self.data.show_hr_at(find_hr_times(*self._request.sequences, plan), plan.calibration)
 
     def _ask_live(self) -> None:
         """Request a live preview, unless a run is active, which fuses the displayed frame first anyway."""

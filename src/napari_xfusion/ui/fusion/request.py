@@ -168,5 +168,16 @@ def _is_of(plan: Plan, output: Path) -> bool:
         recorded = RunRecord.load(record_path(output)).plan
     except InputError:
         return False
-    compared = ("method", "separation", "region", "grey", "correct", "keep_flicker", "hr_frames", "dtype")
+    compared = [
+        "method",
+        "separation",
+        "grey",
+        "correct",
+        "keep_flicker",
+        "hr_frames",
+        "dtype",
+        "calibration",
+    ]
+    if plan.region is not None or plan.calibration is None:  # else the record has what both cameras see
+        compared.append("region")
     return all(getattr(recorded, name) == getattr(plan, name) for name in compared)

@@ -18,7 +18,7 @@ from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results import MemorySink, OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.record import RunRecord, record_path
 from napari_xfusion.core.run import Run
-from napari_xfusion.core.types import Token
+from napari_xfusion.core.types import Region, Token
 from napari_xfusion.errors import WriteError, XFusionWarning
 from napari_xfusion.ui.fusion.order import NearestFirst
 from napari_xfusion.ui.fusion.request import Request, unfinished
@@ -43,6 +43,8 @@ class Begun:
     """The sequences are paired and the result is claimed."""
 
     spec: OutputSpec
+    region: Region | None
+    """The HR pixels that the result shows; None for complete frames."""
     done: frozenset[int]
     """Targets that an earlier run has made."""
 
@@ -201,7 +203,8 @@ class Runner(QObject):
             self._say_progress(result)
 
     def _on_begun(self, result: Result, begun: Begun) -> None:
-        result.spec, plan = begun.spec, result.request.plan
+        result.spec = begun.spec
+        plan = result.request.plan.model_copy(update={"region": begun.region})
         result.done.clear()  # a file may have been taken away since
         result.done |= begun.done
         if isinstance(result.sink, MemorySink):
@@ -307,7 +310,7 @@ def walk(result: Result) -> Body:
         run = Run(request.plan, *request.sequences)
         with sink:
             run.begin(sink)
-            tell(Begun(run.spec, frozenset(run.done)))
+            tell(Begun(run.spec, run.settled.region, frozenset(run.done)))
             while not (result.shown.wait(0.02) or stop.is_set()):
                 pass
             for frame in run.frames(stop, order):

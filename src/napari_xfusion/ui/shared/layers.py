@@ -1,6 +1,7 @@
 """Sequences as napari layers: the one place that knows where, when and in what grey a sequence is shown.
 
-Every function returns what ``viewer.add_image`` takes and touches no viewer, except ``redraw``. World coordinates
+Every function returns what ``viewer.add_image`` takes and touches no viewer, except those that change a layer that
+exists. World coordinates
 are those of the output grid, in micrometres where the size of its pixels is known; where the pixels of a layer lie on
 it is a ``Mapping``. All layers of one experiment have the same kinds of units, or napari drops them.
 """
@@ -29,6 +30,7 @@ from napari_xfusion.ui.shared.provenance import METADATA, LayerRole, Origin, Pro
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+    from napari_xfusion.core.calibration import Calibration
     from napari_xfusion.core.plan import Plan
 
 CONTRAST_FRAMES = 4
@@ -82,16 +84,22 @@ def sequence_layer(
 
 
 def sequence_pair(
-    lr: Stack, hr: Stack, hr_times: Iterable[float] | None = None, *, title: str | None = None
+    lr: Stack,
+    hr: Stack,
+    hr_times: Iterable[float] | None = None,
+    *,
+    title: str | None = None,
+    calibration: Calibration | None = None,
 ) -> tuple[LayerData, LayerData]:
     """LR and HR of one event as layers that lie upon each other, called by ``title`` or their files.
 
     ``hr_times`` are the times of the HR frames in LR frame numbers (default: those the HR file knows). HR
     gets one entry per LR frame, the last HR frame at or before it: napari would show a sparse sequence blank at
-    its end. Where the times are not known, HR is spread over the sequence and its name says so. Raises
-    PairingError when the frame sizes do not fit.
+    its end. Where the times are not known, HR is spread over the sequence and its name says so. LR lies where the
+    rig file ``calibration`` places it, without radial terms, which napari cannot show. Raises PairingError when the
+    frame sizes do not fit.
     """
-    mapping = place_lr(lr, hr)
+    mapping = place_lr(lr, hr, calibration).without_radial
     pixel = hr.pixel_size or output_pixel(lr, mapping)
     times = hr.metadata.hr_times if hr_times is None else tuple(hr_times)
     clock = np.linspace(0, len(lr) - 1, len(hr)) if times is None else np.asarray(times, dtype=np.float64)
@@ -112,9 +120,9 @@ def sequence_pair(
         frame_interval=lr.clock.interval,
         entries=entries,
     )
-    if times is not None:
-        known = high.options["metadata"][METADATA]
-        high.options["metadata"][METADATA] = replace(known, times=tuple(times))
+    for made, when in ((low, None), (high, None if times is None else tuple(times))):
+        metadata = made.options["metadata"]
+        metadata[METADATA] = replace(metadata[METADATA], times=when, calibration=calibration)
     return low, high
 
 
@@ -166,7 +174,34 @@ def redraw(layer: Layer, shown: LayerData) -> None:
     layer.metadata = {**layer.metadata, **shown.options["metadata"]}
 
 
-def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
+def lie_upon(layer: Layer, below: Layer, mapping: Mapping = SAME) -> None:
+    """Move ``layer`` so that ``mapping`` places its pixels on those of ``below``; its time stays.
+
+    Its scale becomes the size of its pixels.
+    """
+    world = _world(below)[-2:, -2:]
+    origin = np.asarray(below.data_to_world(np.zeros(below.ndim)))[-2:]
+    steps = np.asarray(below.scale, dtype=float)[-2:] * mapping.scale
+    n = layer.ndim
+    linear, shift = np.eye(n), np.zeros(n)
+    linear[-2:, -2:] = world @ np.asarray(mapping.linear) @ np.diag(1 / steps)
+    shift[-2:] = world @ np.asarray(mapping.shift) + origin
+    units = (*layer.units[:-2], *below.units[-2:])
+    if units != tuple(layer.units):
+        layer.units = units
+    place = {
+        "rotate": np.eye(n),
+        "shear": np.zeros(n * (n - 1) // 2),
+        "scale": np.array([*layer.scale[:-2], *steps]),
+        "translate": np.array([*layer.translate[:-2], 0.0, 0.0]),
+        "affine": homogeneous(linear, shift),
+    }
+    for key, value in place.items():
+        if not np.allclose(np.asarray(getattr(layer, key)), value, rtol=1e-12, atol=1e-12):
+            setattr(layer, key, value)  # napari draws anew even where nothing changes
+
+
+def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float], calibration: Calibration | None = None) -> bool:
     """Show LR and HR as the pair that a plan makes of them; whether something changed.
 
     Only sequences that this package opened: the layers of others, and a truth or a result, stay as they are.
@@ -181,12 +216,11 @@ def arrange(lr: Layer, hr: Layer, hr_times: Iterable[float]) -> bool:
         or not {low.role, high.role} <= {"sequence", "lr", "hr"}
     ):
         return False
-    if (low.role, high.role, high.times) == ("lr", "hr", times):
+    if (low.role, high.role, high.times) == ("lr", "hr", times) and calibration == low.calibration:
         return False
     title = title_of(lr) if low.role == "lr" else None
-    for layer, shown in zip(
-        (lr, hr), sequence_pair(sequences[0], sequences[1], times, title=title), strict=True
-    ):
+    pair = sequence_pair(sequences[0], sequences[1], times, title=title, calibration=calibration)
+    for layer, shown in zip((lr, hr), pair, strict=True):
         redraw(layer, shown)
     return True
 

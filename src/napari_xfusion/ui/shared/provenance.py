@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
+    from napari_xfusion.core.calibration import Calibration
     from napari_xfusion.core.plan import Plan
 
 METADATA = "napari-xfusion"
@@ -60,6 +61,8 @@ class Provenance:
     """The layer's data when it was made: ``sequence`` stands for the layer as long as it shows them."""
     times: tuple[float, ...] | None = None
     """Of an HR sequence that has a partner: the LR frame numbers of its frames, where they are known."""
+    calibration: Calibration | None = None
+    """Of LR and HR that lie upon each other through a rig file."""
     entries: tuple[int, ...] | None = None
     """The frame of ``sequence`` that each entry of the layer shows, where it is not simply the next one."""
     origins: tuple[Origin, ...] = ()

@@ -109,7 +109,8 @@ def _pair_again(layers: Sequence[Layer], lr: Stack, hr: Stack) -> list[LayerData
     known = provenance_of(layers[1])
     given = known is not None and hr.metadata.hr_times is None
     times = known.times if known is not None and given else None
-    return [*sequence_pair(lr, hr, times, title=title_of(layers[0]))]
+    calibration = None if known is None else known.calibration
+    return [*sequence_pair(lr, hr, times, title=title_of(layers[0]), calibration=calibration)]
 
 
 def _alone_again(known: Provenance, stack: Stack) -> LayerData:
