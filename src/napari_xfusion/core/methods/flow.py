@@ -28,8 +28,8 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_xfusion.core.methods.base import GroupFuser, GroupStream
-from napari_xfusion.core.methods.local import NEGLIGIBLE, error_energy, kalman_update
-from napari_xfusion.core.methods.sharp import TINY, SharpFrames, Structure
+from napari_xfusion.core.methods.local import NEGLIGIBLE, TINY, error_energy, kalman_update
+from napari_xfusion.core.methods.sharp import SharpFrames, Structure
 from napari_xfusion.core.optical_flow import find_motion, warp
 from napari_xfusion.core.rig import FrameGroup, FrameReader
 from napari_xfusion.core.rig.timing import neighbours
@@ -113,9 +113,9 @@ class FlowStream(GroupStream):
 
     def _coarse(self, group: FrameGroup, expected: Image) -> tuple[Image, Image]:
         """LR(t) (h, w) where that was expected, and its variance."""
-        noise, seen = self.sharp.variance, group.reference.image
+        noise, seen = self.sharp.variance(group.target), group.reference.image
         coarse = kalman_update(seen, expected, noise)
-        if noise == 0:
+        if not noise.any():
             return coarse, np.zeros_like(coarse)
         moved = np.abs(coarse - expected) / np.maximum(np.abs(seen - expected), NEGLIGIBLE)
         return coarse, noise * np.minimum(moved, 1)
@@ -164,7 +164,8 @@ class FlowStream(GroupStream):
 
     def _candidate(self, group: FrameGroup, k: int, sides: tuple[int, ...]) -> Candidate:
         """An HR neighbour, left in place or warped along the motion, whichever LR(t) bears out."""
-        target, variance, grids, sharp = group.reference.image, self.sharp.variance, self.grids, self.sharp
+        target, grids, sharp = group.reference.image, self.grids, self.sharp
+        variance = sharp.variance(group.target)
         own, binned = sharp.denoised(k, sides), sharp.binned(k)
         static = grids.up(binned) + own.fine
         warped = warp(static, find_motion(target, sharp.seen(k), grids.hr_shape, grids.scale))

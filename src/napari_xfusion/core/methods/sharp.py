@@ -23,7 +23,8 @@ import numpy as np
 
 from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.methods.hr_noise import NoiseCurve, finest, fit_noise
-from napari_xfusion.core.methods.local import kalman_update, local_mean
+from napari_xfusion.core.methods.local import TINY, kalman_update, local_mean
+from napari_xfusion.core.methods.lr_noise import fit_lr_noise
 from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
 from napari_xfusion.core.rig import FrameReader
 from napari_xfusion.core.rig.frames import FrameCache
@@ -40,8 +41,6 @@ HIDDEN = np.float32(0.3)
 """Part of the LR noise, a variance, up to which a change may go unseen: local means of it vary by that much."""
 UNDECIDED = np.float32(0.05)
 """Part of the noise below which a loss does not tell a warped frame from one left in place."""
-TINY = np.float32(1e-9)
-"""Energy that keeps a quotient finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +84,12 @@ class SharpFrames:
         height, width = self.grids.hr_shape
         self.reach = int(np.clip(CACHED_PIXELS // (height * width) // 2 - 2, 1, REACH))
         some = 2 * self.reach + 4
-        self.variance = np.float32(reader.rig.lr_noise**2)
         self.binned: Cached = FrameCache(lambda k: self.grids.down(reader.hr_frame(k)), some)
         self.fine: Cached = FrameCache(lambda k: reader.hr_frame(k) - self.grids.up(self.binned(k)), some)
         self.seen: Cached = FrameCache(self._at_hr, some)
+        self.variance: Cached = FrameCache(lambda t: self.lr_noise(reader.lr_frame(t)), 2)
+        """Variance (h, w) of the LR frame at a target by noise."""
+        self._variance_at_hr: Cached = FrameCache(lambda k: self.lr_noise(self.binned(k)), some)
         self._quick: Cached = FrameCache(lambda k: without_slow(reader.lr_at(float(self.times[k]))), some)
         self._noise: Cached = FrameCache(lambda k: self.curve(self.seen(k)), some)
         self._joined: FrameCache[tuple[int, tuple[int, ...]], Structure] = FrameCache(
@@ -116,13 +117,20 @@ class SharpFrames:
         fine = np.zeros(self.grids.hr_shape, np.float32)
         total, squares, lost = (np.zeros(self.grids.lr_shape, np.float32) for _ in range(3))
         for k in range(first, last + 1):
-            noise, loss = self._noise(k), self.rate * self._change(quick, self._quick(k))
+            noise, both = self._noise(k), self.variance(target) + self._variance_at_hr(k)
+            loss = self.rate * _change(quick, self._quick(k), both)
             weight: Image = np.float32(1) / (noise + loss + TINY)
             fine += self.enlarge(weight) * self.fine(k)
             total += weight
             squares += weight**2 * noise
             lost += weight * loss
         return Structure(fine / self.enlarge(total), squares / total**2, lost / total)
+
+    @cached_property
+    def lr_noise(self) -> NoiseCurve:
+        """The noise of LR frames, at the times of a few HR frames."""
+        lr = [self.reader.lr_at(float(self.times[k])) for k in self._sample]
+        return fit_lr_noise(lr, [self.binned(k) for k in self._sample], self.reader.rig.lr_noise)
 
     @cached_property
     def curve(self) -> NoiseCurve:
@@ -145,7 +153,8 @@ class SharpFrames:
             if k + 1 < len(self.times):
                 both = self._noise(k) + self._noise(k + 1)
                 lost += self.energy(self.fine(k) - self.fine(k + 1)) - both
-                changed += self._change(self._quick(k), self._quick(k + 1))
+                noise = self._variance_at_hr(k) + self._variance_at_hr(k + 1)
+                changed += _change(self._quick(k), self._quick(k + 1), noise)
         lost = np.maximum(lost, 0)
         mean = lost.sum() / max(changed.sum(), TINY)
         little = self._noise(0).mean() / 10 + TINY
@@ -174,14 +183,8 @@ class SharpFrames:
 
     def _at_hr(self, k: int) -> Image:
         """LR (h, w) at the time of HR frame ``k``, without the noise that the binned frame shows to be noise."""
-        return kalman_update(self.reader.lr_at(float(self.times[k])), self.binned(k), self.variance)
-
-    def _change(self, here: Image, there: Image) -> Image:
-        """Local energy (h, w) of the difference of two LR images, beyond their noise and what that may hide."""
-        change: Image = np.maximum(
-            local_mean((here - there) ** 2) - 2 * self.variance, HIDDEN * self.variance
-        )
-        return change
+        lr = self.reader.lr_at(float(self.times[k]))
+        return kalman_update(lr, self.binned(k), self._variance_at_hr(k))
 
     def _sum(self, k: int, side: int) -> _Sum:
         """Frames before (-1) or after (1) HR frame ``k``, each by how well it agrees with it."""
@@ -218,6 +221,12 @@ class SharpFrames:
         """Energy (h, w) by which ``fine`` differs from HR frame ``k`` beyond the noise of both."""
         loss: Image = np.maximum(self.energy(fine - self.fine(k)) - 2 * self._noise(k), 0)
         return loss
+
+
+def _change(here: Image, there: Image, noise: Image) -> Image:
+    """Local energy (h, w) of the difference of two LR images, beyond that of their ``noise`` and what it may hide."""
+    change: Image = np.maximum(local_mean((here - there) ** 2) - noise, HIDDEN / 2 * noise)
+    return change
 
 
 def without_slow(lr: Image) -> Image:
