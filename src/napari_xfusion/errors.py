@@ -235,7 +235,7 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "None: the frame times are used.",
     ),
     "grey-rule": ("The model was trained with another grey rule.", "Use the grey rule of the model."),
-    "hr-coverage": ("HR covers a small part of LR.", "Fuse the covered frames, or check the HR times."),
+    "hr-coverage": ("HR covers a small part of LR.", "Fuse the covered frames, or check HR times or clock."),
     "hr-interval": ("The HR times contradict the frame intervals of the files.", "Check step and times."),
     "hr-times-close": (
         "HR frames are closer together than LR frames.",

@@ -12,6 +12,27 @@ from pydantic import ValidationError
 from napari_xfusion.core.rig import Grids, Mapping, fit_mapping
 from napari_xfusion.errors import PairingError
 
+GRID = {"linear": ((0.2, 0), (0, 0.2)), "shift": (0, 0)}
+WARP = {**GRID, "down": ((0, 1, 0), (0.5, 0, 0)), "across": ((0, 0, 0.3), (0, -0.5, 0))}
+
+
+def test_a_warp_is_added_to_places_and_taken_off_again():
+    warped = Mapping(linear=((3, 0.1), (-0.1, 3)), shift=(2, 5), warp=WARP)
+    pixels = np.random.default_rng(0).uniform(-3, 14, (50, 2))
+    there = warped.to_output(pixels)
+    assert there - warped.without_radial.to_output(pixels) == pytest.approx(warped.warp(pixels))
+    ends = np.array([[0, 5], [5, 0], [-9, 99]])
+    assert warped.warp(ends) == pytest.approx(np.array([[1, 0], [0.5, 0], [0, 0.3]]), abs=1e-3)
+    assert warped.from_output(there) == pytest.approx(pixels, abs=1e-5)
+    finer = Mapping(linear=((0.25, 0), (0, 0.25)), shift=(-0.375, -0.375))
+    both = finer.then(warped)
+    assert both.to_output(pixels) == pytest.approx(warped.to_output(finer.to_output(pixels)))
+    with pytest.raises(PairingError):
+        _ = warped.inverse
+    for wrong in ({"across": WARP["down"][:1]}, {"down": ((0, 99, 0), (0, 0, 0))}):
+        with pytest.raises(ValidationError):
+            Mapping(linear=((3, 0), (0, 3)), warp=WARP | wrong)
+
 
 @pytest.mark.parametrize(
     ("lr", "hr", "scale"),

@@ -50,6 +50,11 @@ class CameraFacts(Value):
             serial=said.serial,
         )
 
+    def may_be(self, other: CameraFacts) -> bool:
+        """Whether both may be one camera: frames of one size, and no other name or serial number."""
+        known = ((self.camera, other.camera), (self.serial, other.serial))
+        return self.shape == other.shape and all(a is None or b is None or a == b for a, b in known)
+
 
 class Residuals(Value):
     """Distances of measured from mapped points, HR pixels."""
@@ -79,6 +84,83 @@ class ClockFit(Value):
     source: Literal["stamps", "trigger", "content", "brightness", "manual"]
 
 
+class GreyRelation(Value):
+    """LR values that belong to HR values, camera units; linear between and beyond the points."""
+
+    hr: Annotated[tuple[FiniteFloat, ...], Field(min_length=2)]
+    """Increasing."""
+    lr: Annotated[tuple[FiniteFloat, ...], Field(min_length=2)]
+
+    @property
+    def is_line(self) -> bool:
+        """Whether two points are enough."""
+        return len(self.hr) == 2
+
+    def __str__(self) -> str:
+        slope = (self.lr[-1] - self.lr[0]) / (self.hr[-1] - self.hr[0])
+        if self.is_line:
+            return f"LR is {slope:.5g} * HR + {self.lr[0] - slope * self.hr[0]:.5g}"
+        away = max(
+            abs(lr - self.lr[0] - slope * (hr - self.hr[0])) for hr, lr in zip(self.hr, self.lr, strict=True)
+        )
+        share = away / max(abs(self.lr[-1] - self.lr[0]), 1e-30)
+        ends = f"{self.lr[0]:.5g} to {self.lr[-1]:.5g} where HR is {self.hr[0]:.5g} to {self.hr[-1]:.5g}"
+        return f"LR is a curve of HR, {ends}, up to {share:.1%} from a line"
+
+
+class PixelNoise(Value):
+    """The noise of one LR pixel by its value, camera units: variance = ``floor`` + ``gain`` * value (photon transfer).
+
+    Where the value of a dark pixel is 0, ``gain`` are units per detected photon or electron and ``floor`` is the
+    variance of the read noise (Janesick, Photon Transfer, SPIE Press, 2007).
+    """
+
+    floor: FiniteFloat
+    gain: NotNegative
+    darkest: FiniteFloat
+    brightest: FiniteFloat
+    """Values between which it was measured."""
+
+    def at(self, value: float) -> float:
+        """Standard deviation at a value between these."""
+        return math.sqrt(max(self.floor + self.gain * value, 0.0))
+
+
+class FixedPattern(Value):
+    """Standard deviation of what differs from pixel to pixel of LR in all frames alike, camera units."""
+
+    pixels: NotNegative
+    rows: NotNegative
+    """Of complete rows."""
+    columns: NotNegative
+
+
+class CameraFigures(Value):
+    """What was measured of the cameras on a pair; None where it does not tell."""
+
+    relation: GreyRelation | None = None
+    noise: PixelNoise | None = None
+    pattern: FixedPattern | None = None
+
+    def facts(self) -> dict[str, str]:
+        """What is known, in words, by a name each."""
+        found = {}
+        if self.noise:
+            ends = " and ".join(
+                f"{self.noise.at(x):.3g} at {x:.4g}" for x in (self.noise.darkest, self.noise.brightest)
+            )
+            grows = f"variance {self.noise.floor:.4g} + {self.noise.gain:.3g} * value"
+            found["noise"] = f"of one LR pixel {ends} units, {grows}"
+        if self.pattern:
+            each = ", ".join(
+                f"{name} {getattr(self.pattern, name):.2g}" for name in ("pixels", "rows", "columns")
+            )
+            found["pattern"] = f"fixed in LR: {each} units, standard deviation"
+        if self.relation:
+            found["relation"] = str(self.relation)
+        return found
+
+
 class Calibration(Value):
     """How LR pixels and frames lie on those of HR. Saved as JSON, and reused for the recordings of these cameras."""
 
@@ -91,6 +173,8 @@ class Calibration(Value):
     clock: ClockFit | None = None
     blur: tuple[tuple[FiniteFloat, ...], ...] | None = None
     """Square kernel of HR pixels that makes HR as blurred as LR, of odd size."""
+    figures: CameraFigures | None = None
+    """What was measured of the cameras; no method needs it."""
     residuals: Residuals | None = None
     way: Way
     made: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -124,6 +208,15 @@ class Calibration(Value):
                 found=_sizes(lr_shape, hr_shape),
                 hint="give recordings of the calibrated cameras and sensor regions, or calibrate these",
             )
+
+    def is_of_cameras_of(self, other: Calibration) -> bool:
+        """Whether both may be of the same two cameras."""
+        return self.lr.may_be(other.lr) and self.hr.may_be(other.hr)
+
+    def with_rest_of(self, earlier: Calibration) -> Calibration:
+        """This geometry with the clock, the blur and the figures of an earlier calibration of the same cameras."""
+        names = ("clock", "blur", "figures")
+        return self.model_copy(update={name: getattr(earlier, name) for name in names})
 
     @property
     def turn(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_xfusion.core.calibration import CameraFigures
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.networks.cards import LiteSizes, describe, model_of
 from napari_xfusion.core.networks.limits import plan_warnings
@@ -17,6 +18,7 @@ from napari_xfusion.core.quantities import byte_count, duration
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.rig import Rig, make_rig, seen_targets
+from napari_xfusion.core.rig.figures import measure_figures
 from napari_xfusion.core.rig.synchronise import delay_warning
 from napari_xfusion.core.run import check_places
 from napari_xfusion.core.types import Stack
@@ -72,6 +74,8 @@ class Check:
             yield f"grey     {p['grey']}: correlation {p['correlation']:.3f}, {noise}"
             memory, output = byte_count(1e6 * e["memory_mb"]), byte_count(1e6 * e["output_mb"])
             took = f"about {duration(e['seconds'])} on two cores"
+            for name, words in CameraFigures.model_validate(p["figures"]).facts().items():
+                yield f"{name:8} {words}"
             yield f"expect   {e['method']}: {took}, {memory} of memory, {output} of output"
 
 
@@ -162,6 +166,7 @@ def _pairing(plan: Plan, rig: Rig) -> dict[str, Any]:
         "grey": plan.grey,
         "correlation": round(rig.correlation, 4),
         "lr_noise": rig.lr_noise,
+        "figures": measure_figures(rig).model_dump(mode="json"),
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, FiniteFloat, model_validator
+from scipy.ndimage import map_coordinates, spline_filter
 
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import PairingError
@@ -18,15 +20,65 @@ FURTHEST = 1.5
 """Distances from the centre, in ``reach``, up to which a radial term must not fold the image."""
 NEWTON_STEPS = 20
 """Of the inverse radial term; five suffice for one of 5 %."""
+WARP_STEPS, WARP_ENOUGH = 40, 1e-6
+"""Of the inverse of a warp, and camera pixels within which it is found."""
 STEP_ENOUGH = 1e-14
 """In ``reach``; rounding of a pixel's coordinates is larger."""
+
+
+class Warp(Value):
+    """Displacements on a grid of places, output pixels: a cubic spline between them, the outermost ones beyond."""
+
+    linear: tuple[Vector, Vector]
+    shift: Vector
+    """Camera pixel (y, x) to (row, column) of the grid."""
+    down: Annotated[tuple[tuple[FiniteFloat, ...], ...], Field(min_length=2)]
+    across: Annotated[tuple[tuple[FiniteFloat, ...], ...], Field(min_length=2)]
+    """Rows of displacements."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        lengths = {len(row) for row in (*self.down, *self.across)}
+        if len(self.down) != len(self.across) or len(lengths) != 1 or lengths.pop() < 2:
+            raise ValueError("the displacements must be two grids of one size")
+        return self
+
+    @cached_property
+    def _splines(self) -> list[NDArray[np.float64]]:
+        return [spline_filter(np.array(each), order=3, mode="nearest") for each in (self.down, self.across)]
+
+    def __call__(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Displacements (..., 2) of camera pixels (..., 2)."""
+        last = np.array(np.shape(self.down)) - 1
+        places = np.clip(pixels @ np.transpose(self.linear) + self.shift, 0, last)
+        at = np.moveaxis(places, -1, 0)
+        found = [map_coordinates(x, at, order=3, mode="nearest", prefilter=False) for x in self._splines]
+        return np.stack(found, axis=-1)
+
+    @property
+    def steepest(self) -> float:
+        """Largest change of a displacement from one place of the grid to the next, output pixels."""
+        steps = [np.diff(each, axis=axis) for each in (self.down, self.across) for axis in (0, 1)]
+        return max(float(np.abs(step).max()) for step in steps)
+
+    def after(self, first: Mapping) -> Warp:
+        """The displacements of pixels that ``first``, an affine map, takes to the camera's."""
+        linear = np.array(self.linear) @ np.array(first.linear)
+        shift = np.array(self.linear) @ np.array(first.shift) + self.shift
+        return self.model_copy(update={"linear": _pairs(linear), "shift": tuple(shift.tolist())})
+
+
+def _pairs(matrix: NDArray[np.float64]) -> tuple[Vector, Vector]:
+    (a, b), (c, d) = matrix.tolist()
+    return (a, b), (c, d)
 
 
 class Mapping(Value):
     """A map of pixel coordinates (y, x) to those of the output grid: ``a = linear @ pixel + shift``, and radial terms.
 
     Radial terms move ``a`` to ``centre + (a - centre) * (1 + k1 r^2 + k2 r^4)`` with ``r = |a - centre| / reach``
-    (Brown, Photogramm. Eng. 32, 444, 1966). Whole numbers are pixel centres, as in napari and scikit-image.
+    (Brown, Photogramm. Eng. 32, 444, 1966). A warp adds displacements. Whole numbers are pixel centres, as in napari
+    and scikit-image.
     """
 
     linear: tuple[Vector, Vector] = ((1.0, 0.0), (0.0, 1.0))
@@ -39,6 +91,8 @@ class Mapping(Value):
     """Of the radial terms, output pixels (y, x)."""
     reach: Annotated[FiniteFloat, Field(gt=0)] = 1.0
     """Output pixels for which r is 1: half the diagonal of HR."""
+    warp: Warp | None = None
+    """What is added to the place of each camera pixel."""
 
     @model_validator(mode="after")
     def _one_to_one(self) -> Self:
@@ -49,7 +103,16 @@ class Mapping(Value):
             r = np.linspace(0, FURTHEST, 50)
             if (self._slope(r) <= 0).any():
                 raise ValueError("the radial terms fold the image")
+        if self.warp is not None:
+            to_pixels = np.array(self.linear) @ np.linalg.inv(self.warp.linear)
+            if 4 * self.warp.steepest > float(np.linalg.svd(to_pixels, compute_uv=False).min()):
+                raise ValueError("the warp folds the image")
         return self
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether the map is a matrix: without radial terms and warp."""
+        return not self.is_radial and self.warp is None
 
     @property
     def is_radial(self) -> bool:
@@ -68,7 +131,7 @@ class Mapping(Value):
 
     @property
     def affine(self) -> NDArray[np.float64]:
-        """The homogeneous matrix (3, 3) without radial terms, as a napari layer takes it."""
+        """The homogeneous matrix (3, 3) without radial terms and warp, as a napari layer takes it."""
         matrix = np.eye(3)
         matrix[:2, :2], matrix[:2, 2] = self.linear, self.shift
         return matrix
@@ -92,17 +155,32 @@ class Mapping(Value):
     def to_output(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Camera pixels (..., 2) as coordinates of the output grid."""
         points: NDArray[np.float64] = np.asarray(pixels, np.float64) @ np.transpose(self.linear) + self.shift
-        return self._bent(points) if self.is_radial else points
+        points = self._bent(points) if self.is_radial else points
+        return points if self.warp is None else points + self.warp(np.asarray(pixels, np.float64))
 
     def from_output(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Coordinates of the output grid (..., 2) as camera pixels."""
+        if self.warp is not None:
+            return self._unwarped(np.asarray(pixels, np.float64), self.warp)
         if not self.is_radial:
             return self.inverse.to_output(pixels)
         return self.without_radial.from_output(self._unbent(np.asarray(pixels, np.float64)))
 
+    def _unwarped(self, points: NDArray[np.float64], warp: Warp) -> NDArray[np.float64]:
+        """The inverse of ``to_output`` by fixed-point iteration, which converges as the warp does not fold."""
+        smooth = self.model_copy(update={"warp": None})
+        found = smooth.from_output(points)
+        for _ in range(WARP_STEPS):
+            better = smooth.from_output(points - warp(found))
+            moved = float(np.abs(better - found).max(initial=0.0))
+            found = better
+            if moved < WARP_ENOUGH:
+                break
+        return found
+
     def then(self, other: Mapping) -> Mapping:
-        """This map, followed by ``other``; raises PairingError where this one has radial terms."""
-        if self.is_radial:
+        """This map, followed by ``other``; raises PairingError where this one is no matrix."""
+        if not self.is_affine:
             raise _no_matrix("followed by another one")
         both = other.affine @ self.affine
         return Mapping(
@@ -111,12 +189,13 @@ class Mapping(Value):
             radial=other.radial,
             centre=other.centre,
             reach=other.reach,
+            warp=None if other.warp is None else other.warp.after(self),
         )
 
     @property
     def inverse(self) -> Mapping:
-        """The map from the output grid to the camera; raises PairingError where there are radial terms."""
-        if self.is_radial:
+        """The map from the output grid to the camera; raises PairingError where this one is no matrix."""
+        if not self.is_affine:
             raise _no_matrix("inverted")
         if self.is_scaling:  # exact, where the general inverse rounds
             y, x = self.scale
@@ -155,7 +234,7 @@ class Mapping(Value):
 def _no_matrix(done: str) -> PairingError:
     return PairingError(
         "LR mapping",
-        problem=f"a mapping with radial terms cannot be {done} as a matrix",
+        problem=f"a mapping with radial terms or a warp cannot be {done} as a matrix",
         hint="calibrate again with an affine model",
     )
 

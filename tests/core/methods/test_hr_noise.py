@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.methods.hr_noise import finest
 from napari_xfusion.core.methods.sharp import SharpFrames
 from napari_xfusion.core.plan import make_plan
@@ -33,6 +35,24 @@ def test_photon_noise_is_found_at_every_brightness(moves, photons):
     found = np.interp(grey.to_grey(brightness), sharp.curve.brightness, sharp.curve.variance) * grey.span**2
     fine = 15 / 16  # what binning leaves
     assert found / (fine * brightness / photons) == pytest.approx(1, abs=0.3)
+
+
+def test_noise_is_measured_before_hr_is_resampled():
+    """LR is turned on HR, and shows a smaller field; interpolated noise would seem to be a sixth of this."""
+    truth = Mapping(linear=((2.9, -0.1), (0.1, 2.9)), shift=(6, 14))
+    clean, rng = scene(moves=0).astype(np.float32), np.random.default_rng(3)
+    low = ndimage.map_coordinates(
+        gaussian_filter(clean[0], 1.0), truth.to_output(np.stack(np.indices((36, 46)), -1)).transpose(2, 0, 1)
+    )
+    noisy = [
+        (x + s * rng.normal(size=(9, *x.shape[-2:]))).astype(np.float32)
+        for x, s in ((low, 0.01), (clean, 0.05))
+    ]
+    cameras = {"lr": {"source": "lr", "shape": (36, 46)}, "hr": {"source": "hr", "shape": SHAPE}}
+    plan = make_plan(hr_step=1, calibration={**cameras, "mapping": truth, "way": "manual"})
+    reader = reader_of(*map(stack, noisy), plan)
+    found = SharpFrames(reader).curve.variance * reader.rig.hr.grey.span**2
+    assert 0.4 * 0.05**2 < found.min() < found.max() < 0.05**2
 
 
 def test_white_noise_has_its_own_variance_in_the_finest_structure():

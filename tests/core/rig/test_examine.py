@@ -1,9 +1,11 @@
 """Bad frames and bad pixels are found, and nothing else."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
@@ -54,6 +56,30 @@ def test_bad_pixels_are_found_and_filled(name, size, value):
         for r, rig in ((clean, pair.rig()), (mended, rig))
     ]
     assert np.sqrt(np.mean((errors[0] - errors[1]) ** 2)) < 250  # of 3000
+
+
+def sparks(blur, share=0.002):
+    """Sharp sparks of one HR pixel, as an HR camera without noise and a blurred LR camera show them."""
+    rng, base = np.random.default_rng(5), steady()
+    light = base.truth.copy()
+    shown = np.zeros(SHAPE)
+    for t in range(0, COUNT, STEP):
+        shown = np.where(rng.random(SHAPE) < share, 0.5, 0)
+        light[t : t + STEP] += shown
+    soft = ndimage.gaussian_filter(light, (0, 4 * blur, 4 * blur), mode="nearest")
+    h, w = (n // 4 for n in SHAPE)
+    lr = soft.reshape(COUNT, h, 4, w, 4).mean((2, 4))
+    return replace(base, truth=light, lr=lr, hr=light[::STEP], noise=0.002)
+
+
+@pytest.mark.parametrize("hot", [0, 100])
+def test_what_a_blurred_lr_does_not_show_is_no_bad_pixel(hot):
+    places = np.random.default_rng(0).choice(np.arange(1, SHAPE[0] * SHAPE[1] - 1), hot, replace=False)
+    rig = sparks(blur=0.6).rig(hr_faults=set_pixels(places, 60000))
+    assert rig.hr.health.spike is None
+    assert not rig.fast.health.pixels
+    assert len(set(rig.hr.health.pixels) - set(places)) <= 2
+    assert len(rig.hr.health.pixels) >= 0.95 * hot
 
 
 def hits(share, seed=0):

@@ -67,6 +67,29 @@ def test_times_that_cover_lr_are_silent(times):
     assert warned(times) == ()
 
 
+CLOCKED = {
+    "lr": {"source": "lr.tif", "shape": (4, 4)},
+    "hr": {"source": "hr.tif", "shape": (16, 16)},
+    "mapping": fit_mapping((4, 4), (16, 16)),
+    "clock": {
+        "offset_ns": 0,
+        "uncertainty_ns": 1,
+        "lr_interval_ns": 10,
+        "hr_interval_ns": 90,
+        "source": "content",
+    },
+    "way": "manual",
+}
+
+
+@pytest.mark.parametrize("times", [np.arange(6), TENS * 0.1, [-20, -9, 2, 13]])
+def test_times_by_the_clock_of_a_rig_file_are_not_taken_for_numbers_in_other_units(times):
+    (warning,) = warned(times, 1e-4, calibration=CLOCKED)
+    assert "clock of the rig file" in warning.text
+    assert "look like" not in warning.text
+    assert "hr_step" not in warning.text
+
+
 def test_targets_that_hr_covers_are_silent():
     assert warned([0, 10], frames=(0, 11)) == ()
 

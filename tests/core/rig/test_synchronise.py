@@ -55,9 +55,15 @@ def test_what_the_content_does_not_tell_is_refused(case, reason):
     assert refused.value.reason == reason
 
 
-def test_drift_is_found_in_a_long_recording():
+@pytest.mark.parametrize("source", ["auto", "stamps"])
+def test_the_drift_of_two_free_running_clocks_is_found(source):
+    """Their stamps give the frame intervals of each, and 1 ns of exposure alone would make the stamps precise."""
+    first = 10**18
     lr, hr = cameras(frames=900, step=15.0, count=58, drift=1 + 5e-4)
-    found = synchronise(lr, hr)
+    lr = timed(lr, started=first, locked=False, exposure_ns=1)
+    hr = timed(hr, started=first + 10_300_000, locked=False, exposure_ns=1)
+    found = synchronise(lr, hr, source=source)
+    assert found.source == "content"
     assert found.rate == pytest.approx(1 + 5e-4, abs=1.5e-4)
     assert times_by_clock(lr, hr, found)[[0, -1]] == pytest.approx(
         10.3 + 15 / (1 + 5e-4) * np.array([0, 57]), abs=0.15

@@ -23,6 +23,8 @@ QUIETEST = 2.0
 """Per cent of the places of one brightness that tell its noise."""
 SECOND = np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32) / 6
 """Second differences down and across, as a filter that leaves the variance of white noise as it is."""
+REACH = 9
+"""LR pixels of the neighbourhood over which a place is averaged."""
 LEAST = 1e-9
 """Variance that counts as none, grey units squared."""
 
@@ -42,9 +44,14 @@ class NoiseCurve:
         return found
 
 
-def fit_noise(quiet: Sequence[Image], lr: Sequence[Image]) -> NoiseCurve:
-    """The curve of places (h, w) whose fine structure varies by ``quiet`` at most, and the LR frames (h, w) of them."""
-    places, brightness = np.stack(quiet).ravel(), np.stack([local_mean(frame) for frame in lr]).ravel()
+def fit_noise(quiet: Sequence[Image], lr: Sequence[Image], hidden: NDArray[np.bool_]) -> NoiseCurve:
+    """The curve of places (h, w) whose fine structure varies by ``quiet`` at most, and the LR frames (h, w) of them.
+
+    In ``hidden`` places (h, w) HR frames are filled in and have no noise of their own.
+    """
+    around = cv2.dilate(hidden.astype(np.uint8), np.ones((REACH, REACH), np.uint8)) == 0
+    seen = around if around.any() else np.ones_like(around)
+    places, brightness = (np.stack([x[seen] for x in each]).ravel() for each in (quiet, map(local_mean, lr)))
     order = np.array_split(np.argsort(brightness), BINS)
     centres = [float(np.median(brightness[part])) for part in order if len(part)]
     least = [max(float(np.percentile(places[part], QUIETEST)), LEAST) for part in order if len(part)]
@@ -54,8 +61,14 @@ def fit_noise(quiet: Sequence[Image], lr: Sequence[Image]) -> NoiseCurve:
 def finest(fine: Image, shape: tuple[int, int]) -> Image:
     """Local mean square (h, w) of the second differences down and across of ``fine`` (H, W) (Immerkaer, 1996).
 
-    White noise has its own variance there, everything that a lens and a scintillator have blurred much less.
+    White noise has its own variance there, everything that a lens and a scintillator have blurred much less, and so has
+    noise that was interpolated.
     """
-    second = cv2.filter2D(fine, -1, SECOND, borderType=cv2.BORDER_REFLECT_101)
-    mean: Image = local_mean(cv2.resize(second * second, shape[::-1], interpolation=cv2.INTER_AREA))
-    return mean
+    return local_mean(cv2.resize(roughness(fine), shape[::-1], interpolation=cv2.INTER_AREA))
+
+
+def roughness(image: Image) -> Image:
+    """Square (H, W) of the second differences down and across of an image (H, W)."""
+    second = cv2.filter2D(image, -1, SECOND, borderType=cv2.BORDER_REFLECT_101)
+    square: Image = second * second
+    return square

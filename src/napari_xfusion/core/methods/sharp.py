@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from napari_xfusion.core.grey import sample_frames
-from napari_xfusion.core.methods.hr_noise import NoiseCurve, finest, fit_noise
+from napari_xfusion.core.methods.hr_noise import NoiseCurve, finest, fit_noise, roughness
 from napari_xfusion.core.methods.local import TINY, kalman_update, local_mean
 from napari_xfusion.core.methods.lr_noise import fit_lr_noise
 from napari_xfusion.core.optical_flow import enlarge, find_motion, warp
@@ -137,13 +137,30 @@ class SharpFrames:
         """The noise of the HR frames, from a few of them."""
         quiet, lr = [], []
         for k in self._sample:
-            energy = finest(self.fine(k), self.grids.lr_shape)
+            energy = self._finest(k)
             for other in (k - 1, k + 1):
                 if 0 <= other < len(self.times):
                     energy = np.minimum(energy, self.energy(self.fine(other) - self.fine(k)) / 2)
             quiet.append(energy)
             lr.append(self.seen(k))
-        return fit_noise(quiet, lr)
+        return fit_noise(quiet, lr, self.reader.hr_blind)
+
+    def _finest(self, k: int) -> Image:
+        """Variance (h, w) of the noise in the fine structure of HR frame ``k``, by its second differences."""
+        align = self.reader.rig.alignment
+        if not align.needed:
+            return finest(self.fine(k), self.grids.lr_shape)
+        # Interpolation makes the noise alike in neighbours, so that it is measured on the camera's own pixels.
+        rough = align.down(roughness(self.reader.own_hr_frame(k)))
+        return self._noise_left * local_mean(np.maximum(rough, 0))
+
+    @cached_property
+    def _noise_left(self) -> np.float32:
+        """Part of the variance of a pixel of the HR camera that is in the fine structure of resampled frames."""
+        align = self.reader.rig.alignment
+        white = np.random.default_rng(0).standard_normal(align.hr_shape, np.float32)
+        left = self.energy(self.fine_of(align.place(white)))
+        return np.float32(np.median(left[~align.blind] if not align.blind.all() else left))
 
     @cached_property
     def rate(self) -> Image:

@@ -5,6 +5,7 @@ The kernel is a Gaussian with a width for each axis, that with which binned HR a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from scipy.optimize import minimize
 
 from napari_xfusion.core.degrade import binning
 from napari_xfusion.core.mapping import Mapping
+from napari_xfusion.core.optical_flow import find_motion, warp
 from napari_xfusion.core.rig.grey import spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.types import Image
@@ -96,6 +98,21 @@ def blur_of(kernel: Sequence[Sequence[float]], mapping: Mapping) -> Blur:
     return down, across
 
 
+def kernel_of(blur: Blur, mapping: Mapping) -> tuple[tuple[float, ...], ...]:
+    """The square kernel of HR pixels whose ``blur_of`` is a ``blur``, at least SHORTEST along each axis."""
+    wanted = np.maximum(blur, SHORTEST)
+    linear = np.array(mapping.linear)
+    reach = math.ceil(3 * float(wanted.max()) * max(mapping.scale)) + 1
+    place = np.arange(-reach, reach + 1)
+    off = np.stack(np.meshgrid(place, place, indexing="ij"), axis=-1) @ np.linalg.inv(linear).T
+    sigma = wanted
+    kernel = np.ones((1, 1))
+    for _ in range(8):  # a Gaussian that is sampled at few pixels has another width
+        kernel = np.exp(-0.5 * ((off / sigma) ** 2).sum(axis=-1))
+        sigma = sigma * wanted / np.maximum(blur_of(kernel.tolist(), mapping), 1e-3)
+    return tuple(map(tuple, (kernel / kernel.sum()).tolist()))
+
+
 def static(before: Image, after: Image) -> NDArray[np.bool_]:
     """The LR pixels (h, w) around which nothing changes between two frames, so that LR is known at the time between.
 
@@ -107,6 +124,19 @@ def static(before: Image, after: Image) -> NDArray[np.bool_]:
     noise = spread(cv2.filter2D(change, -1, UNLIKE_NEIGHBOURS)) / 6
     quiet: NDArray[np.bool_] = around <= MOST_CHANGE * noise**2
     return quiet
+
+
+def moved_pair(lr: tuple[Image, Image], part: float, hr: Image, grids: Grids) -> Pair:
+    """Both cameras at the time of an LR frame, HR (H, W) moved to it along the motion.
+
+    ``hr`` was taken at ``part`` of the way from that LR frame to another one, the second of ``lr`` (h, w). LR is not
+    interpolated in time or space, which would blur it; pixels to which the motion does not lead are not good.
+    """
+    here, there = lr
+    motion = find_motion(here, there, grids.hr_shape, grids.scale)
+    coarse = find_motion(here, there, grids.lr_shape, (1.0, 1.0))
+    good = static(here, warp(there, coarse))
+    return Pair(here, warp(hr, np.float32(part) * motion), good)
 
 
 class _Compared(NamedTuple):

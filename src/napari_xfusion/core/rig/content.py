@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.mapping import Mapping, Shape
 from napari_xfusion.core.rig.correlate import Fixed, Mask, Orientation, absorbance, orientations, oriented
-from napari_xfusion.core.rig.fit import Fitted, Model, Points, fit_points, rms, without_outliers
+from napari_xfusion.core.rig.fit import (
+    PLATE_NEEDS,
+    THIN_PLATE,
+    Fitted,
+    Model,
+    Points,
+    fit_points,
+    rms,
+    without_outliers,
+)
 from napari_xfusion.core.types import Image
 from napari_xfusion.errors import CalibrationError
 
@@ -80,6 +89,13 @@ def fit_content(
     ``scale`` are the HR pixels per LR pixel by the pixel sizes. Raises CalibrationError where it is not certain.
     """
     lr, hr = _filled(lr, "LR"), _filled(hr, "HR")
+    try:
+        return _fit(lr, hr, scale, model)
+    except _UncertainError as uncertain:
+        raise _refusal(str(uncertain), sizes_known=scale is not None) from uncertain
+
+
+def _fit(lr: NDArray[np.float64], hr: NDArray[np.float64], scale: float | None, model: Model) -> Fitted:
     mapping = _distinct(_started(lr, hr, scale), lr.shape).mapping
     if min(lr.shape) >= HALF:
         mapping = _fitted(_tiles_of_half(lr, hr, mapping), hr.shape, "affine", AGREE / 2).mapping
@@ -90,12 +106,17 @@ def fit_content(
     return fit
 
 
-def _uncertain(problem: str) -> CalibrationError:
+class _UncertainError(Exception):
+    """Why the content does not give one mapping."""
+
+
+def _refusal(problem: str, *, sizes_known: bool) -> CalibrationError:
+    sizes = "check the pixel sizes" if sizes_known else "give the pixel sizes as"
     return CalibrationError(
         "recordings",
         problem=f"the content does not tell how the cameras lie on each other: {problem}",
-        hint="give the pixel sizes as {pixel_size_lr} and {pixel_size_hr}, record a grid or a static object with fine"
-        " structure all over the field, or give point pairs as {points}",
+        hint=f"{sizes} {{pixel_size_lr}} and {{pixel_size_hr}}, record a grid or a static object with fine structure"
+        " all over the field, or give point pairs as {points}",
     )
 
 
@@ -306,9 +327,9 @@ def _correlated(one: Image, other: Image, mask: Mask) -> tuple[float, float]:
 
 
 def _distinct(candidates: Sequence[Candidate], lr_shape: Shape) -> Candidate:
-    """The best candidate; raises CalibrationError where another one is about as good, or it may be chance."""
+    """The best candidate; raises _UncertainError where another one is about as good, or it may be chance."""
     if not candidates or candidates[0].rank < CHANCE:
-        raise _uncertain("LR and HR have too little in common")
+        raise _UncertainError("LR and HR have too little in common")
     best = candidates[0]
     for other in candidates[1:]:
         if _same(best, other, lr_shape, 1.0):
@@ -317,7 +338,7 @@ def _distinct(candidates: Sequence[Candidate], lr_shape: Shape) -> Candidate:
         ratio = math.log((1 - max(other.correlation, 0) ** 2) / max(1 - best.correlation**2, 1e-9))
         if samples / 2 * ratio < CERTAIN:
             what = "the structure may be periodic" if best.correlation > LIKE else "LR and HR seem to differ"
-            raise _uncertain(
+            raise _UncertainError(
                 f"two placements agree about as well, with correlations of {best.correlation:.2f} and"
                 f" {other.correlation:.2f}; {what}"
             )
@@ -429,18 +450,20 @@ def _shift(
 def _fitted(tiles: _Tiles, hr_shape: Shape, model: Model, agree: float = AGREE) -> Fitted:
     """The mapping that the tiles agree on."""
     if len(tiles.lr) < FEWEST:
-        raise _uncertain(f"{len(tiles.lr)} of {tiles.tried} tiles of the common field agree")
+        raise _UncertainError(f"{len(tiles.lr)} of {tiles.tried} tiles of the common field agree")
     agreeing = without_outliers(tiles.lr, tiles.hr, hr_shape)
     if agreeing.sum() < max(FEWEST, agree * tiles.tried) or tiles.across < SPREAD:
-        raise _uncertain(
+        raise _UncertainError(
             f"{agreeing.sum()} of {tiles.tried} tiles of the common field agree, over {tiles.across:.0%} of it"
         )
     return fit_points(tiles.lr[agreeing], tiles.hr[agreeing], hr_shape, model, tiles.weights[agreeing])
 
 
 def _require_halves(fit: Fitted, lr_shape: Shape, hr_shape: Shape) -> None:
-    """Raise CalibrationError where every other tile gives another mapping."""
+    """Raise _UncertainError where every other tile gives another mapping."""
     name: Model = "radial" if fit.model.startswith("radial") else "affine"
+    if fit.model == THIN_PLATE and len(fit.lr) >= 2 * PLATE_NEEDS:
+        name = "thin-plate"
     half = np.arange(len(fit.lr)) % 2 == 0
     one, other = (
         fit_points(fit.lr[which], fit.hr[which], hr_shape, name, fit.weights[which]).mapping
@@ -453,4 +476,4 @@ def _require_halves(fit: Fitted, lr_shape: Shape, hr_shape: Shape) -> None:
     inside = ((at > 0) & (at < np.array(hr_shape) - 1)).all(axis=1)
     apart = rms(one.to_output(pixels[inside]) - other.to_output(pixels[inside])) / 2
     if apart > SURE:
-        raise _uncertain(f"two halves of the tiles disagree by {2 * apart:.2f} HR pixels")
+        raise _UncertainError(f"two halves of the tiles disagree by {2 * apart:.2f} HR pixels")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,11 +14,12 @@ from scipy.optimize import least_squares
 
 from napari_xfusion.core.calibration import Residuals
 from napari_xfusion.core.mapping import Mapping, Shape
+from napari_xfusion.core.rig.thin_plate import bend
 from napari_xfusion.errors import CalibrationError
 
 Points = NDArray[np.float64]
 """(N, 2) of (row, column) in pixels."""
-Model = Literal["auto", "similarity", "affine", "radial"]
+Model = Literal["auto", "similarity", "affine", "radial", "thin-plate"]
 Parameters = NDArray[np.float64]
 NOT_WORSE = 1.5
 """Standard deviations of the mean difference of squared leave-one-out errors up to which a simpler model is taken."""
@@ -37,7 +38,7 @@ class Fitted:
     """A mapping and how well it explains the pairs it was fitted to."""
 
     model: str
-    """A key of ``LADDER``."""
+    """A key of ``LADDER``, or THIN_PLATE."""
     mapping: Mapping
     lr: Points
     hr: Points
@@ -139,7 +140,12 @@ RUNGS: dict[Model, tuple[str, ...]] = {
     "similarity": ("similarity",),
     "affine": ("affine",),
     "radial": ("radial", "radial-centre"),
+    "thin-plate": ("affine",),
 }
+THIN_PLATE, PLATE_NEEDS = "thin-plate", 24
+"""The model above the ladder, of the affine one and a warp; pairs it needs."""
+CLEARLY = 0.64
+"""Share of the mean squared leave-one-out error of the other models that it may have at most to be taken."""
 
 
 def fit_points(
@@ -163,7 +169,29 @@ def fit_points(
         if len(lr) < LADDER[name].needs or (name == "radial-centre" and not _has_centre(start)):
             continue
         tried.append(_fitted(name, start, lr, hr, weights))
-    return _simplest(tried)
+    simplest = _simplest(tried)
+    if model not in ("auto", THIN_PLATE) or len(lr) < PLATE_NEEDS:
+        return simplest
+    flat = next(fit for fit in tried if fit.model == "affine")
+    plate = _plate(flat)
+    if plate is None or (model == "auto" and _error(plate) > CLEARLY * min(map(_error, tried))):
+        return simplest
+    return plate
+
+
+def _error(fit: Fitted) -> float:
+    """Mean squared leave-one-out error."""
+    return float(((fit.left_out * fit.weights[:, None]) ** 2).sum(axis=1).mean())
+
+
+def _plate(flat: Fitted) -> Fitted | None:
+    """An affine fit with a thin-plate spline through what it leaves; None where that folds."""
+    warp, rest, left_out = bend(flat.lr, flat.arrows, flat.weights)
+    try:
+        mapping = Mapping(linear=flat.mapping.linear, shift=flat.mapping.shift, warp=warp)
+    except ValidationError:
+        return None
+    return replace(flat, model=THIN_PLATE, mapping=mapping, arrows=rest, left_out=left_out)
 
 
 def _has_centre(mapping: Mapping) -> bool:
@@ -182,7 +210,7 @@ def without_outliers(lr: Points, hr: Points, hr_shape: Shape) -> NDArray[np.bool
 
 
 def _require(lr: Points, hr: Points, model: Model) -> None:
-    needed = min(LADDER[name].needs for name in RUNGS[model])
+    needed = PLATE_NEEDS if model == THIN_PLATE else min(LADDER[name].needs for name in RUNGS[model])
     if len(lr) < needed:
         raise CalibrationError(
             "points",

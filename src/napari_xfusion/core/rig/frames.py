@@ -138,6 +138,16 @@ class FrameReader:
         """HR frame ``k`` of ``Rig.exposures`` (H, W) in grey units, read-only, on the grid on which methods fuse."""
         return self._hr(k)
 
+    def own_hr_frame(self, k: int) -> Image:
+        """HR frame ``k`` of ``Rig.exposures`` (H, W) in grey units, read-only, on the camera's own grid."""
+        return self._raw(k)
+
+    @property
+    def hr_blind(self) -> NDArray[np.bool_]:
+        """LR pixels (h, w) where some HR frame shows what LR shows, as its camera sees nothing there."""
+        blind: NDArray[np.bool_] = np.any(self._hr_blind, axis=0)
+        return blind
+
     def on_hr(self, target: int, image: Image, region: Region | None) -> Image:
         """A fused image for ``region`` on the HR camera's grid; what LR does not see is interpolated between HR frames.
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.mapping import Mapping, Shape
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig.timing import CLOSEST, FORGIVEN, Times
+from napari_xfusion.core.rig.plausibility import FORGIVEN
+from napari_xfusion.core.rig.timing import CLOSEST, Times
 from napari_xfusion.core.types import Image
 from napari_xfusion.errors import XFusionWarning
 

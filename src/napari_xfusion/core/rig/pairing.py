@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,16 @@ from napari_xfusion.core.grey import Affine, fill_invalid, sample_frames
 from napari_xfusion.core.mapping import Mapping, fit_mapping
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.alignment import Alignment
-from napari_xfusion.core.rig.blur import LEAST_STILL, Blur, Pair, blur_of, find_blur, static
+from napari_xfusion.core.rig.blur import (
+    LEAST_STILL,
+    MOST_PAIRS,
+    Blur,
+    Pair,
+    blur_of,
+    find_blur,
+    moved_pair,
+    static,
+)
 from napari_xfusion.core.rig.brightness import Blocks, follow_brightness
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.examine import examine
@@ -150,6 +159,14 @@ class _Recordings:
                 return None
         return divisions_for(self.grid.scale)
 
+    @property
+    def stated_blur(self) -> Blur | None:
+        """See ``Camera.blur``, of LR, by the rig file."""
+        calibration = self.plan.calibration
+        if calibration is None or calibration.blur is None:
+            return None
+        return blur_of(calibration.blur, calibration.mapping)
+
     def hr_times(self, misfit: Misfit) -> Times:
         """The times (N,) of all HR frames."""
         return misfit.hr_times(self.stated, len(self.lr) - 1)
@@ -183,22 +200,27 @@ class _Recordings:
 
     def _blur(self, reader: FrameReader) -> Blur:
         """See ``Camera.blur``, of LR: by the rig file, or measured."""
-        calibration = self.plan.calibration
-        if calibration is not None and calibration.blur is not None:
-            return blur_of(calibration.blur, calibration.mapping)
+        if self.stated_blur is not None:
+            return self.stated_blur
         rig, lr = reader.rig, reader.lr_frame
         seen, pairs = ~grown(_unseen(rig)), []
         for time, k in sorted(((float(rig.hr_times[k]), k) for k in _common(rig)), key=_between_frames):
-            first, last = math.floor(time), math.ceil(time)
-            good = seen & static(lr(first), lr(last)) if last > first else seen
+            near = round(time)
+            other = near if near == time else near + (1 if time > near else -1)
+            hr, good = reader.hr_frame(k), seen & static(lr(near), lr(other))
             if good.sum() >= LEAST_STILL * seen.sum():
-                pairs.append(Pair(reader.lr_at(time), reader.hr_frame(k), good))
+                pairs.append(Pair(reader.lr_at(time), hr, good))
+            elif len(pairs) < MOST_PAIRS:
+                pair = moved_pair((lr(near), lr(other)), abs(time - near), hr, rig.grids)
+                if (pair.good & seen).sum() >= LEAST_STILL * seen.sum():
+                    pairs.append(pair._replace(good=pair.good & seen))
         return find_blur(pairs, rig.grids)
 
     def _matched(self, misfit: Misfit) -> Rig:
         """The rig without bad frames and pixels, on one grey scale."""
         plan, hr_times = self.plan, self.hr_times(misfit)
         grids = Grids.of(self.lr.shape[1:], self.hr.shape[1:], self.divisions)
+        grids = replace(grids, blur=self.stated_blur or grids.blur)
         mapping = misfit.mapping(self.grid, grids.lr_shape)
         align = Alignment(grids, mapping, self.hr.shape[1:])
         seen = examine(self.lr, self.hr, hr_times, align, plan.correct)

@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from napari_xfusion.core.grey import Affine, sample_frames
 from napari_xfusion.core.recordings import pco
@@ -58,6 +59,12 @@ SMALLEST_SIDE = 8
 """LR pixels; smaller images show too little."""
 STAMP_STEP = 3
 """Times by which a time stamp differs more from the row below than the pixels next to it."""
+BLURS = (0.3, 0.5, 0.8, 1.3)
+"""LR pixels by which LR may be blurred beyond the area of its pixels."""
+FEW = 4
+"""Frames from which that is estimated."""
+LEAST_GAIN = 0.1
+"""Share of the mean square difference of LR and HR that such a blur must explain."""
 Images = NDArray[np.float32]
 """(N, h, w) or (N, H, W)."""
 
@@ -91,10 +98,19 @@ def find_pixels(
         return Pixels(lr, hr, None)
     numbers = [int(nearest[k]) for k in chosen], chosen
     seen = [_look(*each) for each in zip(stacks, numbers, stamps, strict=True)]
-    pair = _Pair(seen[0], seen[1], align, ~align.blind)
-    blind = pair.blind
+    pair, zeros = _Pair(seen[0], seen[1], align, ~align.blind), tuple(map(zero_of, stacks))
+    found = _judge(pair, (lr, hr), zeros)
+    if any(align.grids.blur) or (found.lr, found.hr) == (lr, hr):
+        return found
+    blur = pair.blur
+    return _judge(pair.blurred(blur), (lr, hr), zeros) if blur else found
+
+
+def _judge(pair: _Pair, healths: tuple[Health, Health], zeros: tuple[float, ...]) -> Pixels:
+    """What of the pixels that stand out is no image."""
+    (lr, hr), blind, align = healths, pair.blind, pair.align
     pair = pair.without(blind[0] | blind[1] | align.blind)
-    line, zeros = pair.straight, [zero_of(stack) for stack in stacks]
+    line = pair.straight
     if not line.span > 0 or not np.isfinite(pair.noise):
         return Pixels(lr, hr, None)
     return Pixels(
@@ -121,6 +137,10 @@ class _Seen(NamedTuple):
     def filled(self) -> list[Image]:
         """The images without what stands out."""
         return [fill(image, out) for image, out in zip(self.images, self.out, strict=True)]
+
+    def few(self, count: int) -> Self:
+        """The first ``count`` frames."""
+        return self._replace(images=self.images[:count], heights=self.heights[:count], out=self.out[:count])
 
     def without(self, ignored: Mask) -> Self:
         """With nothing that stands out in ``ignored``."""
@@ -202,6 +222,45 @@ class _Pair:
         return _Evidence.of(*self.models, (np.stack(self.lr.images), self.lr_filled))
 
     @property
+    def blur(self) -> float:
+        """Standard deviation in LR pixels by which LR seems to be blurred, 0 where that explains little.
+
+        Each pixel counts as it is or filled in, whichever agrees better, so that bad ones do not matter.
+        """
+        few = self.few(FEW)
+        seen = np.stack(few.lr.images)[:, self.seen], few.lr_filled[:, self.seen]
+
+        def left(sigma: float) -> float:
+            models = few.blurred(sigma).models
+            apart = [np.abs(lr - model[:, self.seen]) for lr in seen for model in models]
+            return float(np.mean(np.min(apart, axis=0).astype(np.float64) ** 2))
+
+        sharp = left(0.0)
+        start = min(BLURS, key=left)
+        bounds = 0.5 * start, 1.5 * start
+        sigma = float(minimize_scalar(left, bounds=bounds, options={"xatol": 0.02, "maxiter": 8}).x)
+        return sigma if left(sigma) < (1 - LEAST_GAIN) * sharp else 0.0
+
+    def blurred(self, sigma: float) -> _Pair:
+        """With HR blurred by ``sigma`` LR pixels before it is compared with LR."""
+        grids = replace(self.align.grids, blur=(sigma, sigma))
+        return replace(self, align=replace(self.align, grids=grids))
+
+    @property
+    def inner(self) -> Mask:
+        """LR pixels (h, w) into which nothing is blurred that HR does not see."""
+        reach = math.ceil(2 * max(self.align.grids.blur))
+        around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+        seen = cv2.erode(
+            (~self.align.blind).astype(np.uint8), around, borderType=cv2.BORDER_CONSTANT, borderValue=0
+        )
+        return np.asarray(seen if reach else ~self.align.blind, bool)
+
+    def few(self, count: int) -> _Pair:
+        """The first ``count`` of its frames."""
+        return replace(self, lr=self.lr.few(count), hr=self.hr.few(count))
+
+    @property
     def blind(self) -> tuple[Mask, Mask]:
         """LR pixels (h, w) that LR and HR do not see."""
         ends = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.align)
@@ -233,10 +292,10 @@ class _Pair:
         """Without the LR pixels ``ignored`` (h, w), and with those that differ from HR in all frames by one sign."""
         around = cv2.dilate(ignored.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         ends, least = (100 - 100 * PERSISTENT, 100 * PERSISTENT), STANDS_OUT * self.noise
-        off = np.ones(ignored.shape, bool)
+        off = self.inner
         for model in self.models:
             low, high = np.percentile(np.stack(self.lr.images) - model, ends, axis=0)
-            off &= (low > least) | (high < -least)
+            off = off & ((low > least) | (high < -least))
         lr = self.lr._replace(out=[out | (off & _alone(off)) for out in self.lr.out])
         return replace(
             self, lr=lr.without(around), hr=self.hr.without(self.align.enlarged(around)), seen=~around

@@ -18,6 +18,8 @@ UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanosecond
 """In which HR times are given by mistake, in seconds."""
 MOST_OUTSIDE = 0.2
 """Share of the targets without two HR neighbours from which on a warning is given."""
+FORGIVEN = 0.5
+"""LR frames by which an HR time may lie outside the LR sequence."""
 STEP_TOLERANCE = 0.02
 """Relative difference between the step of the HR times and the ratio of the frame intervals."""
 PIXEL_TOLERANCE = 0.01
@@ -31,10 +33,14 @@ def time_warnings(lr: Stack, hr: Stack, times: Times, plan: Plan) -> tuple[XFusi
     shortest = float(np.diff(times).min())
     close = []
     if shortest < 1 - 1e-6:
-        meaning = likely_meaning(times, lr) or "HR times are LR frame numbers, not seconds."
+        meaning = _BY_CLOCK if plan.clock else likely_meaning(times, lr) or _NOT_SECONDS
         text = f"HR frames are {shortest:.4g} LR frames apart ({listing(times)}), closer than LR frames. {meaning}"
         close.append(XFusionWarning("hr-times-close", text))
-    return (*(close or _coverage(lr, times, plan)), *_intervals(lr, hr, times))
+    return (*(close or _coverage(lr, times, plan)), *_intervals(lr, hr, times, plan))
+
+
+_NOT_SECONDS = "HR times are LR frame numbers, not seconds."
+_BY_CLOCK = "So says the clock of the rig file; synchronise these recordings if that is wrong."
 
 
 def size_warnings(lr: Stack, hr: Stack, mapping: Mapping) -> tuple[XFusionWarning, ...]:
@@ -130,12 +136,14 @@ def _covers(frames: Times, last: int) -> bool:
 def _coverage(lr: Stack, times: Times, plan: Plan) -> list[XFusionWarning]:
     """A warning where HR covers a part of the targets only, and more than the next HR frame is missing."""
     targets = np.asarray(plan.targets(len(lr)))
+    if plan.clock is not None:  # HR frames outside LR are left out
+        times = times[(times >= -FORGIVEN) & (times <= len(lr) - 1 + FORGIVEN)]
     before, after = int((targets < times[0]).sum()), int((targets > times[-1]).sum())
     if before + after <= MOST_OUTSIDE * len(targets) or max(before, after) < np.diff(times).max():
         return []
     where = [f"{before} before the first HR frame (LR frame {times[0]:.6g})"] if before else []
     where += [f"{after} after the last HR frame (LR frame {times[-1]:.6g})"] if after else []
-    meaning = likely_meaning(times, lr)
+    meaning = _BY_CLOCK if plan.clock else likely_meaning(times, lr)
     if not meaning:
         step = (len(lr) - 1) / (len(times) - 1)
         meaning = f"{len(times)} HR frames would cover LR at a step of {step:.4g}; check {{hr_step}} or {{hr_times}}."
@@ -143,7 +151,7 @@ def _coverage(lr: Stack, times: Times, plan: Plan) -> list[XFusionWarning]:
     return [XFusionWarning("hr-coverage", text)]
 
 
-def _intervals(lr: Stack, hr: Stack, times: Times) -> list[XFusionWarning]:
+def _intervals(lr: Stack, hr: Stack, times: Times, plan: Plan) -> list[XFusionWarning]:
     """A warning where HR times contradict the frame intervals of both files."""
     fast, slow = lr.clock.interval, hr.clock.interval
     if fast is None or slow is None or not hr.clock.is_regular:
@@ -156,5 +164,5 @@ def _intervals(lr: Stack, hr: Stack, times: Times) -> list[XFusionWarning]:
         f"the HR frames are {actual:.4g} LR frames apart on average, but the frame intervals of the files "
         f"({fast:.4g} s and {slow:.4g} s) make {expected:.4g}."
     )
-    meaning = likely_meaning(times, lr)
+    meaning = _BY_CLOCK if plan.clock else likely_meaning(times, lr)
     return [XFusionWarning("hr-interval", f"{text} {meaning}" if meaning else text)]

@@ -13,6 +13,7 @@ from napari_xfusion.core.mapping import Mapping, fit_mapping
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig.common_view import Views, common_views
 from napari_xfusion.core.rig.content_clock import (
+    DRIFT,
     FEWEST,
     LARGEST_SIGMA,
     Fit,
@@ -77,7 +78,7 @@ def synchronise(
     base = None if stated is None else stated(pair, later)
     if base is None and source in ("stamps", "trigger"):
         raise _no_origin(pair, source)
-    if base is not None and base.uncertainty_ns <= PRECISE * pair.lr_interval:
+    if base is not None and base.uncertainty_ns <= PRECISE * pair.lr_interval and not pair.may_drift:
         return base
     try:
         return _by_content(pair, source, base, progress)
@@ -238,6 +239,13 @@ class _Pair:
             exposure_ns=self.exposure,
             source=source,
         )
+
+    @property
+    def may_drift(self) -> bool:
+        """Whether the clocks may run apart by more than what is precise while both record."""
+        lr, hr = (stack.metadata for stack in (self.lr, self.hr))
+        one_clock = hr.hr_times is not None or (lr.camera.locked and hr.camera.locked)
+        return not one_clock and DRIFT * min(self.when[-1], self.since[-1]) > PRECISE
 
     @property
     def stamp_error(self) -> float:

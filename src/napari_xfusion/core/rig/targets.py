@@ -42,6 +42,8 @@ OVERLAP = 0.25
 """Fraction of the smaller lattice that both cameras must show."""
 LIKE = 0.3
 """Correlation of the irregularities of two lattices."""
+UNLIKE = 0.004
+"""Share of the energy of irregularities that two images of one target may differ by, whatever their noise."""
 CERTAIN = 10.0
 """Logarithm of the likelihood ratio of the best placement to any other."""
 
@@ -112,7 +114,10 @@ def find_lattice(image: Image, camera: str) -> Lattice:
     sign = 1 if cells is found[0][0] else -1
     if len(cells) < FEWEST or np.ptp(cells, axis=0).min() < 2 or _occupied(cells) < PARTS:
         raise _none(camera)
-    return _refined(sign * image, cells, points, pitch)
+    lattice = _refined(sign * image, cells, points, pitch)
+    if lattice is None:
+        raise _none(camera)
+    return lattice
 
 
 def _none(camera: str) -> CalibrationError:
@@ -200,16 +205,19 @@ def _occupied(cells: Indices) -> float:
     return float(grid.sum() / filled.sum())
 
 
-def _refined(image: Image, cells: Indices, points: Points, pitch: float) -> Lattice:
-    """The lattice with centroids from the complete cells."""
+def _refined(image: Image, cells: Indices, points: Points, pitch: float) -> Lattice | None:
+    """The lattice with centroids from the complete cells; None where too few of them are alike."""
     place = _surface(cells, points)
     image = cv2.GaussianBlur(image, (0, 0), max(pitch / FINE / 2, 0.3))
     lattice = _measured(image, place, cells, pitch)
+    if len(lattice.cells) < FEWEST / 2 or np.ptp(lattice.cells, axis=0).min() < 2:
+        return None
     return _measured(image, _surface(lattice.cells, lattice.points), lattice.cells, pitch)
 
 
 def _surface(cells: Indices, points: Points) -> _Surface:
-    order = next(n for n in (ORDER, 2, 1) if len(cells) >= CELLS_PER_TERM * (n + 1) * (n + 2) / 2)
+    orders = (n for n in (ORDER, 2) if len(cells) >= CELLS_PER_TERM * (n + 1) * (n + 2) / 2)
+    order = next(orders, 1)
     rough = _Surface(cells.astype(float), points, order)
     away = np.linalg.norm(points - rough(cells.astype(float)), axis=1)
     kept = away <= max(4 * float(np.median(away)), 1e-3)
@@ -356,6 +364,8 @@ def place_lattice(lr: Lattice, hr: Lattice, scale: float | None) -> tuple[Points
     numbers = {tuple(cell): k for k, cell in enumerate(hr.cells.tolist())}
     moved = lr.cells @ best.turn.T + best.move
     pairs = [(k, numbers[tuple(cell)]) for k, cell in enumerate(moved.tolist()) if tuple(cell) in numbers]
+    if len(pairs) < FEWEST / 2:
+        raise _unclear("too few cells are seen by both cameras to tell how the lattices lie on each other")
     first, second = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
     return lr.points[first], hr.points[second]
 
@@ -425,13 +435,16 @@ def _certain(lr: Lattice, hr: Lattice, placements: list[Placement]) -> Placement
         )
     second = placements[1].score if len(placements) > 1 else 0.0
     count = min(lr.inside.sum(), hr.inside.sum()) / COARSE**2
-    ratio = count / 2 * math.log((1 - second**2 + 1e-6) / (1 - best.score**2 + 1e-6))
+    ratio = count / 2 * math.log((1 - second**2 + UNLIKE) / (1 - best.score**2 + UNLIKE))
     if ratio < CERTAIN:
         alike = sum(each.score > best.score - 0.02 for each in placements)
-        raise CalibrationError(
-            "target",
-            problem=f"{max(alike, 2)} placements of the lattice explain both images equally well, such as turned or"
-            " moved by complete pitches",
-            hint="use a target with an unsymmetrical mark, or give a few point pairs as {points}",
+        raise _unclear(
+            f"{max(alike, 2)} placements of the lattice explain both images equally well, such as turned or moved by"
+            " complete pitches"
         )
     return best
+
+
+def _unclear(problem: str) -> CalibrationError:
+    hint = "use a target with an unsymmetrical mark, or give a few point pairs as {points}"
+    return CalibrationError("target", problem=problem, hint=hint)

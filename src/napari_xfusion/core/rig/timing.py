@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from napari_xfusion.core.calibration import ClockFit
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig.plausibility import likely_meaning, listing
+from napari_xfusion.core.rig.plausibility import FORGIVEN, likely_meaning, listing
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import PairingError, UnknownTimesError
 
 Times = NDArray[np.float64]
 
-FORGIVEN = 0.5
-"""LR frames by which a time may lie outside the LR sequence; it becomes that of the first or last frame."""
 _NANOSECOND = 1000
 """Picoseconds."""
 CLOSEST = 1e-6
