@@ -9,6 +9,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core.rig", "core.inspect"),
     ("core.methods", "core.results"),
     ("core.networks", "core.session", "core.calibration_picture"),
+    ("core.holdout",),
     ("core.run",),
     ("core.check", "core.sequence", "core.batch"),
     ("lab.virtual",),

@@ -11,15 +11,29 @@ from napari_xfusion._version import __version__
 _WHERE = {
     "Plan": "core.plan",
     "RunRecord": "core.results.record",
+    "Score": "core.holdout.score",
     "evaluate": "core.inspect.evaluate",
     "fuse": "core.run",
     "fuse_files": "core.run",
     "open_stack": "core.recordings",
+    "score_methods": "core.holdout.score",
     "simulate": "lab.virtual.experiment",
 }
-__all__ = ["Plan", "RunRecord", "__version__", "evaluate", "fuse", "fuse_files", "open_stack", "simulate"]
+__all__ = [
+    "Plan",
+    "RunRecord",
+    "Score",
+    "__version__",
+    "evaluate",
+    "fuse",
+    "fuse_files",
+    "open_stack",
+    "score_methods",
+    "simulate",
+]
 
 if TYPE_CHECKING:
+    from napari_xfusion.core.holdout.score import Score, score_methods
     from napari_xfusion.core.inspect.evaluate import evaluate
     from napari_xfusion.core.plan import Plan
     from napari_xfusion.core.recordings import open_stack

@@ -38,7 +38,11 @@ SETTINGS = frozenset(
         "output",
         "overwrite",
         "std",
+        "interval",
+        "coverage",
         "attention",
+        "methods",
+        "budget",
         "crop",
         "rate",
         "init",
@@ -209,6 +213,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "HR frames agree better with LR at other times.",
         "Correct HR start or HR times by the stated delay, or have it corrected (`time`).",
     ),
+    "few-left-out": (
+        "The score comes from one or two HR frames; how much it varies from frame to frame is hardly known.",
+        "Record more HR frames, or judge methods on a longer recording of the same kind.",
+    ),
     "filled-in": (
         "NaN, infinite or fill values were replaced by their neighbours.",
         "Check the listed frames.",
@@ -258,6 +266,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     "dynamic-range": (
         "The camera compressed bright greys while it recorded.",
         "Record without extended dynamic range.",
+    ),
+    "method-skipped": (
+        "A method cannot run here and was not judged.",
+        "Install its weights, or name the methods to judge.",
     ),
     "min-is-white": ("The file is meant to be shown inverted.", "None: stored values are fused."),
     "misplaced": (
@@ -310,6 +322,14 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "same-recording": ("LR and HR are one file.", "Give two recordings of one event."),
     "saturated": ("Many pixels share the highest value.", "Reduce exposure; saturated structure is lost."),
+    "score-shift": (
+        "HR frames that are left out are predicted better with LR at another place on HR.",
+        "Calibrate the cameras, or have the shift corrected (`shift`); judge again.",
+    ),
+    "score-time": (
+        "HR frames that are left out are predicted better with other HR times.",
+        "Correct HR start or HR times as stated, or have it corrected (`time`); judge again.",
+    ),
     "shading": (
         "The illumination of the two cameras differs across the field; it is corrected.",
         "None; take flat fields where you can.",

@@ -11,10 +11,12 @@ from napari_xfusion._version import __version__
 from napari_xfusion.cli.batch import batch
 from napari_xfusion.cli.disturb import takes_disturbances
 from napari_xfusion.cli.options import (
+    BEST,
     AttentionOption,
     BeamOption,
     Command,
     CorrectOption,
+    CoverageOption,
     DarkOption,
     DeviceOption,
     DtypeOption,
@@ -28,10 +30,11 @@ from napari_xfusion.cli.options import (
     HrTimeOffset,
     HrTimes,
     ImageSequence,
+    IntervalOption,
     Json,
     KeepFlickerOption,
     LrTimeOffset,
-    MethodOption,
+    MethodOrBestOption,
     ModelOption,
     OptionalSequence,
     OverwriteOption,
@@ -53,6 +56,7 @@ from napari_xfusion.cli.options import (
 from napari_xfusion.cli.recordings import convert
 from napari_xfusion.cli.recordings import info as recording_info
 from napari_xfusion.cli.rig import calibrate, rig
+from napari_xfusion.cli.score import choose_method, score
 from napari_xfusion.cli.synchronise import synchronise
 from napari_xfusion.cli.terminal import (
     Progress,
@@ -146,7 +150,7 @@ def fuse(
     output: Annotated[Path, typer.Option("--output", "-o", help=".tif, .ome.tif, .zarr or .nxs")],
     lr: OptionalSequence = None,
     hr: OptionalSequence = None,
-    method: MethodOption = DEFAULT_METHOD,
+    method: MethodOrBestOption = DEFAULT_METHOD,
     model: ModelOption = None,
     hr_step: HrStep = None,
     hr_start: HrStart = 0,
@@ -167,6 +171,8 @@ def fuse(
     precision: PrecisionOption = "auto",
     tile: TileOption = "auto",
     std: StdOption = None,
+    interval: IntervalOption = None,
+    coverage: CoverageOption = 0.9,
     attention: AttentionOption = None,
     lr_flat: FlatOption = None,
     lr_dark: DarkOption = None,
@@ -194,7 +200,7 @@ def fuse(
     if lr is None or hr is None:
         raise typer.BadParameter("LR and HR are missing: give both recordings, or --from RECORD")
     plan = parse_plan(
-        method=method,
+        method=DEFAULT_METHOD if method == BEST else method,
         model=model,
         hr_step=hr_step,
         hr_start=hr_start,
@@ -215,15 +221,25 @@ def fuse(
         precision=precision,
         tile=parse_tile(tile),
     )
-    check_settings_files(hr_times, rig, (output, std, attention))
+    check_settings_files(hr_times, rig, (output, std, interval, attention))
+    recordings = (
+        with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
+        with_fields(hr, hr_flat, hr_dark, hr_normalise, "--hr-normalise"),
+    )
+    judged = None
+    if method == BEST:
+        judged = choose_method(plan, *recordings, std=std is not None, attention=attention is not None)
+        plan = plan.model_copy(update={"method": judged.choice.method})
     with Progress("frames") as progress, stop_on_signal(progress) as stop:
         outcome = fuse_files(
             plan,
-            with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
-            with_fields(hr, hr_flat, hr_dark, hr_normalise, "--hr-normalise"),
+            *recordings,
             output,
             std=std,
+            interval=interval,
+            coverage=coverage,
             attention=attention,
+            score=judged,
             overwrite=overwrite,
             stop=stop,
             progress=progress,
@@ -268,9 +284,15 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
         "resumed": outcome.resumed,
         "finished": outcome.finished,
         "seconds": round(outcome.seconds, 3),
+        "coverage": outcome.reached and [round(number, 4) for number in outcome.reached],
         "notes": list(map(in_options, outcome.notes)),
     }
     say_notes(outcome.notes)
+    if outcome.reached is not None:
+        share, error = outcome.reached
+        tell(
+            f"the intervals contain {share:.1%} (standard error {error:.1%}) of the pixels of HR frames left out"
+        )
     if not outcome.finished:
         text = f"stopped: {outcome.frames} of {outcome.total} frames are saved"
         tell(f"{text}; rerun the same command to resume")
@@ -288,7 +310,7 @@ def _report_outcome(outcome: Outcome, method: str, as_json: bool) -> None:
 def check(
     lr: ImageSequence,
     hr: ImageSequence,
-    method: MethodOption = DEFAULT_METHOD,
+    method: MethodOrBestOption = DEFAULT_METHOD,
     model: ModelOption = None,
     hr_step: HrStep = None,
     hr_start: HrStart = 0,
@@ -312,6 +334,8 @@ def check(
         Path | None, typer.Option("--output", "-o", help="as of fuse; nothing is written")
     ] = None,
     std: StdOption = None,
+    interval: IntervalOption = None,
+    coverage: CoverageOption = 0.9,  # noqa: ARG001 - an option of fuse, which changes nothing here
     attention: AttentionOption = None,
     lr_flat: FlatOption = None,
     lr_dark: DarkOption = None,
@@ -329,7 +353,7 @@ def check(
     from napari_xfusion.core.check import check as check_sequences
 
     plan = parse_plan(
-        method=method,
+        method=DEFAULT_METHOD if method == BEST else method,
         model=model,
         hr_step=hr_step,
         hr_start=hr_start,
@@ -350,16 +374,19 @@ def check(
         precision=precision,
         tile=parse_tile(tile),
     )
-    check_settings_files(hr_times, rig, (output, std, attention))
+    check_settings_files(hr_times, rig, (output, std, interval, attention))
     found = check_sequences(
         plan,
         with_fields(lr, lr_flat, lr_dark, lr_normalise, "--lr-normalise"),
         with_fields(hr, hr_flat, hr_dark, hr_normalise, "--hr-normalise"),
         output=output,
         std=std,
+        interval=interval,
         attention=attention,
         overwrite=overwrite,
     )
+    if method == BEST:
+        tell(f"note: fuse will choose the method by a score; time and memory are those of {DEFAULT_METHOD}")
     notes = [in_options(note) for note in found.notes]
     problem = None if found.problem is None else in_options(found.problem)
     lines = [*found.facts(), *(f"note     {note}" for note in notes)]
@@ -553,6 +580,7 @@ app.command()(batch)
 app.command()(calibrate)
 app.add_typer(rig, name="rig")
 app.command()(synchronise)
+app.command()(score)
 
 
 @app.command()

@@ -98,6 +98,17 @@ PrecisionOption = Annotated[
 ]
 TileOption = Annotated[str, typer.Option(help="LR pixels per tile, for networks", metavar="auto|N")]
 StdOption = Annotated[Path | None, typer.Option(help="also write the standard deviation")]
+IntervalOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="also write half widths of intervals for a new HR frame, calibrated on this recording",
+        show_default=False,
+    ),
+]
+CoverageOption = Annotated[
+    float,
+    typer.Option(help="share of a new HR frame's pixels in their interval", min=0.5, max=0.99),
+]
 AttentionOption = Annotated[
     Path | None, typer.Option(help="also write attention scores, for networks", metavar="CSV")
 ]
@@ -123,11 +134,18 @@ BeamOption = Annotated[
         show_default=False,
     ),
 ]
+BEST = "best"
+"""In place of a method: the one that ``score`` recommends."""
 if TYPE_CHECKING:
     MethodName = str
+    MethodOrBest = str
 else:  # names are only known at run time
     MethodName = Literal[tuple(METHODS)]
+    MethodOrBest = Literal[(*METHODS, BEST)]
 MethodOption = Annotated[MethodName, typer.Option(help="how to fuse")]
+MethodOrBestOption = Annotated[
+    MethodOrBest, typer.Option(help="how to fuse; best: what score recommends for these recordings")
+]
 
 
 class Command(TyperCommand):
@@ -173,6 +191,17 @@ def with_fields(
     region = beam if beam in (None, "mean") else parse_region(beam, name)
     fields = Fields(tuple(flats or ()), tuple(darks or ()), region)
     return Raw(path, fields) if fields else path
+
+
+def parse_methods(text: str | None) -> list[str] | None:
+    """Parse names of methods separated by commas; None where none are given."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in METHODS:
+            raise typer.BadParameter(f"--methods: expected names among {', '.join(METHODS)}, found {name}")
+    return names
 
 
 def parse_frames(text: str | None) -> tuple[int, int] | None:

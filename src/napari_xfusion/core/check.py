@@ -20,7 +20,7 @@ from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.rig import Rig, make_rig, seen_targets
 from napari_xfusion.core.rig.figures import measure_figures
 from napari_xfusion.core.rig.synchronise import delay_warning
-from napari_xfusion.core.run import check_places
+from napari_xfusion.core.run import Files, check_places
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError, XFusionWarning
 
@@ -86,14 +86,15 @@ def check(
     *,
     output: Path | str | None = None,
     std: Path | str | None = None,
+    interval: Path | str | None = None,
     attention: Path | str | None = None,
     overwrite: bool = False,
 ) -> Check:
     """Look at two recordings as ``fuse_files`` would; reads a few frames, computes and writes none.
 
     Warnings and errors are those with which the run would begin, in the same words; and one of HR times that are off by
-    many frames, for which all frames are read where LR and HR agree poorly. ``output``, ``std`` and ``attention`` are
-    looked at where they are given. What only the run can know is not found: pixels to fill in in
+    many frames, for which all frames are read where LR and HR agree poorly. ``output``, ``std``, ``interval`` and
+    ``attention`` are looked at where they are given. What only the run can know is not found: pixels to fill in in
     frames that are not sampled, memory that runs out, results of other settings. ``lr`` and ``hr`` are paths, arrays
     or Stacks.
     """
@@ -107,9 +108,9 @@ def check(
         lr, hr = stacks
         rig = make_rig(plan, lr, hr)
         notes = (*rig.warnings, *_delays(plan, lr, hr, rig), *plan_warnings(plan, rig))
-        check_places(plan, rig, output, std, attention, overwrite=overwrite)
+        check_places(plan, rig, Files(output, std, interval, attention), overwrite=overwrite)
         targets, (height, width) = len(plan.targets(len(rig))), rig.frame_shape(plan)
-        for path, itemsize in ((output, _itemsize(plan, rig)), (std, 4)):
+        for path, itemsize in ((output, _itemsize(plan, rig)), (std, 4), (interval, 4)):
             if path is not None:
                 open_sink(path, overwrite).check(targets, height * width * itemsize)
         return Check(found, _pairing(plan, rig), _estimate(plan, rig), notes)

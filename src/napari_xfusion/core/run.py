@@ -14,12 +14,15 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, Method, giving
 from napari_xfusion.core.files import replacing, require_apart, require_name, require_table
+from napari_xfusion.core.holdout.intervals import COVERAGE, FEWEST, Intervals, calibrate_intervals
+from napari_xfusion.core.holdout.left_out import judged
+from napari_xfusion.core.holdout.sample import require_enough
 from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
@@ -28,16 +31,35 @@ from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.outcome import Outcome
-from napari_xfusion.core.results.record import FORMAT, InputRecord, RunRecord, record_path
+from napari_xfusion.core.results.record import (
+    FORMAT,
+    ChoiceRecord,
+    InputRecord,
+    IntervalRecord,
+    RunRecord,
+    record_path,
+)
 from napari_xfusion.core.rig import Camera, Rig, given_hr_times, seen_targets
 from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
 from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
 
+if TYPE_CHECKING:
+    from napari_xfusion.core.holdout.score import Score  # takes time to import
+
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "tifffile", "torch")
 """Whose versions the run record keeps, because they can change a result."""
+
+
+class Files(NamedTuple):
+    """The files that a run writes; None what is not wanted."""
+
+    output: Path | str | None
+    std: Path | str | None = None
+    interval: Path | str | None = None
+    attention: Path | str | None = None
 
 
 def fuse(
@@ -90,39 +112,79 @@ class Run:
         """Targets that all sinks keep."""
         self.notes: list[XFusionWarning] = self._session.notes
         """What was odd about the sequences; complete when ``frames`` has ended."""
-        self._sinks: list[tuple[Sink, Mapping[int, Any]]] = []
+        self.choice: ChoiceRecord | None = None
+        """Why it is this method, where a score has chosen it."""
+        self.intervals: Intervals | None = None
+        """The calibration of the intervals, once ``frames`` needs it."""
+        self._sinks: dict[str, tuple[Sink, Mapping[int, Any]]] = {}
+        self._coverage = 0.0
 
     @property
     def finished(self) -> bool:
         """Whether every frame is kept."""
         return len(self.done) == len(self.spec.frames)
 
-    def begin(self, output: Sink, std: Sink | None = None) -> None:
-        """Claim the sinks of the fused sequence and of its standard deviation; see ``Sink.begin``."""
-        claimed = [(output, self.spec)]
+    def begin(
+        self,
+        output: Sink,
+        std: Sink | None = None,
+        interval: Sink | None = None,
+        *,
+        coverage: float = COVERAGE,
+    ) -> None:
+        """Claim the sinks of the fused sequence, its standard deviation and its intervals; see ``Sink.begin``.
+
+        ``coverage`` is that of the intervals.
+        """
+        beside = replace(self.spec, dtype=np.dtype(np.float32))
+        claimed = {"image": (output, self.spec)}
         if std is not None:
-            claimed.append((std, replace(self.spec, dtype=np.dtype(np.float32))))
-        self._sinks = [(sink, sink.begin(spec)) for sink, spec in claimed]
-        self.done = set.intersection(*(set(kept) for _, kept in self._sinks))
+            claimed["std"] = (std, beside)
+        if interval is not None:
+            self._coverage = coverage
+            claimed["interval"] = (
+                interval,
+                replace(beside, identity=_with_coverage(beside.identity, coverage)),
+            )
+        self._sinks = {name: (sink, sink.begin(spec)) for name, (sink, spec) in claimed.items()}
+        self.done = set.intersection(*(set(kept) for _, kept in self._sinks.values()))
         self.resumed = len(self.done)
 
     def frames(self, stop: Token, order: Order = iter) -> Iterator[FusedFrame]:
         """Fuse what is missing, in the HR camera's units; each frame is kept before it is handed on.
 
-        Ends when all is done, or early when ``stop`` is set.
+        Ends when all is done, or early when ``stop`` is set. Intervals are calibrated before the first frame.
         """
         missing = [t for t in self.spec.frames if t not in self.done]
         seen = seen_targets(self.rig.hr_times, len(self.rig))
+        if "interval" in self._sinks and missing and not self._calibrate(stop):
+            return
         with self._session as session:
-            for frame in session.frames(order(missing), stop):
+            for made in session.frames(order(missing), stop):
+                frame = self._with_interval(made)
                 notes = _notes_of(frame, bool(seen[frame.index]))
-                for (sink, kept), image in zip(self._sinks, (frame.image, frame.std), strict=False):
+                for name, (sink, kept) in self._sinks.items():
+                    image = getattr(frame, name)
                     if frame.index not in kept and image is not None:
                         sink.put(frame.index, image, notes)
                 self.done.add(frame.index)
                 yield frame
             self.notes = session.notes
             self.settled = self.settled.model_copy(update=dict(session.used))
+
+    def _calibrate(self, stop: Token) -> bool:
+        """Calibrate the intervals; return whether that came to its end."""
+        plan, rig = judged(self.settled), self.rig
+        if self.settled.keep_flicker:
+            rig = rig_of(plan, rig.fast.open(), rig.hr.open())
+        self.intervals = calibrate_intervals(plan, rig, self.fuser, coverage=self._coverage, stop=stop)
+        return self.intervals is not None
+
+    def _with_interval(self, frame: FusedFrame) -> FusedFrame:
+        if self.intervals is None:
+            return frame
+        half = self.intervals.half_widths(frame, self._session.reader, self.settled.region)
+        return replace(frame, interval=half)
 
     def commit(self) -> None:
         """Turn the frames into results with their record; see ``Sink.commit``.
@@ -132,7 +194,7 @@ class Run:
         if len(self.done) > self.resumed:
             self.notes = [*self.notes, *_changed(self.rig, self.inputs, (self._before, self._paired))]
         facts = self._record().facts()
-        for sink, _ in reversed(self._sinks):  # the fused sequence last: where it stands, all stands
+        for sink, _ in reversed(self._sinks.values()):  # the fused sequence last: where it stands, all stands
             sink.commit(facts)
 
     def _record(self) -> RunRecord:
@@ -146,8 +208,32 @@ class Run:
             versions=versions(PACKAGES),
             frames_resumed=self.resumed,
             outside_lr=_outside_lr(self.rig, self.settled.region),
+            choice=self.choice,
+            interval=None if self.intervals is None else _interval_record(self.intervals),
             warnings=tuple(map(str, self.notes)),
         )
+
+
+def _with_coverage(identity: str, coverage: float) -> str:
+    """The identity of the intervals of a run."""
+    return hashlib.sha256(json.dumps([identity, "interval", coverage]).encode()).hexdigest()
+
+
+def _interval_record(found: Intervals) -> IntervalRecord:
+    return IntervalRecord(**found.model_dump(include=set(IntervalRecord.model_fields)))
+
+
+def choice_record(score: Score) -> ChoiceRecord:
+    """What the record of a run keeps of the score that chose its method."""
+    choice = score.choice
+    return ChoiceRecord(
+        method=choice.method,
+        margin=choice.margin,
+        margin_error=choice.margin_error,
+        clear=choice.clear,
+        expected={each.method: each.expected for each in score.methods},
+        frames=len(score.best.frames),
+    )
 
 
 def _outside_lr(rig: Rig, region: Region | None) -> int:
@@ -191,7 +277,10 @@ def fuse_files(
     output: Path | str,
     *,
     std: Path | str | None = None,
+    interval: Path | str | None = None,
+    coverage: float = COVERAGE,
     attention: Path | str | None = None,
+    score: Score | None = None,
     overwrite: bool = False,
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -199,12 +288,16 @@ def fuse_files(
     """Fuse two stacks into the file ``output`` (TIFF, OME-Zarr or NeXus), with its run record beside it.
 
     A stopped or killed run resumes; a finished one is left alone. ``std``
-    receives the standard deviation (float32) of the methods that know it, ``attention`` (CSV) the scores
-    of networks. Raises XFusionError; what was done by then is kept.
+    receives the standard deviation (float32) of the methods that know it, ``interval`` the half widths (float32) of
+    intervals that contain the pixels of a new HR frame with the probability ``coverage``, calibrated on this recording
+    (``core.holdout.intervals``), ``attention`` (CSV) the scores of networks. The record names the ``score`` that chose
+    the plan's method. Raises XFusionError; what was done by then is kept.
     """
     began = perf_counter()
     run = Run(plan, lr, hr)
-    _into_files(run, output, std, attention, overwrite=overwrite, stop=stop, progress=progress)
+    run.choice = None if score is None else choice_record(score)
+    files = Files(output, std, interval, attention)
+    _into_files(run, files, coverage=coverage, overwrite=overwrite, stop=stop, progress=progress)
     return _outcome(run, output, began)
 
 
@@ -222,7 +315,8 @@ def repeat(
     began = perf_counter()
     run = Run(record.plan, *_inputs_of(record, lr, hr))
     _check_same(record, run)
-    _into_files(run, output, overwrite=overwrite, stop=stop, progress=progress)
+    run.choice = record.choice
+    _into_files(run, Files(output), overwrite=overwrite, stop=stop, progress=progress)
     outcome = _outcome(run, output, began)
     if record.format == FORMAT:
         return outcome
@@ -282,33 +376,43 @@ def _other_recording(name: str, source: str) -> InputError:
 
 def _outcome(run: Run, output: Path | str, began: float) -> Outcome:
     seconds = perf_counter() - began
-    return Outcome(Path(output), len(run.done), len(run.spec.frames), run.resumed, seconds, tuple(run.notes))
+    found = run.intervals
+    return Outcome(
+        Path(output),
+        len(run.done),
+        len(run.spec.frames),
+        run.resumed,
+        seconds,
+        tuple(run.notes),
+        None if found is None else (found.reached, found.reached_error),
+    )
 
 
 def _into_files(
     run: Run,
-    output: Path | str,
-    std: Path | str | None = None,
-    attention: Path | str | None = None,
+    files: Files,
     *,
+    coverage: float = COVERAGE,
     overwrite: bool,
     stop: Token | None,
     progress: Progress,
 ) -> None:
-    check_places(run.settled, run.rig, output, std, attention, overwrite=overwrite)
+    check_places(run.settled, run.rig, files, overwrite=overwrite)
     total = len(run.spec.frames)
     with ExitStack() as opened:
-        sinks = [
-            opened.enter_context(open_sink(path, overwrite)) for path in (output, std) if path is not None
-        ]
-        run.begin(*sinks)
+        sinks = {
+            name: opened.enter_context(open_sink(path, overwrite))
+            for name, path in files._asdict().items()
+            if path is not None and name != "attention"
+        }
+        run.begin(**sinks, coverage=coverage)
         progress(run.resumed, total)
         for _ in run.frames(stop or threading.Event()):
             progress(len(run.done), total)
         if run.finished:
             run.commit()
-            if attention is not None:
-                _write_attention(Path(attention), output, run.rig)
+            if files.attention is not None and files.output is not None:
+                _write_attention(Path(files.attention), files.output, run.rig)
 
 
 def _write_attention(path: Path, output: Path | str, rig: Rig) -> None:
@@ -331,24 +435,21 @@ def check_outputs(inputs: Iterable[str], outputs: Sequence[Path | str]) -> None:
     require_apart(inputs, outputs)
 
 
-def check_places(
-    plan: Plan,
-    rig: Rig,
-    output: Path | str | None,
-    std: Path | str | None = None,
-    attention: Path | str | None = None,
-    *,
-    overwrite: bool = False,
-) -> None:
-    """Raise OutputError when the outputs of a run cannot be written there, or its method does not give them."""
-    outputs = [path for path in (output, std, attention) if path is not None]
+def check_places(plan: Plan, rig: Rig, files: Files, *, overwrite: bool = False) -> None:
+    """Raise OutputError when the outputs of a run cannot be written there, or its method does not give them.
+
+    InputError where there are too few HR frames for intervals.
+    """
+    outputs = [path for path in files if path is not None]
     inputs = [file for c in rig.cameras.values() for file in (c.source, *c.open().metadata.files)]
     if plan.model is not None and Path(plan.model).is_file():
         inputs.append(plan.model)
     check_outputs(inputs, outputs)
-    _check_abilities(METHODS[plan.method], std, attention)
-    if attention is not None:
-        require_table(Path(attention), ATTENTION_COLUMNS[:3], overwrite=overwrite)
+    _check_abilities(METHODS[plan.method], files.std, files.attention)
+    if files.attention is not None:
+        require_table(Path(files.attention), ATTENTION_COLUMNS[:3], overwrite=overwrite)
+    if files.interval is not None:
+        require_enough(rig, FEWEST, "an interval is calibrated on two that are left out at least")
 
 
 def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:

@@ -246,6 +246,8 @@ class FusedFrame:
     """(H, W) float32; float64 in the units of cameras of 32-bit integers or float64."""
     std: Image | None = None
     """(H, W) standard deviation in the units of ``image``, by methods that know it."""
+    interval: Image | None = None
+    """(H, W) half width of the calibrated interval in the units of ``image``, in runs that give one."""
     attention: Mapping[Role, Image] = field(default_factory=dict)
     """(h, w) attention maps after the sigmoid, by networks."""
     scores: Mapping[Role, Score] = field(default_factory=dict)

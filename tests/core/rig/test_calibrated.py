@@ -6,9 +6,11 @@ from threading import Event
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_xfusion.core.calibration import Calibration, CameraFacts, ClockFit
 from napari_xfusion.core.check import check
+from napari_xfusion.core.holdout.score import score_methods
 from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.results.record import RunRecord
@@ -169,3 +171,24 @@ def test_the_blur_of_lr_is_measured_or_that_of_the_rig_file(recorded):
     assert make_rig(plan_of(calibration=file), recorded.lr, blurry.hr).fast.blur == (0, 0)
     sharp = calibration(clock=clock, blur=((0, 0, 0), (0, 1, 0), (0, 0, 0)))
     assert make_rig(plan_of(calibration=sharp), blurry.lr, blurry.hr).fast.blur == (0, 0)
+
+
+def test_a_pair_is_judged_and_gets_intervals_through_its_rig_file(recorded, tmp_path):
+    score = score_methods(plan_of(), recorded.lr, recorded.hr, methods=["bicubic"])
+    left_out = score.best.frames[0]  # bicubic does not look at it
+    before = int(left_out.time)
+    rig, (a, b) = fused(recorded, [before, before + 1], method="bicubic")
+    region = rig.region(plan_of())
+    part = left_out.time - before
+    truth = recorded.hr.frame(left_out.frame)[slice(*region[:2]), slice(*region[2:])]
+    images = (np.clip(rig.hr.grey.to_grey(x), 0, 1) for x in (truth, (1 - part) * a + part * b))
+    squares = np.subtract(*images) ** 2
+    seen = ~rig.alignment.unseen(region)
+    assert 0 < seen.mean() < 1
+    assert left_out.psnr == pytest.approx(-10 * np.log10(squares[seen].mean()), abs=0.02)
+    assert score.offset is None
+    half = tmp_path / "half.tif"
+    plan = plan_of(extent="hr", frames=(8, 9))
+    fuse_files(plan, recorded.lr, recorded.hr, tmp_path / "fused.tif", interval=half)
+    unseen = make_rig(plan, recorded.lr, recorded.hr).alignment.unseen(None)
+    np.testing.assert_array_equal(np.isnan(tifffile.imread(half)), unseen)

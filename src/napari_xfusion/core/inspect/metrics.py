@@ -34,7 +34,7 @@ def measure(truth: Image, result: Image) -> Metrics:
     return Metrics(
         psnr=psnr(truth, result),
         aad=255 * float(np.mean(np.abs(np.subtract(result, truth, dtype=np.float64)))),
-        ssim=_ssim(truth, result, window=7),
+        ssim=ssim(truth, result),
         ssim_gaussian=_ssim(truth, result, window=11),
     )
 
@@ -43,6 +43,11 @@ def psnr(truth: Image, result: Image) -> float:
     """Return the PSNR in dB (``Metrics.psnr``) of images (H, W) with values in [0, 1]."""
     mse = float(np.mean(np.subtract(result, truth, dtype=np.float64) ** 2))
     return -10 * float(np.log10(mse)) if mse > 0 else float("inf")
+
+
+def ssim(truth: Image, result: Image) -> float:
+    """Return ``Metrics.ssim`` of images (H, W) with values in [0, 1]."""
+    return _ssim(truth, result, window=7)
 
 
 def _ssim(truth: Image, result: Image, window: int) -> float:

@@ -22,6 +22,8 @@ class Outcome:
     seconds: float
     notes: tuple[XFusionWarning, ...]
     """Warnings about the sequences."""
+    reached: tuple[float, float] | None = None
+    """Coverage of the intervals on HR frames that were left out, and its standard error; None without intervals."""
 
     @property
     def finished(self) -> bool:

@@ -78,6 +78,34 @@ class LayerRecord(Value):
     """Names of the layers it was made from."""
 
 
+class ChoiceRecord(Value):
+    """Why a run has its method: the score of the recording itself, see ``core.holdout``."""
+
+    method: str
+    margin: float | None
+    """dB above the best of the others; None where there was no other."""
+    margin_error: float | None
+    clear: bool
+    """Whether the difference is more than the uncertainty; else it is the fastest of those that count as equal."""
+    expected: dict[str, float]
+    """Expected PSNR in dB of unseen targets, by method."""
+    frames: NonNegativeInt
+    """HR frames that were left out."""
+
+
+class IntervalRecord(Value):
+    """The intervals that were written with the result."""
+
+    coverage: float
+    """Share of the pixels of a new HR frame that are to lie in their interval."""
+    reached: float
+    """Mean coverage on an HR frame that was left out, by intervals from the others."""
+    reached_error: float
+    """Its standard error."""
+    frames: NonNegativeInt
+    """HR frames that were left out."""
+
+
 class _Record(Value):
     """What both kinds of records contain."""
 
@@ -135,6 +163,10 @@ class RunRecord(_Record):
     """Frames that an earlier, interrupted run had made."""
     outside_lr: NonNegativeInt = 0
     """Pixels of each frame that LR does not see; they are interpolated between HR frames."""
+    choice: ChoiceRecord | None = None
+    """Where the method was the best of a score; None where it was given."""
+    interval: IntervalRecord | None = None
+    """None where no interval was written, or an earlier run had completed it."""
     warnings: tuple[str, ...] = ()
     """What was odd about the recordings and the run."""
 

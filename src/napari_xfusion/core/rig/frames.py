@@ -171,8 +171,10 @@ class FrameReader:
     def recorded_at(self, target: int, region: Region | None) -> Image | None:
         """``region`` of the HR frame at ``target`` as it was recorded, on its own grid; None where there is none."""
         k, _ = neighbours(self.rig.hr_times, target)
-        if self.rig.hr_times[k] != target:
-            return None
+        return self.recorded(k, region) if self.rig.hr_times[k] == target else None
+
+    def recorded(self, k: int, region: Region | None) -> Image:
+        """``region`` of HR frame ``k`` of ``Rig.exposures`` as it was recorded, in grey units, on its own grid."""
         return self._raw(k) if region is None else self._raw(k)[slice(*region[:2]), slice(*region[2:])]
 
     def lr_at(self, time: float) -> Image:

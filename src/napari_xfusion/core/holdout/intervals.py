@@ -1,0 +1,255 @@
+"""Calibrated intervals: how wide an interval about a fused pixel must be to contain a new HR frame's value there.
+
+Split conformal prediction (Papadopoulos et al. 2002; Lei et al., J. Am. Stat. Assoc. 113, 1094, 2018) with the HR
+frames that were left out as calibration data. The error of a pixel is divided by the HR noise at its brightness.
+Pixels are grouped by how difficult the method finds them, its variance against that noise, and by how much LR has
+changed since the nearer of the HR frames around; a group's quantile of the normalised error, times the noise, is the
+half width. Brightness enters by the noise, the distance to the HR frames by both, so that the groups hold at the real
+gap, too.
+
+A new HR frame has noise of its own: the interval is one for the value that the HR camera would have recorded, and
+wider than one for the scene without noise would have to be.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_xfusion.core.holdout.left_out import Gap, Guess, LeftOut, judged, without
+from napari_xfusion.core.holdout.noise import noise_curve
+from napari_xfusion.core.holdout.sample import BUDGET, require_enough, settle_gaps, standard_error
+from napari_xfusion.core.methods import Fuser
+from napari_xfusion.core.methods.hr_noise import NoiseCurve
+from napari_xfusion.core.methods.local import NEIGHBOURHOOD, local_mean
+from napari_xfusion.core.optical_flow import enlarge
+from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig import FrameReader, Rig
+from napari_xfusion.core.rig.timing import neighbours
+from napari_xfusion.core.types import FusedFrame, Image, Region, Token
+from napari_xfusion.core.value import Value
+
+COVERAGE = 0.9
+"""Of the interval unless given."""
+FEWEST = 4
+"""Usable HR frames: two can be left out, so that the coverage can be judged by one with an interval from the other."""
+DIFFICULTIES = tuple(2.0**power for power in range(-6, 9))
+"""Edges of the groups of a pixel's variance by its method, over the HR noise."""
+MOTIONS = (1.0, 10.0)
+"""Edges of the groups of LR's mean square change, over the HR noise."""
+LEAST = 400
+"""Pixels of a group at least; smaller ones are put together."""
+PIXELS = 40_000
+"""Pixels that are looked at in each frame; neighbours hardly differ."""
+SEED = 0
+"""Of the choice of these pixels."""
+Values = NDArray[np.float64]
+Groups = NDArray[np.intp]
+
+
+class Intervals(Value):
+    """Half widths of intervals by group of pixels, calibrated on one recording for one method."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the pixels of a new HR frame that are to lie in their interval."""
+    widths: tuple[tuple[float, ...], ...]
+    """Half width by difficulty and motion, in standard deviations of the HR noise."""
+    brightness: tuple[float, ...]
+    """Where the noise is known, grey units."""
+    variance: tuple[float, ...]
+    """The noise there: variance of an HR pixel, grey units squared."""
+    frames: int
+    """HR frames that were left out."""
+    reached: float
+    """Mean coverage on a frame that was left out, by the intervals from the others."""
+    reached_error: float
+    """Its standard error, from the scatter among the frames."""
+
+    @property
+    def curve(self) -> NoiseCurve:
+        """The noise of an HR pixel."""
+        return NoiseCurve(np.array(self.brightness), np.array(self.variance))
+
+    def half_widths(self, frame: FusedFrame, reader: FrameReader, region: Region | None) -> Image:
+        """Half widths (H, W) for a fused frame of ``region``, in its units; NaN where LR sees nothing."""
+        units = reader.rig.hr.grey
+        image = units.to_grey(frame.image)
+        std = None if frame.std is None else frame.std / np.float32(units.span)
+        fields = _fields(reader, _Fused(float(frame.index), image, std, region), self.curve)
+        widths = np.array(self.widths, np.float32)[fields.difficulty, fields.motion] * fields.noise
+        half: Image = (widths * np.float32(units.span)).astype(np.float32)
+        align = reader.rig.alignment
+        if align.needed:
+            half[align.unseen(region)] = np.nan
+        return half
+
+
+class _Fused(NamedTuple):
+    """A fused image of a region, grey units."""
+
+    time: float
+    """In LR frame numbers."""
+    image: Image
+    """(H, W)."""
+    std: Image | None
+    region: Region | None
+
+
+class _Fields(NamedTuple):
+    """What is known of each pixel (H, W) of a fused frame."""
+
+    noise: Image
+    """Standard deviation of the HR noise, grey units."""
+    difficulty: Groups
+    motion: Groups
+
+
+class _Errors(NamedTuple):
+    """Errors (N,) of some pixels of a guess, over the HR noise, and their groups."""
+
+    gap: Gap
+    frame: int
+    size: Values
+    difficulty: Groups
+    motion: Groups
+
+
+def calibrate_intervals(
+    plan: Plan,
+    rig: Rig,
+    fuser: Fuser,
+    *,
+    coverage: float = COVERAGE,
+    budget: float = BUDGET,
+    stop: Token | None = None,
+) -> Intervals | None:
+    """Calibrate intervals for ``plan`` by HR frames that are left out; None when stopped.
+
+    ``rig`` is that of a ``judged`` plan, ``fuser`` the plan's; ``budget`` see ``score_methods``. Raises InputError
+    where there are fewer than FEWEST usable HR frames.
+    """
+    require_enough(rig, FEWEST, "an interval is calibrated on two that are left out at least")
+    stop = stop or threading.Event()
+    plan = judged(plan)
+    left = LeftOut(plan, rig)
+    curve = noise_curve(left.reader)
+    found = []
+    for gap in settle_gaps(rig, plan, [plan], budget):
+        reader = FrameReader(without(rig, gap.frames))
+        found += [_errors(left, reader, guess, curve) for guess in left.guesses(gap, plan, fuser, stop)]
+        if stop.is_set():
+            return None
+    alone = [each for each in found if each.gap.length == 1]
+    reached = np.array(
+        [_reached(each, [x for x in found if x.frame != each.frame], coverage) for each in alone]
+    )
+    return Intervals(
+        coverage=coverage,
+        widths=tuple(map(tuple, _widths(found, coverage).tolist())),
+        brightness=tuple(curve.brightness.tolist()),
+        variance=tuple(curve.variance.tolist()),
+        frames=len(alone),
+        reached=float(reached.mean()),
+        reached_error=standard_error(reached) or 0.0,
+    )
+
+
+def _reached(one: _Errors, others: Sequence[_Errors], coverage: float) -> float:
+    """Coverage of one frame by intervals from the others."""
+    return float(np.mean(one.size <= _widths(others, coverage)[one.difficulty, one.motion]))
+
+
+def _widths(found: Sequence[_Errors], coverage: float) -> Values:
+    """Quantiles of normalised errors by group; where there are few, of all motions, then of the next difficulty up."""
+    size, difficulty, motion = (
+        np.concatenate([getattr(each, name) for each in found]) for name in ("size", "difficulty", "motion")
+    )
+    table = np.full((len(DIFFICULTIES) + 1, len(MOTIONS) + 1), np.nan)
+    for i in range(table.shape[0]):
+        hard = difficulty == i
+        for j in range(table.shape[1]):
+            same = hard & (motion == j)
+            same = same if same.sum() >= LEAST else hard
+            if same.sum() >= LEAST:
+                table[i, j] = _quantile(size[same], coverage)
+    known = np.flatnonzero(np.isfinite(table[:, 0]))
+    if not len(known):
+        return np.full_like(table, _quantile(size, coverage))
+    nearest = known[np.minimum(np.searchsorted(known, np.arange(len(table))), len(known) - 1)]
+    widths: Values = table[nearest]
+    return widths
+
+
+def _quantile(sizes: Values, coverage: float) -> float:
+    """The conformal quantile, that of one more value than there are."""
+    rank = min((len(sizes) + 1) * coverage / len(sizes), 1.0)
+    return float(np.quantile(sizes, rank, method="higher"))
+
+
+def _errors(left: LeftOut, reader: FrameReader, guess: Guess, curve: NoiseCurve) -> _Errors:
+    region = left.rig.region(left.plan)
+    time = float(left.rig.hr_times[guess.frame])
+    fields = _fields(reader, _Fused(time, guess.image, guess.std, region), curve)
+    seen = np.flatnonzero(~left.hidden)
+    rng = np.random.default_rng([SEED, guess.frame, guess.gap.length])
+    some = rng.choice(seen, min(PIXELS, len(seen)), replace=False)
+    size = np.abs(guess.truth - guess.image).ravel()[some] / fields.noise.ravel()[some]
+    return _Errors(
+        guess.gap,
+        guess.frame,
+        size.astype(np.float64),
+        fields.difficulty.ravel()[some],
+        fields.motion.ravel()[some],
+    )
+
+
+def _fields(reader: FrameReader, fused: _Fused, curve: NoiseCurve) -> _Fields:
+    """What LR and the HR frames around tell of a fused image."""
+    rig, (time, image, std, region) = reader.rig, fused
+    large = _enlarger(rig, region)
+    ends = neighbours(rig.hr_times, time)
+    lr = reader.lr_at(time)
+    noise = np.maximum(large(curve(lr)), 1e-12)
+    changes = [_change(lr, reader.lr_at(float(rig.hr_times[k])), rig.lr_noise) for k in set(ends)]
+    if std is None:
+        variance = _disagreement(image, [reader.recorded(k, region) for k in set(ends)], rig.grids.scale)
+    else:
+        variance = np.where(std > 0, np.square(std), noise)  # an HR frame as it is has its noise
+    difficulty = np.searchsorted(DIFFICULTIES, variance / noise)
+    motion = np.searchsorted(MOTIONS, large(np.minimum.reduce(changes)) / noise)
+    return _Fields(np.sqrt(noise), difficulty, motion)
+
+
+def _change(one: Image, other: Image, noise: float) -> Image:
+    """Local mean square change (h, w) of LR beyond its noise."""
+    change: Image = np.maximum(local_mean(np.square(one - other)) - np.float32(2 * noise**2), 0)
+    return change
+
+
+def _disagreement(image: Image, ends: Sequence[Image], scale: tuple[float, float]) -> Image:
+    """Local mean square difference (H, W) of a fused image and the more similar one of the HR frames around.
+
+    For methods that know no standard deviation: large where something moved, and where fine structure is missing.
+    """
+    y, x = (NEIGHBOURHOOD * each for each in scale)
+    squares = [cv2.GaussianBlur(np.square(image - end), (0, 0), x, sigmaY=y) for end in ends]
+    return np.asarray(np.minimum.reduce(squares))
+
+
+def _enlarger(rig: Rig, region: Region | None) -> Callable[[Image], Image]:
+    """A smooth field (h, w) of LR on the pixels of results for ``region``."""
+    align, grids = rig.alignment, rig.grids
+    fused = align.region(region)
+
+    def large(field: Image) -> Image:
+        whole = enlarge(field, grids.hr_shape, grids.scale)
+        part = whole if fused is None else whole[slice(*fused[:2]), slice(*fused[2:])]
+        return align.back(np.ascontiguousarray(part), region)
+
+    return large

@@ -1,0 +1,69 @@
+"""Intervals contain the pixels of a new HR frame as often as they are to, and are written beside a result."""
+
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_xfusion.core.holdout.intervals import calibrate_intervals
+from napari_xfusion.core.methods import make_fuser
+from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.results.record import RunRecord
+from napari_xfusion.core.run import fuse_files
+from napari_xfusion.core.session import Session, rig_of
+from napari_xfusion.core.types import Region
+from napari_xfusion.errors import InputError
+from tests.sequences import binned, moving_discs
+
+NOISE, STEP = 0.02, 6
+TRUTH = moving_discs(37, (80, 96), seed=5)
+SEEN = (TRUTH + np.random.default_rng(0).normal(0, NOISE, TRUTH.shape)).astype(np.float32)
+LR, HR = binned(TRUTH), SEEN[::STEP]
+STOP = threading.Event()
+
+
+def plan_of(method, **settings):
+    return make_plan(method=method, hr_step=STEP, correct=(), **settings)
+
+
+@pytest.mark.parametrize("method", ["interpolation", "flow"])
+def test_unseen_frames_lie_inside_as_often_as_they_are_to(method):
+    plan = plan_of(method)
+    rig, fuser = rig_of(plan, LR, HR), make_fuser(plan)
+    found = calibrate_intervals(plan, rig, fuser, coverage=0.9)
+    assert found.frames == 5
+    assert found.reached == pytest.approx(0.9, abs=0.04)
+    with Session(plan, rig, fuser) as session:
+        for frame in session.frames([3, 16, 33], STOP):
+            half = found.half_widths(frame, session.reader, None)
+            assert np.mean(np.abs(frame.image - SEEN[frame.index]) <= half) == pytest.approx(0.9, abs=0.06)
+        whole = half[20:60, 30:90]
+        part = Region(20, 60, 30, 90)
+        (frame,) = session.frames([33], STOP, part)
+        if method == "flow":  # others look beyond the region
+            np.testing.assert_allclose(found.half_widths(frame, session.reader, part), whole, rtol=1e-5)
+
+
+def test_intervals_are_written_beside_the_result_and_resumed(tmp_path):
+    fused, interval = tmp_path / "fused.tif", tmp_path / "interval.tif"
+    plan = plan_of("bicubic", frames=(0, 8))
+    outcome = fuse_files(plan, LR, HR, fused, interval=interval, coverage=0.8)
+    half = tifffile.imread(interval)
+    assert (half.shape, half.dtype) == ((8, 80, 96), np.float32)
+    assert (half > NOISE).all()
+    kept = RunRecord.load(fused).interval
+    assert (kept.coverage, kept.frames) == (0.8, 5)
+    assert outcome.reached == (kept.reached, kept.reached_error)
+    again = fuse_files(plan, LR, HR, fused, interval=interval, coverage=0.8)
+    assert (again.resumed, again.reached) == (8, None)
+    other = fuse_files(plan, LR, HR, fused, interval=tmp_path / "wider.tif", coverage=0.95)
+    assert other.finished
+    assert (tifffile.imread(tmp_path / "wider.tif") > half).mean() > 0.99
+
+
+def test_too_few_hr_frames_are_refused_before_anything_is_computed(tmp_path):
+    with pytest.raises(InputError) as raised:
+        fuse_files(plan_of("bicubic"), LR[:13], HR[:3], tmp_path / "o.tif", interval=tmp_path / "i.tif")
+    assert "at least 4" in raised.value.expected
+    assert not list(tmp_path.iterdir())
