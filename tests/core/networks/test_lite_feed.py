@@ -1,11 +1,14 @@
 """The small network at work on a sequence gives what its plain forward gives, and goes on from `flow`."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.methods.flow import FlowStream
 from napari_xfusion.core.networks.build import initialise, lite
@@ -16,6 +19,7 @@ from napari_xfusion.core.networks.lite_feed import prepare
 from napari_xfusion.core.networks.tiles import LITE_HALO, Grid
 from napari_xfusion.core.networks.weights import Loaded, save_model
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.rig import FrameReader, Grids, Rig
 from napari_xfusion.errors import ModelError
 from tests.core.networks.test_engine import fused, in_regions, lively, make_reader, of_sizes
 from tests.sequences import binned, moving_discs, reader_of, stack
@@ -152,3 +156,18 @@ def test_the_default_is_the_bundled_network_and_is_better_than_flow():
         zero, span = reader.rig.hr.grey.zero, reader.rig.hr.grey.span
         errors[name] = np.mean([(frame.image - (clean[frame.index] - zero) / span) ** 2 for frame in frames])
     assert errors["lite"] < 0.9 * errors["flow"]
+
+
+def test_a_blurred_lr_reaches_the_network_as_if_it_was_sharp():
+    """The network was trained on LR that is the mean over its pixels."""
+    hr = gaussian_filter(np.random.default_rng(0).random((96, 128)), 1.2).astype(np.float32)
+    sharp = Grids((24, 32), hr.shape, Mapping.scaled((4, 4)))
+    blurred = replace(sharp, blur=(0.5, 0.5)).down(hr)
+    shot = [stack(np.repeat(image[None], n, axis=0)) for image, n in ((blurred, 9), (hr, 3))]
+    rig = reader_of(*shot, make_plan(hr_times=(0, 4, 8), grey="none")).rig
+    fast = rig.fast.model_copy(update={"blur": (0.5, 0.5)})
+    rig = Rig(**{name: getattr(rig, name) for name in Rig.model_fields} | {"fast": fast, "divisions": 4})
+    reader = FrameReader(rig)
+    prepared = prepare(reader.group(2), FlowStream(reader), Grid.of(rig.grids))
+    for image in (*prepared.lr, *prepared.lr_at_hr):
+        assert np.abs(image - sharp.down(hr)).max() < 0.1 * np.abs(blurred - sharp.down(hr)).max()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from napari_xfusion.core.networks.feed import as_tensor
 from napari_xfusion.core.networks.lite import Inputs, Lite, facts_of
 from napari_xfusion.core.networks.network import Output
 from napari_xfusion.core.networks.tiles import LITE_HALO, Grid, Rect, Tile
-from napari_xfusion.core.rig import FrameGroup, FrameReader
+from napari_xfusion.core.rig import FrameGroup, FrameReader, Grids
 from napari_xfusion.core.types import SCALE, Image
 
 QUIETER = 0.3
@@ -49,9 +50,11 @@ def prepare(group: FrameGroup, flow: FlowStream, grid: Grid) -> Prepared:
     """The network's input for the target of ``group``."""
     estimate = flow.estimate(group)
     distance = group.next.time - group.previous.time
+    here = _blurred_off(flow.grids, estimate.image)
+    at_hr = [_blurred_off(flow.grids, frame.image) for frame in group.ends]
     return Prepared(
-        lr=tuple(grid.padded_lr(frame.image) for frame in group.lr),
-        lr_at_hr=tuple(grid.padded_lr(image) for image in group.lr_at_hr),
+        lr=tuple(grid.padded_lr(frame.image + here) for frame in group.lr),
+        lr_at_hr=tuple(grid.padded_lr(image + off) for image, off in zip(group.lr_at_hr, at_hr, strict=True)),
         base=(grid.padded_hr(estimate.image),),
         warped=tuple(grid.padded_hr(image) for image in estimate.warped),
         static=tuple(grid.padded_hr(frame.image) for frame in group.ends),
@@ -59,6 +62,16 @@ def prepare(group: FrameGroup, flow: FlowStream, grid: Grid) -> Prepared:
         errors=tuple(grid.padded_lr(np.sqrt(square)) for square in (estimate.variance, estimate.doubt)),
         facts=facts_of(group.lr_noise, group.weights, distance, _quiet((estimate.image, *estimate.warped))),
     )
+
+
+def _blurred_off(grids: Grids, image: Image) -> Image:
+    """What LR (h, w) lacks of ``image`` (H, W) because LR is more blurred than its pixels; the network knows no blur.
+
+    By that of HR images: LR itself, sharpened, would have more noise.
+    """
+    if not any(grids.blur):
+        return np.zeros(grids.lr_shape, np.float32)
+    return replace(grids, blur=(0.0, 0.0)).down(image) - grids.down(image)
 
 
 def _quiet(images: tuple[Image, ...]) -> float:
