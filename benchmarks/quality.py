@@ -1,6 +1,6 @@
 """PSNR, AAD and SSIM of every method and bundled model on sequences that no model was trained on.
 
-    python benchmarks/quality.py scenes [--steps 20] [--lr-psnr 20] [--scenes 3]
+    python benchmarks/quality.py scenes [--steps 20] [--lr-psnr 20] [--scenes 3] [--methods flow lite]
     python benchmarks/quality.py SEQUENCE... [--steps 4 10]            TIFF stacks, folders, movies
     python benchmarks/quality.py static SEQUENCE                       does the result of a static recording move?
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,15 +70,17 @@ def sequence_case(path: str, frames: int) -> Case:
     return Case(Path(path).stem if Path(path).stem != "stack" else Path(path).parent.name, as_stack(sequence))
 
 
-def methods() -> dict[str, Plan]:
-    """Every method without weights, and every model at hand."""
+def methods(only: Sequence[str] | None = None) -> dict[str, Plan]:
+    """Every method without weights, and every model at hand; some of them where ``only`` names them."""
     plans = {name: Plan(method=name) for name in TRAINING_FREE}
     for name, path in list_models().items():
         plans[name] = Plan(method=describe(path).card.variant, model=name)
-    return plans
+    return plans if only is None else {name: plans[name] for name in only}
 
 
-def figures(case: Case, step: int, lr_psnr: float | None, count: int) -> dict[str, dict[str, Metrics]]:
+def figures(
+    case: Case, step: int, lr_psnr: float | None, count: int, only: Sequence[str] | None
+) -> dict[str, dict[str, Metrics]]:
     """Mean figures by truth and method."""
     experiment = simulate(case.sequence, step, lr_psnr=lr_psnr)
     grey, _ = percentile_map(experiment.truth, len(case.sequence))
@@ -88,7 +90,7 @@ def figures(case: Case, step: int, lr_psnr: float | None, count: int) -> dict[st
     if case.clean is not None:
         truths["clean"] = [case.clean[t] for t in targets]
     found: dict[str, dict[str, Metrics]] = {truth: {} for truth in truths}
-    for name, plan in methods().items():
+    for name, plan in methods(only).items():
         images = [frame.image for frame in fuse(plan, experiment.lr, experiment.hr, targets=targets)]
         for truth, frames in truths.items():
             found[truth][name] = _mean([_measured(grey, t, i) for t, i in zip(frames, images, strict=True)])
@@ -131,6 +133,7 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=7)
     parser.add_argument("--scenes", type=int, default=3)
     parser.add_argument("--frames", type=int, default=41)
+    parser.add_argument("--methods", nargs="+", help="names of methods and models; default: all")
     asked = parser.parse_args()
     if asked.sequences[0] == "static":
         for name, (spread, own) in static(
@@ -141,7 +144,7 @@ def main() -> None:
     for step in asked.steps:
         rows: dict[str, list[tuple[str, dict[str, Metrics]]]] = {}
         for case in _cases(asked.sequences, max(asked.frames, step + 1), asked.scenes):
-            for truth, found in figures(case, step, asked.lr_psnr, asked.targets).items():
+            for truth, found in figures(case, step, asked.lr_psnr, asked.targets, asked.methods).items():
                 rows.setdefault(truth, []).append((case.name, found))
         for truth, cases in rows.items():
             noise = "" if asked.lr_psnr is None else f", LR PSNR {asked.lr_psnr:g} dB"

@@ -42,7 +42,7 @@ def test_a_sample_is_what_was_drawn_but_for_sixteen_bits(filled):
 def test_every_kind_gives_as_many_and_no_two_samples_are_the_same(filled):
     pool, _ = filled
     assert [source.name for source in sources_of(PLAN_OF_70)] == list(KINDS)
-    assert [PLAN_OF_70.source_of(i) for i in range(8)] == [0, 1, 2, 3, 4, 5, 6, 0]
+    assert [PLAN_OF_70.source_of(i) for i in range(len(KINDS) + 1)] == [*range(len(KINDS)), 0]
     assert len({pool[i].truth.tobytes() for i in range(70)}) == 70
 
 
