@@ -178,7 +178,10 @@ class RigPanel(Panel):
         self._ask(body, lambda made: self._on_fitted(pair, made), self.geometry_box.found, "Fitting …")
 
     def _on_fitted(self, pair: Pair, made: Calibrated) -> None:
-        self.calibration, self.made, self.saved = made.calibration, made, None
+        fitted, earlier = made.calibration, self.calibration
+        if earlier is not None and fitted.is_of_cameras_of(earlier):
+            fitted = fitted.with_rest_of(earlier)
+        self.calibration, self.made, self.saved = fitted, made, None
         self._show(pair)
         self.pairs.arrows.show(made.fit, pair.layers[1])
         self._viewer.reset_view()

@@ -12,8 +12,8 @@ def geometry_words(found: Calibration, made: Calibrated | None = None) -> str:
     mirror = ", mirrored" if found.is_mirrored else ""
     scale = f"scale {down:.4f} x {across:.4f}, turn {found.turn:.2f}°{mirror}"
     lines = [f"{made.fit.model}: {scale}" if made is not None else scale]
-    if found.mapping.is_radial:
-        lines.append("Layers are shown without the radial terms, fused with them.")
+    if not found.mapping.is_affine:
+        lines.append("Layers are shown without the distortion, and fused with it.")
     if found.residuals is not None:
         lines.append(residual_words(found.residuals))
     lines.append(f"LR shows {found.overlap:.1%} of HR")
