@@ -113,7 +113,7 @@ def seen(*mappings: Mapping, shape: tuple[int, int]) -> NDArray[np.bool_]:
 def without_blur(rig: Rig) -> Rig:
     """Return the rig as if LR were as sharp as its pixels are."""
     fast = rig.fast.model_copy(update={"blur": (0.0, 0.0)})
-    return Rig(**{name: getattr(rig, name) for name in Rig.model_fields} | {"fast": fast})
+    return rig.replaced(fast=fast)
 
 
 def measure(shot: Shot, scale: float, method: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.calibration import Calibration
 from napari_xfusion.core.catalogue import METHODS
-from napari_xfusion.core.files import require_apart
+from napari_xfusion.core.files import foreign, require_apart
 from napari_xfusion.core.plan import FLAWS, MISFITS, GreyRule, Plan, make_plan
 from napari_xfusion.core.recordings import Fields, Raw
 from napari_xfusion.core.recordings.readers import readable
@@ -175,6 +175,13 @@ def parse_plan(**settings: object) -> Plan:
 def load_rig(path: Path | None) -> Calibration | None:
     """The calibration in a rig file; raises InputError."""
     return None if path is None else Calibration.load(path)
+
+
+def require_rig_output(output: Path, rig: Path | None, *, overwrite: bool) -> None:
+    """Raise OutputExistsError where another file than the rig file itself has the name of the output."""
+    updated = rig is not None and output.exists() and output.samefile(rig)
+    if output.exists() and not overwrite and not updated:
+        raise foreign(output, "this is not the rig file that was given")
 
 
 def check_settings_files(hr_times: str | None, rig: Path | None, outputs: Iterable[Path | None]) -> None:

@@ -18,6 +18,7 @@ from napari_xfusion.cli.options import (
     OverwriteOption,
     load_rig,
     parse_plan,
+    require_rig_output,
     with_fields,
 )
 from napari_xfusion.cli.terminal import report, say_notes
@@ -133,7 +134,7 @@ def measure(
 
     HR times are those of the rig file's clock, unless they are given.
     """
-    from napari_xfusion.core.files import foreign, require_apart
+    from napari_xfusion.core.files import require_apart
     from napari_xfusion.core.plan import parse_times
     from napari_xfusion.core.recordings import open_stack
     from napari_xfusion.core.rig.figures import with_figures
@@ -147,8 +148,7 @@ def measure(
     )
     stacks = open_stack(lr), open_stack(hr)
     require_apart([path for stack in stacks for path in stack.files], [output])
-    if output.exists() and not overwrite and not output.samefile(file):
-        raise foreign(output, "this is not the rig file that was given")
+    require_rig_output(output, file, overwrite=overwrite)
     found = with_figures(*stacks, plan)
     found.save(output)
     report(as_json, {"output": str(output), **_facts(found)}, f"{output}\n{_lines(found)}", saved=True)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from napari_xfusion.cli.options import HrStep, ImageSequence, Json, OverwriteOption
+from napari_xfusion.cli.options import (
+    HrStep,
+    ImageSequence,
+    Json,
+    OverwriteOption,
+    load_rig,
+    require_rig_output,
+)
 from napari_xfusion.cli.terminal import Progress, report
 from napari_xfusion.cli.words import option
 
@@ -58,17 +65,16 @@ def synchronise(
     From time stamps where both cameras have one time base, else from what both recordings show. A clock that the
     recordings do not tell is refused.
     """
-    from napari_xfusion.core.calibration import Calibration
     from napari_xfusion.core.files import require_apart
     from napari_xfusion.core.recordings import open_stack
     from napari_xfusion.core.rig.synchronise import synchronise as fit_clock
     from napari_xfusion.core.rig.synchronise import with_clock
 
-    calibration = None if rig is None else Calibration.load(rig)
+    calibration = load_rig(rig)
     stacks = open_stack(lr), open_stack(hr)
     if output is not None:
         require_apart([file for stack in stacks for file in stack.files], [output])
-        _require_free(output, rig, overwrite=overwrite)
+        require_rig_output(output, rig, overwrite=overwrite)
     with Progress("frames") as progress:
         fit = fit_clock(
             *stacks,
@@ -86,15 +92,6 @@ def synchronise(
     report(
         as_json, facts | {"output": output and str(output)}, _text(facts, output), saved=output is not None
     )
-
-
-def _require_free(output: Path, rig: Path | None, *, overwrite: bool) -> None:
-    """Raise OutputExistsError where another file than the rig file itself has the name of the output."""
-    from napari_xfusion.core.files import foreign
-
-    updated = rig is not None and output.exists() and output.samefile(rig)
-    if output.exists() and not overwrite and not updated:
-        raise foreign(output, "this is not the rig file that was given")
 
 
 def _facts(lr: Stack, hr: Stack, fit: ClockFit) -> dict[str, Any]:

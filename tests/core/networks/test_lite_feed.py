@@ -19,7 +19,7 @@ from napari_xfusion.core.networks.lite_feed import prepare
 from napari_xfusion.core.networks.tiles import LITE_HALO, Grid
 from napari_xfusion.core.networks.weights import Loaded, save_model
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig import FrameReader, Grids, Rig
+from napari_xfusion.core.rig import FrameReader, Grids
 from napari_xfusion.errors import ModelError
 from tests.core.networks.test_engine import fused, in_regions, lively, make_reader, of_sizes
 from tests.sequences import binned, moving_discs, reader_of, stack
@@ -166,7 +166,7 @@ def test_a_blurred_lr_reaches_the_network_as_if_it_was_sharp():
     shot = [stack(np.repeat(image[None], n, axis=0)) for image, n in ((blurred, 9), (hr, 3))]
     rig = reader_of(*shot, make_plan(hr_times=(0, 4, 8), grey="none")).rig
     fast = rig.fast.model_copy(update={"blur": (0.5, 0.5)})
-    rig = Rig(**{name: getattr(rig, name) for name in Rig.model_fields} | {"fast": fast, "divisions": 4})
+    rig = rig.replaced(fast=fast, divisions=4)
     reader = FrameReader(rig)
     prepared = prepare(reader.group(2), FlowStream(reader), Grid.of(rig.grids))
     for image in (*prepared.lr, *prepared.lr_at_hr):

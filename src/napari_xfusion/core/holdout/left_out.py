@@ -83,7 +83,7 @@ def without(rig: Rig, frames: Sequence[int]) -> Rig:
         health = sharp[camera].health
         health = health.model_copy(update={"frames": tuple(sorted({*health.frames, frame}))})
         sharp[camera] = sharp[camera].model_copy(update={"health": health})
-    return Rig(**{name: getattr(rig, name) for name in Rig.model_fields} | {"sharp": tuple(sharp)})
+    return rig.replaced(sharp=tuple(sharp))
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,25 +119,20 @@ def later(rig: Rig, offset: float) -> Rig:
         if (np.diff(times) < CLOSEST).any():  # several outside
             times = rig.fast.clock.frames_of(camera.clock) + offset
         cameras.append(camera.model_copy(update={"clock": rig.fast.clock.at(times)}))
-    return _rebuilt(rig, sharp=tuple(cameras))
+    return rig.replaced(sharp=tuple(cameras))
 
 
 def moved(rig: Rig, down: float, right: float) -> Rig:
     """``rig`` with LR moved against HR by so many HR pixels."""
     mapping = rig.fast.mapping
     shift = (mapping.shift[0] + down, mapping.shift[1] + right)
-    return _rebuilt(rig, fast=rig.fast.model_copy(update={"mapping": _shifted(mapping, shift)}))
+    return rig.replaced(fast=rig.fast.model_copy(update={"mapping": _shifted(mapping, shift)}))
 
 
 def _shifted(mapping: Mapping, shift: tuple[float, float]) -> Mapping:
     if shift == mapping.shift:
         return mapping
     return mapping.model_copy(update={"shift": shift})
-
-
-def _rebuilt(rig: Rig, **fields: object) -> Rig:
-    """``rig`` with other fields, without what it has computed from those it had."""
-    return Rig(**{name: getattr(rig, name) for name in Rig.model_fields} | fields)
 
 
 def _minimum(places: Sequence[int], errors: Values, least: float) -> _Minimum:

@@ -182,14 +182,14 @@ class _Recordings:
         mapping = misfit.mapping(self.grid, self.lr.shape[1:])
         fast = rig.fast.model_copy(update={"mapping": mapping})
         sharp = rig.hr.model_copy(update={"clock": clock})
-        return _rebuilt(rig, fast=fast, sharp=(sharp,))
+        return rig.replaced(fast=fast, sharp=(sharp,))
 
     def pair(self, misfit: Misfit) -> tuple[Rig, Misfit | None]:
         """The rig with this misfit taken into account, and what is left of it."""
         rig = correct_brightness(self._matched(misfit), self.plan)
         reader = FrameReader(rig)
         if self.plan.calibration is not None and any(blur := self._blur(reader)):
-            rig = _compared(_rebuilt(rig, fast=rig.fast.model_copy(update={"blur": blur})))
+            rig = _compared(rig.replaced(fast=rig.fast.model_copy(update={"blur": blur})))
             reader = FrameReader(rig)
         pairs = _pairs(reader)
         binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
@@ -256,11 +256,6 @@ class _Recordings:
 def _between_frames(timed: tuple[float, int]) -> float:
     """LR frames to the nearest one."""
     return abs(timed[0] - round(timed[0]))
-
-
-def _rebuilt(rig: Rig, **fields: Any) -> Rig:
-    """``rig`` with other fields. Not a copy, which would keep what the rig has computed from those it had."""
-    return Rig(**{name: getattr(rig, name) for name in Rig.model_fields} | fields)
 
 
 def correct_brightness(rig: Rig, plan: Plan) -> Rig:

@@ -74,6 +74,10 @@ class Rig(Value):
         """The sharp camera whose pixel grid, grey values and dtype results have."""
         return self.sharp[0]
 
+    def replaced(self, **fields: Any) -> Self:
+        """The rig with other fields. Not a copy, which would keep what the rig has computed from those it had."""
+        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
+
     @property
     def lr_noise(self) -> float:
         """Standard deviation of one LR pixel about the binned HR image, grey units; 0 where it is not known."""
