@@ -11,7 +11,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core.networks", "core.session", "core.calibration_picture"),
     ("core.holdout",),
     ("core.run",),
-    ("core.check", "core.sequence", "core.batch"),
+    ("core.check", "core.sequence", "core.batch", "core.trust"),
     ("lab.virtual",),
     ("lab.scenes", "lab.workers"),
     ("lab.train", "lab.demo"),

@@ -57,6 +57,7 @@ from napari_xfusion.cli.recordings import convert
 from napari_xfusion.cli.recordings import info as recording_info
 from napari_xfusion.cli.rig import calibrate, rig
 from napari_xfusion.cli.score import choose_method, score
+from napari_xfusion.cli.sources import sources
 from napari_xfusion.cli.synchronise import synchronise
 from napari_xfusion.cli.terminal import (
     Progress,
@@ -581,6 +582,7 @@ app.command()(calibrate)
 app.add_typer(rig, name="rig")
 app.command()(synchronise)
 app.command()(score)
+app.command()(sources)
 
 
 @app.command()

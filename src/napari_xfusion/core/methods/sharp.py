@@ -16,6 +16,7 @@ measured on pairs of HR frames.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -109,14 +110,17 @@ class SharpFrames:
         variance = noise * total.squares / total.weights**2
         return Structure(total.fine / self.enlarge(total.weights), variance, np.zeros_like(noise))
 
-    def mean(self, target: int) -> Structure:
-        """The mean of the fine structure of all HR frames within reach, as LR at ``target`` bears them out."""
+    def mean(self, target: int, without: Collection[int] = ()) -> Structure:
+        """The mean of the fine structure of all HR frames within reach, as LR at ``target`` bears them out.
+
+        All but the frames ``without``; zero where there is none.
+        """
         quick = without_slow(self.reader.lr_frame(target))
         before, after = neighbours(self.times, target)
         first, last = max(after - self.reach, 0), min(before + self.reach, len(self.times) - 1)
         fine = np.zeros(self.grids.hr_shape, np.float32)
         total, squares, lost = (np.zeros(self.grids.lr_shape, np.float32) for _ in range(3))
-        for k in range(first, last + 1):
+        for k in sorted({*range(first, last + 1)} - {*without}):
             noise, both = self._noise(k), self.variance(target) + self._variance_at_hr(k)
             loss = self.rate * _change(quick, self._quick(k), both)
             weight: Image = np.float32(1) / (noise + loss + TINY)
@@ -124,6 +128,7 @@ class SharpFrames:
             total += weight
             squares += weight**2 * noise
             lost += weight * loss
+        total = np.maximum(total, TINY)
         return Structure(fine / self.enlarge(total), squares / total**2, lost / total)
 
     @cached_property

@@ -93,6 +93,13 @@ class Photometry(Value):
         gain, offset = self.restored[i]
         return image * np.float32(gain) + np.float32(offset)
 
+    def taken_off(self, i: int, image: Image) -> Image:
+        """The inverse of ``restore``."""
+        if not self.restored:
+            return image
+        gain, offset = self.restored[i]
+        return (image - np.float32(offset)) / np.float32(gain)
+
 
 def robust_gain(seen: NDArray[np.floating], expected: NDArray[np.floating]) -> tuple[float, float]:
     """Gain and offset of seen = gain * expected + offset, both (n,); see ``robust_gains``."""

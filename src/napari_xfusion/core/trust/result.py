@@ -1,0 +1,104 @@
+"""A result that is looked at again: its record, its frames and the recordings it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+
+import numpy as np
+
+from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results.record import RunRecord
+from napari_xfusion.core.rig import FrameReader
+from napari_xfusion.core.trust.sources import Shares, SourceMap, Sources
+from napari_xfusion.core.types import Image, Progress, Region, Stack, Token
+from napari_xfusion.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A fused sequence with the record of the run that made it."""
+
+    path: str
+    record: RunRecord
+    sequence: Stack
+    """Frame i is that of ``targets[i]``."""
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Result:
+        """Open the result at ``path``; raises InputError without its record, or where they do not match."""
+        record, sequence = RunRecord.load(path), open_stack(path)
+        shape = record.rig.frame_shape(record.plan)
+        if (len(record.frames), *shape) != sequence.shape:
+            raise InputError(
+                path,
+                expected=f"{len(record.frames)} frames of {shape[0]}x{shape[1]} pixels, as its record says",
+                found="{} frames of {}x{}".format(*sequence.shape),
+                hint="give the result that the run wrote, with its record next to it",
+            )
+        return cls(fspath(path), record, sequence)
+
+    @property
+    def targets(self) -> list[int]:
+        """LR frame numbers of the frames."""
+        return [each.frame for each in self.record.frames]
+
+    @property
+    def region(self) -> Region | None:
+        """The HR pixels that the frames show; None for all."""
+        return self.record.rig.region(self.record.plan)
+
+    @cached_property
+    def reader(self) -> FrameReader:
+        """Reads the recordings; raises InputError where one is missing."""
+        return FrameReader(self.record.rig)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Source maps of the frames."""
+        return Sources(self.reader)
+
+    def sources_of(self, number: int) -> SourceMap:
+        """The source map of frame ``number`` of the sequence."""
+        return self.sources.of(self.targets[number], self.sequence.frame(number), self.region)
+
+    def shares(
+        self, stop: Token, progress: Progress = lambda _done, _total: None
+    ) -> Iterator[tuple[int, Shares]]:
+        """Target and shares of the sources, frame by frame; ends early when ``stop`` is set."""
+        for number, target in enumerate(self.targets):
+            if stop.is_set():
+                return
+            yield target, self.part(self.sources_of(number))
+            progress(number + 1, len(self.sequence))
+
+    def part(self, found: SourceMap) -> Shares:
+        """Shares of the sources in the part of the image that the result shows and both cameras see."""
+        return found.part(self.sources.seen & self.sources.within(self.region))
+
+    @property
+    def alone(self) -> Stack:
+        """What is the method's own in each frame, float32 (T, H, W) in the result's units; made when read."""
+        span = np.float32(self.record.rig.hr.grey.span)
+
+        def read(number: int) -> Image:
+            return self.sources.shown(self.sources_of(number).alone, self.region) * span
+
+        return self.sequence.derive(
+            read,
+            self.sequence.shape,
+            np.dtype(np.float32),
+            source=f"{self.sequence.source}, the method's own",
+        )
+
+    @property
+    def main(self) -> Stack:
+        """Number in SOURCES of the main source of each pixel, uint8 (T, H, W); made when it is read."""
+        return self.sequence.derive(
+            lambda number: self.sources.shown_main(self.sources_of(number), self.region),
+            self.sequence.shape,
+            np.dtype(np.uint8),
+            source=f"{self.sequence.source}, main source",
+        )
