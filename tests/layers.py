@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lab.virtual",),
     ("lab.scenes", "lab.workers"),
     ("lab.train", "lab.demo"),
-    ("lab.study",),
+    ("lab.study", "lab.adapt"),
     ("ui.shared",),
     ("ui.inspection", "ui.fusion"),
     ("ui.experiment", "ui.plugin", "ui.rig"),

@@ -352,6 +352,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "times-unit": ("The frame times have no unit.", "Give the dataset an attribute `units`."),
     "times-unused": ("The axis of frames is no axis of time.", "Give the dataset of the frame times."),
+    "unfamiliar": (
+        "The recording looks different from those that the network was trained on, in what the warning names.",
+        "Judge it: `napari-xfusion score`. Take `flow`, or adapt the network: `napari-xfusion adapt`.",
+    ),
     "unused-fields": (
         "The file contains flats or darks that are not applied.",
         "Give `own` as flat and dark, or use frames as stored.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from napari_xfusion._version import __version__
+from napari_xfusion.cli.adapt import adapt
 from napari_xfusion.cli.batch import batch
 from napari_xfusion.cli.disturb import takes_disturbances
 from napari_xfusion.cli.options import (
@@ -574,6 +575,7 @@ def study(
         raise typer.Exit(130)
 
 
+app.command()(adapt)
 app.command()(train)
 app.command("info")(recording_info)
 app.command()(convert)

@@ -12,7 +12,7 @@ import numpy as np
 from napari_xfusion.core.calibration import CameraFigures
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.networks.cards import LiteSizes, describe, model_of
-from napari_xfusion.core.networks.limits import plan_warnings
+from napari_xfusion.core.networks.limits import plan_warnings, unfamiliar
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import byte_count, duration
 from napari_xfusion.core.recordings import as_stack
@@ -92,7 +92,8 @@ def check(
 ) -> Check:
     """Look at two recordings as ``fuse_files`` would; reads a few frames, computes and writes none.
 
-    Warnings and errors are those with which the run would begin, in the same words; and one of HR times that are off by
+    Warnings and errors are those with which the run would begin, in the same words; and those of a recording that looks
+    unusual to the plan's network, and of HR times that are off by
     many frames, for which all frames are read where LR and HR agree poorly. ``output``, ``std``, ``interval`` and
     ``attention`` are looked at where they are given. What only the run can know is not found: pixels to fill in in
     frames that are not sampled, memory that runs out, results of other settings. ``lr`` and ``hr`` are paths, arrays
@@ -107,7 +108,12 @@ def check(
                 raise each
         lr, hr = stacks
         rig = make_rig(plan, lr, hr)
-        notes = (*rig.warnings, *_delays(plan, lr, hr, rig), *plan_warnings(plan, rig))
+        notes = (
+            *rig.warnings,
+            *_delays(plan, lr, hr, rig),
+            *plan_warnings(plan, rig),
+            *unfamiliar(plan, rig),
+        )
         check_places(plan, rig, Files(output, std, interval, attention), overwrite=overwrite)
         targets, (height, width) = len(plan.targets(len(rig))), rig.frame_shape(plan)
         for path, itemsize in ((output, _itemsize(plan, rig)), (std, 4), (interval, 4)):

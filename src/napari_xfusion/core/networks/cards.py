@@ -80,10 +80,13 @@ class Trained(BaseModel):
     """LR frames from the target to an HR frame."""
     noise: Span | None = None
     """Standard deviation of one LR pixel's noise, grey units."""
+    traits: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """What the recordings looked like, by name; see ``networks.familiar``."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for name, span in self:
+        spans = {"separations": self.separations, "hr_distances": self.hr_distances, "noise": self.noise}
+        for name, span in (spans | self.traits).items():
             if span is not None and span[0] > span[1]:
                 raise ValueError(f"{name}: {span[0]} is larger than {span[1]}")
         return self

@@ -12,8 +12,9 @@ import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.networks.cards import Card, model_of, read_header
+from napari_xfusion.core.networks.familiar import traits_of, unusual
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import Rig
+from napari_xfusion.core.rig import FrameReader, Rig
 from napari_xfusion.errors import XFusionWarning
 
 
@@ -48,6 +49,17 @@ def model_warnings(
     ``separation`` in LR frames, ``precision`` one of ``Plan.precision`` but auto, ``device`` cpu, cuda or mps.
     """
     return (*outside_training(card, rig, separation), *emulated(device, precision))
+
+
+def unfamiliar(plan: Plan, rig: Rig) -> tuple[XFusionWarning, ...]:
+    """Warnings of what sets a recording apart from those that the plan's network was trained on; reads a few frames.
+
+    Raises ModelError without the weights.
+    """
+    if not METHODS[plan.method].takes_weights:
+        return ()
+    usual = read_header(model_of(plan))[0].trained.traits
+    return tuple(unusual(traits_of(FrameReader(rig)), usual)) if usual else ()
 
 
 def outside_training(card: Card, rig: Rig, separation: int) -> tuple[XFusionWarning, ...]:

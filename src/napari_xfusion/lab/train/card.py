@@ -30,6 +30,7 @@ def make_card(plan: TrainPlan, iteration: int, held_out: HeldOut, figures: Figur
             separations=(SEPARATIONS[0], SEPARATIONS[-1]),
             hr_distances=(SEPARATIONS[0], SEPARATIONS[-1] * FARTHEST),
             noise=(0, round(held_out.noise, 4)),
+            traits=dict(held_out.traits),
         ),
         training=_training(plan, iteration, held_out, figures),
         provenance=_provenance(plan),

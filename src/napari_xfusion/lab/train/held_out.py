@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from napari_xfusion.core.inspect.metrics import psnr
+from napari_xfusion.core.networks.familiar import traits_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.session import Session
 from napari_xfusion.core.types import Image
@@ -21,6 +22,8 @@ from napari_xfusion.lab.train.task import Task, as_rig
 
 COMPARED = ("bicubic", "interpolation", "flow")
 """Methods without weights with which a network is compared."""
+USUAL = (0.5, 99.5)
+"""Percentiles of the samples between which a recording is no unusual one."""
 ALL, CLEAN = "all", "without LR noise"
 Figures = dict[str, float]
 """Mean PSNR in dB of each group of samples: each source, all, and all without LR noise."""
@@ -38,6 +41,8 @@ class HeldOut:
     task: Task
     noise: float
     """Largest standard deviation of the LR noise of a sample."""
+    traits: Mapping[str, tuple[float, float]]
+    """What the samples look like, but for the most unusual ones; see ``networks.familiar``."""
 
     @torch.inference_mode()
     def measure(self, network: nn.Module, device: torch.device) -> Figures:
@@ -63,7 +68,14 @@ def open_held_out(pool: Pool, task: Task, batch: int) -> HeldOut:
         {method: _means(groups, list(_fuse(samples, method))) for method in COMPARED},
         task,
         max(as_rig(sample)[0].rig.lr_noise for sample in samples),
+        _traits(samples),
     )
+
+
+def _traits(samples: list[Sample]) -> dict[str, tuple[float, float]]:
+    found = [traits_of(reader, [target]) for reader, target in map(as_rig, samples)]
+    spans = {name: np.percentile([each[name] for each in found], USUAL) for name in found[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in spans.items()}
 
 
 def _means(groups: Mapping[str, list[int]], values: list[float]) -> Figures:
