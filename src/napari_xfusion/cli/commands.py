@@ -56,6 +56,7 @@ from napari_xfusion.cli.options import (
 )
 from napari_xfusion.cli.recordings import convert
 from napari_xfusion.cli.recordings import info as recording_info
+from napari_xfusion.cli.report import report as write_report
 from napari_xfusion.cli.rig import calibrate, rig
 from napari_xfusion.cli.score import choose_method, score
 from napari_xfusion.cli.sources import sources
@@ -585,6 +586,7 @@ app.add_typer(rig, name="rig")
 app.command()(synchronise)
 app.command()(score)
 app.command()(sources)
+app.command("report")(write_report)
 
 
 @app.command()

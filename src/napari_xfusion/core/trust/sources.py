@@ -121,7 +121,7 @@ class Sources:
 
         Outside ``region`` it means nothing.
         """
-        image = self._placed(target, image, region)
+        image = self.placed(target, image, region)
         lr, noise = self.reader.lr_frame(target), self.sharp.variance(target)
         low = self.grids.down(image)
         fine = image - self.grids.up(low)
@@ -157,7 +157,7 @@ class Sources:
         main: NDArray[np.uint8] = found.main.ravel()[owner]
         return main
 
-    def _placed(self, target: int, image: NDArray[Any], region: Region | None) -> Image:
+    def placed(self, target: int, image: NDArray[Any], region: Region | None) -> Image:
         """A fused image in grey units on the grid on which methods fuse; LR with detail outside of ``region``."""
         grey = self.rig.hr.grey.to_grey(image)
         grey = self.rig.fast.photometry.taken_off(target, grey).astype(np.float32)

@@ -1,0 +1,38 @@
+"""The command that writes a report about a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_xfusion.cli.options import Json, OverwriteOption
+from napari_xfusion.cli.terminal import Progress, stop_on_signal, tell
+from napari_xfusion.cli.terminal import report as say
+
+
+def report(
+    result: Annotated[Path, typer.Argument(help="a fused sequence with its record", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="page, .html")] = Path("report.html"),
+    overwrite: OverwriteOption = False,
+    as_json: Json = False,
+) -> None:
+    """Write one page about a result: recordings, pairing, score, where its detail comes from, worst frames, warnings.
+
+    With the metadata as RO-Crate next to it. The recordings are read again at the paths in the record.
+    """
+    from napari_xfusion.core.trust.report import write_report
+
+    with Progress("frames") as progress, stop_on_signal(progress) as stop:
+        found = write_report(result, output, overwrite=overwrite, stop=stop, progress=progress)
+    if found is None:
+        tell("stopped; nothing was written")
+        raise typer.Exit(130)
+    lines = [f"{line.mark:10}{line.text}" for line in found.summary]
+    facts = {
+        "page": str(found.page),
+        "crate": str(found.crate),
+        "summary": [line._asdict() for line in found.summary],
+    }
+    say(as_json, facts, "\n".join([*lines, str(found.page)]), saved=True)
