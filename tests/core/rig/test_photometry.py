@@ -7,6 +7,7 @@ import pytest
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig import FrameReader
+from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.photometry import Photometry, Shading
 from napari_xfusion.core.session import Session
 from tests.core.rig.shots import COUNT, STEP, codes, shot
@@ -70,6 +71,20 @@ def test_a_response_that_is_no_line_is_corrected(gamma):
     assert codes(rig) == {"response"}
     rest = light_of(rig, "lr", 30) - pair.lr[30]
     assert np.sqrt(np.mean(rest**2)) < 4 * pair.noise
+
+
+@pytest.mark.parametrize("photons", [5, 10, 40])
+def test_noise_of_few_photons_is_no_response(photons):
+    """Most of the picture is of nearly one grey value; a curve that maps LR to it would make the noise smaller."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64]
+    common = []
+    for t in range(3):
+        distance = np.hypot(y - 32, x - 10 - 20 * t)
+        binned = 0.05 + 0.1 * (x > 28) + 0.02 * y / 63 + 0.6 * np.clip(1 - distance / 8, 0, 1)
+        common.append((rng.poisson(photons * binned) / photons, binned))
+    found, warnings = fit_field(common, ("shading", "response"), np.ones((64, 64), bool))
+    assert found == Photometry(), warnings
 
 
 def fused_mean(rig, target, **settings):

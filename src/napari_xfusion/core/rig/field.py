@@ -107,11 +107,24 @@ class _Sample(NamedTuple):
             values = (values - offset) / gain
         return values
 
+    def foreseen(self, photometry: Photometry) -> Array:
+        """LR values that the binned HR values would have, were ``photometry`` right; the inverse of ``corrected``."""
+        values = self.expected
+        if photometry.shading is not None:
+            gain, offset = photometry.shading.at(self.y, self.x)
+            values = gain * values + offset
+        if photometry.response[0]:
+            values = along(values, *map(np.array, reversed(photometry.response)))
+        return values
+
 
 def _left(sample: _Sample, fit: Callable[[_Sample], Photometry]) -> float:
-    """Mean square difference of the cameras in each half with what was fitted to the other one; large ones clipped."""
+    """Mean square difference of LR and what each half expects of it by what was fitted to the other one.
+
+    Large ones are clipped. LR itself is compared, not corrected LR: a curve that is too flat makes its noise smaller.
+    """
     rest = [
-        part.corrected(fit(sample.select(~mask))) - part.expected
+        part.seen - part.foreseen(fit(sample.select(~mask)))
         for mask in (sample.half, ~sample.half)
         for part in (sample.select(mask),)
     ]
