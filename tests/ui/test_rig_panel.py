@@ -10,7 +10,7 @@ from napari_xfusion.lab.demo import sample_sequence
 from napari_xfusion.ui.plugin.sample import rig_layers
 from napari_xfusion.ui.rig import RigPanel
 from napari_xfusion.ui.rig.overlay import Overlay
-from napari_xfusion.ui.shared.layers import sequence_layer
+from napari_xfusion.ui.shared.layers import lie_upon, sequence_layer
 from tests.ui.samples import wait
 from tests.ui.sequences import open_panel, settled
 
@@ -85,6 +85,18 @@ def test_the_fitted_lr_lies_on_hr_and_the_rig_applies_to_the_next_pair(panel, vi
     choose(panel, viewer, "grid")
     fit(panel, qtbot, way="grid")
     assert panel.calibration.clock == moved
+
+
+@pytest.mark.drawn(False)
+def test_lr_that_was_moved_by_hand_is_the_start(panel, viewer, qtbot):
+    lr, hr = (viewer.layers[f"grid · {camera}"] for camera in ("LR", "HR"))
+    shift = tuple(np.add(TRUTH.mapping.shift, (4, -3)))
+    lie_upon(lr, hr, TRUTH.mapping.model_copy(update={"shift": shift}))
+    assert "LR shows" in fit(panel, qtbot, way="content", near=True)
+    for pixel in CORNERS:
+        assert hr.world_to_data(lr.data_to_world(pixel)) == pytest.approx(
+            TRUTH.mapping.to_output(pixel), abs=0.2
+        )
 
 
 @pytest.mark.drawn(False)

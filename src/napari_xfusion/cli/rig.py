@@ -57,6 +57,14 @@ def calibrate(
         Literal["auto", "similarity", "affine", "radial", "thin-plate"],
         typer.Option(help="of the geometry; auto: the simplest that explains the points"),
     ] = "auto",
+    near: Annotated[
+        Path | None,
+        typer.Option(
+            help="rough rig file: seek only near the mapping in it, where the content would fit elsewhere, too",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     picture: Annotated[
         Path | None,
         typer.Option(help="also write a checkerboard of both and the residuals", metavar="PNG"),
@@ -91,6 +99,7 @@ def calibrate(
     _require_free(picture, overwrite=overwrite)
     earlier = None if overwrite or not output.exists() else _earlier(output)
     pairs = None if points is None else read_points(points)
+    rough = load_rig(near)
     made = calibrate_cameras(
         *stacks,
         way=way,
@@ -98,6 +107,7 @@ def calibrate(
         pixel_size_lr=pixel_size_lr,
         pixel_size_hr=pixel_size_hr,
         model=model,
+        near=None if rough is None else rough.mapping,
     )
     calibration = made.calibration if earlier is None else _updated(output, earlier, made.calibration)
     calibration.save(output)

@@ -107,6 +107,21 @@ def test_what_does_not_determine_the_mapping_is_refused(recordings, settings, sa
     assert refused.value.hint
 
 
+@pytest.mark.parametrize("away", [(4.0, -3.0), (-9.0, 2.0)])
+def test_a_rough_place_determines_the_mapping_of_what_is_periodic(away):
+    truth = mapping()
+    rough = truth.model_copy(update={"shift": tuple(np.add(truth.shift, away))})
+    made = calibrate(*pair(UNMARKED, truth), way="content", near=rough)
+    assert error(made.calibration.mapping, truth) < 0.05
+
+
+def test_nothing_is_found_near_a_wrong_place():
+    truth = mapping()
+    rough = truth.model_copy(update={"shift": tuple(np.add(truth.shift, (90.0, 0.0)))})
+    with pytest.raises(CalibrationError, match="near where LR was placed"):
+        calibrate(*pair(texture(), truth), way="content", near=rough)
+
+
 EMPTY = as_stack(np.zeros((1, *LR), np.uint8), name="LR"), as_stack(np.zeros((1, *HR), np.uint8), name="HR")
 PLACES = np.array([(30, 30), (30, 100), (70, 40), (60, 90), (45, 60), (75, 75), (40, 45), (55, 105)], float)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.calibration import Calibration, CameraFacts, Way
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.rig.content import fit_content
 from napari_xfusion.core.rig.fit import Fitted, Model, Points, fit_points, without_outliers
 from napari_xfusion.core.rig.points import fit_given
@@ -43,11 +44,13 @@ def calibrate(
     pixel_size_lr: float | None = None,
     pixel_size_hr: float | None = None,
     model: Model = "auto",
+    near: Mapping | None = None,
 ) -> Calibrated:
     """Find where LR pixels lie on HR's.
 
     ``points`` are pairs (N, 2) of LR and HR pixels (row, column), as ``read_points`` gives them; ``way`` is ignored
-    then. Pixel sizes are micrometres in the plane of the sample, in place of those of the files. Raises
+    then. ``near`` is a rough mapping of LR pixels to HR pixels, with which the content is compared near it only. Pixel
+    sizes are micrometres in the plane of the sample, in place of those of the files. Raises
     CalibrationError, with the reason, where the answer is not certain.
     """
     cameras = CameraFacts.of(lr, pixel_size_lr), CameraFacts.of(hr, pixel_size_hr)
@@ -56,7 +59,7 @@ def calibrate(
     dropped: tuple[int, ...] = ()
     used: Way = "points"
     if points is None:
-        used, fit = _from_images(*images, way, scale, model)
+        used, fit = _from_images(images, way, scale, model, near)
     else:
         fit, kept = fit_given(*points, images[0].shape, images[1].shape, model)
         dropped = tuple(np.flatnonzero(~kept).tolist())
@@ -83,14 +86,19 @@ def _scale(lr: CameraFacts, hr: CameraFacts) -> float | None:
 
 
 def _from_images(
-    lr: NDArray[np.float64], hr: NDArray[np.float64], way: Request, scale: float | None, model: Model
+    images: tuple[NDArray[np.float64], NDArray[np.float64]],
+    way: Request,
+    scale: float | None,
+    model: Model,
+    near: Mapping | None,
 ) -> tuple[Way, Fitted]:
     """From a target where one of the cameras shows one, else from the content."""
+    lr, hr = images
     if way == "content":
-        return way, fit_content(lr, hr, scale, model)
+        return way, fit_content(lr, hr, scale, model, near)
     found, lattices = (_lattice(lr, "LR"), _lattice(hr, "HR")), []
     if way == "auto" and not any(isinstance(each, Lattice) for each in found):
-        return "content", fit_content(lr, hr, scale, model)
+        return "content", fit_content(lr, hr, scale, model, near)
     for each in found:
         if isinstance(each, CalibrationError):
             raise each

@@ -36,6 +36,8 @@ SCALE_STEP, ANGLE_STEP, ANGLES = 1.05, 3.0, 2
 """Ratio of scales, degrees, and angles to each side of the quarter turns that are tried."""
 NEAR_SCALES = (0.97, 1.0, 1.03)
 """Of the scale that pixel sizes give."""
+NEAR = 0.1
+"""Of HR's shorter side, by which LR may lie elsewhere than where it was placed by hand."""
 OVERLAP = 0.35
 """Fraction of the smaller field that both cameras must show."""
 CANDIDATES = 16
@@ -82,21 +84,27 @@ class Candidate(NamedTuple):
 
 
 def fit_content(
-    lr: NDArray[np.float64], hr: NDArray[np.float64], scale: float | None, model: Model
+    lr: NDArray[np.float64],
+    hr: NDArray[np.float64],
+    scale: float | None,
+    model: Model,
+    near: Mapping | None = None,
 ) -> Fitted:
     """Fit the mapping of LR pixels to HR pixels to what the mean frames (h, w) and (H, W) both show.
 
-    ``scale`` are the HR pixels per LR pixel by the pixel sizes. Raises CalibrationError where it is not certain.
+    ``scale`` are the HR pixels per LR pixel by the pixel sizes. ``near`` is a rough mapping: the nearest one that
+    agrees is taken, and no other is sought. Raises CalibrationError where it is not certain.
     """
     lr, hr = _filled(lr, "LR"), _filled(hr, "HR")
     try:
-        return _fit(lr, hr, scale, model)
+        if near is None:
+            return _fit(lr, hr, _distinct(_started(lr, hr, scale), lr.shape).mapping, model)
+        return _fit(lr, hr, _nearest(lr, hr, near), model)
     except _UncertainError as uncertain:
         raise _refusal(str(uncertain), sizes_known=scale is not None) from uncertain
 
 
-def _fit(lr: NDArray[np.float64], hr: NDArray[np.float64], scale: float | None, model: Model) -> Fitted:
-    mapping = _distinct(_started(lr, hr, scale), lr.shape).mapping
+def _fit(lr: NDArray[np.float64], hr: NDArray[np.float64], mapping: Mapping, model: Model) -> Fitted:
     if min(lr.shape) >= HALF:
         mapping = _fitted(_tiles_of_half(lr, hr, mapping), hr.shape, "affine", AGREE / 2).mapping
     for _ in range(ROUNDS):
@@ -291,6 +299,19 @@ def _refined(candidate: Candidate, lr: NDArray[np.float64], hr: NDArray[np.float
     if both.sum() < OVERLAP / 2 * both.size:
         return None
     return Candidate(mapping, *_correlated(here, _sampled(there, moved, small.shape), both))
+
+
+def _nearest(lr: NDArray[np.float64], hr: NDArray[np.float64], near: Mapping) -> Mapping:
+    """The mapping that agrees nearest to a rough one; raises _UncertainError where none does."""
+    reach = NEAR * min(hr.shape)
+    for away in (0.0, reach / 3, 2 * reach / 3, reach):
+        shifts = [(math.sin(turn) * away, math.cos(turn) * away) for turn in np.arange(8) * math.pi / 4]
+        moved = [near.then(Mapping(shift=shift)) for shift in (shifts if away else shifts[:1])]
+        found = [done for each in moved if (done := _refined(Candidate(each, 0, 0), lr, hr)) is not None]
+        good = [each for each in found if each.correlation > LIKE and each.rank > CHANCE]
+        if good:
+            return max(good, key=lambda each: each.rank).mapping
+    raise _UncertainError("nothing agrees near where LR was placed")
 
 
 def _ecc(template: Image, image: Image, start: Mapping, blur: float) -> Mapping | None:

@@ -20,6 +20,10 @@ _WAY = (
     "grid: from a grid or dots that both cameras show. content: from what both recordings show.\n"
     "clicked pairs: from points that you click. auto: a grid where there is one, else the content."
 )
+_NEAR = (
+    "Move LR to about where it belongs (napari's transform mode of the layer), then fit: the content is compared near\n"
+    "that place only. For pictures that agree in several places, or hardly at all."
+)
 _PIXEL = "Side of a pixel of {} in the plane of the sample, um. Makes the search shorter and reveals errors."
 
 
@@ -31,6 +35,7 @@ class Geometry:
     model: Annotated[Model, row("Model", "Of the mapping. auto: the simplest that explains the points.")] = (
         "auto"
     )
+    near: Annotated[bool, row("Near LR's place", _NEAR)] = False
     pixel_size_lr: Annotated[float, row("LR pixel", _PIXEL.format("LR"), 0, 1e6)] = 0.0
     pixel_size_hr: Annotated[float, row("HR pixel", _PIXEL.format("HR"), 0, 1e6)] = 0.0
 

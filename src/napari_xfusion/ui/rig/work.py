@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 
 from napari_xfusion.core.calibration import Calibration, ClockFit
+from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.rig.calibrate import Calibrated, calibrate, mean_frame
 from napari_xfusion.core.rig.fit import Points
 from napari_xfusion.core.rig.synchronise import synchronise
@@ -51,6 +52,7 @@ class Pair:
 def fitting(pair: Pair, entered: Geometry, points: tuple[Points, Points]) -> Body:
     """Fit the geometry; ``points`` are clicked pairs, for where these were chosen."""
     way = entered.way
+    near = placement(pair) if entered.near else None
 
     def body(_stop: Token, _tell: Tell) -> Calibrated:
         return calibrate(
@@ -58,11 +60,25 @@ def fitting(pair: Pair, entered: Geometry, points: tuple[Points, Points]) -> Bod
             way="auto" if way == CLICKED else way,
             points=points if way == CLICKED else None,
             model=entered.model,
+            near=near,
             pixel_size_lr=entered.pixel_size_lr or None,
             pixel_size_hr=entered.pixel_size_hr or None,
         )
 
     return body
+
+
+def placement(pair: Pair) -> Mapping:
+    """LR pixels to HR pixels as the layers lie on each other now, wherever they were moved to."""
+    lr, hr = pair.layers
+    corners = np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])
+    ahead = np.zeros((3, lr.ndim - 2)), np.zeros((3, hr.ndim - 2))
+    world = [lr.data_to_world(point)[-2:] for point in np.hstack([ahead[0], corners])]
+    origin, down, right = (
+        np.array(hr.world_to_data(np.concatenate([lead, point])))[-2:]
+        for lead, point in zip(ahead[1], world, strict=True)
+    )
+    return Mapping(linear=np.stack([down - origin, right - origin], axis=1).tolist(), shift=origin.tolist())
 
 
 def synchronising(pair: Pair, calibration: Calibration | None, entered: Timing) -> Body:
