@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike, fspath
 
-import numpy as np
-
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.rig import FrameReader
-from napari_xfusion.core.trust.sources import Shares, SourceMap, Sources
-from napari_xfusion.core.types import Image, Progress, Region, Stack, Token
+from napari_xfusion.core.trust.sources import Shares, SourceMap, Sources, main_of, own_of
+from napari_xfusion.core.types import Progress, Region, Stack, Token
 from napari_xfusion.errors import InputError
 
 
@@ -81,24 +79,9 @@ class Result:
     @property
     def alone(self) -> Stack:
         """What is the method's own in each frame, float32 (T, H, W) in the result's units; made when read."""
-        span = np.float32(self.record.rig.hr.grey.span)
-
-        def read(number: int) -> Image:
-            return self.sources.shown(self.sources_of(number).alone, self.region) * span
-
-        return self.sequence.derive(
-            read,
-            self.sequence.shape,
-            np.dtype(np.float32),
-            source=f"{self.sequence.source}, the method's own",
-        )
+        return own_of(self.sequence, self.sources, self.targets, self.region)
 
     @property
     def main(self) -> Stack:
         """Number in SOURCES of the main source of each pixel, uint8 (T, H, W); made when it is read."""
-        return self.sequence.derive(
-            lambda number: self.sources.shown_main(self.sources_of(number), self.region),
-            self.sequence.shape,
-            np.dtype(np.uint8),
-            source=f"{self.sequence.source}, main source",
-        )
+        return main_of(self.sequence, self.sources, self.targets, self.region)

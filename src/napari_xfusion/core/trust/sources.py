@@ -19,6 +19,7 @@ frame shows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from napari_xfusion.core.methods.sharp import SharpFrames
 from napari_xfusion.core.optical_flow import find_motion, warp
 from napari_xfusion.core.rig import FrameReader
 from napari_xfusion.core.rig.timing import neighbours
-from napari_xfusion.core.types import Image, Region
+from napari_xfusion.core.types import Image, Region, Stack
 
 
 class Source(NamedTuple):
@@ -202,6 +203,26 @@ class Sources:
                 weights[i] = np.maximum((wanted[i] - others) / own, 0)
         weights /= np.maximum(weights.sum(axis=0), 1)
         return weights
+
+
+def own_of(fused: Stack, sources: Sources, targets: Sequence[int], region: Region | None = None) -> Stack:
+    """What is the method's own in fused frames (T, H, W) of ``targets``, float32 in their units; made when read."""
+    span = np.float32(sources.rig.hr.grey.span)
+
+    def read(number: int) -> Image:
+        found = sources.of(targets[number], fused.frame(number), region)
+        return sources.shown(found.alone, region) * span
+
+    return fused.derive(read, fused.shape, np.dtype(np.float32), source=f"{fused.source}, the method's own")
+
+
+def main_of(fused: Stack, sources: Sources, targets: Sequence[int], region: Region | None = None) -> Stack:
+    """Number in SOURCES of the main source of each pixel of fused frames (T, H, W), uint8; made when it is read."""
+
+    def read(number: int) -> NDArray[np.uint8]:
+        return sources.shown_main(sources.of(targets[number], fused.frame(number), region), region)
+
+    return fused.derive(read, fused.shape, np.dtype(np.uint8), source=f"{fused.source}, main source")
 
 
 def _slices(region: Region | None) -> tuple[slice, slice]:
