@@ -50,6 +50,21 @@ def test_the_order_changes_no_byte(sequences, tmp_path, name):
     assert bytes_of(tmp_path / name) == bytes_of(tmp_path / "plain" / name)
 
 
+def test_frames_that_are_ready_come_first_and_are_not_fused_again(sequences, tmp_path):
+    fuse_files(*sequences, tmp_path / "plain.tif")
+    asked, ready = [], list(fuse(*sequences, targets=[6, 2]))
+    run = Run(*sequences)
+    with open_sink(tmp_path / "fused.tif") as sink:
+        run.begin(sink)
+        made = [
+            frame.index for frame in run.frames(STOP, lambda missing: asked.extend(missing) or missing, ready)
+        ]
+        run.commit()
+    assert made == [6, 2, *asked]
+    assert asked == [0, 1, 3, 4, 5, 7, 8, 9]
+    assert bytes_of(tmp_path / "fused.tif") == bytes_of(tmp_path / "plain.tif")
+
+
 def test_targets_are_pulled_as_they_are_begun(sequences):
     asked = []
     run = Run(*sequences)

@@ -55,11 +55,11 @@ def test_times_of_the_stamps_go_from_the_files_to_the_export(viewer, qtbot, reco
     panel.method.method.setCurrentText("flow")
     settled(panel, qtbot)
     assert "the frame intervals suggest a step of" in panel.run_box.status.text()
-    panel.data.pairing["hr_step"].value = STEP
+    panel.alignment.pairing["hr_step"].value = STEP
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled(), panel.run_box.status.text()
-    assert "e-05 s per frame" in panel.data.found.text()
-    panel.data.pairing["hr_time_offset"].value = 2_500
+    assert "interval 10 µs 40 µs" in panel.data.table.words
+    panel.alignment.pairing["hr_time_offset"].value = 2_500
     settled(panel, qtbot)
 
     viewer.dims.set_current_step(0, 5)

@@ -58,7 +58,7 @@ def files(tmp_path):
 
 
 def entered(panel, files, qtbot):
-    panel.data.pairing["hr_step"].value = 4
+    panel.alignment.pairing["hr_step"].value = 4
     panel.data.fields.flats["HR"].set_paths([str(files / "flat.tif")])
     panel.data.fields.darks["HR"].set_paths([str(files / "dark.tif")])
     panel.data.fields.beams["HR"].setCurrentText("mean")
@@ -80,9 +80,9 @@ def test_layers_findings_run_record_and_command_use_them(viewer, files, qtbot, t
     settled(panel, qtbot)
     assert panel.run_box.status.text() == "Read again: no new frames."
     assert panel._request.key == before.key  # an interrupted run can be resumed
-    found = panel.data.found.text()
-    assert "hr.tif: 3 frames of 128x192 float32" in found
-    assert "corrected by flat.tif, dark.tif" in found
+    found = panel.data.table.words
+    assert "type uint16 float32" in found
+    assert "corrected by – flat.tif, dark.tif" in found
     panel.output.destination.setCurrentText("file")
     panel.output.path.setText(str(tmp_path / "window.tif"))
     settled(panel, qtbot)

@@ -83,8 +83,9 @@ def to_file(panel, path, qtbot):
 
 
 def test_what_was_found_is_said_before_anything_runs(panel):
-    said = panel.data.found.text()
-    assert "LR lr.tif: 24 frames of 32x48 uint16" in said
+    said = panel.data.table.words + panel.check.words
+    for fact in ("file lr.tif hr.tif", "frames 24 6", "size 32\u00a0x\u00a048", "interval 100 µs"):
+        assert fact in said
     assert "scale 4 x 4 HR pixels per LR pixel" in said
     assert "HR at LR frames 0, 4, 8" in said
     assert panel.run_box.run.text() == "Run"
@@ -106,7 +107,7 @@ def test_hr_is_shown_at_the_times_that_the_run_takes(panel, viewer, sequences, p
     hr = panel.data.hr.layer()
     sharp = open_stack(sequences[1])
     np.testing.assert_array_equal(hr.data[10], sharp.frame(2))
-    panel.data.pairing["hr_step"].value = 3
+    panel.alignment.pairing["hr_step"].value = 3
     settled(panel, qtbot)
     run_for(panel, qtbot, pace, 1)
     np.testing.assert_array_equal(hr.data[10], sharp.frame(3))
@@ -154,7 +155,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     def opened():
         panel = open_panel(viewer, qtbot)
         panel.method.method.setCurrentText(METHOD)
-        panel.data.pairing["hr_times"].value = "0, 4, 8, 12, 16, 20"
+        panel.alignment.pairing["hr_times"].value = "0, 4, 8, 12, 16, 20"
         settled(panel, qtbot)
         return panel
 
@@ -266,10 +267,15 @@ def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel
     assert text.visible
     wait(qtbot, lambda: text.text == "frame 0 · 0 ns · HR 0 at 0 ns · not fused yet")
     assert not fused_layer(viewer).data[0].any()
+    assert fused_layer(viewer).opacity == 0  # what is below is seen
+    viewer.dims.set_current_step(0, 17)
+    assert fused_layer(viewer).opacity == 1
+    viewer.dims.set_current_step(0, 0)
     assert [t for t in range(24) if fused_in(fused_layer(viewer))(t)] == [16, 17, 18]
     pace.allow(2)  # the one that was begun, and the one that is looked at now
     wait(qtbot, lambda: text.text == "frame 0 · 0 ns · HR 0 at 0 ns")
     assert panel.runner._result.done == {16, 17, 18, 19, 0}
+    assert fused_layer(viewer).opacity == 1
     pace.allow()
     ended(panel, qtbot)
 
@@ -339,9 +345,12 @@ def test_a_region_follows_what_is_drawn_and_selected(panel, viewer, qtbot):
 
 def test_what_has_no_effect_is_off(panel, qtbot):
     for step, times, able in ((0, "", (True, False)), (4, "", (True, True)), (4, "0, 4", (False, False))):
-        panel.data.pairing["hr_step"].value = step
-        panel.data.pairing["hr_times"].value = times
-        assert (panel.data.pairing["hr_step"].enabled, panel.data.pairing["hr_start"].enabled) == able
+        panel.alignment.pairing["hr_step"].value = step
+        panel.alignment.pairing["hr_times"].value = times
+        assert (
+            panel.alignment.pairing["hr_step"].enabled,
+            panel.alignment.pairing["hr_start"].enabled,
+        ) == able
     settled(panel, qtbot)
 
 
@@ -358,11 +367,11 @@ def test_the_preferences_page_and_the_panel_are_one(panel, qtbot):
 
 
 def test_a_step_is_not_kept_to_sequences_that_know_their_times(panel, make_napari_viewer, sequences, qtbot):
-    panel.data.pairing["hr_step"].value = 3
+    panel.alignment.pairing["hr_step"].value = 3
     settled(panel, qtbot)
     other = make_napari_viewer(show=False)
     open_sequences(other, sequences)
-    assert open_panel(other, qtbot).data.pairing["hr_step"].value == 0
+    assert open_panel(other, qtbot).alignment.pairing["hr_step"].value == 0
 
 
 def test_settings_are_remembered(panel, make_napari_viewer, sequences, qtbot):
@@ -396,13 +405,13 @@ def test_times_are_those_of_one_pair(make_napari_viewer, plugin, tmp_path, qtbot
         return [
             widget.value
             for widget in (
-                *map(panel.data.pairing.__getitem__, ("hr_step", "hr_start")),
+                *map(panel.alignment.pairing.__getitem__, ("hr_step", "hr_start")),
                 panel.method.options["separation"],
             )
         ]
 
     viewer, panel = open_pair(first)
-    panel.data.pairing["hr_step"].value, panel.data.pairing["hr_start"].value = 3, 1
+    panel.alignment.pairing["hr_step"].value, panel.alignment.pairing["hr_start"].value = 3, 1
     panel.method.options["separation"].value = 2
     settled(panel, qtbot)
     open_sequences(viewer, second)
@@ -411,7 +420,7 @@ def test_times_are_those_of_one_pair(make_napari_viewer, plugin, tmp_path, qtbot
     assert shown(panel) == [0, 0, 1]
     panel.data.lr.choose(viewer.layers[0])
     panel.data.hr.choose(viewer.layers[1])
-    panel.data.pairing["hr_step"].value, panel.data.pairing["hr_start"].value = 3, 1
+    panel.alignment.pairing["hr_step"].value, panel.alignment.pairing["hr_start"].value = 3, 1
     settled(panel, qtbot)
     assert shown(open_pair(second)[1]) == [0, 0, 1]
     assert not open_pair(second)[1].run_box.run.isEnabled()
@@ -423,8 +432,8 @@ def test_times_are_remembered_for_their_pair(make_napari_viewer, plugin, tmp_pat
         viewer = make_napari_viewer(show=False)
         open_sequences(viewer, paths)
         panel = open_panel(viewer, qtbot)
-        assert panel.data.pairing["hr_step"].value == step
-        panel.data.pairing["hr_step"].value = 3
+        assert panel.alignment.pairing["hr_step"].value == step
+        panel.alignment.pairing["hr_step"].value = 3
         settled(panel, qtbot)
 
 
@@ -436,7 +445,7 @@ def test_a_file_next_to_lr_is_proposed_and_findings_stay_without_a_name(panel, s
     panel.output.path.setText("")
     settled(panel, qtbot)
     assert "no file name" in panel.run_box.status.text()
-    assert "LR lr.tif: 24 frames" in panel.data.found.text()
+    assert "frames 24 6" in panel.data.table.words
 
 
 def test_the_label_is_true_without_a_pair_and_goes_with_layers_and_panel(panel, viewer, qtbot):

@@ -45,7 +45,7 @@ def panel_on(make_napari_viewer, plugin, qtbot):
             panel.data.lr.choose(viewer.layers["LR"])
             panel.data.hr.choose(viewer.layers["HR"])
         panel.method.method.setCurrentText("flow")
-        panel.data.pairing["hr_times"].value = ", ".join(f"{t:g}" for t in times or ())
+        panel.alignment.pairing["hr_times"].value = ", ".join(f"{t:g}" for t in times or ())
         settled(panel, qtbot)
         return panel
 
@@ -59,7 +59,7 @@ def refused(panel):
     assert not preview.isEnabled()
     assert all(panel._problem in button.toolTip() for button in (run, preview))
     assert panel.run_box.status.text()
-    assert panel.run_box.status.text() not in panel.data.found.text()
+    assert panel.run_box.status.text() not in panel.check.words
     return panel._problem
 
 
@@ -163,17 +163,17 @@ def test_the_slider_moves_while_a_picture_is_chosen(panel_on, qtbot):
 def test_times_that_are_no_numbers(panel_on, qtbot):
     panel = panel_on(LR, HR)
     for text in ("0, four", "a,b"):
-        panel.data.pairing["hr_times"].value = text
+        panel.alignment.pairing["hr_times"].value = text
         settled(panel, qtbot)
         assert refused(panel).startswith("HR times: expected numbers such as")
         assert "Errno" not in refused(panel)
-    panel.data.pairing["hr_times"].value = "0 4 8 11"
+    panel.alignment.pairing["hr_times"].value = "0 4 8 11"
     settled(panel, qtbot)
     assert panel.run_box.run.isEnabled()
     assert panel.run_box.status.text() == ""
-    panel.data.pairing["hr_times"].value = "0,5; 4,5; 8,5; 9,5"
+    panel.alignment.pairing["hr_times"].value = "0,5; 4,5; 8,5; 9,5"
     settled(panel, qtbot)
-    assert panel.data.values()["hr_times"] == (0.5, 4.5, 8.5, 9.5)
+    assert panel.alignment.values()["hr_times"] == (0.5, 4.5, 8.5, 9.5)
 
 
 def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
@@ -340,8 +340,8 @@ def test_a_device_that_is_missing_is_reported_before_the_run(panel_on, qtbot, tm
 def test_a_misfit_of_the_cameras_is_corrected_by_one_click(panel_on, qtbot):
     lr, hr, times = cameras("advected", 1, shift=(1.0, -1.5))
     panel = panel_on(lr, hr, times.tolist())
-    button = panel.data.mend
-    assert "LR pixels to the left" in panel.data.found.text()
+    button = panel.check.mend
+    assert "LR pixels to the left" in panel.check.words
     assert not button.isHidden()
     assert button.text() == "Correct shift and turn"
     button.click()
@@ -349,6 +349,6 @@ def test_a_misfit_of_the_cameras_is_corrected_by_one_click(panel_on, qtbot):
     assert panel.method.options["align"].value
     assert not panel.method.advanced.isHidden()
     assert panel._request.plan.correct == (*FLAWS, "shift", "turn")
-    assert "resampled" in panel.data.found.text()
+    assert "resampled" in panel.check.words
     assert button.isHidden()
     assert panel.run_box.run.isEnabled()

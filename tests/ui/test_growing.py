@@ -97,6 +97,6 @@ def test_refresh_shows_what_was_written_since(viewer, qtbot, tmp_path, name):
         assert len(layer.data) == 12
         wait(qtbot, lambda: bool(panel._request and panel._request.sequences[0] is stack_of(layer)))
         settled(panel, qtbot)
-        assert ("not complete" in panel.data.found.text()) == (name == "lr")
+        assert ("not complete" in panel.check.words) == (name == "lr")
         go_on()
     assert writer.returncode == 0

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
 from skimage.registration import phase_cross_correlation
 
 from napari_xfusion.cli import main
@@ -22,6 +22,7 @@ from napari_xfusion.core.networks.engine import NetworkStream
 from napari_xfusion.lab import demo
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
+from napari_xfusion.ui.shared.steps import NEXT, State
 from tests.small_sample import write_small_sample
 from tests.ui.samples import press, wait
 from tests.ui.sequences import Pace, ended, fused_layer, settled
@@ -93,6 +94,70 @@ def pace(monkeypatch):
     pace.allow()
 
 
+MENU = 3
+"""Clicks: Plugins, napari-xfusion, Fusion."""
+
+
+class User:
+    """Clicks what the panel marks as the next button, and counts."""
+
+    def __init__(self, panel, qtbot):
+        self.panel, self.qtbot, self.clicks = panel, qtbot, MENU
+
+    def click(self, button):
+        wait(self.qtbot, lambda: button.isEnabled() and not button.visibleRegion().isEmpty())
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        self.clicks += 1
+
+    def follow(self, expected):
+        wait(self.qtbot, lambda: self.panel.sections.next is expected)
+        marked = [each for each in self.panel.findChildren(QPushButton) if each.styleSheet() == NEXT]
+        assert marked == [expected]
+        self.click(expected)
+
+
+def laid_out(panel):
+    """Whether layouts have followed the last change."""
+    whole = panel.run_box.height() == panel.run_box.sizeHint().height()
+    return whole and panel.data.open.height() >= panel.data.open.sizeHint().height()
+
+
+@pytest.mark.early
+def test_a_first_time_user_gets_to_a_judged_and_saved_result_in_twelve_clicks(
+    viewer, qtbot, tmp_path, picture, extent, monkeypatch
+):
+    panel = panel_of(viewer, "fusion", "FusionPanel")
+    settled(panel, qtbot)
+    user = User(panel, qtbot)
+    wait(qtbot, lambda: laid_out(panel))
+    picture("start")
+    user.click(panel.data.sample)
+    wait(qtbot, lambda: panel.run_box.run.isEnabled() and laid_out(panel))
+    picture("check")
+    user.follow(panel.run_box.preview)
+    wait(qtbot, lambda: not panel.previews.busy)
+    user.follow(panel.run_box.run)
+    ended(panel, qtbot)
+    assert len(panel.runner._result.done) == 51
+    user.follow(panel.judge.score)
+    wait(qtbot, lambda: not panel.judge.busy)
+    wait(qtbot, lambda: not panel.judge.inspect.visibleRegion().isEmpty())
+    picture("judge")
+    user.follow(panel.judge.inspect)
+    inspect = panel_of(viewer, "inspect", "InspectPanel")
+    press(inspect, qtbot, "Add a layer: the fused sequence binned to LR")
+    panel.parent().raise_()
+    user.clicks += 3  # that button, the tab of the Fusion panel, and Save in the dialog
+    saved = tmp_path / "saved.tif"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(saved), ""))
+    user.follow(panel.export.save_sequence)
+    wait(qtbot, lambda: "saved" in panel.export.status.text())
+    assert len(tifffile.imread(saved)) == 51
+    assert panel.sections.next is None
+    assert user.clicks <= 12
+    assert all(section.step.state is not State.PENDING for section in panel.sections.all)
+
+
 @pytest.mark.early
 def test_from_the_sample_to_a_file_that_equals_the_command_lines(
     viewer, qtbot, tmp_path, picture, pace, extent
@@ -113,9 +178,13 @@ def test_from_the_sample_to_a_file_that_equals_the_command_lines(
     panel.output.path.setText(str(tmp_path / "fused.tif"))
     settled(panel, qtbot)
     panel.run_box.run.click()
-    pace.allow(20)
+    pace.allow(19)  # and the previewed frame
     wait(qtbot, lambda: panel.runner._result and len(panel.runner._result.done) == 20)
     picture("run")
+    viewer.dims.set_current_step(0, 50)
+    wait(qtbot, lambda: compat.text_overlay(viewer).text.endswith("not fused yet"))
+    assert viewer.screenshot(flash=False)[..., :3].max(axis=-1).mean() > 30  # HR, and not black
+    viewer.dims.set_current_step(0, 25)
     panel.run_box.cancel.click()
     pace.allow(10_000)
     ended(panel, qtbot)

@@ -12,7 +12,7 @@ from napari_xfusion.ui.fusion import live
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
 from tests.ui.samples import wait
-from tests.ui.sequences import ended, open_panel, open_sequences, settled, write_sequences
+from tests.ui.sequences import Pace, ended, fused_layer, open_panel, open_sequences, settled, write_sequences
 
 pytestmark = pytest.mark.drawn(False)
 METHODS = ("bicubic", "interpolation", "flow")
@@ -67,6 +67,25 @@ def test_preview_shows_that_frame_at_its_time_and_nowhere_else(panel, viewer, se
     np.testing.assert_allclose(layer.extent.world[:, 1:], hr.extent.world[:, 1:])
     assert tuple(layer.contrast_limits) == tuple(hr.contrast_limits)
     assert "frame 6" in panel.run_box.status.text()
+
+
+def test_a_run_keeps_the_previewed_frame(panel, viewer, sequences, monkeypatch, qtbot):
+    """It is not fused again: the method has no permit for a twelfth frame."""
+    panel.method.method.setCurrentText("flow")
+    settled(panel, qtbot)
+    pace = Pace(monkeypatch)
+    pace.allow(12)
+    viewer.dims.set_current_step(0, 6)
+    panel.run_box.preview.click()
+    answered(panel, qtbot)
+    panel.run_box.run.click()
+    ended(panel, qtbot)
+    assert "Done: 12 frames" in panel.run_box.status.text()
+    pace.allow()
+    fused = [
+        frame.image for frame in fuse(provenance_of(fused_layer(viewer)).plan, *map(open_stack, sequences))
+    ]
+    np.testing.assert_allclose(fused_layer(viewer).data, fused, rtol=1e-5, atol=0.51)
 
 
 def test_live_follows_slider_method_and_separation(panel, viewer, sequences, qtbot):

@@ -229,7 +229,7 @@ def test_the_fusion_panel_shows_hr_at_its_times_once_the_step_is_given(viewer, q
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Fusion")
     hr = viewer.layers[1]
     assert hr.name == "melt01 · HR (times not known)"
-    panel.data.pairing["hr_step"].value = 4
+    panel.alignment.pairing["hr_step"].value = 4
     wait(qtbot, lambda: hr.name == "melt01 · HR")
     assert provenance_of(hr).times == (0, 4, 8)
     assert np.array_equal(np.asarray(hr.data[5]), stack_of(hr).frame(1))

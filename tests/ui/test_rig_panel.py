@@ -217,13 +217,13 @@ def test_the_fusion_panel_takes_a_rig_file(viewer, qtbot, tmp_path):
         "a.json; b.json": "one file",
         "no clock.json": "HR step",
     }.items():
-        fusion.data.rig.setText("; ".join(str(tmp_path / part) for part in name.split("; ")))
+        fusion.alignment.rig.setText("; ".join(str(tmp_path / part) for part in name.split("; ")))
         settled(fusion, qtbot)
         assert not fusion.run_box.run.isEnabled()
         assert named in fusion.run_box.status.text(), name
-    fusion.data.rig.setText(str(sample_sequence("rig/grid_lr").with_name("rig.json")))
+    fusion.alignment.rig.setText(str(sample_sequence("rig/grid_lr").with_name("rig.json")))
     fusion.method.method.setCurrentText("interpolation")
-    fusion.data.extent.setCurrentText("hr")
+    fusion.alignment.extent.setCurrentText("hr")
     settled(fusion, qtbot)
     fusion.run_box.preview.click()
     wait(qtbot, lambda: not fusion.previews.busy)

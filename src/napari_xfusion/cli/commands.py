@@ -394,7 +394,10 @@ def check(
     problem = None if found.problem is None else in_options(found.problem)
     lines = [*found.facts(), *(f"note     {note}" for note in notes)]
     lines.append(f"wrong    {problem}" if problem else "OK       ready to run")
-    facts = vars(found) | {"notes": notes, "problem": problem, "ok": problem is None}
+    facts = {
+        **{"found": found.found, "pairing": found.pairing, "estimate": found.estimate},
+        **{"notes": notes, "problem": problem, "ok": problem is None},
+    }
     report(as_json, facts, "\n".join(lines))
     if problem is not None:
         tell(problem)

@@ -43,12 +43,17 @@ class Check:
     estimate: dict[str, Any] = field(default_factory=dict)
     notes: tuple[XFusionWarning, ...] = ()
     problem: XFusionError | None = None
+    rig: Rig | None = None
+    """The cameras as paired; None where they do not pair, or something else keeps a run from starting."""
 
     def facts(self) -> Iterator[str]:
         """The findings in words, a line each, without warnings and problem."""
+        yield from (f"{name:8} {words}" for name, words in (*self._recordings(), *self.pair_facts()))
+
+    def _recordings(self) -> Iterator[tuple[str, str]]:
         for name, sequence in self.found.items():
             if sequence["frames"] is None:
-                yield f"{name.upper():8} {sequence['source']}: not opened"
+                yield name.upper(), f"{sequence['source']}: not opened"
                 continue
             interval, pixel = sequence["frame_interval_s"], sequence["pixel_size_um"]
             frames = f"{sequence['frames']} frame{'s' if sequence['frames'] != 1 else ''}"
@@ -57,26 +62,28 @@ class Check:
             length = "pixel size unknown" if pixel is None else f"{pixel:g} um per pixel"
             by = ", ".join(Path(x).name for x in sequence["corrected_by"])
             corrected = f", corrected by {by}" if by else ""
-            yield f"{name.upper():8} {sequence['source']}: {size}, {time}, {length}{corrected}"
+            yield name.upper(), f"{sequence['source']}: {size}, {time}, {length}{corrected}"
+
+    def pair_facts(self) -> Iterator[tuple[str, str]]:
+        """Name and words of each finding about the pair, and what a run takes; none without a pair."""
         if self.pairing:
             p, e = self.pairing, self.estimate
             times = ", ".join(f"{t:g}" for t in p["hr_times"][:4]) + (
                 ", ..." if len(p["hr_times"]) > 4 else ""
             )
-            yield f"scale    {p['scale'][0]:g} x {p['scale'][1]:g} HR pixels per LR pixel"
+            yield "scale", f"{p['scale'][0]:g} x {p['scale'][1]:g} HR pixels per LR pixel"
             if p["rig"] is not None:
-                yield f"field    {_field(p['rig'])}"
-            yield f"time     HR at LR frames {times}; at most {p['longest_gap']:g} LR frames apart"
-            yield f"targets  {p['targets']} frames, {p['unseen']} of them unseen"
+                yield "field", _field(p["rig"])
+            yield "time", f"HR at LR frames {times}; at most {p['longest_gap']:g} LR frames apart"
+            yield "targets", f"{p['targets']} frames, {p['unseen']} of them unseen"
             if p["rig"] is not None:
-                yield f"blur     {_blur(p['rig']['blur'])}"
+                yield "blur", _blur(p["rig"]["blur"])
             noise = f"LR noise {p['lr_noise']:.4f} of full scale"
-            yield f"grey     {p['grey']}: correlation {p['correlation']:.3f}, {noise}"
+            yield "grey", f"{p['grey']}: correlation {p['correlation']:.3f}, {noise}"
             memory, output = byte_count(1e6 * e["memory_mb"]), byte_count(1e6 * e["output_mb"])
             took = f"about {duration(e['seconds'])} on two cores"
-            for name, words in CameraFigures.model_validate(p["figures"]).facts().items():
-                yield f"{name:8} {words}"
-            yield f"expect   {e['method']}: {took}, {memory} of memory, {output} of output"
+            yield from CameraFigures.model_validate(p["figures"]).facts().items()
+            yield "expect", f"{e['method']}: {took}, {memory} of memory, {output} of output"
 
 
 def check(
@@ -119,7 +126,7 @@ def check(
         for path, itemsize in ((output, _itemsize(plan, rig)), (std, 4), (interval, 4)):
             if path is not None:
                 open_sink(path, overwrite).check(targets, height * width * itemsize)
-        return Check(found, _pairing(plan, rig), _estimate(plan, rig), notes)
+        return Check(found, _pairing(plan, rig), _estimate(plan, rig), notes, rig=rig)
     except XFusionError as error:
         said = tuple(
             warning for stack in stacks for warning in stack.metadata.warnings

@@ -106,6 +106,7 @@ class Run:
         self._paired = [state_of(stack) for stack in stacks]
         """The files when their checksums were known, which may be those of other content than was paired."""
         self.spec, self.settled = _describe(plan, rig, self.fuser, self.inputs)
+        self._seen = seen_targets(rig.hr_times, len(rig))
         self.resumed = 0
         """Frames that all sinks had already when the run began."""
         self.done: set[int] = set()
@@ -150,27 +151,37 @@ class Run:
         self.done = set.intersection(*(set(kept) for _, kept in self._sinks.values()))
         self.resumed = len(self.done)
 
-    def frames(self, stop: Token, order: Order = iter) -> Iterator[FusedFrame]:
+    def frames(
+        self, stop: Token, order: Order = iter, ready: Iterable[FusedFrame] = ()
+    ) -> Iterator[FusedFrame]:
         """Fuse what is missing, in the HR camera's units; each frame is kept before it is handed on.
 
         Ends when all is done, or early when ``stop`` is set. Intervals are calibrated before the first frame.
+        ``ready`` are frames that a session of the same plan on the same recordings has fused: they come first.
         """
         missing = [t for t in self.spec.frames if t not in self.done]
-        seen = seen_targets(self.rig.hr_times, len(self.rig))
         if "interval" in self._sinks and missing and not self._calibrate(stop):
             return
         with self._session as session:
+            for made in ready:
+                if made.index in missing:
+                    missing.remove(made.index)
+                    yield self._keep(made)
             for made in session.frames(order(missing), stop):
-                frame = self._with_interval(made)
-                notes = _notes_of(frame, bool(seen[frame.index]))
-                for name, (sink, kept) in self._sinks.items():
-                    image = getattr(frame, name)
-                    if frame.index not in kept and image is not None:
-                        sink.put(frame.index, image, notes)
-                self.done.add(frame.index)
-                yield frame
+                yield self._keep(made)
             self.notes = session.notes
             self.settled = self.settled.model_copy(update=dict(session.used))
+
+    def _keep(self, made: FusedFrame) -> FusedFrame:
+        """Put a frame into the sinks that miss it; the frame with its interval."""
+        frame = self._with_interval(made)
+        notes = _notes_of(frame, bool(self._seen[frame.index]))
+        for name, (sink, kept) in self._sinks.items():
+            image = getattr(frame, name)
+            if frame.index not in kept and image is not None:
+                sink.put(frame.index, image, notes)
+        self.done.add(frame.index)
+        return frame
 
     def _calibrate(self, stop: Token) -> bool:
         """Calibrate the intervals; return whether that came to its end."""

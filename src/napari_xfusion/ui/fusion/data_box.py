@@ -1,60 +1,43 @@
-"""The box for the LR and HR layers and the times of the HR frames."""
+"""The section for the LR and HR layers: what they are, what their files do not hold, flats and darks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_xfusion.core.calibration import Calibration
-from napari_xfusion.core.plan import Flaw, parse_times
 from napari_xfusion.core.recordings import Fields, Recording
-from napari_xfusion.core.rig import place_lr, tell_apart
+from napari_xfusion.core.recordings.readers import file_endings
+from napari_xfusion.core.rig import tell_apart
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import InputError, XFusionError
+from napari_xfusion.ui.fusion.alignment_box import AlignmentBox, Pairing
 from napari_xfusion.ui.fusion.fields_section import CAMERAS, Entered, FieldsSection
+from napari_xfusion.ui.fusion.known_section import Known, KnownSection
 from napari_xfusion.ui.shared.compare import RECORDED
-from napari_xfusion.ui.shared.files_edit import FilesEdit
-from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
-from napari_xfusion.ui.shared.read_again import show_again
-from napari_xfusion.ui.shared.widgets import Follower, LayerCombo, Sentence, add_row, form, offer
+from napari_xfusion.ui.shared.read_again import PLUGIN, open_file, show_again
+from napari_xfusion.ui.shared.steps import Facts, StepSection
+from napari_xfusion.ui.shared.widgets import Follower, LayerCombo, add_row, offer
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Layer
 
 
-OFFSETS = ("lr_time_offset", "hr_time_offset")
-LONGEST_OFFSET = 1e12
-"""Nanoseconds."""
+RECORDINGS = "Recordings"
+SAMPLE = "two-cameras"
 REFRESHES = "Read LR and HR again: frames that were written since they were opened appear."
 
 
-def _offset(camera: str) -> dict[str, Any]:
-    tooltip = (
-        f"Added to the times of {camera} frames: half the exposure, where they are its start, or a delay."
-    )
-    return row(f"{camera} offset", tooltip, -LONGEST_OFFSET, LONGEST_OFFSET)
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """The times of the HR frames, as entered."""
-
-    hr_step: Annotated[float, row("HR step", "LR frames from HR frame to HR frame, e.g. 9.5.", 0, 1e6)] = 0.0
-    hr_start: Annotated[float, row("HR start", "LR frame of the first HR frame.", -1e6, 1e6)] = 0.0
-    hr_times: Annotated[str, row("HR times", "LR frames of all HR frames, or a text file of them.")] = ""
-    lr_time_offset: Annotated[float, _offset("LR")] = 0.0
-    hr_time_offset: Annotated[float, _offset("HR")] = 0.0
-
-
-class DataBox(QGroupBox):
-    """LR, HR and their pairing."""
+class DataBox(StepSection):
+    """LR and HR."""
 
     changed = Signal()
     pair_changed = Signal()
@@ -62,30 +45,35 @@ class DataBox(QGroupBox):
     redrawn = Signal()
     """One of the layers gets other data, by whomever; its provenance may follow."""
 
-    mend_asked = Signal(tuple)
-    """What is to be corrected."""
-
-    def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
-        super().__init__("Data", parent)
-        self._mends: tuple[Flaw, ...] = ()
-        self._viewer = viewer
+    def __init__(self, viewer: napari.Viewer, alignment: AlignmentBox, parent: QWidget) -> None:
+        super().__init__(RECORDINGS, parent)
+        self._viewer, self._alignment = viewer, alignment
         self._shown: tuple[Layer, tuple[float, ...]] | None = None
         self._pair: list[str] = []
         """The last pair, whose times the fields show; see ``_identity``."""
         self._saved: Mapping[str, Any] = {}
         self.lr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.hr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
+        self.open = QPushButton("Open …", self)
+        self.sample = QPushButton("Sample", self)
         self.refresh = QPushButton("Refresh", self)
-        self.rig, self.extent = FilesEdit("rig file", self), QComboBox(self)
-        self.found = Sentence(self)
+        self.again = QPushButton("Open again by napari-xfusion", self)
+        self.table = Facts(self)
         self._data = Follower(self, ("data",), self.redrawn.emit)
-        self.mend = QPushButton(self)
         self._build()
-        self.mend.clicked.connect(lambda _: self.mend_asked.emit(self._mends))
         for combo in (self.lr, self.hr):
             combo.chosen.connect(self._on_chosen)
         self.changed.connect(self._update_fields)
+        alignment.changed.connect(self.changed)
+        self.open.clicked.connect(lambda _: self._open())
+        self.sample.clicked.connect(lambda _: viewer.open_sample(PLUGIN, SAMPLE))
+        self.again.clicked.connect(lambda _: self.open_again())
         self._update_fields()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no image is open that can serve as LR or HR."""
+        return not any(map(is_input, self._viewer.layers))
 
     @property
     def undecided(self) -> bool:
@@ -139,7 +127,7 @@ class DataBox(QGroupBox):
             raise self._missing("LR" if lr is None else "HR")
         if lr is hr:
             raise InputError(
-                "Data",
+                RECORDINGS,
                 problem=f"LR and HR are both {lr.name}",
                 hint="choose another layer for LR or HR",
             )
@@ -169,14 +157,7 @@ class DataBox(QGroupBox):
 
     def show_read(self, stacks: Sequence[Stack]) -> None:
         """Show LR and HR as they were read again."""
-        show_again(self.layers(), stacks)
-
-    def offer(self, mends: tuple[Flaw, ...]) -> None:
-        """Show a button that corrects ``mends``; none where there is nothing."""
-        self._mends = mends
-        names = ["shift and turn"] * ("shift" in mends) + ["HR times"] * ("time" in mends)
-        self.mend.setText(f"Correct {' and '.join(names)}")
-        self.mend.setVisible(bool(mends))
+        show_again(self.layers(), self._with_known(stacks))
 
     def show_hr_at(self, hr_times: Iterable[float], calibration: Calibration | None) -> None:
         """Show the HR sequence at these times, if this plugin opened it and shows it at other or unknown times."""
@@ -197,36 +178,13 @@ class DataBox(QGroupBox):
         """Select LR, HR and their rig file."""
         self.lr.choose(lr)
         self.hr.choose(hr)
-        self.rig.set_paths([rig_file])
-
-    def calibration(self) -> Calibration | None:
-        """The content of the rig file; None without one. Raises InputError where it is no rig file."""
-        paths = self.rig.paths()
-        if len(paths) > 1:
-            raise InputError(
-                setting="rig", expected="one file", found=f"{len(paths)}", hint="keep one of them"
-            )
-        return Calibration.load(paths[0]) if paths else None
-
-    def values(self) -> dict[str, Any]:
-        """Rig file and pairing as settings of a plan; raises InputError for an invalid rig file or HR times."""
-        entered = self.pairing.value()
-        times = parse_times(entered.hr_times)
-        by_step = times is None and entered.hr_step > 0
-        return {
-            "calibration": self.calibration(),
-            "extent": self.extent.currentText(),
-            "hr_times": times,
-            "hr_step": entered.hr_step if by_step else None,
-            "hr_start": entered.hr_start if by_step else 0.0,
-            **{name: getattr(entered, name) for name in OFFSETS if self.pairing[name].enabled},
-        }
+        self._alignment.rig.set_paths([rig_file])
 
     def saved(self) -> dict[str, Any]:
-        """The times, flats and darks of this pair, for the next session."""
+        """The times, sizes, rates, flats and darks of this pair, for the next session."""
         fields = [each._asdict() for each in self.fields.entered()]
-        rig = {"rig": self.rig.text(), "extent": self.extent.currentText()}
-        return {"pair": self._pair, "fields": fields, **rig, **asdict(self.pairing.value())}
+        known = asdict(self.known.value())
+        return {"pair": self._pair, "fields": fields, "known": known, **self._alignment.saved()}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Remember the values of the last session for their pair."""
@@ -240,14 +198,15 @@ class DataBox(QGroupBox):
                 first, self._pair = not self._pair, pair
                 saved = self._saved if self._saved.get("pair") == pair else {}
                 self._restore_fields(saved)
-                self._restore_rig(saved)
-                hr = _stack_or_error(self.hr.layer())
-                known = isinstance(hr, Stack) and hr.metadata.hr_times is not None
+                lr, hr = map(_stack_or_none, self.layers())
+                self._alignment.restore_rig(saved, lr, hr)
+                known = hr is not None and hr.metadata.hr_times is not None
                 if saved and not known:
-                    self.pairing.restore(saved)
+                    self._alignment.pairing.restore(saved)
                 elif not first or known:
-                    self.pairing.restore(asdict(Pairing()))
+                    self._alignment.pairing.restore(asdict(Pairing()))
                     self.pair_changed.emit()
+                self._restore_known(saved.get("known"))
         self.changed.emit()
 
     def _restore_fields(self, saved: Mapping[str, Any]) -> None:
@@ -259,18 +218,12 @@ class DataBox(QGroupBox):
         self.fields.restore(each or Entered() for each in entered)
         self.fields.begin_in(*(stack.source if isinstance(stack, Stack) else "" for stack in stacks))
 
-    def _restore_rig(self, saved: Mapping[str, Any]) -> None:
-        """The rig file that was saved for the pair; that of the last pair stays where it is of these cameras."""
-        if saved.get("rig"):
-            self.rig.setText(str(saved["rig"]))
-            self.extent.setCurrentText(str(saved.get("extent")))
-            return
-        try:
-            calibration = self.calibration()
-            if calibration is not None:
-                place_lr(*self.sequences(), calibration)
-        except XFusionError:
-            self.rig.clear()
+    def _restore_known(self, saved: object) -> None:
+        """Sizes and rates that were saved for the pair."""
+        self._update_fields()
+        self.known.restore(saved if isinstance(saved, dict) else {})
+        if self.known.value() != Known():
+            self._on_known()
 
     def _missing(self, name: str) -> InputError:
         """Why the sequence called ``name`` cannot be selected, or that it is not."""
@@ -279,36 +232,73 @@ class DataBox(QGroupBox):
         stacks = [layer for layer, stack in zip(layers, found, strict=True) if isinstance(stack, Stack)]
         errors = [error for error in found if isinstance(error, InputError)]
         if len(stacks) > 1:
-            return InputError("Data", problem=f"{name} is not selected", hint=f"select the {name} sequence")
+            return InputError(
+                RECORDINGS, problem=f"{name} is not selected", hint=f"select the {name} sequence"
+            )
         if errors:
             return errors[0]
         if stacks:
             return InputError(
-                "Data", problem=f"only one sequence is open, {stacks[0].name}", hint="open the other one"
+                RECORDINGS, problem=f"only one sequence is open, {stacks[0].name}", hint="open the other one"
             )
         hint = "drop the LR and the HR file on the window, or open the sample with File > Open Sample"
-        return InputError("Data", problem="no image sequence is open", hint=hint)
+        return InputError(RECORDINGS, problem="no image sequence is open", hint=hint)
 
     def _update_fields(self) -> None:
-        """Disable what has no effect.
-
-        That is the step if times are given, the start without a step, offsets without LR frame times, and Refresh
-        without files.
-        """
-        entered = self.pairing.value()
-        by_step = not entered.hr_times.strip()
-        self.pairing["hr_step"].enabled = by_step
-        self.pairing["hr_start"].enabled = by_step and entered.hr_step > 0
-        lr, hr = self.lr.layer(), self.hr.layer()
-        layers = [layer for layer in (lr, hr) if layer is not None]
-        stacks = [_stack_or_error(layer) for layer in layers]
-        fast = None if lr is None else stacks[0]
-        for name in OFFSETS:
-            self.pairing[name].enabled = isinstance(fast, Stack) and fast.clock.interval is not None
-        self.extent.setEnabled(bool(self.rig.text().strip()))
-        files = any(isinstance(x, Stack) and isinstance(x.recording, Recording) for x in stacks)
+        """Disable what has no effect or nothing to do."""
+        layers = [self.lr.layer(), self.hr.layer()]
+        stacks = [_stack_or_none(layer) for layer in layers]
+        self._alignment.update_fields(stacks[0])
+        own = [layer is not None and provenance_of(layer) is not None for layer in layers]
+        self.known.offer(stacks, own)
+        files = any(stack is not None and isinstance(stack.recording, Recording) for stack in stacks)
         offer(self.refresh, REFRESHES, "" if files else "Neither LR nor HR was opened by napari-xfusion.")
-        self._data.follow(layers)
+        self.sample.setVisible(self.empty)
+        self.again.setVisible(bool(self.foreign()))
+        self._data.follow(layer for layer in layers if layer is not None)
+
+    # Files.
+
+    def field(self, setting: str) -> QWidget | None:
+        """The field of a setting; None where it is not here."""
+        own: dict[str, QWidget] = {f"{name.lower()}_normalise": self.fields.beams[name] for name in CAMERAS}
+        own |= {name: self.known.fields[name].native for name in asdict(Known())}
+        return own.get(setting)
+
+    def foreign(self) -> list[Layer]:
+        """Those of LR and HR that another reader opened from a file: sizes and times of the file are lost."""
+        layers = dict.fromkeys(layer for layer in (self.lr.layer(), self.hr.layer()) if layer is not None)
+        return [layer for layer in layers if provenance_of(layer) is None and layer.source.path]
+
+    def open_again(self) -> None:
+        """Open the files of ``foreign`` layers by this package, in place of these."""
+        for layer in self.foreign():
+            if open_file(self._viewer, layer.source.path):
+                self._viewer.layers.remove(layer)
+        self.guess()
+
+    def _open(self) -> None:
+        endings = " ".join(f"*{ending}" for ending in file_endings())
+        kinds = f"Recordings ({endings});;All files (*)"
+        for path in QFileDialog.getOpenFileNames(self, "Open LR and HR", "", kinds)[0]:
+            open_file(self._viewer, path)
+
+    def _on_known(self) -> None:
+        """Show LR and HR with the entered sizes and rates; both rates give the HR step."""
+        known = self.known.value()
+        if not self.undecided:
+            before = self.sequences()
+            now = self._with_known(before)
+            if any(a is not b for a, b in zip(before, now, strict=True)):
+                with suppress(XFusionError):  # the check says why they do not pair
+                    show_again(self.layers(), now)
+            if known.hr_step:
+                self._alignment.pairing["hr_step"].value = known.hr_step
+        self.changed.emit()
+
+    def _with_known(self, stacks: Iterable[Stack]) -> list[Stack]:
+        known = self.known.value()
+        return [known.of(camera.lower(), stack) for camera, stack in zip(CAMERAS, stacks, strict=True)]
 
     def _shown_at(self, layer: Layer, hr: Stack) -> tuple[float, ...] | None:
         if self._shown is not None and self._shown[0] is layer:
@@ -316,33 +306,26 @@ class DataBox(QGroupBox):
         return hr.metadata.hr_times
 
     def _build(self) -> None:
-        layout = form(self)
-        add_row(layout, "LR", self.lr, "The fast, low-resolution sequence.")
-        add_row(layout, "HR", self.hr, "The slow, high-resolution sequence of the same field of view.")
-        add_row(layout, "", self.refresh, REFRESHES)
-        self._add_rig(layout)
-        self.pairing = Form(Pairing, layout, self.changed.emit)
-        self.pairing["hr_step"].native.setSpecialValueText("from rig or HR file")
-        self.pairing["hr_times"].native.setPlaceholderText("from HR step")
-        for name in OFFSETS:
-            self.pairing[name].native.setSuffix(" ns")
+        add_row(self.rows, "LR", self.lr, "The fast, low-resolution sequence.")
+        add_row(self.rows, "HR", self.hr, "The slow, high-resolution sequence of the same field of view.")
+        line = QHBoxLayout()
+        for button, tip in (
+            (self.open, "Open the LR and the HR file. Folders of frames can be dropped on the window."),
+            (self.sample, "Open two simulated recordings of one event, and their truth."),
+            (self.refresh, REFRESHES),
+        ):
+            button.setToolTip(tip)
+            line.addWidget(button)
+        self.rows.addRow(line)
+        self.again.setToolTip(
+            "Another reader opened them without their sizes and times: open the files again."
+        )
+        self.rows.addRow(self.again)
+        self.rows.addRow(self.table)
+        self.known = KnownSection(self, self._on_known)
+        self.rows.addRow(self.known)
         self.fields = FieldsSection(self, self.changed.emit)
-        layout.addRow(self.fields)
-        layout.addRow(self.found)
-        layout.addRow(self.mend)
-        self.mend.setToolTip("Fuse the cameras as they fit by what both show.")
-        self.mend.hide()
-        self.found.setToolTip("Properties and pairing of the sequences, and the cost of a run.")
-
-    def _add_rig(self, layout: QFormLayout) -> None:
-        tip = "Where LR lies on HR, and when HR frames were taken: a file of the panel Rig (two cameras).\n"
-        tip += "Without one, both cameras must show the same field of view."
-        add_row(layout, "Rig file", (self.rig, self.rig.browse), tip)
-        self.extent.addItems(["overlap", "hr"])
-        tip = "With a rig file: fuse the HR pixels that LR sees, or complete HR frames."
-        add_row(layout, "Extent", self.extent, tip)
-        self.rig.textChanged.connect(lambda _: self.changed.emit())
-        self.extent.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.rows.addRow(self.fields)
 
 
 def is_image(layer: Layer) -> bool:
@@ -375,6 +358,11 @@ def _stack_or_error(layer: Layer) -> Stack | InputError:
         return stack_of(layer)
     except InputError as error:
         return error
+
+
+def _stack_or_none(layer: Layer | None) -> Stack | None:
+    stack = None if layer is None else _stack_or_error(layer)
+    return stack if isinstance(stack, Stack) else None
 
 
 def _entered(stack: Stack | InputError) -> Entered | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QPushButton, QWidget
 
 from napari_xfusion.core.results.movie_writer import write_movie
@@ -32,6 +33,9 @@ SEQUENCE = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NeXus (*.nxs)
 class ExportBox(QGroupBox):
     """Save the selected sequence, a movie of the layers, the view or the numbers; copy the command of the run."""
 
+    ended = Signal()
+    """Something was saved, or was not."""
+
     def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__("Export", parent)
         self._viewer = viewer
@@ -43,6 +47,8 @@ class ExportBox(QGroupBox):
         self.copy_command = QPushButton("Copy command", self)
         self.cancel = QPushButton("Cancel", self)
         self.status = Sentence(self)
+        self.saved = False
+        """Whether the newest fused sequence was saved."""
         self._worker = Worker(self, "export", on_news=self._on_progress, ended=self._on_ended, every=100)
         self._lay_out()
         for button, *dialog in (
@@ -144,7 +150,9 @@ class ExportBox(QGroupBox):
         if outcome.error is not None:
             show_error(outcome.in_words())
         self.status.setText(outcome.in_words() or str(outcome.value))
+        self.saved = self.saved or outcome.error is None
         self.update_buttons()
+        self.ended.emit()
 
     def _on_chosen(self) -> None:
         """Clear the message about the previous sequence."""
@@ -158,6 +166,7 @@ class ExportBox(QGroupBox):
         known = provenance_of(newest)
         if known is not None and known.role == "fused":
             self.sequence.choose(newest)
+            self.saved = False
 
     def update_buttons(self) -> None:
         """Enable or disable the buttons; tooltips show the reason."""

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.session import Session, rig_of
-from napari_xfusion.core.types import Image, Region, Token
+from napari_xfusion.core.types import FusedFrame, Region, Token
 from napari_xfusion.ui.fusion.request import Request
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.layers import redraw
@@ -31,9 +31,10 @@ class Answer:
     request: Request
     frame: int
     region: Region | None
-    image: Image
-    """(H, W) of the region, in the HR camera's units."""
-    seconds: float
+    fused: FusedFrame
+    """Its image (H, W) shows the region, in the HR camera's units."""
+    asked: Region | None = None
+    """The region as it was asked for."""
 
 
 class OpenSequences:
@@ -51,7 +52,7 @@ class OpenSequences:
         session = self._open(request)
         for fused in session.frames([frame], stop, region):
             shown = region or session.rig.region(request.plan)
-            return Answer(request, frame, shown, fused.image, fused.seconds)
+            return Answer(request, frame, shown, fused, region)
         return None
 
     def close(self) -> None:
@@ -61,12 +62,11 @@ class OpenSequences:
             session.close()
 
     def _open(self, request: Request) -> Session:
-        plan = request.plan.model_copy(update={"frames": None, "region": None})
-        key = plan, *request.sequences
-        if self._session is None or key != self._key:
+        plan = request.whole_plan
+        if self._session is None or request.frames_key != self._key:
             self.close()
             self._session = Session(plan, rig_of(plan, *request.sequences))
-            self._key = key
+            self._key = request.frames_key
         return self._session
 
 
@@ -80,6 +80,8 @@ class Previews(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._layer: Any = None
+        self._last: Answer | None = None
+        """The frame that was fused last, with the settings that were asked for."""
         sequences = OpenSequences()
         self._sequences = sequences
         self._worker = Worker(
@@ -100,6 +102,13 @@ class Previews(QObject):
         """Fuse ``frame`` (its ``region`` only); what was asked before is no longer wanted."""
         self._worker.ask(preview(self._sequences, request, frame, region))
 
+    def ready(self, request: Request) -> FusedFrame | None:
+        """The frame that was fused last, if a run of ``request`` would fuse it again; None otherwise."""
+        last = self._last
+        if last is None or last.asked != request.plan.region or last.request.frames_key != request.frames_key:
+            return None
+        return last.fused
+
     def forget(self) -> None:
         """No answer is wanted any more."""
         self._worker.forget()
@@ -112,14 +121,15 @@ class Previews(QObject):
         if outcome.error is not None:
             self.shown.emit(outcome.in_words())
         elif outcome.value is not None:
+            self._last = outcome.value
             self._show(outcome.value)
-            self.shown.emit(f"frame {outcome.value.frame}: {outcome.value.seconds:.2f} s")
+            self.shown.emit(f"frame {outcome.value.frame}: {outcome.value.fused.seconds:.2f} s")
 
     def _show(self, answer: Answer) -> None:
         plan = answer.request.plan.model_copy(
             update={"frames": (answer.frame, answer.frame + 1), "region": answer.region}
         )
-        shown = answer.request.layer(answer.image[None], plan, detail=", preview")
+        shown = answer.request.layer(answer.fused.image[None], plan, detail=", preview")
         if self._layer in self._viewer.layers:
             redraw(self._layer, shown)
         else:

@@ -103,6 +103,12 @@ class MethodBox(QGroupBox):
             "tile": options["tile"] or None,
         }
 
+    def field(self, setting: str) -> QWidget | None:
+        """The field of a setting; None where it is not here."""
+        own = {"method": self.method, "model": self.model}
+        own |= {name: self.options[name].native for name in asdict(Options())}
+        return own.get(setting)
+
     def saved(self) -> dict[str, Any]:
         """The values to save for the next session; device and precision are saved in napari's preferences."""
         return {name: self.values()[name] for name in ("method", "model")}

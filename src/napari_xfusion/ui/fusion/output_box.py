@@ -111,6 +111,11 @@ class OutputBox(QGroupBox):
         to_file = self.destination.currentText() == FILE
         return Path(self.path.text().strip()).expanduser() if to_file else None
 
+    def field(self, setting: str) -> QWidget | None:
+        """The field of a setting; None where it is not here."""
+        own: dict[str, QWidget] = {"frames": self.first, "region": self.region, "overwrite": self.overwrite}
+        return (own | {"output": self.path}).get(setting)
+
     def saved(self) -> dict[str, Any]:
         """The values to save for the next session, without frames and file, which belong to one sequence."""
         return {"destination": self.destination.currentText()}

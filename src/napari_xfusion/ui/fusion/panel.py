@@ -1,10 +1,11 @@
-"""The Fusion panel: it checks every change of the settings, and starts runs and previews."""
+"""The Fusion panel: it leads from two recordings to a judged result, checks every change, and starts the work."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
@@ -12,23 +13,32 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.rig import Mapping, find_hr_times, place_lr
 from napari_xfusion.errors import InputError, XFusionError
+from napari_xfusion.ui.fusion.alignment_box import AlignmentBox
 from napari_xfusion.ui.fusion.data_box import DataBox, is_input
-from napari_xfusion.ui.fusion.export_box import ExportBox
+from napari_xfusion.ui.fusion.findings_box import FindingsBox
 from napari_xfusion.ui.fusion.frame_label import frame_words
+from napari_xfusion.ui.fusion.guide import Situation
+from napari_xfusion.ui.fusion.judge_box import JudgeBox
 from napari_xfusion.ui.fusion.live import Previews
 from napari_xfusion.ui.fusion.method_box import MethodBox
 from napari_xfusion.ui.fusion.output_box import OutputBox
-from napari_xfusion.ui.fusion.request import Findings, Request, examine
+from napari_xfusion.ui.fusion.request import Findings, Request, examine, times_of
 from napari_xfusion.ui.fusion.run_box import RunBox
 from napari_xfusion.ui.fusion.runner import Runner
+from napari_xfusion.ui.fusion.sections import INSPECTED, PREVIEWED, Sections
 from napari_xfusion.ui.fusion.settings import load_settings, save_settings
+from napari_xfusion.ui.fusion.strip import Strip
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.job import Outcome, Worker
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
-from napari_xfusion.ui.shared.read_again import new_frames, read_again, remember
-from napari_xfusion.ui.shared.widgets import Panel, listen, scale_bar_in_2d
-from napari_xfusion.ui.shared.words import in_window_words
+from napari_xfusion.ui.shared.read_again import PLUGIN, new_frames, read_again, remember
+from napari_xfusion.ui.shared.steps import StepSection
+from napari_xfusion.ui.shared.widgets import (
+    Panel,
+    listen,
+    scale_bar_in_2d,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,11 +50,12 @@ if TYPE_CHECKING:
 
 SETTLE = 120
 """Milliseconds without a change before the settings are checked."""
-LABELS = 200
-"""Minimum milliseconds between updates of the frame label, which take longer to draw than a frame."""
+LABELS, MARKS = 200, 50
+"""Minimum milliseconds between updates of frame label and timeline, which take longer to draw than a frame."""
 PANEL = "fusion"
 """The name of this panel in the settings file."""
 CHECKING = "Checking input …"
+RIG = "Rig (two cameras)"
 
 
 class FusionPanel(Panel):
@@ -57,14 +68,22 @@ class FusionPanel(Panel):
         self._problem = CHECKING
         self._asked: tuple[Stack, ...] = ()
         """LR and HR of the last request."""
+        self._looked_at: tuple[Any, ...] = ()
+        """The key of the last request."""
         self._anew = False
         """Whether LR and HR are to be read again from their files."""
         self._fresh = True
         """Whether the settings have changed since the last live preview; the end of a run is not a change."""
-        self.data = DataBox(viewer, self)
+        self._findings = Findings()
+        self.alignment = AlignmentBox(self)
+        self.data = DataBox(viewer, self.alignment, self)
+        self.check = FindingsBox(self)
+        self.fuse = StepSection("Fuse", self)
         self.method = MethodBox(self)
         self.output = OutputBox(viewer, self)
-        self.export = ExportBox(viewer, self)
+        self.judge = JudgeBox(viewer, self)
+        self.export = self.judge.export
+        self.strip = Strip(viewer, self)
         self.run_box = RunBox(self)
         self.runner = Runner(viewer, self)
         self.previews = Previews(viewer, self)
@@ -73,7 +92,10 @@ class FusionPanel(Panel):
         self._view_changed = _single_shot(self, SETTLE, self._ask_live)
         self._redrawn = _single_shot(self, SETTLE, self._on_redrawn)
         self._labelled = _single_shot(self, LABELS, self._label_frame)
-        self.lay_out((self.data, self.method, self.output, self.export), self.run_box)
+        self._marked = _single_shot(self, MARKS, self._mark_frame)
+        self.sections = Sections(self)
+        self.lay_out(self.sections.all, self.strip, self.run_box)
+        self.sections.begin()
         saved = load_settings(PANEL)
         for box, name in ((self.data, "data"), (self.method, "method"), (self.output, "output")):
             box.restore(saved.get(name) or {})
@@ -112,7 +134,7 @@ class FusionPanel(Panel):
             files = self.data.to_read(anew=self._anew)
             before, request = self.data.sequences(), None if files else self._ask()
         except XFusionError as error:
-            self._found(None, Findings((), in_window_words(error)))
+            self._found(None, Findings.of_problem(error))
             return
         self._checks.ask(lambda *_: _examined(request) if request is not None else _read(files or (), before))
 
@@ -121,7 +143,7 @@ class FusionPanel(Panel):
         sequences, layers = self.data.sequences(), self.data.layers()
         self._asked = sequences
         self.output.set_lr(sequences[0])
-        data = self.data.values()
+        data = self.alignment.values()
 
         def mapping() -> Mapping:
             return place_lr(*sequences, data["calibration"]).without_radial
@@ -138,8 +160,10 @@ class FusionPanel(Panel):
 
     def _on_examined(self, outcome: Outcome) -> None:
         anew, self._anew = self._anew, False
-        if outcome.error is not None:
-            self._found(None, Findings((), outcome.in_words()))
+        if isinstance(outcome.error, XFusionError):
+            self._found(None, Findings.of_problem(outcome.error))
+        elif outcome.error is not None:
+            self._found(None, Findings(problem=outcome.in_words()))
         elif isinstance(outcome.value, list):
             self._show_read(outcome.value, say=anew)
             self._examine()
@@ -166,9 +190,13 @@ class FusionPanel(Panel):
             self._changed()
 
     def _found(self, request: Request | None, findings: Findings) -> None:
-        self._request, self._problem = request, findings.problem
-        self.data.found.setText("\n".join(findings.lines))
-        self.data.offer(findings.mends)
+        if self._request is None and request is not None and request.key != self._looked_at:
+            self._looked_at = request.key
+            self.sections.taken.clear()
+        self._request, self._problem, self._findings = request, findings.problem, findings
+        self.check.show_findings(findings)
+        self.judge.show_request(None if findings.problem else request)
+        self._show_times()
         self._show_ready()
         self._save()
         if not self.runner.busy:
@@ -189,9 +217,72 @@ class FusionPanel(Panel):
     def _show_ready(self) -> None:
         if self.runner.busy:
             self.run_box.set_running()
-            return
-        resumes = self._request is not None and not self._problem and self.runner.resumes(self._request)
-        self.run_box.set_ready(self._problem, resumes=resumes)
+        else:
+            resumes = self._request is not None and not self._problem and self.runner.resumes(self._request)
+            self.run_box.set_ready(self._problem, resumes=resumes)
+        self._show_steps()
+
+    # The sections.
+
+    def _situation(self) -> Situation:
+        """What the sections are about."""
+        try:
+            sequences = self.data.sequences()
+        except InputError:
+            sequences = None
+        request = self._request
+        return Situation(
+            sequences=sequences,
+            empty=self.data.empty,
+            foreign=bool(self.data.foreign()),
+            request=request,
+            findings=self._findings,
+            checking=self._problem == CHECKING,
+            rig_file=self.alignment.rig.text(),
+            calibration=None if request is None else request.plan.calibration,
+            running=self.runner.busy,
+            finished=request is not None and self.runner.finished(request),
+            score=self.judge.found,
+            scoring=self.judge.busy,
+        )
+
+    def _show_steps(self) -> None:
+        self.sections.show(self._situation())
+
+    def _take(self, step: str) -> None:
+        self.sections.taken.add(step)
+        self._show_steps()
+
+    def _open_panel(self, name: str) -> None:
+        self._viewer.window.add_plugin_dock_widget(PLUGIN, name)
+
+    def _inspect(self) -> None:
+        self._open_panel("Inspect")
+        self._take(INSPECTED)
+
+    def _show_times(self) -> None:
+        """Draw when the frames were taken that the request pairs."""
+        request, rig = self._request, self._findings.rig
+        self.strip.show_times(None if request is None or rig is None else times_of(request, rig))
+        self._show_fused()
+
+    def _show_fused(self) -> None:
+        self._mark_frame()
+        if self._request is not None:
+            self.strip.show_fused(self.runner.done(self._request))
+
+    def _mark_frame(self) -> None:
+        if self._request is not None:
+            self.strip.show_frame(self._frame(), self._request.plan.separation)
+
+    def _go_to(self, frame: int) -> None:
+        """Show the LR frame that was clicked."""
+        layer = self.data.lr.layer()
+        if layer is not None and layer.ndim > 2:
+            place = np.zeros(layer.ndim)
+            place[-3] = frame
+            time = float(layer.data_to_world(place)[-3])
+            self._viewer.dims.set_point(self._viewer.dims.ndim - 3, time)
 
     def _save(self) -> None:
         values = {
@@ -206,16 +297,19 @@ class FusionPanel(Panel):
     def _run(self) -> None:
         if self._request is not None and not self._problem:
             self._show_hr()
+            ready = self.previews.ready(self._request)
             self.previews.forget()
-            self.runner.start(self._request, self._frame())
+            self.runner.start(self._request, self._frame(), ready)
             self.run_box.set_running()
             self.run_box.say("Reading the sequences …")
+            self._show_steps()
 
     def _preview(self) -> None:
         if self._request is not None and not self._problem:
             self._show_hr()
             self.run_box.say(f"Fusing frame {self._frame()} …")
             self.previews.ask(self._request, self._frame(), self._request.plan.region)
+            self._take(PREVIEWED)
 
     def _show_hr(self) -> None:
         """Show the HR sequence at the HR times of the plan."""
@@ -234,18 +328,23 @@ class FusionPanel(Panel):
     def _on_slider(self) -> None:
         if not self._labelled.isActive():
             self._labelled.start()
+        self.runner.missing.update()
+        if not self._marked.isActive():
+            self._marked.start()
         if self._request is not None:
             self.runner.look_at(self._frame())
             self._ask_live()
 
     def _on_progress(self, done: int, total: int, words: str) -> None:
         self.run_box.show_progress(done, total, words)
+        self._show_fused()
         self._label_frame()
 
     def _on_ended(self, words: str) -> None:
         self.method.show_hardware()
         self.run_box.say(words)
         self._show_ready()
+        self._show_fused()
         self._label_frame()
         self._examine()
 
@@ -268,8 +367,9 @@ class FusionPanel(Panel):
         """Take the label along when the dock is closed; a closing window has no use for it."""
         if self.parent() is None:
             self._checks.forget()
-            for timer in (self._settle, self._redrawn, self._labelled):
+            for timer in (self._settle, self._redrawn, self._labelled, self._marked):
                 timer.stop()
+            self.runner.missing.show_all()
             compat.text_overlay(self._viewer).text = ""
         super()._delete()
 
@@ -279,7 +379,14 @@ class FusionPanel(Panel):
         self.data.refresh.clicked.connect(lambda _: self._refresh())
         self.data.redrawn.connect(self._redrawn.start)
         self.data.pair_changed.connect(self.method.reset_pair)
-        self.data.mend_asked.connect(self.method.correct)
+        self.check.mend_asked.connect(self.method.correct)
+        self.alignment.rig_asked.connect(lambda: self._open_panel(RIG))
+        self.judge.inspect_asked.connect(self._inspect)
+        self.judge.scored.connect(self._show_steps)
+        self.export.ended.connect(self._show_steps)
+        self.strip.chosen.connect(self._go_to)
+        for asks in (*self.sections.all, self.data.table):
+            asks.asked.connect(self.sections.look_at)
         self.run_box.run_asked.connect(self._run)
         self.run_box.cancel_asked.connect(self.runner.cancel)
         self.run_box.preview_asked.connect(self._preview)
@@ -290,6 +397,7 @@ class FusionPanel(Panel):
         self.previews.shown.connect(self.run_box.say)
         listen(self, self._viewer.layers.events.inserted, self._on_inserted)
         listen(self, self._viewer.dims.events.current_step, self._on_slider)
+        listen(self, self._viewer.dims.events.ndisplay, self.runner.missing.update)
         for emitter in (compat.camera(self._viewer).events.zoom, compat.camera(self._viewer).events.center):
             listen(self, emitter, self._view_changed.start)
         compat.text_overlay(self._viewer).visible = True

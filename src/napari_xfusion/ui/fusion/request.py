@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 import psutil
 
 from napari_xfusion.core.catalogue import METHODS
@@ -18,12 +18,21 @@ from napari_xfusion.core.plan import MENDED_BY, Flaw, Plan
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.results import open_sink
 from napari_xfusion.core.results.record import RunRecord, record_path
-from napari_xfusion.core.rig import Mapping, place_lr
+from napari_xfusion.core.rig import Mapping, Rig, place_lr
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.types import Stack
-from napari_xfusion.errors import InputError, OutputError, OutputExistsError, XFusionError
+from napari_xfusion.errors import (
+    DeviceError,
+    InputError,
+    ModelError,
+    OutputError,
+    OutputExistsError,
+    UnknownTimesError,
+    XFusionError,
+)
 from napari_xfusion.ui.shared.layers import LayerData, derived_layer, layer_name, title_of
 from napari_xfusion.ui.shared.preferences import preferences
+from napari_xfusion.ui.shared.times import Times
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -50,6 +59,21 @@ class Request:
     def key(self) -> tuple[Any, ...]:
         """Equal for requests of the same sequence with the same output."""
         return self.plan, *self.sequences, self.output, self.overwrite
+
+    @property
+    def frames_key(self) -> tuple[Any, ...]:
+        """Equal for requests whose frames are the same, whichever of them are wanted."""
+        return self.whole_plan, *self.sequences
+
+    @property
+    def pairing(self) -> dict[str, Any]:
+        """The settings of the plan that are the same for all methods."""
+        return self.whole_plan.model_dump(exclude={"method", "model", "device", "precision", "tile"})
+
+    @property
+    def whole_plan(self) -> Plan:
+        """The plan for all frames and pixels."""
+        return self.plan.model_copy(update={"frames": None, "region": None})
 
     @property
     def method(self) -> str:
@@ -93,15 +117,49 @@ class Request:
         )
 
 
+Place = Literal["recordings", "alignment", "fuse"]
+"""The section in which a problem can be corrected."""
+_ALIGNMENT = {"hr_step", "hr_start", "hr_times", "lr_time_offset", "hr_time_offset", "rig", "extent"}
+_FUSE = {
+    *("frames", "region", "output", "overwrite", "method", "model", "separation", "correct", "keep_flicker"),
+    *("hr_frames", "device", "precision", "tile"),
+}
+
+
 @dataclass(frozen=True)
 class Findings:
     """The result of the check of a request."""
 
-    lines: Sequence[str]
+    facts: tuple[tuple[str, str], ...] = ()
+    """Name and words of each finding about the pair."""
+    notes: tuple[str, ...] = ()
+    """Warnings, in words."""
+    codes: frozenset[str] = frozenset()
+    """Of the warnings."""
     problem: str = ""
     """Why it cannot run; empty if it can."""
+    place: Place = "recordings"
+    """Where the problem can be corrected."""
+    setting: str = ""
+    """The setting that corrects it, where it is one."""
     mends: tuple[Flaw, ...] = ()
     """What the plan could correct as well."""
+    seconds: float = 0.0
+    """That a run is expected to take on two cores."""
+    rig: Rig | None = None
+    """The cameras as paired."""
+
+    @classmethod
+    def of_problem(cls, error: XFusionError, **found: Any) -> Self:
+        """The findings where ``error`` keeps a run from starting, and what else was ``found``."""
+        setting = "hr_step" if isinstance(error, UnknownTimesError) else error.setting or ""
+        return cls(problem=in_window_words(error), place=_place_of(error), setting=setting, **found)
+
+
+def _place_of(error: XFusionError) -> Place:
+    if isinstance(error, OutputError | ModelError | DeviceError) or error.setting in _FUSE:
+        return "fuse"
+    return "alignment" if error.setting in _ALIGNMENT else "recordings"
 
 
 def examine(request: Request) -> Findings:
@@ -113,11 +171,28 @@ def examine(request: Request) -> Findings:
             _check_output(request, found.estimate["output_mb"] * 1e6)
         except XFusionError as error:
             problem = error
-    lines = [" ".join(line.split()) for line in found.facts()]
-    lines += [f"note {in_window_words(note)}" for note in found.notes]
-    reason = "" if problem is None else in_window_words(problem)
-    mends = [flaw for note in found.notes for flaw in MENDED_BY.get(note.code, ())]
-    return Findings([request.by_name(line) for line in lines], request.by_name(reason), tuple(mends))
+    known: dict[str, Any] = {
+        "facts": tuple((name, request.by_name(words)) for name, words in found.pair_facts()),
+        "notes": tuple(request.by_name(in_window_words(note)) for note in found.notes),
+        "codes": frozenset(note.code for note in found.notes),
+        "mends": tuple(flaw for note in found.notes for flaw in MENDED_BY.get(note.code, ())),
+        "seconds": found.estimate.get("seconds", 0.0),
+        "rig": found.rig,
+    }
+    if problem is None:
+        return Findings(**known)
+    findings = Findings.of_problem(problem, **known)
+    return replace(findings, problem=request.by_name(findings.problem))
+
+
+def times_of(request: Request, rig: Rig) -> Times:
+    """When the cameras of ``rig`` took their frames, for the timeline."""
+    fast, hr, clock = rig.fast, rig.hr, request.plan.clock
+    exposure = clock.exposure_ns if clock is not None else request.sequences[1].metadata.camera.exposure_ns
+    interval = fast.clock.interval
+    frames = 1.0 if exposure is None or interval is None else exposure / (1e9 * interval)
+    times = np.asarray(fast.clock.frames_of(hr.clock), dtype=np.float64)
+    return Times(len(rig), times, frames, fast.health.frames, hr.health.frames)
 
 
 def unfinished(output: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from napari_xfusion.core.quantities import duration
 from napari_xfusion.ui.shared.widgets import Sentence, offer
@@ -28,13 +28,14 @@ class Pace:
         return " · ".join(words)
 
 
-class RunBox(QGroupBox):
+class RunBox(QWidget):
     """The buttons and the progress."""
 
     preview_asked, live_switched, run_asked, cancel_asked = Signal(), Signal(bool), Signal(), Signal()
 
     def __init__(self, parent: QWidget) -> None:
-        super().__init__("Fuse", parent)
+        super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.preview = QPushButton("Preview this frame", self)
         self.live = QCheckBox("Live", self)
         self.run = QPushButton("Run", self)
@@ -82,7 +83,8 @@ class RunBox(QGroupBox):
 
     def _build(self) -> None:
         layout = QGridLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setContentsMargins(6, 2, 6, 4)
+        layout.setVerticalSpacing(3)
         layout.addWidget(self.preview, 0, 0)
         layout.addWidget(self.live, 0, 1)
         layout.addWidget(self.run, 1, 0)

@@ -18,7 +18,7 @@ from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results import MemorySink, OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.record import RunRecord, record_path
 from napari_xfusion.core.run import Run
-from napari_xfusion.core.types import Region, Token
+from napari_xfusion.core.types import FusedFrame, Region, Token
 from napari_xfusion.errors import WriteError, XFusionWarning
 from napari_xfusion.ui.fusion.order import NearestFirst
 from napari_xfusion.ui.fusion.request import Request, unfinished
@@ -65,6 +65,8 @@ class Result:
     request: Request
     sink: Sink
     order: NearestFirst = field(default_factory=NearestFirst)
+    ready: tuple[FusedFrame, ...] = ()
+    """Frames that a preview has fused with the same settings."""
     spec: OutputSpec | None = None
     done: set[int] = field(default_factory=set)
     shown: threading.Event = field(default_factory=threading.Event)
@@ -141,6 +143,7 @@ class Runner(QObject):
         self._bar: Any = None
         self._made: Image | None = None
         """A layer that is not in the viewer yet."""
+        self.missing = MissingFrames(viewer)
         listen(self, viewer.layers.events.removed, self._on_removed)
 
     @property
@@ -155,13 +158,14 @@ class Runner(QObject):
         result = self._begun(request)
         return result is not None and bool(result.done) and not result.finished
 
-    def start(self, request: Request, looked_at: int) -> None:
-        """Run ``request``, or resume it, from frame ``looked_at`` outward."""
+    def start(self, request: Request, looked_at: int, ready: FusedFrame | None = None) -> None:
+        """Run ``request``, or resume it, from frame ``looked_at`` outward; the frame that is ``ready`` first."""
         result = self._begun(request)
         if result is None:
             sink = MemorySink() if request.output is None else open_sink(request.output, request.overwrite)
             result = Result(request, sink)
         self._result = result
+        result.ready = () if ready is None else (ready,)
         result.order.look_at(looked_at)
         self._worker.ask(walk(result))
 
@@ -173,6 +177,16 @@ class Runner(QObject):
         """Fuse the frames around ``frame`` next."""
         if self._result is not None:
             self._result.order.look_at(frame)
+
+    def finished(self, request: Request) -> bool:
+        """Whether the complete sequence of that request is there."""
+        result = self._begun(request)
+        return result is not None and result.layer is not None and result.finished
+
+    def done(self, request: Request) -> frozenset[int]:
+        """The LR frames of that request that are fused."""
+        result = self._begun(request)
+        return frozenset() if result is None else frozenset(result.done)
 
     def note(self, frame: int) -> str:
         """What is to be said of LR frame ``frame`` of the result on screen; '' where it is there."""
@@ -196,6 +210,7 @@ class Runner(QObject):
                 self._on_begun(result, item)
         fresh = {item for item in news if not isinstance(item, Begun)}
         result.done |= fresh
+        self.missing.update()
         if fresh and result.layer is not None and result.spec is not None:
             here = frame_on_screen(self._viewer, result.layer)
             if result.spec.frames[here] in fresh:
@@ -214,6 +229,7 @@ class Runner(QObject):
         self._pace = Pace(len(begun.done), len(begun.spec.frames))
         if result.layer is not None:
             result.layer.refresh(extent=False)
+            self.missing.update()
             result.shown.set()
             return
         made = result.request.layer(data, plan)
@@ -232,6 +248,7 @@ class Runner(QObject):
         with selection.events.blocker_all():
             self._viewer.add_layer(layer)  # and not what it returns: plugins get a proxy
             result.layer = layer
+            self.missing.update()
             selection.active = None
             selection.update(selected)
         QTimer.singleShot(2 * DRAWN, self._select_layer)
@@ -282,6 +299,7 @@ class Runner(QObject):
     def _finish(self, result: Result, layer: Image, ended: Ended) -> None:
         """The layer gets its thumbnail and, when whole, its record."""
         layer.refresh(extent=False)
+        self.missing.update()
         if ended.finished:
             output = result.request.output
             sequence = open_stack(output) if output is not None else None
@@ -302,6 +320,43 @@ class Runner(QObject):
             self._result = None
 
 
+class MissingFrames:
+    """Makes results transparent at the frames that are not fused yet: what is below is seen, and not black."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = viewer
+        self._opacity: WeakKeyDictionary[Image, float] = WeakKeyDictionary()
+        """Of the layers that are transparent now, their opacity otherwise."""
+
+    def update(self) -> None:
+        """Follow the slider and what is fused by now."""
+        flat = self._viewer.dims.ndisplay == 2
+        for result in filter(None, map(_RESULTS.get, self._viewer.layers)):
+            layer = result.layer
+            if layer is None or result.spec is None:
+                continue
+            here = result.spec.frames[frame_on_screen(self._viewer, layer)]
+            if flat and here not in result.done:
+                self._hide(layer)
+            else:
+                self._show(layer)
+
+    def show_all(self) -> None:
+        """Give all layers their opacity back."""
+        for layer in list(self._opacity):
+            self._show(layer)
+
+    def _hide(self, layer: Image) -> None:
+        if layer not in self._opacity:
+            self._opacity[layer] = layer.opacity
+            layer.opacity = 0.0
+
+    def _show(self, layer: Image) -> None:
+        opacity = self._opacity.pop(layer, None)
+        if opacity is not None and layer.opacity == 0:  # else the user has chosen another one meanwhile
+            layer.opacity = opacity
+
+
 def walk(result: Result) -> Body:
     """The work of a run, for the thread beside the window."""
     request, sink, order = result.request, result.sink, result.order
@@ -313,7 +368,7 @@ def walk(result: Result) -> Body:
             tell(Begun(run.spec, run.settled.region, frozenset(run.done)))
             while not (result.shown.wait(0.02) or stop.is_set()):
                 pass
-            for frame in run.frames(stop, order):
+            for frame in run.frames(stop, order, result.ready):
                 tell(frame.index)
             if run.finished:
                 run.commit()

@@ -12,8 +12,9 @@ from napari_xfusion.core.calibration import ClockFit
 from napari_xfusion.core.rig.synchronise import Source
 from napari_xfusion.core.rig.timing import times_by_clock
 from napari_xfusion.core.types import Stack
-from napari_xfusion.ui.rig.ruler import TimeRuler
 from napari_xfusion.ui.shared.form import Form, row
+from napari_xfusion.ui.shared.timeline import Timeline
+from napari_xfusion.ui.shared.times import Times
 from napari_xfusion.ui.shared.widgets import Sentence, form
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _SOURCE = (
     "What tells the time. auto: time stamps of one time base, else the content, else the brightness.\n"
     "stamps, trigger: both cameras count from one origin."
 )
+_RULER = "Each tick is an LR frame, each bar the exposure of an HR frame. Drag the bars to shift the clock."
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class ClockBox(QGroupBox):
         super().__init__("Clock", parent)
         self.synchronise, self.cancel = QPushButton("Synchronise", self), QPushButton("Cancel", self)
         self.cancel.setToolTip("Stop; nothing changes.")
-        self.ruler = TimeRuler(viewer, self)
+        self.ruler = Timeline(viewer, self, _RULER, draggable=True)
         self.found = Sentence(self)
         self.found.setToolTip("When the HR frames were taken, on the clock of LR.")
         self._shown: ClockFit | None = None
@@ -85,7 +87,7 @@ class ClockBox(QGroupBox):
             self.clear()
             return
         exposure = clock.exposure_ns or clock.lr_interval_ns
-        self.ruler.show_times(len(lr), times, exposure / clock.lr_interval_ns)
+        self.ruler.show_times(Times(len(lr), times, exposure / clock.lr_interval_ns))
 
     def clear(self) -> None:
         """Draw nothing."""

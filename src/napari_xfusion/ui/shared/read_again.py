@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from napari.utils.notifications import show_error
+
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.recordings import Recording
 from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.shared.compare import RECORDED
 from napari_xfusion.ui.shared.layers import (
     CONTRAST_FRAMES,
@@ -21,11 +24,14 @@ from napari_xfusion.ui.shared.layers import (
     title_of,
 )
 from napari_xfusion.ui.shared.provenance import METADATA, Provenance, provenance_of
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
+    import napari
     from napari.layers import Layer
 
 
+PLUGIN = "napari-xfusion"
 _STATES: WeakKeyDictionary[Stack, State] = WeakKeyDictionary()
 """The files of recordings as they were when these were first looked at."""
 
@@ -48,6 +54,22 @@ def read_again(source: Recording | Stack, before: Stack) -> Stack:
         return before
     remember(now)
     return now
+
+
+def open_file(viewer: napari.Viewer, path: str) -> bool:
+    """Open a recording by this package, whichever reader the user prefers; whether there is a layer now.
+
+    Reports why there is none.
+    """
+    try:
+        return bool(viewer.open(path, plugin=PLUGIN))
+    except (
+        XFusionError,
+        ValueError,
+        OSError,
+    ) as error:  # napari raises the latter two for files that nobody reads
+        show_error(in_window_words(error) if isinstance(error, XFusionError) else str(error))
+        return False
 
 
 def refresh(layers: Iterable[Layer]) -> None:

@@ -42,6 +42,8 @@ LONG_WORD = re.compile(r"\S{36,}")
 """A word too long for a line of a panel: Qt breaks lines between words only."""
 WIDTH = 320
 """Minimum width of a panel in pixels; without it a dock may be 100 pixels wide."""
+LAID_OUT = 30
+"""Milliseconds after which a layout has followed a change."""
 NO_LIMIT = 16_777_215
 """Qt's QWIDGETSIZE_MAX, which PySide6 lacks."""
 
@@ -99,6 +101,7 @@ class Panel(Docked):
         inside = QWidget(self)
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 6, 0, 0)
+        column.setSpacing(2)
         for part in parts:
             column.addWidget(part)
         column.addStretch()
@@ -110,7 +113,8 @@ class Panel(Docked):
         area.setWidget(inside)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        for widget in (area, *footer):
+        outer.addWidget(area, stretch=1)
+        for widget in footer:
             outer.addWidget(widget)
 
 
@@ -161,6 +165,7 @@ class Section(QCollapsible):
         self.setContent(content)
         self.setDuration(0)
         self.layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setSpacing(0)
         button = self.toggleButton()
         # superqt's own style hides the keyboard focus.
         button.setStyleSheet(
@@ -176,6 +181,31 @@ class Section(QCollapsible):
         self.setText(f"{'▾' if expanded else '▸'} {self._title}")
         self.content().setVisible(expanded)  # Tab skips hidden fields
         self.content().setMaximumHeight(NO_LIMIT)  # rows may wrap later
+
+
+def bring_into_view(field: QWidget) -> None:
+    """Open the sections around ``field`` and scroll to it."""
+    parent = field.parentWidget()
+    while parent is not None:
+        if isinstance(parent, Section):
+            parent.expand(animate=False)
+        if isinstance(parent, QScrollArea):
+            _scroll_later(parent, field)
+        parent = parent.parentWidget()
+
+
+def _scroll_later(area: QScrollArea, field: QWidget) -> None:
+    """Scroll to ``field`` when the sections have got their heights."""
+    timer = QTimer(area)
+
+    def scroll() -> None:
+        area.ensureWidgetVisible(field)
+        area.horizontalScrollBar().setValue(0)
+        timer.deleteLater()
+
+    timer.setSingleShot(True)
+    timer.timeout.connect(scroll)
+    timer.start(LAID_OUT)
 
 
 def offer(button: QAbstractButton, does: str, reason: str = "", *, busy: bool = False) -> None:
@@ -334,24 +364,30 @@ def add_row(layout: QFormLayout, label: str | QWidget, field: QWidget | Sequence
         named.setToolTip(tip)
 
 
+def tab_stops(parent: QWidget) -> list[QWidget]:
+    """The widgets in ``parent`` at which Tab stops, in the order in which they were made."""
+    stops = Qt.FocusPolicy.TabFocus.value
+    inside = [each for each in parent.findChildren(QWidget) if each.window() is parent.window()]  # no popups
+    return [each for each in inside if each.focusPolicy().value & stops]
+
+
 def tab_through(*widgets: QWidget) -> None:
     """Set the Tab order to that of ``widgets``."""
     for before, after in pairwise(widgets):
         QWidget.setTabOrder(before, after)
 
 
-class Sentence(QLabel):
-    """Wrapped, selectable text of a status or a result."""
+class WrappedLabel(QLabel):
+    """Wrapped, selectable text that is exactly as high as its lines."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setTextFormat(Qt.TextFormat.PlainText)  # names of files and layers are not HTML
         self.setWordWrap(True)
         self.setTextInteractionFlags(self.textInteractionFlags().TextSelectableByMouse)
 
     def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
-        """Show ``text``; words too long for a line, usually paths, are elided in the middle."""
-        super().setText(LONG_WORD.sub(lambda word: f"{word[0][:12]}…{word[0][-22:]}", text))
+        """Show ``text``."""
+        super().setText(text)
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -360,4 +396,17 @@ class Sentence(QLabel):
         self._fit()
 
     def _fit(self) -> None:
-        self.setMinimumHeight(max(self.heightForWidth(self.width()), 0))
+        self.setMinimumHeight(0)  # Qt takes it for the least height that the text needs
+        self.setFixedHeight(max(self.heightForWidth(self.width()), 0))
+
+
+class Sentence(WrappedLabel):
+    """Plain text of a status or a result."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names of files and layers are not HTML
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Show ``text``; words too long for a line, usually paths, are elided in the middle."""
+        super().setText(LONG_WORD.sub(lambda word: f"{word[0][:12]}…{word[0][-22:]}", text))

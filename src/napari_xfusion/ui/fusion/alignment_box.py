@@ -1,0 +1,128 @@
+"""The section of a pair's place and time: the rig file, or the same field of view, and the times of the HR frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QPushButton, QWidget
+
+from napari_xfusion.core.calibration import Calibration
+from napari_xfusion.core.plan import parse_times
+from napari_xfusion.core.rig import place_lr
+from napari_xfusion.errors import InputError, XFusionError
+from napari_xfusion.ui.shared.files_edit import FilesEdit
+from napari_xfusion.ui.shared.form import Form, row
+from napari_xfusion.ui.shared.steps import StepSection
+from napari_xfusion.ui.shared.widgets import add_row
+
+if TYPE_CHECKING:
+    from napari_xfusion.core.types import Stack
+
+OFFSETS = ("lr_time_offset", "hr_time_offset")
+LONGEST_OFFSET = 1e12
+"""Nanoseconds."""
+
+
+def _offset(camera: str) -> dict[str, Any]:
+    tooltip = (
+        f"Added to the times of {camera} frames: half the exposure, where they are its start, or a delay."
+    )
+    return row(f"{camera} offset", tooltip, -LONGEST_OFFSET, LONGEST_OFFSET)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The times of the HR frames, as entered."""
+
+    hr_step: Annotated[float, row("HR step", "LR frames from HR frame to HR frame, e.g. 9.5.", 0, 1e6)] = 0.0
+    hr_start: Annotated[float, row("HR start", "LR frame of the first HR frame.", -1e6, 1e6)] = 0.0
+    hr_times: Annotated[str, row("HR times", "LR frames of all HR frames, or a text file of them.")] = ""
+    lr_time_offset: Annotated[float, _offset("LR")] = 0.0
+    hr_time_offset: Annotated[float, _offset("HR")] = 0.0
+
+
+class AlignmentBox(StepSection):
+    """Rig file and times of one pair."""
+
+    changed = Signal()
+    rig_asked = Signal()
+    """The user wants the Rig panel."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__("Alignment", parent)
+        self.rig, self.extent = FilesEdit("rig file", self), QComboBox(self)
+        self.open_rig = QPushButton("Open the Rig panel", self)
+        tip = "Where LR lies on HR, and when HR frames were taken: a file of the panel Rig (two cameras).\n"
+        tip += "Without one, both cameras must show the same field of view."
+        add_row(self.rows, "Rig file", (self.rig, self.rig.browse), tip)
+        add_row(self.rows, "", self.open_rig, "Fit where LR lies on HR, and when HR frames were taken.")
+        self.extent.addItems(["overlap", "hr"])
+        tip = "With a rig file: fuse the HR pixels that LR sees, or complete HR frames."
+        add_row(self.rows, "Extent", self.extent, tip)
+        self.pairing = Form(Pairing, self.rows, self.changed.emit)
+        self.pairing["hr_step"].native.setSpecialValueText("from rig or HR file")
+        self.pairing["hr_times"].native.setPlaceholderText("from HR step")
+        for name in OFFSETS:
+            self.pairing[name].native.setSuffix(" ns")
+        self.open_rig.clicked.connect(lambda _: self.rig_asked.emit())
+        self.rig.textChanged.connect(lambda _: self.changed.emit())
+        self.extent.currentIndexChanged.connect(lambda _: self.changed.emit())
+
+    def field(self, setting: str) -> QWidget | None:
+        """The field of a setting; None where it is not here."""
+        own = {"rig": self.rig, "extent": self.extent}
+        own |= {name: self.pairing[name].native for name in asdict(Pairing())}
+        return own.get(setting)
+
+    def calibration(self) -> Calibration | None:
+        """The content of the rig file; None without one. Raises InputError where it is no rig file."""
+        paths = self.rig.paths()
+        if len(paths) > 1:
+            raise InputError(
+                setting="rig", expected="one file", found=f"{len(paths)}", hint="keep one of them"
+            )
+        return Calibration.load(paths[0]) if paths else None
+
+    def values(self) -> dict[str, Any]:
+        """Rig file and pairing as settings of a plan; raises InputError for an invalid rig file or HR times."""
+        entered = self.pairing.value()
+        times = parse_times(entered.hr_times)
+        by_step = times is None and entered.hr_step > 0
+        return {
+            "calibration": self.calibration(),
+            "extent": self.extent.currentText(),
+            "hr_times": times,
+            "hr_step": entered.hr_step if by_step else None,
+            "hr_start": entered.hr_start if by_step else 0.0,
+            **{name: getattr(entered, name) for name in OFFSETS if self.pairing[name].enabled},
+        }
+
+    def saved(self) -> dict[str, Any]:
+        """What belongs to the pair, for the next session."""
+        return {"rig": self.rig.text(), "extent": self.extent.currentText(), **asdict(self.pairing.value())}
+
+    def restore_rig(self, saved: Mapping[str, Any], lr: Stack | None, hr: Stack | None) -> None:
+        """The rig file that was saved for the pair; that of the last pair stays where it is of these cameras."""
+        if saved.get("rig"):
+            self.rig.setText(str(saved["rig"]))
+            self.extent.setCurrentText(str(saved.get("extent")))
+            return
+        try:
+            calibration = self.calibration()
+            if calibration is not None and lr is not None and hr is not None:
+                place_lr(lr, hr, calibration)
+        except XFusionError:
+            self.rig.clear()
+
+    def update_fields(self, lr: Stack | None) -> None:
+        """Disable what has no effect: the step if times are given, the start without a step, offsets without times."""
+        entered = self.pairing.value()
+        by_step = not entered.hr_times.strip()
+        self.pairing["hr_step"].enabled = by_step
+        self.pairing["hr_start"].enabled = by_step and entered.hr_step > 0
+        for name in OFFSETS:
+            self.pairing[name].enabled = lr is not None and lr.clock.interval is not None
+        self.extent.setEnabled(bool(self.rig.text().strip()))
