@@ -69,8 +69,13 @@ def wait(qtbot, true: Callable[[], bool]) -> None:
 
 
 def press(panel, qtbot, tip: str) -> None:
-    """Click the one button of the Inspect panel whose tip begins so, and wait for its layers."""
-    (button,) = [button for button, _ in panel._buttons if button.statusTip().startswith(tip)]
-    assert button.isEnabled(), button.toolTip()
-    button.click()
-    wait(qtbot, panel.cancel.isHidden)
+    """Show what the Inspect panel explains so in a layer of its own, one for each input of a network."""
+    wanted = tip.removeprefix("Add a layer: ")
+    found = [each for each in panel.contents if each.tip.lower().startswith(wanted.lower())]
+    assert found, tip
+    for content in found:
+        assert panel.content.model().item(panel.content.findData(content)).isEnabled()
+        panel.show_content(content)
+        # An answer that is ready at once is delivered only when the timer ticks.
+        wait(qtbot, lambda: panel.cancel.isHidden() and not panel._background._asked)
+        panel.keep_layer()

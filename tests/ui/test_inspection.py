@@ -10,6 +10,8 @@ import pytest
 from napari.layers._layer_actions import _duplicate_layer
 from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_xfusion.core.doctor import log_file
@@ -113,15 +115,15 @@ def test_what_is_shown_is_what_the_core_computes(viewer, layers, qtbot):
     for t in (5, 23):
         viewer.dims.set_current_step(0, t)
         by_name = {layer.name: layer for layer in viewer.layers}
-        ratio = shown(viewer, by_name["melt · truth, frame-divided (ratio)"], qtbot)
+        ratio = shown(viewer, by_name["truth, frame-divided (ratio) · melt"], qtbot)
         np.testing.assert_allclose(ratio, truth.frame(t).astype(float) / truth.frame(t - 1), rtol=1e-6)
         np.testing.assert_allclose(
-            shown(viewer, by_name["melt · fused − flow (HR grey values)"], qtbot),
+            shown(viewer, by_name["fused − flow (HR grey values) · melt"], qtbot),
             fused[t] - flow[t],
             atol=1e-2,
         )
         np.testing.assert_allclose(
-            shown(viewer, by_name["melt · std of the Bayesian method (HR grey values)"], qtbot),
+            shown(viewer, by_name["std of the Bayesian method (HR grey values) · melt"], qtbot),
             std[t],
             rtol=1e-5,
         )
@@ -132,7 +134,7 @@ def test_hr_is_divided_by_its_previous_hr_frame_and_shown_at_lr_times(viewer, la
     press(panel, qtbot, "Add a layer: HR, each frame divided")
     _, hr, _ = sample()
     viewer.dims.set_current_step(0, 34)  # HR frames at 0, 10, ..., 50
-    image = shown(viewer, viewer.layers["melt · HR, frame-divided (ratio)"], qtbot)
+    image = shown(viewer, viewer.layers["HR, frame-divided (ratio) · melt"], qtbot)
     np.testing.assert_allclose(image, divided(hr).frame(3), rtol=1e-6)
 
 
@@ -150,7 +152,7 @@ def test_only_the_frame_on_screen_is_made(viewer, layers, qtbot):
 def test_a_slow_sequence_never_stops_the_window_and_skips_what_was_scrubbed_over(viewer, layers, qtbot):
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
-    layer = viewer.layers["melt · baseline (bicubic)"]
+    layer = viewer.layers["by bicubic · melt"]
     gate, asked = threading.Event(), []
     inner = layer.data.stack
 
@@ -176,7 +178,7 @@ def test_a_slow_sequence_in_3d_comes_whole_and_is_made_once(viewer, layers, qtbo
     viewer.window.resize(640, 480)  # a volume is drawn in software
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
-    layer, asked = viewer.layers["melt · baseline (bicubic)"], []
+    layer, asked = viewer.layers["by bicubic · melt"], []
     inner = layer.data.stack
 
     def slow(t):
@@ -211,7 +213,7 @@ def test_an_error_of_a_sequence_is_told_once_and_the_layer_stays_blank(viewer, l
     monkeypatch.setattr("napari_xfusion.ui.inspection.panel.show_error", told.append)
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
-    layer = viewer.layers["melt · baseline (bicubic)"]
+    layer = viewer.layers["by bicubic · melt"]
 
     asked = []
 
@@ -233,9 +235,9 @@ def test_attention_of_every_input_lies_on_the_network_grid(viewer, layers, qtbot
     metadata = layers["fused"].metadata
     layers["fused"].metadata = {**metadata, METADATA: replace(metadata[METADATA], plan=plan)}
     panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer for each input")
-    names = ("LR before", "LR", "LR after", "HR before, backward", "HR after, forward")
-    maps = [viewer.layers[f"melt · attention ({name}; edvr-stf)"] for name in names]
+    press(panel, qtbot, "The attention of a network")
+    names = ("LR before", "LR", "LR after", "HR before", "HR after")
+    maps = [viewer.layers[f"{name} attention (edvr-stf) · melt"] for name in names]
     sequence = FusedSequence(plan, *sample()[:2])
     for layer, role in zip(maps, ("lr-", "lr", "lr+", "hr-", "hr+"), strict=True):
         assert np.abs(edges(layer) - edges(layers["truth"])).max() < 0.01
@@ -256,7 +258,7 @@ def test_a_run_in_progress_shows_through_as_its_frames_come(viewer, layers, qtbo
     in_progress(fused, done)
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
-    layer = viewer.layers["melt · fused − bicubic (HR grey values)"]
+    layer = viewer.layers["fused − bicubic (HR grey values) · melt"]
     drained(panel, qtbot)
     assert np.isnan(np.asarray(layer.data[5])).all()
     done.add(5)
@@ -268,8 +270,48 @@ def test_a_frame_that_is_black_throughout_is_a_frame(viewer, layers, qtbot):
     layers["fused"].data[5] = 0
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
-    layer = viewer.layers["melt · fused − bicubic (HR grey values)"]
+    layer = viewer.layers["fused − bicubic (HR grey values) · melt"]
     assert np.isfinite(shown(viewer, layer, qtbot)).all()
+
+
+def offered(panel, content) -> tuple[bool, str]:
+    """Whether ``content`` can be selected, and its tooltip."""
+    k = panel.content.findData(content)
+    return panel.content.model().item(k).isEnabled(), panel.content.itemData(k, Qt.ItemDataRole.ToolTipRole)
+
+
+def test_one_layer_shows_what_is_selected_and_can_be_left(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    assert not panel.keep.isEnabled()
+
+    def show(name):
+        (content,) = [each for each in panel.contents if each.name == name]
+        panel.show_content(content)
+        wait(qtbot, panel.cancel.isHidden)
+
+    made = []
+    for name in ("fused − bicubic", "LR, frame-divided", "standard deviation", "LR consistency", "by flow"):
+        show(name)
+        made.append(viewer.layers[-1])
+    assert len(set(made)) == 1
+    assert len(viewer.layers) == len(layers) + 1
+    layer = made[0]
+    assert (layer.name, layer.colormap.name, layer.data.shape) == ("by flow · melt", "gray", (51, 144, 240))
+    assert np.abs(edges(layer) - edges(layers["truth"])).max() < 0.01
+    expected = next(fuse(Plan(method="flow"), *sample()[:2], targets=[5])).image
+    np.testing.assert_array_equal(shown(viewer, layer, qtbot), expected)
+    panel.opacity.setValue(30)
+    assert layer.opacity == 0.3
+    panel.keep.click()
+    assert panel.content.currentText() == "nothing"
+    show("fused − flow")
+    assert [x.name for x in viewer.layers[-2:]] == ["by flow · melt", "fused − flow (HR grey values) · melt"]
+    assert panel.opacity.value() == 100
+    viewer.layers.remove(viewer.layers[-1])
+    assert panel.content.currentText() == "nothing"
+    show("fused − flow")
+    panel.content.setCurrentIndex(0)
+    assert viewer.layers[-1] is layer
 
 
 def listeners(layer) -> int:
@@ -301,7 +343,7 @@ def test_results_and_previews_are_not_offered_as_recordings(viewer, layers, qtbo
         press(panel, qtbot, tip)
     frame = layers["fused"].data[:1]
     preview = viewer.add_image(frame, metadata=dict(layers["fused"].metadata), name="preview")
-    baseline = viewer.layers["melt · baseline (bicubic)"]
+    baseline = viewer.layers["by bicubic · melt"]
     names = {key: {box.itemText(i) for i in range(1, box.count())} for key, box in panel.boxes.items()}
     recordings = {layers[key].name for key in ("lr", "hr", "truth")}
     assert names["lr"] == names["hr"] == names["truth"] == recordings
@@ -335,7 +377,7 @@ def test_layers_of_numbers_have_a_colour_bar_and_a_unit(viewer, layers, qtbot):
         press(panel, qtbot, tip)
     made = [layer for layer in viewer.layers if layer not in layers.values()]
     baseline, *numbers = sorted(made, key=lambda layer: layer.metadata[METADATA].role != "baseline")
-    assert [layer.name.rpartition("(")[2] for layer in numbers] == [
+    assert [layer.name.partition("(")[2].partition(" · ")[0] for layer in numbers] == [
         "ratio)",
         "HR grey values)",
         "grey units)",
@@ -384,7 +426,7 @@ def test_a_difference_has_limits_of_a_frame_that_is_fused(viewer, layers, qtbot)
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
     viewer.dims.set_current_step(0, 19)
-    layer = viewer.layers["melt · fused − bicubic (HR grey values)"]
+    layer = viewer.layers["fused − bicubic (HR grey values) · melt"]
     reach = np.percentile(np.abs(shown(viewer, layer, qtbot)), 99.5)
     assert layer.contrast_limits == pytest.approx([-reach, reach], rel=1e-5)
 
@@ -397,7 +439,7 @@ def test_sequences_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
     panel = open_panel(viewer)
     assert panel.status.text().startswith("51 LR and 6 HR frames")
     press(panel, qtbot, "Add a layer: the same two sequences fused by bicubic.")
-    assert "melt · baseline (bicubic)" in viewer.layers
+    assert "by bicubic · melt" in viewer.layers
 
 
 @pytest.mark.drawn(True)
@@ -422,9 +464,11 @@ def test_plots_come_back_after_their_dock_or_the_panel_was_closed(viewer, layers
 
 def test_with_nothing_loaded_every_button_says_why_it_is_off(viewer):
     panel = open_panel(viewer)
-    for button, _ in panel._buttons:
-        assert not button.isEnabled()
-        assert "Not available: Select" in button.toolTip()
+    assert panel.contents
+    for content in panel.contents:
+        enabled, tip = offered(panel, content)
+        assert not enabled
+        assert "Not available: Select" in tip
     assert panel.status.text() == "Select an LR sequence and an HR sequence first."
 
 
@@ -441,19 +485,19 @@ def test_sequences_that_do_not_fit_are_told_in_words(viewer, layers, chosen, sai
     for box, layer in chosen.items():
         panel.boxes[box].choose(layers[layer])
     assert said in panel.status.text()
-    (button,) = [
-        b for b, _ in panel._buttons if b.statusTip().startswith("Add a layer: the fused sequence binned")
-    ]
-    assert not button.isEnabled()
-    assert said in button.toolTip()
+    (content,) = [each for each in panel.contents if each.name == "LR consistency"]
+    enabled, tip = offered(panel, content)
+    assert not enabled
+    assert said in tip
 
 
 def test_methods_without_weights_are_off_with_a_reason(viewer, layers, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "BUNDLED", tmp_path)  # no weights came with the package
     panel = open_panel(viewer)
-    (button,) = [b for b, _ in panel._buttons if b.statusTip().endswith("fused by EDVR.")]
-    assert not button.isEnabled()
-    assert "No weights of EDVR" in button.toolTip()
+    (content,) = [each for each in panel.contents if each.name == "by EDVR"]
+    enabled, tip = offered(panel, content)
+    assert not enabled
+    assert "No weights of EDVR" in tip
 
 
 def test_sequences_are_chosen_as_they_come_and_go(viewer):
@@ -475,8 +519,8 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
         return panel._recipes.baseline(panel.sequences, "bicubic")
 
     panel.add(slow)
-    for button, _ in panel._buttons[:3]:
-        button.click()
+    for content in panel.contents[:3]:
+        panel.add(content.recipe)
     assert not panel.cancel.isHidden()
     panel.cancel.click()
     gate.set()
@@ -485,19 +529,20 @@ def test_cancel_adds_no_layer_and_what_is_there_stays(viewer, layers, qtbot):
     assert panel.cancel.isHidden()
 
 
-@pytest.mark.parametrize("moment", ["at once", "in the first layer", "after two layers"])
+@pytest.mark.parametrize("moment", ["at once", "in the first content", "after two contents"])
 def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, monkeypatch, moment):
     """Of timers and widgets ``nothing_left`` makes sure, the fixture of every window test."""
     pace, count = Pace(monkeypatch, recipes, "frame_division"), len(layers)
     panel = open_panel(viewer)
-    for button, _ in panel._buttons:
-        if button.isEnabled():
-            button.click()
-    if moment == "in the first layer":
+    for content in panel.contents:
+        if not content.reason(panel.sequences):
+            panel.add(content.recipe)
+    if moment == "in the first content":
         assert pace.begun.wait(1200)
-    if moment == "after two layers":
+    if moment == "after two contents":
         pace.allow(2)
-        wait(qtbot, lambda: len(viewer.layers) == count + 2)
+        wait(qtbot, lambda: viewer.layers[-1].name.startswith("HR, "))
+        assert len(viewer.layers) == count + 1
     viewer.close()
     pace.allow()
     wait_for_thread("napari-xfusion")
@@ -539,20 +584,39 @@ def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
     box.left.choose(layers["lr"])
     box.right.choose(layers["truth"])
     layers["hr"].visible = False
+    callbacks = list(viewer.mouse_drag_callbacks)
     box.wipe.click()
-    wipe = viewer.layers[-1]
+    wipe, edge = viewer.layers[-2:]
     for value, columns in ((0, 0), (500, 30), (1000, 60)):
         box.slider.setValue(value)
         frame = np.asarray(wipe.data[5])
         assert np.isfinite(frame).any(axis=0).sum() == columns
         np.testing.assert_array_equal(frame[:, :columns], np.asarray(layers["lr"].data[5])[:, :columns])
     assert np.abs(edges(wipe) - edges(layers["lr"])).max() < 1e-6
-    assert [layer.name for layer in viewer.layers if layer.visible] == [layers["truth"].name, wipe.name]
+    assert [layer.name for layer in viewer.layers if layer.visible] == [
+        layers["truth"].name,
+        wipe.name,
+        edge.name,
+    ]
     QApplication.processEvents()
     picture = viewer.screenshot(canvas_only=True, flash=False)
     assert len(np.unique(picture)) > 20
+    box.slider.setValue(500)
+    canvas = viewer.window._qt_viewer.canvas
+    middle = QPoint(canvas.native.width() // 2, canvas.native.height() // 2)
+    centre = list(compat.camera(viewer).center)
+    drag(canvas, middle, middle + QPoint(60, 0))
+    assert box.slider.value() > 500
+    assert list(compat.camera(viewer).center) == centre  # the canvas has not moved
+    assert compat.camera(viewer).mouse_pan
+    moved = box.slider.value()
+    drag(canvas, middle, middle + QPoint(30, 0))  # not near the edge
+    assert box.slider.value() == moved
+    assert list(compat.camera(viewer).center) != centre
     box.wipe.click()
     assert wipe not in viewer.layers
+    assert edge not in viewer.layers
+    assert viewer.mouse_drag_callbacks == callbacks
     assert layers["lr"].visible
     assert not layers["hr"].visible
 
@@ -563,11 +627,43 @@ def test_a_wipe_looks_as_its_layer_and_ends_when_it_is_removed(viewer, layers):
     box.right.choose(layers["truth"])
     box.wipe.click()
     layers["hr"].contrast_limits = (700, 2000)
-    wipe = viewer.layers[-1]
+    wipe = viewer.layers[-2]
     assert wipe.contrast_limits == [700, 2000]
     viewer.layers.remove(wipe)
     assert not box.wipe.isChecked()
+    assert len(viewer.layers) == len(layers)
     assert all(layer.visible for layer in viewer.layers)
+
+
+def drag(canvas, start, stop) -> None:
+    """With the left mouse button, on the canvas."""
+    QTest.mousePress(canvas.native, Qt.MouseButton.LeftButton, pos=start)
+    for k in range(1, 4):
+        QTest.mouseMove(canvas.native, start + (stop - start) * k / 3)
+        QApplication.processEvents()
+    QTest.mouseRelease(canvas.native, Qt.MouseButton.LeftButton, pos=stop)
+    QApplication.processEvents()
+
+
+def test_two_layers_are_shown_in_turn_by_a_key(viewer, layers):
+    box = open_panel(viewer).findChild(ComparingBox)
+    box.left.choose(layers["hr"])
+    box.right.choose(layers["truth"])
+    layers["lr"].visible = False
+    box.blink.click()
+
+    def visible():
+        return [name for name, layer in layers.items() if layer.visible]
+
+    assert visible() == ["hr"]
+    key = next(each for each in viewer.keymap if str(each) == "B")
+    viewer.keymap[key](viewer)
+    assert visible() == ["truth"]
+    box.wipe.click()
+    assert not box.blink.isChecked()
+    assert key not in viewer.keymap
+    box.wipe.click()
+    assert visible() == ["hr", "truth", "fused"]
 
 
 def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers):
@@ -577,10 +673,10 @@ def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers):
     box.right.choose(layers["truth"])
     box.wipe.click()
     box.slider.setValue(250)
-    data = viewer.layers[-1].data
+    data = viewer.layers[-2].data
     for order in ((0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1)):
         viewer.dims.order = order
-        assert viewer.layers[-1].data is data
+        assert viewer.layers[-2].data is data
         assert np.isfinite(data[5, :, :]).sum() == np.isfinite(data[:, 5, :]).sum() == 4 * 16, order
         assert np.isfinite(data[:, :, 3]).all(), order
         assert np.isnan(data[:, :, 4]).all(), order
@@ -618,8 +714,8 @@ def test_the_commands_of_the_menu(viewer, layers):
     viewer.layers.selection = {layers[role] for role in ("lr", "hr", "truth")}
     divide_frames(viewer)
     made = {layer.name: layer for layer in viewer.layers[-3:]}
-    assert set(made) == {f"melt · {name}, frame-divided (ratio)" for name in ("LR", "HR", "truth")}
-    hr = made["melt · HR, frame-divided (ratio)"]  # at the times at which HR is shown
+    assert set(made) == {f"{name}, frame-divided (ratio) · melt" for name in ("LR", "HR", "truth")}
+    hr = made["HR, frame-divided (ratio) · melt"]  # at the times at which HR is shown
     assert hr.data.shape == layers["hr"].data.shape
     np.testing.assert_array_equal(hr.data[25], divided(sample()[1]).frame(2))
     compare(viewer)

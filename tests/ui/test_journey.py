@@ -37,9 +37,9 @@ EVERY_LAYER = (
     "Add a layer: the fused sequence minus bicubic",
     "Add a layer: the fused sequence binned to LR",
     "Add a layer: the standard deviation",
-    "Add a layer for each input",
+    "The attention of a network",
 )
-SOME_LAYERS = (EVERY_LAYER[0], "Add a layer: the fused sequence minus bicubic", "Add a layer for each input")
+SOME_LAYERS = (EVERY_LAYER[0], "Add a layer: the fused sequence minus bicubic", "The attention of a network")
 """A window draws each of its layers after every step."""
 
 
@@ -338,7 +338,7 @@ def scrub(viewer, qtbot):
 
 
 def add_layers(viewer, qtbot, fused, picture, tips):
-    """Layers of the Inspect panel, by the tips of their buttons, and the plots."""
+    """What the Inspect panel shows, by its explanations, each in a layer of its own, and the plots."""
     inspect = panel_of(viewer, "inspect", "InspectPanel")
     before = set(viewer.layers)
     for tip in tips:
@@ -363,3 +363,12 @@ def add_layers(viewer, qtbot, fused, picture, tips):
     viewer.dims.set_current_step(0, 16)  # the cursor in the plots goes with the slider
     wait(qtbot, lambda: compat.text_overlay(viewer).text.startswith("frame 16"))
     picture("plots")
+    plots.tabs.setCurrentWidget(plots.measuring)
+    plots.measuring.what.setCurrentText("kymograph")
+    (_, left), (bottom, right) = fused.extent.world[:, -2:]
+    across = left + 0.49 * (right - left)
+    down = (0.13 * bottom, 0.83 * bottom)
+    plots.draw_line().data = [np.array([[down[0], across], [down[1], across]])]
+    wait(qtbot, lambda: not plots.measuring.busy)
+    assert list(plots.measuring.kymographs.images) == ["LR", "HR", "fused", "truth"]
+    picture("measure")

@@ -66,6 +66,12 @@ def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     curve, marks = dock.quality.plots[0].listDataItems()
     np.testing.assert_allclose(curve.yData, [row.metrics.psnr for row in expected.rows])
     assert marks.xData.tolist() == list(HR_TIMES)
+    for heading, name in zip(dock.quality.headings, ("PSNR (dB)", "AAD (of 255)", "SSIM"), strict=True):
+        assert name in heading.text()
+        assert "HR&nbsp;frame, else&nbsp;unseen" in heading.text()
+        assert heading.heightForWidth(heading.width()) <= heading.height()  # nothing is cut
+    psnr = f"{expected.rows[5].metrics.psnr:.4g}"  # of the frame under the slider
+    assert f"PSNR&nbsp;{psnr}" in dock.quality.headings[0].text()
     rms = dock.consistency.plots[0].listDataItems()[0].yData
     zero, span = (
         664.0,
@@ -157,7 +163,7 @@ def test_a_line_is_drawn_in_2d_only(dock, viewer):
     assert dock.draw_line() is not None
 
 
-def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot):
+def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot, tmp_path):
     frames = tuple(
         FrameRecord(
             frame=t,
@@ -180,6 +186,14 @@ def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot)
     counts = dock.histograms.images[0].image
     assert counts.sum() == 51
     assert counts[0].sum() == 6  # six HR frames' own times
+    for tab, total in ((dock.histograms, 2 * 51), (dock.attention, None)):
+        dock.tabs.setCurrentWidget(tab)
+        assert dock.save.isEnabled()
+        dock.write(tmp_path / "tab.csv")
+        with (tmp_path / "tab.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert total is None or sum(int(row["count"]) for row in rows) == total
+    assert [float(r["y"]) for r in rows[:51]] == pytest.approx(backward.yData.tolist())
 
 
 def test_scores_come_from_the_network_where_no_record_has_them(dock, layers, qtbot):

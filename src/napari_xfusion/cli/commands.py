@@ -11,6 +11,7 @@ from napari_xfusion._version import __version__
 from napari_xfusion.cli.adapt import adapt
 from napari_xfusion.cli.batch import batch
 from napari_xfusion.cli.disturb import takes_disturbances
+from napari_xfusion.cli.measure import measure
 from napari_xfusion.cli.options import (
     BEST,
     AttentionOption,
@@ -588,6 +589,7 @@ app.command()(calibrate)
 app.add_typer(rig, name="rig")
 app.command()(synchronise)
 app.command()(score)
+app.command()(measure)
 app.command()(sources)
 app.command("report")(write_report)
 

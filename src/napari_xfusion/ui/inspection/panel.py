@@ -1,8 +1,7 @@
-"""The Inspect panel: layers that show the reliability of a fused sequence, and tools to compare layers."""
+"""The Inspect panel: a layer that shows the reliability of a fused sequence, and tools to compare layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -10,35 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import (
-    QDockWidget,
-    QGridLayout,
-    QGroupBox,
-    QHBoxLayout,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
-from superqt import QElidingLabel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QDockWidget, QGroupBox, QPushButton, QSizePolicy, QSlider, QWidget
+from superqt.utils import signals_blocked
 
-from napari_xfusion.core.catalogue import METHODS
-from napari_xfusion.core.plan import Plan
 from napari_xfusion.ui.inspection.background import Background
 from napari_xfusion.ui.inspection.comparing import ComparingBox
+from napari_xfusion.ui.inspection.contents import Content, Recipe, contents
 from napari_xfusion.ui.inspection.lazy import LazySequence
-from napari_xfusion.ui.inspection.recipes import Kind, Recipes
-from napari_xfusion.ui.inspection.sequences import (
-    Sequences,
-    guess,
-    method_problem,
-    network_problem,
-    problem,
-)
+from napari_xfusion.ui.inspection.recipes import Recipes
+from napari_xfusion.ui.inspection.sequences import Sequences, guess, problem
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import is_fused, is_recorded
-from napari_xfusion.ui.shared.layers import LayerData
+from napari_xfusion.ui.shared.layers import LayerData, redraw
 from napari_xfusion.ui.shared.place import frame_on_screen
-from napari_xfusion.ui.shared.provenance import METADATA, content_of, provenance_of
+from napari_xfusion.ui.shared.provenance import METADATA, content_of, layers_of, provenance_of
 from napari_xfusion.ui.shared.widgets import (
     Follower,
     LayerCombo,
@@ -58,7 +43,6 @@ if TYPE_CHECKING:
 
     from napari_xfusion.ui.inspection.plots_dock import PlotsDock
 
-Recipe = Callable[[Sequences, int], list[LayerData]]
 SEQUENCE_TIPS = {
     "fused": "The fused sequence to inspect. Its LR and HR are selected with it.",
     "lr": "The fast, low-resolution sequence.",
@@ -68,9 +52,10 @@ SEQUENCE_TIPS = {
 
 
 class InspectPanel(Panel):
-    """Add layers that show the reliability of a fused sequence, compare layers, and open the plots.
+    """Show the reliability of a fused sequence in one layer, compare layers, and open the plots.
 
-    A frame of a layer is computed when it is displayed; no sequence is loaded completely.
+    What the inspection layer shows is selected; it can be left as a layer of its own. A frame of a layer is computed
+    when it is displayed; no sequence is loaded completely.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
@@ -79,8 +64,11 @@ class InspectPanel(Panel):
         scale_bar_in_2d(self, viewer)
         self._recipes = recipes = Recipes()
         self._background = Background(self)
-        self._making: list[Future[list[LayerData]]] = []
-        self._buttons: list[tuple[QPushButton, Callable[[Sequences], str]]] = []
+        self._making: list[Future[LayerData]] = []
+        self.contents: list[Content] = []
+        """What the rows of ``content`` show; the first row shows nothing."""
+        self._inspected: Layer | None = None
+        """The layer whose content is selected."""
         self.destroyed.connect(partial(Recipes.close, recipes))
         self._plots: PlotsDock | None = None
         self.boxes = {
@@ -92,18 +80,25 @@ class InspectPanel(Panel):
         self._run = Follower(self, ("set_data",), self._follow_run)
         self._cancelled = 0
         """Number of cancellations; layers requested before the last one are not added."""
-        self._attended: Plan | None = None
-        """The plan whose attention is among the layers."""
         self._displayed: tuple[Layer | None, int] = (None, 0)
-        self.cancel = QPushButton("Cancel", toolTip="Stop computing new layers. Completed layers are kept.")
+        self.cancel = QPushButton("Cancel", toolTip="Stop computing what is to be shown.")
+        self.content = QComboBox(maxVisibleItems=30)
+        self.opacity = QSlider(Qt.Orientation.Horizontal, maximum=100, value=100)
+        self.keep = QPushButton("Keep as layer")
         self._build()
         for box in self.boxes.values():
             box.chosen.connect(self._update_buttons)
         self.boxes["fused"].chosen.connect(self._select_inputs)
         listen(self, viewer.layers.events.inserted, self._select_new)
+        listen(self, viewer.layers.events.removed, self._follow_removal)
         listen(self, viewer.dims.events.current_step, self._show_scores)
         self.cancel.clicked.connect(self._cancel)
+        self.cancel.clicked.connect(self._select_nothing)
+        self.content.currentIndexChanged.connect(self._show_content)
+        self.opacity.valueChanged.connect(self._set_opacity)
+        self.keep.clicked.connect(self.keep_layer)
         self._choose(guess(viewer.layers))
+        self._update_layer_tools()
         self._show_scores()
 
     @property
@@ -117,13 +112,56 @@ class InspectPanel(Panel):
         layer = self.sequences.lr or self.sequences.fused
         return 0 if layer is None else frame_on_screen(self._viewer, layer)
 
+    def show_content(self, content: Content) -> None:
+        """Show ``content`` in the inspection layer, as if it had been selected."""
+        self.content.setCurrentIndex(self.content.findData(content))
+
+    def keep_layer(self) -> None:
+        """Leave the inspection layer as it is; what is selected next gets a layer of its own."""
+        self._inspected = None
+        self._select_nothing()
+
     def add(self, recipe: Recipe) -> None:
-        """Compute the layers of ``recipe`` in the background and add them when they are ready."""
+        """Compute what ``recipe`` makes in the background and show it in the inspection layer when it is ready."""
         sequences, frame = self.sequences, self.frame
         add = partial(self._add, sequences, self._cancelled)
         future = self._background.ask(lambda: recipe(sequences, frame), add, self._show_error)
         self._making.append(future)
         self._show_status()
+
+    def _show_content(self) -> None:
+        """Show what is selected, in place of what was being computed."""
+        content: Content | None = self.content.currentData()
+        self._cancel()
+        rows: Any = self.content.model()
+        if content is not None and not rows.item(self.content.currentIndex()).isEnabled():
+            self.status.setText(content.reason(self.sequences))
+        elif content is not None:
+            self.add(content.recipe)
+        elif self._inspected is not None:
+            self._viewer.layers.remove(self._inspected)
+
+    def _select_nothing(self) -> None:
+        with signals_blocked(self.content):
+            self.content.setCurrentIndex(0)
+        self._update_layer_tools()
+
+    def _follow_removal(self) -> None:
+        """Nothing is inspected after the layer was removed."""
+        if self._inspected is not None and self._inspected not in self._viewer.layers:
+            self.keep_layer()
+
+    def _set_opacity(self, percent: int) -> None:
+        if self._inspected is not None:
+            self._inspected.opacity = percent / 100
+
+    def _update_layer_tools(self) -> None:
+        layer = self._inspected
+        reason = "" if layer is not None else "Select above what to show."
+        offer(self.keep, "Leave this layer as it is; what is selected next gets a layer of its own.", reason)
+        self.opacity.setEnabled(layer is not None)
+        with signals_blocked(self.opacity):
+            self.opacity.setValue(100 if layer is None else round(100 * layer.opacity))
 
     def show_plots(self) -> PlotsDock:
         """Show the dock of plots below the canvas; pyqtgraph is loaded on first use."""
@@ -145,29 +183,41 @@ class InspectPanel(Panel):
     def _forget_plots(self) -> None:
         self._plots = None
 
-    def _add(self, sequences: Sequences, cancelled: int, made: list[LayerData]) -> None:
+    def _add(self, sequences: Sequences, cancelled: int, made: LayerData) -> None:
         gone = any(
             sequence is not None and sequence not in self._viewer.layers
             for sequence in vars(sequences).values()
-        )
-        if gone or cancelled != self._cancelled:
-            made = []  # a closing viewer removes its layers first
-        for _, options in made:
-            known = options["metadata"][METADATA]
-            origins = [x for x in known.origins_among(self._viewer.layers) if x is not None]
-            made_as = options["name"], known.plan, *(id(content_of(x)) for x in origins)
-            if not self._shown_already(made_as):
-                sequence = LazySequence(known.sequence, self._background, self._arrived, self._show_error)
-                options["metadata"][METADATA] = replace(known, shown=sequence)
-                layer = Image(sequence, **options)
-                sequence.awake, sequence.made_as = True, made_as
-                self._viewer.add_layer(layer)
-                self._attended = known.plan if known.role == "attention" else self._attended
-                layer.name_overlay.visible = compat.grid(self._viewer).enabled
-                if known.role != "baseline" and layer.visible:  # one bar for all attention maps
-                    compat.show_colorbar(layer)
+        )  # a closing viewer removes its layers first
+        if not gone and cancelled == self._cancelled:
+            self._show_made(made)
         self._show_scores()
         self._show_status()
+
+    def _show_made(self, made: LayerData) -> None:
+        """Show ``made`` in the inspection layer, unless another layer shows it already."""
+        known = made.options["metadata"][METADATA]
+        origins = [x for x in known.origins_among(self._viewer.layers) if x is not None]
+        made_as = made.options["name"], known.plan, *(id(content_of(x)) for x in origins)
+        if self._shown_already(made_as):
+            return
+        sequence = LazySequence(known.sequence, self._background, self._arrived, self._show_error)
+        made.options["metadata"][METADATA] = replace(known, shown=sequence)
+        shown = LayerData(sequence, made.options)
+        if self._inspected is None:
+            layer = self._inspected = Image(sequence, **made.options)
+            sequence.awake = True
+            self._viewer.add_layer(layer)
+        else:
+            layer, sequence.awake = self._inspected, True
+            redraw(layer, shown)
+            for name, default in LOOK.items():
+                setattr(layer, name, made.options.get(name, default))
+            layer.contrast_limits_range = layer.contrast_limits
+        sequence.made_as = made_as
+        is_number = known.role != "baseline"
+        compat.show_colorbar(layer, is_number)
+        layer.name_overlay.visible = is_number or compat.grid(self._viewer).enabled  # it contains the unit
+        self._update_layer_tools()
 
     def _shown_already(self, made_as: tuple[Any, ...]) -> bool:
         """Whether a layer already shows the same of the same data; if so, make it visible and select it."""
@@ -189,7 +239,8 @@ class InspectPanel(Panel):
 
     def _show_scores(self) -> None:
         """Show the attention scores of the displayed frame, if they are known."""
-        plan, sequences = self._attended, self.sequences
+        attended = [provenance_of(layer) for layer in layers_of(self._viewer, "attention")]
+        plan, sequences = next((x.plan for x in attended if x is not None), None), self.sequences
         ready = None not in (plan, sequences.lr, sequences.hr)
         frame = self._recipes.known(plan, sequences, self.frame) if plan and ready else None
         scores = {} if frame is None else frame.scores
@@ -230,7 +281,7 @@ class InspectPanel(Panel):
         self.cancel.setVisible(bool(self._making))
         reason = problem(self.sequences, ("lr", "hr"))
         if self._making:
-            self.status.setText("Computing layers: pairing the sequences, first frame …")
+            self.status.setText("Computing: pairing the sequences, first frame …")
         else:
             self.status.setText(reason or self._pairing())
 
@@ -267,10 +318,16 @@ class InspectPanel(Panel):
         self._update_buttons()
 
     def _update_buttons(self) -> None:
-        """Enable or disable the buttons; tooltips show the reason."""
+        """Enable or disable what can be shown; tooltips show the reason."""
         sequences = self.sequences
-        for button, reason_of in self._buttons:
-            offer(button, button.statusTip(), reason_of(sequences))
+        for k in range(self.content.count()):
+            content: Content | None = self.content.itemData(k)
+            if content is not None:
+                reason = content.reason(sequences)
+                row: Any = self.content.model()
+                row.item(k).setEnabled(not reason)
+                tip = f"{content.tip}\n\nNot available: {reason}" if reason else content.tip
+                self.content.setItemData(k, tip, Qt.ItemDataRole.ToolTipRole)
         self._show_status()
         if self._plots is not None:
             self._plots.update_buttons()
@@ -280,9 +337,7 @@ class InspectPanel(Panel):
         plots.clicked.connect(self.show_plots)
         parts = (
             self._sequences_box(),
-            self._division_box(),
-            self._baselines_box(),
-            self._reliability_box(),
+            self._layer_box(),
             ComparingBox(self._viewer),
             plots,
         )
@@ -295,91 +350,28 @@ class InspectPanel(Panel):
             add_row(rows, _WORDS[name], box, SEQUENCE_TIPS[name])
         return group
 
-    def _division_box(self) -> QGroupBox:
-        group = QGroupBox("Frame division")
-        group.setToolTip("Each frame divided by the previous one: static parts are 1, changes stand out.")
-        row = QHBoxLayout(group)
-        for kind in ("lr", "hr", "fused", "truth"):
-            row.addWidget(
-                self._button(
-                    kind.upper() if len(kind) == 2 else kind,
-                    f"Add a layer: {_WORDS[kind]}, each frame divided by the previous one.",
-                    partial(self._division, kind=kind),
-                    partial(problem, needed=(kind,)),
-                )
-            )
-        return group
-
-    def _division(self, sequences: Sequences, _frame: int, kind: Kind) -> list[LayerData]:
-        return self._recipes.frame_division(sequences, kind)
-
-    def _baselines_box(self) -> QGroupBox:
-        group = QGroupBox("Other methods")
-        grid = QGridLayout(group)
-        grid.setColumnStretch(0, 1)
-        for row, method in enumerate(METHODS):
-            title = QElidingLabel(METHODS[method].title)
-            title.setToolTip(METHODS[method].summary)
-            grid.addWidget(title, row, 0)
-            sequence = self._button(
-                "sequence",
-                f"Add a layer: the same two sequences fused by {METHODS[method].title}.",
-                partial(self._baseline, method=method),
-                partial(method_problem, method=method, needed=("lr", "hr")),
-            )
-            minus = self._button(
-                "difference",
-                f"Add a layer: the fused sequence minus {METHODS[method].title}; blue is darker, orange brighter.",
-                partial(self._difference, method=method),
-                partial(method_problem, method=method, needed=("lr", "hr", "fused")),
-            )
-            grid.addWidget(sequence, row, 1)
-            grid.addWidget(minus, row, 2)
-        return group
-
-    def _baseline(self, sequences: Sequences, _frame: int, method: str) -> list[LayerData]:
-        return self._recipes.baseline(sequences, method)
-
-    def _difference(self, sequences: Sequences, frame: int, method: str) -> list[LayerData]:
-        return self._recipes.difference(sequences, method, frame)
-
-    def _reliability_box(self) -> QGroupBox:
-        group = QGroupBox("Reliability")
-        column = QVBoxLayout(group)
-        for text, tip, recipe, reason in (
-            (
-                "LR consistency",
-                "Add a layer: the fused sequence binned to LR, minus LR: invented or lost structure, and noise.",
-                self._recipes.consistency,
-                partial(problem, needed=("lr", "hr", "fused")),
-            ),
-            (
-                "Standard deviation",
-                "Add a layer: the standard deviation of each pixel by the Bayesian method, in HR grey values.",
-                self._recipes.std,
-                partial(problem, needed=("lr", "hr")),
-            ),
-            (
-                "Attention",
-                "Add a layer for each input frame of a network: its attention, the agreement with the target LR frame.",
-                self._recipes.attention,
-                network_problem,
-            ),
-        ):
-            column.addWidget(self._button(text, tip, recipe, reason))
+    def _layer_box(self) -> QGroupBox:
+        group = QGroupBox("Inspection layer")
+        rows = form(group)
+        self.content.addItem("nothing", None)
+        for some in contents(self._recipes):
+            self.content.insertSeparator(self.content.count())
+            for content in some:
+                self.content.addItem(content.name, content)
+                self.contents.append(content)
+        add_row(rows, "Show", self.content, "What the inspection layer shows; its name contains the unit.")
+        add_row(rows, "Opacity", self.opacity, "Opacity of the inspection layer over the sequence below.")
         self.scores.setToolTip(
             "Mean attention of the previous (backward) and next (forward) HR frame for the displayed frame, "
             "before the sigmoid, as in the curves of the paper."
         )
-        column.addWidget(self.scores)
+        self.scores.setWordWrap(False)  # one line, which does not widen the panel
+        self.scores.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        rows.addRow(self.scores)
+        rows.addRow(self.keep)
         return group
 
-    def _button(self, text: str, tip: str, recipe: Recipe, reason: Callable[[Sequences], str]) -> QPushButton:
-        button = QPushButton(text)
-        button.setStatusTip(tip)
-        button.clicked.connect(lambda: self.add(recipe))
-        self._buttons.append((button, reason))
-        return button
 
-
+LOOK = {"colormap": "gray", "contrast_limits": (0.0, 1.0), "opacity": 1.0, "interpolation2d": "nearest"}
+"""Properties that another content changes, with napari's defaults."""
 _WORDS = {"fused": "fused", "lr": "LR", "hr": "HR", "truth": "truth"}

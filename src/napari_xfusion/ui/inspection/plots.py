@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QRect, QSize, Qt, Signal
+from qtpy.QtGui import QPainter
+from qtpy.QtSvg import QSvgGenerator
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from skimage.measure import profile_line
 
 from napari_xfusion.core.inspect.attention import Scores, histogram
@@ -23,12 +28,18 @@ if TYPE_CHECKING:
 
 Curve = tuple[NDArray[Any], NDArray[Any]]
 """x and y of one line."""
+Picture = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any], tuple[float, float]]
+"""LR frames (T,), positions (N,), values (T, N), and which of them are black and white."""
 DARK = 0.5
 """Brightness below which a background counts as dark."""
 
 
 class Plots(QWidget):
-    """One or more plots side by side, in the colours of napari's theme."""
+    """One or more plots side by side, in the colours of napari's theme.
+
+    Above each plot, where they hide no curve and are not cut, are its quantity with the unit, and the names of the
+    curves with their values at the cursor.
+    """
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,35 +47,129 @@ class Plots(QWidget):
         self.area = pg.GraphicsLayoutWidget(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.area)
+        layout.setSpacing(0)
+        self._heads = QHBoxLayout()
+        layout.addLayout(self._heads)
+        layout.addWidget(self.area, stretch=1)
         self.plots: list[pg.PlotItem] = []
+        self.headings: list[QLabel] = []
+        self._quantities: list[str] = []
+        self._curves: list[list[tuple[str, Curve]]] = []
+        self._read_at: float | None = None
+        self._seen = False
 
     def add_plot(self, x: str, y: str, tip: str) -> pg.PlotItem:
-        """Add a plot on the right, with axis labels ``x`` and ``y``."""
+        """Add a plot on the right, of the quantity ``y`` over ``x``; either may be ''."""
         plot = self.area.addPlot(0, len(self.plots))
-        plot.setLabel("bottom", x)
-        plot.setLabel("left", y)
+        if x:
+            plot.setLabel("bottom", x)
         plot.setToolTip(tip)
         plot.hideButtons()
         plot.showGrid(x=True, y=True, alpha=0.15)
         plot.getAxis("left").enableAutoSIPrefix(False)
         plot.getAxis("bottom").enableAutoSIPrefix(False)
+        heading = QLabel()
+        heading.setToolTip(tip)
+        heading.setWordWrap(True)
+        heading.setTextFormat(Qt.TextFormat.RichText)
+        heading.setContentsMargins(6, 2, 6, 0)
+        heading.setVisible(bool(y))
+        self._heads.addWidget(heading, stretch=1)
         self.plots.append(plot)
+        self.headings.append(heading)
+        self._quantities.append(y)
+        self._curves.append([])
         return plot
+
+    def set_quantity(self, plot: int, y: str) -> None:
+        """Rename the quantity of plot ``plot``."""
+        self._quantities[plot] = y
+        self._write_heading(plot)
+
+    def draw_curves(
+        self, plot: int, curves: Sequence[tuple[str, Curve]], seen: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Draw named curves in plot ``plot``; points that are ``seen`` are circled."""
+        item = self.plots[plot]
+        for old in list(item.listDataItems()):
+            item.removeItem(old)
+        for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
+            item.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
+            if seen is not None:
+                marks = {"symbol": "o", "symbolSize": 6, "symbolBrush": None, "symbolPen": self.ink}
+                item.plot(x[seen], y[seen], pen=None, **marks)
+        self._curves[plot] = list(curves)
+        self._seen = seen is not None
+        self._write_heading(plot)
+
+    def read_at(self, x: float | None) -> None:
+        """Show the values of all curves at ``x`` in the headings."""
+        self._read_at = x
+        for plot in range(len(self.plots)):
+            self._write_heading(plot)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no curve is drawn."""
+        return not any(self._curves)
+
+    def write_csv(self, path: Path) -> None:
+        """Write one row per point of every curve: quantity, curve, x, y."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["quantity", "curve", "x", "y"])
+            for quantity, curves in zip(self._quantities, self._curves, strict=True):
+                for name, (x, y) in curves:
+                    writer.writerows(
+                        [quantity, name, f"{a:.9g}", "" if np.isnan(b) else f"{b:.9g}"]
+                        for a, b in zip(x, y, strict=True)
+                    )
+
+    def write_svg(self, path: Path) -> None:
+        """Write the plots with their headings as a picture in lines; raises OSError."""
+        path.touch()  # Qt says nothing where it cannot write
+        picture = QSvgGenerator()
+        picture.setFileName(str(path))
+        picture.setSize(QSize(self.width(), self.height()))
+        picture.setViewBox(QRect(0, 0, self.width(), self.height()))
+        painter = QPainter(picture)
+        self.render(painter)
+        painter.end()
+
+    def _write_heading(self, plot: int) -> None:
+        curves = zip(self._curves[plot], self.colours, strict=False)
+        parts = [f"<b>{escape(self._quantities[plot])}</b>"]
+        parts += [
+            f"<span style='color:{colour}'>●</span>&nbsp;{_unbroken(name)}{self._value_of(curve)}"
+            for (name, curve), colour in curves
+        ]
+        if self._seen and self._curves[plot]:
+            parts.append("○&nbsp;with&nbsp;an&nbsp;HR&nbsp;frame, else&nbsp;unseen")
+        self.headings[plot].setText(" &nbsp; ".join(parts))
+
+    def _value_of(self, curve: Curve) -> str:
+        """The value of a curve at the cursor."""
+        x, y = curve
+        if self._read_at is None or not len(x):
+            return ""
+        nearest = int(np.argmin(np.abs(x - self._read_at)))
+        reach = np.min(np.diff(x), initial=1.0) if len(x) > 1 else 1.0
+        missing = np.isnan(y[nearest]) or abs(x[nearest] - self._read_at) > reach
+        return "" if missing else f"&nbsp;{y[nearest]:.4g}"
 
     def restyle(self) -> None:
         """Apply the colours of the theme."""
         theme = get_theme(self._viewer.theme)
         self.area.setBackground(theme.background.as_hex())
+        self.setStyleSheet(
+            f"QLabel {{ background: {theme.background.as_hex()}; color: {theme.text.as_hex()} }}"
+        )
         pen = pg.mkPen(theme.text.as_hex())
         for plot in self.plots:
             for side in ("left", "bottom"):
                 axis = plot.getAxis(side)
                 axis.setPen(pen)
                 axis.setTextPen(pen)
-            if plot.legend is not None:
-                plot.legend.setLabelTextColor(theme.text.as_hex())
-                plot.legend.setBrush(pg.mkBrush(theme.background.as_hex() + "d0"))
 
     @property
     def colours(self) -> tuple[str, ...]:
@@ -103,16 +208,7 @@ class FramePlots(Plots):
         self, plot: int, curves: Sequence[tuple[str, Curve]], seen: NDArray[np.bool_] | None = None
     ) -> None:
         """Draw named curves over frames in plot ``plot``; frames at HR times (``seen``) are circled."""
-        item = self.plots[plot]
-        for old in list(item.listDataItems()):
-            item.removeItem(old)
-        if len(curves) > 1 and item.legend is None:
-            item.addLegend(offset=(-5, 5))
-        for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
-            item.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
-            if seen is not None:
-                marks = {"symbol": "o", "symbolSize": 6, "symbolBrush": None, "symbolPen": self.ink}
-                item.plot(x[seen], y[seen], pen=None, **marks)
+        self.draw_curves(plot, curves, seen)
         self.restyle()
 
     def clear(self) -> None:
@@ -124,6 +220,7 @@ class FramePlots(Plots):
         """Put all cursors at ``frame``."""
         for cursor in self.cursors:
             cursor.setValue(frame)
+        self.read_at(frame)
 
     def restyle(self) -> None:
         """See ``Plots.restyle``."""
@@ -148,6 +245,7 @@ class HistogramPlots(Plots):
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
         self.images: list[pg.ImageItem] = []
+        self._rows: list[tuple[str, float, str, int]] = []
         for name in ("backward", "forward"):
             plot = self.add_plot(
                 "LR frames since the previous HR frame",
@@ -162,41 +260,113 @@ class HistogramPlots(Plots):
 
     def clear(self) -> None:
         """Remove the histograms."""
+        self._rows = []
         for image in self.images:
             image.clear()
 
+    @property
+    def empty(self) -> bool:
+        """Whether no histogram is drawn."""
+        return not self._rows
+
+    def write_csv(self, path: Path) -> None:
+        """Write one row per bin: score, LR frames since the previous HR frame, normalised score, count."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["score", "frames since HR", "normalised score", "count"])
+            writer.writerows(self._rows)
+
     def show_scores(self, relative: NDArray[np.int_], scores: Sequence[Scores]) -> None:
         """Draw backward and forward scores of frames ``relative`` to their previous HR frame."""
-        for image, score in zip(self.images, scores, strict=True):
+        self._rows = []
+        for name, image, score in zip(self._quantities, self.images, scores, strict=True):
             counts, score_edges, frame_edges = histogram(relative, score, bins=25)
+            y, x = (((edges[1:] + edges[:-1]) / 2).tolist() for edges in (score_edges, frame_edges))
+            self._rows += [
+                (name, a, f"{b:.6g}", int(counts[j, i])) for i, a in enumerate(x) for j, b in enumerate(y)
+            ]
             image.setImage(counts.T)
-            x, y = frame_edges[0], score_edges[0]
-            image.setRect(x, y, frame_edges[-1] - x, score_edges[-1] - y)
+            left, low = frame_edges[0], score_edges[0]
+            image.setRect(left, low, frame_edges[-1] - left, score_edges[-1] - low)
         self.restyle()
 
 
 class ProfilePlot(Plots):
-    """Grey values of several layers along one line, scaled to their contrast limits."""
+    """Grey values of several layers along one line, scaled to their contrast limits; read below the mouse."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
-        plot = self.add_plot(
+        self.add_plot(
             "distance along the line",
             "displayed grey value",
             "0 and 1 are the contrast limits of each layer, so that LR and HR can be compared.",
         )
-        plot.addLegend(offset=(-5, 5))
+        self.area.scene().sigMouseMoved.connect(self._follow)
 
     def show_profiles(self, curves: Sequence[tuple[str, Curve]], unit: str) -> None:
         """Draw named curves over the distance in ``unit``."""
-        plot = self.plots[0]
-        for old in list(plot.listDataItems()):
-            plot.removeItem(old)
-        for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
-            plot.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
+        self.draw_curves(0, curves)
         if curves:
-            plot.setLabel("bottom", f"distance along the line ({unit})")
+            self.plots[0].setLabel("bottom", f"distance along the line ({unit})")
         self.restyle()
+
+    def _follow(self, position: Any) -> None:
+        self.read_at(self.plots[0].vb.mapSceneToView(position).x())
+
+
+class Kymographs(Plots):
+    """Values along a line over the LR frames, one picture per sequence."""
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, parent)
+        self.images: dict[str, pg.ImageItem] = {}
+        """The pictures that are shown, by name."""
+        self._pictures: list[pg.ImageItem] = []
+        self._extent: list[tuple[float, float]] = []
+
+    def show_kymographs(self, made: Mapping[str, Picture], unit: str) -> None:
+        """Draw one picture per name, with common axes; positions are in ``unit``.
+
+        Plots of earlier pictures are used again: pyqtgraph may draw one that is deleted.
+        """
+        while len(self.plots) < len(made):
+            self._add_picture()
+        for k, (plot, image) in enumerate(zip(self.plots, self._pictures, strict=True)):
+            plot.setVisible(k < len(made))
+            self.headings[k].setVisible(k < len(made))
+            image.clear()
+        self.images = dict(zip(made, self._pictures, strict=False))
+        for k, (name, (frames, positions, values, limits)) in enumerate(made.items()):
+            self._pictures[k].setImage(values, levels=limits)
+            x, y = _spacing(frames), _spacing(positions)
+            self._pictures[k].setRect(
+                frames[0] - x / 2, positions[0] - y / 2, x * len(frames), positions[-1] - positions[0] + y
+            )
+            self.set_quantity(k, f"{name}: position ({unit}) over LR frames")
+        extent = [(frames[-1], positions[-1]) for frames, positions, *_ in made.values()]
+        if made and extent != self._extent:  # else the user's zoom stays
+            self.plots[0].autoRange()
+        self._extent = extent
+        self.restyle()
+
+    def _add_picture(self) -> None:
+        plot = self.add_plot("", "position", "Values along the line, frame by frame.")
+        image = pg.ImageItem()
+        plot.addItem(image)
+        plot.invertY()
+        if plot is not self.plots[0]:
+            plot.setXLink(self.plots[0])
+            plot.setYLink(self.plots[0])
+        self._pictures.append(image)
+
+
+def _spacing(values: NDArray[np.float64]) -> float:
+    return float(np.mean(np.diff(values))) if len(values) > 1 else 1.0
+
+
+def _unbroken(name: str) -> str:
+    """A name in which no line ends, unless it is long."""
+    return escape(name).replace(" ", "&nbsp;") if len(name) < 40 else escape(name)
 
 
 def profile(layer: Image, ends: NDArray[np.float64], frame_point: Sequence[float]) -> Curve:

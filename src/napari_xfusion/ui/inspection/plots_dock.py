@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import writing
+from napari_xfusion.ui.inspection.measuring import SHAPE, MeasureTab, outline, shape_layer
 from napari_xfusion.ui.inspection.numbers import (
     FrameNumbers,
     attention_of,
@@ -19,20 +20,19 @@ from napari_xfusion.ui.inspection.numbers import (
     frame_numbers,
     hr_times_of,
 )
-from napari_xfusion.ui.inspection.plots import FramePlots, HistogramPlots, ProfilePlot, profile
+from napari_xfusion.ui.inspection.plots import FramePlots, HistogramPlots, Plots, ProfilePlot, profile
 from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.inspection.sequences import Sequences, problem
 from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
-from napari_xfusion.ui.shared.saving import CSV, ask_and_save
+from napari_xfusion.ui.shared.saving import CSV, SVG, ask_and_save
 from napari_xfusion.ui.shared.widgets import Docked, Follower, Sentence, listen, offer
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer, Shapes
 
-LINE = "line of the profile"
 QUALITY = (
     ("PSNR (dB)", "Peak signal-to-noise ratio against the truth; circles mark HR times."),
     ("AAD (of 255)", "Mean absolute difference from the truth, in 8-bit grey levels."),
@@ -57,18 +57,24 @@ class PlotsDock(Docked):
         self.numbers: list[FrameNumbers] = []
         self._shown = sequences()
         self._looks = Follower(self, ("visible", "contrast_limits"), self.draw_profile)
-        self._drawn = Follower(self, ("set_data",), self.draw_profile)
+        self._drawn = Follower(self, ("set_data",), self._follow_shape)
         self._worker = Worker(self, "inspection numbers", on_news=self._take, ended=self._end, every=150)
         self.quality = FramePlots(viewer, QUALITY)
         self.consistency = FramePlots(viewer, CONSISTENCY)
         self.attention = FramePlots(viewer, ATTENTION)
         self.histograms = HistogramPlots(viewer)
         self.profile = ProfilePlot(viewer)
+        self.measuring = MeasureTab(viewer, sequences, self)
         self.compute = QPushButton("Compute")
         self.cancel = QPushButton("Cancel", enabled=False, toolTip="Stop. Completed frames are kept.")
-        self.save = QPushButton("Save CSV …", toolTip="Save PSNR, AAD and SSIM of every frame as a table.")
+        self.save = QPushButton(
+            "Save …", toolTip="Save what the tab shows, as a table (CSV) or a picture (SVG)."
+        )
         self.line = QPushButton(
             "Draw a line", toolTip="Add a line on the canvas; drag its ends to change it."
+        )
+        self.region = QPushButton(
+            "Draw a region", toolTip="Add a rectangle on the canvas; drag its corners to change it."
         )
         self.status = Sentence(self)
         self.tabs = QTabWidget(toolTip="Numbers per frame of the fused sequence, and values along a line.")
@@ -85,6 +91,7 @@ class PlotsDock(Docked):
         offer(self.compute, does, reason, busy=self._worker.busy)
         if not self._worker.busy:
             self.status.setText(reason or self._in_words())
+        self.measuring.ask()
 
     def start(self) -> None:
         """Compute the numbers of the selected sequences."""
@@ -140,7 +147,6 @@ class PlotsDock(Docked):
             return frames, np.array(values, dtype=float)
 
         rows = evaluation_of(numbers)
-        self.save.setEnabled(rows is not None)
         if rows is not None:
             for k, name in enumerate(("psnr", "aad", "ssim")):
                 values = [getattr(row.metrics, name) for row in rows.rows]
@@ -150,6 +156,7 @@ class PlotsDock(Docked):
             values = [getattr(each.residual, name) for each in numbers]
             self.consistency.show_curves(k, [(name, curve(values))], seen)
         self._draw_attention()
+        self._update_save()
 
     def _draw_attention(self) -> None:
         normal = attention_of(self.numbers, hr_times_of(self._shown).tolist())
@@ -168,7 +175,7 @@ class PlotsDock(Docked):
         """Update cursors and profile to the displayed frame."""
         layer = self._sequences().lr or self._sequences().fused
         if layer is not None:
-            for plots in (self.quality, self.consistency, self.attention):
+            for plots in self._over_frames:
                 plots.show_frame(frame_on_screen(self._viewer, layer))
         self.draw_profile()
 
@@ -181,60 +188,105 @@ class PlotsDock(Docked):
 
     def draw_line(self) -> Shapes | None:
         """Add the layer with the line of the profile; None if no sequence is open, or in 3-D."""
+        return self._draw_shape("line")
+
+    def draw_region(self) -> Shapes | None:
+        """Add the layer with the region to measure in; None if no sequence is open, or in 3-D."""
+        return self._draw_shape("region")
+
+    def _draw_shape(self, kind: str) -> Shapes | None:
         if self._viewer.dims.ndisplay != 2:
-            self.status.setText("Switch to the 2-D view to draw a line.")
+            self.status.setText("Switch to the 2-D view to draw.")
             return None
-        layer = self._line()
-        if layer is None or not layer.data:
+        layer = shape_layer(self._viewer)
+        found = None if layer is None else outline(layer)
+        if layer is None or found is None or found[0] != kind:
             sequence = self._sequences().lr or next(filter(is_sequence, self._viewer.layers), None)
             if sequence is None:
                 self.status.setText("Open a sequence first.")
                 return None
-            layer = self._add_line(sequence, layer)
+            layer = self._add_shape(sequence, layer, kind)
         layer.mode = "direct"
         self._viewer.layers.selection.active = layer
         self.draw_profile()
         return layer
 
-    def _add_line(self, sequence: Layer, layer: Shapes | None) -> Shapes:
-        """Add a line across the middle of ``sequence`` to ``layer`` or a new layer."""
+    def _add_shape(self, sequence: Layer, layer: Shapes | None, kind: str) -> Shapes:
+        """Add a line or a region in the middle of ``sequence`` to ``layer`` or a new layer, in place of another."""
         (top, left), (bottom, right) = sequence.extent.world[:, -2:]
-        middle, quarter = (top + bottom) / 2, (right - left) / 4
-        if layer is None:
-            look = {"units": sequence.units[-2:], "axis_labels": sequence.axis_labels[-2:]}
-            layer = self._viewer.add_shapes(ndim=2, name=LINE, **look)
-        layer.add_lines(
-            np.array([[middle, left + quarter], [middle, right - quarter]]),
-            edge_color="#e69f00",
-            edge_width=(bottom - top) / 100,
+        middle, centre, down, across = (
+            (top + bottom) / 2,
+            (left + right) / 2,
+            (bottom - top) / 4,
+            (right - left) / 4,
         )
+        look = {"edge_color": "#e69f00", "edge_width": (bottom - top) / 100, "face_color": "transparent"}
+        if layer is None:
+            of = {"units": sequence.units[-2:], "axis_labels": sequence.axis_labels[-2:]}
+            layer = self._viewer.add_shapes(ndim=2, name=SHAPE, **of, **look)
+        elif layer.data:
+            layer.data = []
+        if kind == "line":
+            layer.add_lines(np.array([[middle, centre - across], [middle, centre + across]]), **look)
+        else:
+            corners = np.array([[middle - down, centre - across], [middle + down, centre + across]])
+            layer.add_rectangles(corners, **look)
         return layer
 
     def draw_profile(self) -> None:
         """Draw the values of the visible sequences along the line, from its first to its last point."""
-        line, dims = self._line(), self._viewer.dims
+        line, dims = shape_layer(self._viewer), self._viewer.dims
+        found = None if line is None else outline(line)
         sequences = [layer for layer in self._viewer.layers if is_sequence(layer) and layer.visible]
         flat = dims.ndisplay == 2 and dims.ndim - 3 in dims.not_displayed  # one frame is displayed
-        if line is None or not line.data or not sequences or not flat:
+        if found is None or found[0] != "line" or not sequences or not flat:
             self.profile.show_profiles([], "")
             return
-        ends = np.array([line.data_to_world(end)[-2:] for end in (line.data[0][0], line.data[0][-1])])
+        ends = found[1][[0, -1]]
         point = dims.point[-3:]
         curves = [
             (layer.name, profile(layer, ends, point)) for layer in sequences[-len(self.profile.colours) :]
         ]
         self.profile.show_profiles(curves, f"{sequences[-1].units[-1]:~P}" or "pixels")
 
-    def _line(self) -> Shapes | None:
-        shapes = (layer for layer in self._viewer.layers if type(layer).__name__ == "Shapes")
-        return next((layer for layer in shapes if layer.name == LINE), None)
-
     def _follow_layers(self) -> None:
-        """Follow the open sequences and the line, and draw the profiles of the visible ones."""
-        line = self._line()
+        """Follow the open sequences and the shape, and draw the profiles of the visible ones."""
+        shape = shape_layer(self._viewer)
         self._looks.follow(filter(is_sequence, self._viewer.layers))
-        self._drawn.follow([] if line is None else [line])
+        self._drawn.follow([] if shape is None else [shape])
+        self._follow_shape()
+
+    def _follow_shape(self) -> None:
         self.draw_profile()
+        self.measuring.ask()
+
+    @property
+    def _over_frames(self) -> tuple[FramePlots, ...]:
+        """The plots over LR frames, whose cursors are the slider."""
+        return self.quality, self.consistency, self.attention, self.measuring.curves
+
+    @property
+    def shown(self) -> Plots:
+        """The plots of the present tab."""
+        tab = self.tabs.currentWidget()
+        return tab if isinstance(tab, Plots) else self.measuring.plots
+
+    def _update_save(self) -> None:
+        measured = self.shown is self.measuring.plots and bool(self.measuring.measured)
+        self.save.setEnabled(measured or not self.shown.empty)
+        self.cancel.setEnabled(self._worker.busy or self.measuring.finding)
+
+    def write(self, path: Path) -> None:
+        """Write what the tab shows to a table, or to a picture ``.svg``; raises OutputError if it cannot be written."""
+        with writing(path):
+            if path.suffix.lower() == ".svg":
+                self.shown.write_svg(path)
+            elif self.shown is self.measuring.plots:
+                self.measuring.write_csv(path)
+            elif self.shown is self.quality:
+                self.write_csv(path)
+            else:
+                self.shown.write_csv(path)
 
     def write_csv(self, path: Path) -> None:
         """Write the comparison with the truth to a file; raises OutputError if it cannot be written."""
@@ -244,20 +296,29 @@ class PlotsDock(Docked):
                 rows.write_csv(path)
 
     def _save(self) -> None:
-        ask_and_save(self, "Numbers of every frame", "numbers.csv", CSV, self.write_csv)
+        name = self.tabs.tabText(self.tabs.currentIndex()).lower().replace(" ", "-")
+        ask_and_save(self, "What the tab shows", f"{name}.csv", f"{CSV};;{SVG}", self.write)
 
     def _restyle(self) -> None:
-        for plots in (self.quality, self.consistency, self.attention, self.histograms, self.profile):
-            plots.restyle()
+        self._restyle_plots()
         self._draw()
+        self.measuring.draw()
         self.draw_profile()
+
+    def _restyle_plots(self) -> None:
+        for plots in (*self._over_frames, self.histograms, self.profile, self.measuring.kymographs):
+            plots.restyle()
 
     def _connect(self) -> None:
         self.compute.clicked.connect(self.start)
         self.cancel.clicked.connect(self._worker.cancel)
         self.save.clicked.connect(self._save)
+        self.cancel.clicked.connect(self.measuring.cancel)
         self.line.clicked.connect(self.draw_line)
-        for plots in (self.quality, self.consistency, self.attention):
+        self.region.clicked.connect(self.draw_region)
+        self.measuring.changed.connect(self._update_save)
+        self.tabs.currentChanged.connect(self._update_save)
+        for plots in self._over_frames:
             plots.dragged.connect(self._go_to)
         listen(self, self._viewer.dims.events.current_step, self._slide)
         for emitter in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
@@ -266,17 +327,18 @@ class PlotsDock(Docked):
         self.save.setEnabled(False)
 
     def _lay_out(self) -> None:
-        for name, plots, tip in (
+        for name, tab, tip in (
             ("Quality", self.quality, "Metrics against the truth, if available."),
             ("LR consistency", self.consistency, "Agreement of the binned result with LR."),
             ("Attention", self.attention, "Attention of a network to the HR frames."),
             ("Histograms", self.histograms, "Attention against the time since the previous HR frame."),
             ("Line profile", self.profile, "Grey values of the visible sequences along a line."),
+            ("Measure", self.measuring, "A quantity of every frame along a line or in a region."),
         ):
-            self.tabs.setTabToolTip(self.tabs.addTab(plots, name), tip)
-            plots.restyle()
+            self.tabs.setTabToolTip(self.tabs.addTab(tab, name), tip)
+        self._restyle_plots()
         row = QHBoxLayout()
-        for widget in (self.compute, self.cancel, self.save, self.line):
+        for widget in (self.compute, self.cancel, self.save, self.line, self.region):
             row.addWidget(widget)
         row.addWidget(self.status, stretch=1)
         column = QVBoxLayout(self)

@@ -17,11 +17,11 @@ from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Mapping
 from napari_xfusion.core.sequence import FusedSequence, difference, lr_consistency
-from napari_xfusion.core.types import ROLES, FusedFrame, Role, Stack
+from napari_xfusion.core.types import FusedFrame, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.inspection.sequences import Sequences
 from napari_xfusion.ui.shared.colours import diverging
-from napari_xfusion.ui.shared.layers import SAME, LayerData, derived_layer, layer_name
+from napari_xfusion.ui.shared.layers import SAME, LayerData, derived_layer
 from napari_xfusion.ui.shared.preferences import preferences
 from napari_xfusion.ui.shared.provenance import LayerRole, content_of, in_unit, provenance_of, stack_of
 
@@ -34,9 +34,11 @@ ROLE_NAMES: dict[Role, str] = {
     "lr-": "LR before",
     "lr": "LR",
     "lr+": "LR after",
-    "hr-": "HR before, backward",
-    "hr+": "HR after, forward",
+    "hr-": "HR before",
+    "hr+": "HR after",
 }
+ATTENTION_OPACITY = 0.5
+"""So that the sequence below is seen as well."""
 
 
 class Recipes:
@@ -63,67 +65,62 @@ class Recipes:
         for sequence in list(self._sequences.values()):
             sequence.close()
 
-    def frame_division(self, sequences: Sequences, kind: Kind) -> list[LayerData]:
+    def frame_division(self, sequences: Sequences, kind: Kind) -> LayerData:
         """A sequence, each frame divided by its previous one; HR by its previous HR frame."""
-        return [frame_division(getattr(sequences, kind))]
+        return frame_division(getattr(sequences, kind))
 
-    def baseline(self, sequences: Sequences, method: str) -> list[LayerData]:
+    def baseline(self, sequences: Sequences, method: str) -> LayerData:
         """What another method makes of the same two sequences."""
         plan = _by(sequences, method)
         sequence = self.sequence(plan, sequences).images()
-        name = layer_name(sequences.title, "baseline", method)
+        name = _named(f"by {method}", sequences)
         shown = sequences.fused or sequences.hr
         limits = None if shown is None else tuple(shown.contrast_limits)
-        return [_on_hr_grid(sequences, sequence, name, "baseline", plan=plan, contrast_limits=limits)]
+        return _on_hr_grid(sequences, sequence, name, "baseline", plan=plan, contrast_limits=limits)
 
-    def difference(self, sequences: Sequences, method: str, frame: int) -> list[LayerData]:
+    def difference(self, sequences: Sequences, method: str, frame: int) -> LayerData:
         """The fused sequence minus a baseline, limits from ``frame``, or the nearest that is fused."""
         plan = _by(sequences, method)
         sequence = difference(sequences.fused_stack(), self.sequence(plan, sequences).images())
-        name = f"{sequences.title} · fused − {method} (HR grey values)"
+        name = _named(f"fused − {method} (HR grey values)", sequences)
         look = _differences(_about_zero(sequence, sequences.fused_near(frame)))
         origins = sequences.lr, sequences.hr, sequences.fused
-        return [_on_hr_grid(sequences, sequence, name, "difference", origins=origins, plan=plan, **look)]
+        return _on_hr_grid(sequences, sequence, name, "difference", origins=origins, plan=plan, **look)
 
-    def attention(self, sequences: Sequences, frame: int) -> list[LayerData]:
-        """The heat-maps of a network's inputs, on the network's grid at their exact place."""
+    def attention(self, sequences: Sequences, _frame: int, role: Role) -> LayerData:
+        """The heat-map of one of a network's inputs, on the network's grid at its exact place."""
         plan = sequences.network()
         if plan is None:
             raise ModelError("attention", problem="no weights are available", hint="import a model")
         sequence = self.sequence(plan, sequences)
-        maps = sequence.frame(frame).attention
-        roles = [role for role in ROLES if role in maps]
         # One contrast for all inputs and sequences: the maps are compared with each other and with 1.
-        look = _heat(0.0, 1.0) | {"opacity": 0.7, "plan": plan}
-        return [
-            _on_hr_grid(
-                sequences,
-                sequence.attention(role),
-                layer_name(sequences.title, "attention", f"{ROLE_NAMES[role]}; {plan.method}"),
-                "attention",
-                mapping=sequence.attention_mapping,
-                visible=role == roles[-1],
-                **look,
-            )
-            for role in roles
-        ]
+        look = _heat(0.0, 1.0) | {"opacity": ATTENTION_OPACITY, "interpolation2d": "linear"}
+        return _on_hr_grid(
+            sequences,
+            sequence.attention(role),
+            _named(f"{ROLE_NAMES[role]} attention ({plan.method})", sequences),
+            "attention",
+            mapping=sequence.attention_mapping,
+            plan=plan,
+            **look,
+        )
 
-    def consistency(self, sequences: Sequences, frame: int) -> list[LayerData]:
+    def consistency(self, sequences: Sequences, frame: int) -> LayerData:
         """The binned fused sequence minus LR: what was invented or lost."""
         sequence = lr_consistency(sequences.fused_stack(), FrameReader(sequences.rig()))
-        name = f"{sequences.title} · binned fused − LR (grey units)"
+        name = _named("binned fused − LR (grey units)", sequences)
         look = _differences(_about_zero(sequence, sequences.fused_near(frame)))
         look |= {"origins": (sequences.lr, sequences.hr, sequences.fused), "plan": sequences.made_by}
-        return [derived_layer(sequences.lr, sequence, name=name, role="consistency", **look)]
+        return derived_layer(sequences.lr, sequence, name=name, role="consistency", **look)
 
-    def std(self, sequences: Sequences, frame: int) -> list[LayerData]:
+    def std(self, sequences: Sequences, frame: int) -> LayerData:
         """The standard deviation of the Bayesian method."""
         plan = sequences.by("bayesian-paper" if sequences.method == "bayesian-paper" else "bayesian")
         sequence = self.sequence(plan, sequences).std()
         highest = float(np.nanpercentile(sequence.frame(frame), 99.8))
-        name = f"{sequences.title} · std of the {METHODS[plan.method].title} method (HR grey values)"
+        name = _named(f"std of the {METHODS[plan.method].title} method (HR grey values)", sequences)
         look = _heat(0.0, highest)
-        return [_on_hr_grid(sequences, sequence, name, "std", plan=plan, **look)]
+        return _on_hr_grid(sequences, sequence, name, "std", plan=plan, **look)
 
 
 def frame_division(layer: Layer) -> LayerData:
@@ -135,9 +132,14 @@ def frame_division(layer: Layer) -> LayerData:
     look = _differences(ratio_limits(sequence))
     if known is not None and known.entries is not None and len(layer.data) != len(sequence):
         sequence = _spread(sequence, known.entries, in_unit(layer, 0, "s"))
-    return derived_layer(
-        layer, sequence, name=f"{layer.name}, frame-divided (ratio)", role="difference", **look
-    )
+    title, _, rest = layer.name.rpartition(" · ")
+    name = f"{rest}, frame-divided (ratio)" + (f" · {title}" if title else "")
+    return derived_layer(layer, sequence, name=name, role="difference", **look)
+
+
+def _named(what: str, sequences: Sequences) -> str:
+    """The name of a layer: what distinguishes it first, because napari's list cuts names."""
+    return f"{what} · {sequences.title}"
 
 
 def _key(plan: Plan, sequences: Sequences) -> Key:

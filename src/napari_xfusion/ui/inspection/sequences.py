@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, networks
-from napari_xfusion.core.networks.cards import models_of
+from napari_xfusion.core.networks.cards import INPUTS, models_of
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import Mapping, Rig, find_hr_times, make_rig, place_lr
-from napari_xfusion.core.types import Image, Region, Stack
+from napari_xfusion.core.types import Image, Region, Role, Stack
 from napari_xfusion.errors import PairingError, UnknownTimesError, XFusionError
 from napari_xfusion.ui.shared.compare import is_fused
 from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
@@ -34,7 +34,7 @@ class Sequences:
     @property
     def title(self) -> str:
         """What the sequence is called in the names of new layers."""
-        layer = self.fused or self.lr or self.hr or self.truth
+        layer = self.lr or self.hr or self.fused or self.truth
         return "sequence" if layer is None else layer.name.split(" · ")[0]
 
     @property
@@ -153,12 +153,16 @@ def method_problem(sequences: Sequences, method: str, needed: tuple[str, ...]) -
     return ""
 
 
-def network_problem(sequences: Sequences) -> str:
-    """Why there is no attention to show; see ``problem``."""
+def network_problem(sequences: Sequences, role: Role) -> str:
+    """Why there is no attention to an input to show; see ``problem``."""
     reason = problem(sequences, ("lr", "hr"))
-    if not reason and sequences.network() is None:
+    if reason:
+        return reason
+    plan = sequences.network()
+    if plan is None:
         return "Only networks have attention, and no weights are available. Import a model first."
-    return reason
+    known = any(variant == plan.method and role in inputs for variant, inputs in INPUTS.items())
+    return "" if known else f"{METHODS[plan.method].title} has no such input."
 
 
 def pairing_problem(sequences: Sequences) -> str:

@@ -1,13 +1,13 @@
-"""Compare sequences in a grid or by a wipe."""
+"""Compare sequences in a grid, by a wipe, or in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Vectors
 from numpy.typing import NDArray
 
 from napari_xfusion.ui.shared import compat
@@ -29,6 +29,9 @@ IN_HR_UNITS: tuple[LayerRole, ...] = ("hr", "fused", "truth", "baseline")
 RECORDED: tuple[LayerRole, ...] = ("sequence", "lr", "hr", "truth")
 FUSED: tuple[LayerRole, ...] = ("fused", "baseline")
 LINKED = ("contrast_limits", "gamma")
+EDGE_COLOUR = "#e69f00"
+REACH = 8
+"""Screen pixels from the edge of a wipe within which it is dragged."""
 
 _UNLINKED: WeakKeyDictionary[Layer, dict[str, Any]] = WeakKeyDictionary()
 """The contrast that layers had before it was linked."""
@@ -109,35 +112,112 @@ class WipedFrames:
 
 
 class Wipe:
-    """Show one layer over another up to a fraction of its width.
+    """Show one layer over another up to a fraction of its width, with an edge that can be dragged on the canvas.
 
-    The wipe is an additional top layer with position and appearance of ``over``. Of the two layers only the
-    visibility changes; ``remove`` restores it.
+    The wipe is an additional layer with position and appearance of ``over``, the edge another one on top. Of the two
+    layers only the visibility changes; ``remove`` restores it. ``dragged`` is called with the fraction.
     """
 
-    def __init__(self, viewer: Viewer, over: Layer, under: Layer) -> None:
-        self._viewer, self._frames = viewer, WipedFrames(pixels_of(over))
+    def __init__(
+        self,
+        viewer: Viewer,
+        over: Layer,
+        under: Layer,
+        dragged: Callable[[float], None] = lambda _part: None,
+    ) -> None:
+        self._viewer, self._over, self._frames = viewer, over, WipedFrames(pixels_of(over))
         self._before = {layer: layer.visible for layer in viewer.layers}
+        self._dragged = dragged
         _set_visible(viewer, {layer: layer is under for layer in viewer.layers})
+        made = Provenance("sequence", origins=(Origin.of(over), Origin.of(under)))
         self.layer = Image(
             self._frames,
             name=f"wipe: {over.name} | {under.name}",
-            metadata={METADATA: Provenance("sequence", origins=(Origin.of(over), Origin.of(under)))},
+            metadata={METADATA: made},
             **{key: getattr(over, key) for key in _LOOK},
         )
+        width = float(np.ptp(over.extent.world[:, -1]))
+        self.edge = Vectors(
+            np.zeros((1, 2, 2)),
+            name="wipe edge",
+            edge_color=EDGE_COLOUR,
+            edge_width=width / 300,
+            vector_style="line",
+            units=over.units[-2:],
+            axis_labels=over.axis_labels[-2:],
+        )
         viewer.add_layer(self.layer)
+        viewer.add_layer(self.edge)
         viewer.layers.link_layers([over, self.layer], (*LINKED, "colormap"))
+        viewer.mouse_drag_callbacks.append(self._drag)
         self.move(0.5)
+
+    @property
+    def complete(self) -> bool:
+        """Whether both of its layers are in the viewer."""
+        return self.layer in self._viewer.layers and self.edge in self._viewer.layers
 
     def move(self, part: float) -> None:
         """Show the left ``part`` of the width, 0 to 1."""
         self._frames.edge = round(part * self._frames.shape[-1])
         self.layer.refresh(extent=False, thumbnail=False)
+        ends = [self._world(row) for row in (-0.5, self._frames.shape[-2] - 0.5)]
+        self.edge.data = np.array([[ends[0], ends[1] - ends[0]]])
 
     def remove(self) -> None:
         """Remove the wipe and restore the visibility of the layers."""
-        if self.layer in self._viewer.layers:
-            self._viewer.layers.remove(self.layer)
+        if self._drag in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._drag)
+        for layer in (self.edge, self.layer):
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        _set_visible(self._viewer, self._before)
+
+    def _world(self, row: float) -> NDArray[np.float64]:
+        """The point (y, x) of the edge at a row."""
+        return np.asarray(self._over.data_to_world((0, row, self._frames.edge - 0.5)))[-2:]
+
+    def _drag(self, viewer: Viewer, event: Any) -> Iterator[None]:
+        """Move the edge with the mouse, if it was pressed near it; the canvas does not move meanwhile."""
+        camera = compat.camera(viewer)
+        if event.button != 1 or viewer.dims.ndisplay != 2 or self._distance(event) * camera.zoom > REACH:
+            return
+        pans, camera.mouse_pan = camera.mouse_pan, False
+        yield
+        while event.type == "mouse_move":
+            part = (self._column(event) + 0.5) / self._frames.shape[-1]
+            self._dragged(min(max(part, 0.0), 1.0))
+            yield
+        camera.mouse_pan = pans
+
+    def _column(self, event: Any) -> float:
+        world = np.asarray(event.position, dtype=float)[-self._over.ndim :]
+        return float(np.asarray(self._over.world_to_data(world))[-1])
+
+    def _distance(self, event: Any) -> float:
+        """From the mouse to the edge, in the world."""
+        here, there = (
+            np.asarray(self._over.data_to_world((0, 0, column)))
+            for column in (self._column(event), self._frames.edge - 0.5)
+        )
+        return float(np.linalg.norm(here - there))
+
+
+class Blink:
+    """Show one of two layers alone, then the other; ``remove`` restores the visibility of all layers."""
+
+    def __init__(self, viewer: Viewer, one: Layer, other: Layer) -> None:
+        self._viewer, self.shown, self._hidden = viewer, other, one
+        self._before = {layer: layer.visible for layer in viewer.layers}
+        self.turn()
+
+    def turn(self) -> None:
+        """Show the other one."""
+        self.shown, self._hidden = self._hidden, self.shown
+        _set_visible(self._viewer, {layer: layer is self.shown for layer in self._viewer.layers})
+
+    def remove(self) -> None:
+        """Show what was visible before."""
         _set_visible(self._viewer, self._before)
 
 

@@ -31,10 +31,10 @@ def scale_bar(viewer: Viewer) -> Any:
     return viewer.canvas.overlays.scale_bar if hasattr(viewer, "canvas") else viewer.scale_bar
 
 
-def show_colorbar(layer: Layer) -> None:
-    """Show the colour bar of a layer, which napari has since 0.9."""
+def show_colorbar(layer: Layer, on: bool = True) -> None:
+    """Show or hide the colour bar of a layer, which napari has since 0.9."""
     if hasattr(layer, "colorbar"):
-        layer.colorbar.visible = True
+        layer.colorbar.visible = on
 
 
 def plugin_settings(plugin: str) -> Any:

@@ -13,6 +13,7 @@ from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.shared.words import in_window_words
 
 CSV = "CSV (*.csv)"
+SVG = "SVG (*.svg)"
 _ENDING = re.compile(r"\.[A-Za-z]\w*$")
 """A file name extension; ``melt 1.5us`` has none."""
 
