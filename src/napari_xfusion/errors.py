@@ -153,6 +153,14 @@ class DeviceError(XFusionError):
     """The asked device is missing or has too little memory."""
 
 
+class ClusterError(XFusionError):
+    """Workers on this or other machines cannot be used, or were lost."""
+
+
+class FrameError(XFusionError):
+    """Frames failed on several workers; all others are saved."""
+
+
 class TrainingError(XFusionError):
     """A training cannot continue."""
 

@@ -4,6 +4,7 @@ import csv
 import threading
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import tifffile
 
@@ -11,6 +12,7 @@ from napari_xfusion.core.batch import (
     PAGE,
     TABLE,
     THUMBNAILS,
+    TYPED,
     Shot,
     find_shots,
     fuse_shots,
@@ -18,6 +20,7 @@ from napari_xfusion.core.batch import (
     require_names,
 )
 from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.run import fuse
 from napari_xfusion.errors import InputError, OutputExistsError
 from tests.sequences import moving_discs, two_cameras
@@ -144,3 +147,19 @@ def test_a_table_of_other_origin_is_left_alone(tmp_path):
     (tmp_path / TABLE).write_text("mine,2\n")
     with pytest.raises(OutputExistsError):
         list(fuse_shots([Shot("a", tmp_path / "lr", tmp_path / "hr")], SETTINGS, tmp_path))
+
+
+def test_a_shot_is_judged_once_and_fused_by_the_best_method(tmp_path):
+    record(tmp_path, "a_{}.tif", 0)
+    shots = [Shot("a", tmp_path / "a_lr.tif", tmp_path / "a_hr.tif")]
+    out, settings = tmp_path / "out", SETTINGS | {"method": "best"}
+    [first] = fuse_shots(shots, settings, out)
+    record_of = RunRecord.load(first.output)
+    assert record_of.choice is not None
+    assert (first.status, first.method) == ("fused", record_of.choice.method)
+    assert first.score == pytest.approx(record_of.choice.expected[first.method])
+    assert float(rows(out)["a"]["score_db"]) == pytest.approx(first.score, abs=0.01)
+    assert pyarrow.parquet.read_table(out / TYPED).to_pylist()[0]["score_db"] == round(first.score, 2)
+    [again] = fuse_shots(shots, settings, out)
+    assert (again.method, again.resumed) == (first.method, 9)
+    assert again.score == pytest.approx(first.score, abs=0.01)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from napari_xfusion.cli.cluster import DaskOption, SlurmOption, WorkersOption, shared_by
 from napari_xfusion.cli.options import (
+    BEST,
     CorrectOption,
     DeviceOption,
     DtypeOption,
@@ -19,7 +21,7 @@ from napari_xfusion.cli.options import (
     HrStart,
     HrStep,
     Json,
-    MethodOption,
+    MethodOrBestOption,
     ModelOption,
     OverwriteOption,
     RigOption,
@@ -68,7 +70,7 @@ def batch(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder of the results", metavar="DIR")],
     yes: Annotated[bool, typer.Option("--yes", help="fuse; without it, the pairs are listed only")] = False,
-    method: MethodOption = DEFAULT_METHOD,
+    method: MethodOrBestOption = DEFAULT_METHOD,
     model: ModelOption = None,
     hr_step: HrStep = None,
     hr_start: HrStart = 0,
@@ -77,6 +79,9 @@ def batch(
     fit_clock: Annotated[
         bool,
         typer.Option("--fit-clock", help="fit the offset between the clocks for each shot, see synchronise"),
+    ] = False,
+    score: Annotated[
+        bool, typer.Option("--score", help="judge each shot's method, see score, for the table")
     ] = False,
     extent: ExtentOption = "overlap",
     correct: CorrectOption = "auto",
@@ -87,6 +92,9 @@ def batch(
         Literal[".tif", ".ome.tif", ".zarr", ".nxs"], typer.Option("--format", help="of the results")
     ] = ".tif",
     overwrite: OverwriteOption = False,
+    workers: WorkersOption = None,
+    dask: DaskOption = None,
+    slurm: SlurmOption = None,
     as_json: Json = False,
 ) -> None:
     """Fuse many shots, one after the other, into a folder with a table and a page of them all.
@@ -111,7 +119,9 @@ def batch(
         "dtype": dtype,
         "device": device,
     }
-    parse_plan(**settings)
+    if method == BEST and model is not None:
+        raise typer.BadParameter("--method best takes no --model")
+    parse_plan(**{**settings, "method": DEFAULT_METHOD if method == BEST else method})
     for path in alone:
         tell(f"note: {path} has no partner and is left out")
     if not yes:
@@ -121,10 +131,22 @@ def batch(
         report(as_json, {"shots": pairs}, "\n".join([*lines, f"{count}. To fuse, add --yes."]))
         return
     results: list[ShotResult] = []
-    with Progress("shots") as progress, stop_on_signal(progress) as stop:
+    with (
+        Progress("shots") as progress,
+        stop_on_signal(progress) as stop,
+        shared_by(workers, dask, slurm, say=progress.say) as others,
+    ):
         progress(0, len(found))
         for result in fuse_shots(
-            found, settings, output, ending=ending, fit_clock=fit_clock, overwrite=overwrite, stop=stop
+            found,
+            settings,
+            output,
+            ending=ending,
+            fit_clock=fit_clock,
+            score=score,
+            overwrite=overwrite,
+            workers=others,
+            stop=stop,
         ):
             results.append(result)
             progress.say(_line(result))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from napari_xfusion._version import __version__
 from napari_xfusion.cli.adapt import adapt
 from napari_xfusion.cli.batch import batch
+from napari_xfusion.cli.cluster import DaskOption, SlurmOption, WorkersOption, shared_by
 from napari_xfusion.cli.disturb import takes_disturbances
 from napari_xfusion.cli.measure import measure
 from napari_xfusion.cli.options import (
@@ -193,13 +194,17 @@ def fuse(
             metavar="RECORD",
         ),
     ] = None,
+    workers: WorkersOption = None,
+    dask: DaskOption = None,
+    slurm: SlurmOption = None,
     as_json: Json = False,
 ) -> None:
     """Fuse two sequences into one. Run the same command again to resume after an interruption."""
     from napari_xfusion.core.run import fuse_files
 
     if record is not None:
-        _repeat(ctx, record, output, lr, hr, overwrite=overwrite, as_json=as_json)
+        shared = {"workers": workers, "dask": dask, "slurm": slurm}
+        _repeat(ctx, record, output, lr, hr, shared=shared, overwrite=overwrite, as_json=as_json)
         return
     if lr is None or hr is None:
         raise typer.BadParameter("LR and HR are missing: give both recordings, or --from RECORD")
@@ -234,7 +239,11 @@ def fuse(
     if method == BEST:
         judged = choose_method(plan, *recordings, std=std is not None, attention=attention is not None)
         plan = plan.model_copy(update={"method": judged.choice.method})
-    with Progress("frames") as progress, stop_on_signal(progress) as stop:
+    with (
+        Progress("frames") as progress,
+        stop_on_signal(progress) as stop,
+        shared_by(workers, dask, slurm, say=progress.say) as others,
+    ):
         outcome = fuse_files(
             plan,
             *recordings,
@@ -245,6 +254,7 @@ def fuse(
             attention=attention,
             score=judged,
             overwrite=overwrite,
+            workers=others,
             stop=stop,
             progress=progress,
         )
@@ -258,13 +268,14 @@ def _repeat(
     lr: Path | None,
     hr: Path | None,
     *,
+    shared: dict[str, Any],
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Repeat the run of a record; other settings in addition to it are wrong usage."""
     from napari_xfusion.core.results.record import RunRecord
 
-    allowed = {"record", "output", "lr", "hr", "overwrite", "as_json"}
+    allowed = {"record", "output", "lr", "hr", "overwrite", "as_json", *shared}
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params if name not in allowed}
     given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     if given:
@@ -272,8 +283,14 @@ def _repeat(
             f"--from repeats a run with its recorded settings: omit {', '.join(map(option, given))}"
         )
     made = RunRecord.load(record)
-    with Progress("frames") as progress, stop_on_signal(progress) as stop:
-        outcome = made.run(output, lr=lr, hr=hr, overwrite=overwrite, stop=stop, progress=progress)
+    with (
+        Progress("frames") as progress,
+        stop_on_signal(progress) as stop,
+        shared_by(**shared, say=progress.say) as others,
+    ):
+        outcome = made.run(
+            output, lr=lr, hr=hr, overwrite=overwrite, workers=others, stop=stop, progress=progress
+        )
     _report_outcome(outcome, made.plan.method, as_json)
 
 

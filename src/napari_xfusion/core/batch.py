@@ -8,12 +8,14 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 
+from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from napari_xfusion.core.files import make_folder, require_table, write_whole
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import open_stack
@@ -21,7 +23,11 @@ from napari_xfusion.core.recordings.readers import file_endings
 from napari_xfusion.core.rig.synchronise import synchronise, with_clock
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.core.types import Progress, Token
-from napari_xfusion.errors import InputError, XFusionError, XFusionWarning
+from napari_xfusion.core.work import Workers
+from napari_xfusion.errors import ClusterError, InputError, XFusionError, XFusionWarning
+
+if TYPE_CHECKING:
+    from napari_xfusion.core.holdout.score import Score
 
 ROLES = {
     "lr": "lr",
@@ -37,7 +43,23 @@ ROLES = {
 DEPTH = 3
 """Folders below the one that is searched, itself included."""
 TABLE, PAGE, THUMBNAILS = "batch.csv", "batch.html", "thumbnails"
-COLUMNS = ("shot", "status", "frames", "seconds", "method", "warnings", "error", "lr", "hr", "output")
+TYPED = "batch.parquet"
+"""The same table with types, where pyarrow is installed."""
+COLUMNS = (
+    "shot",
+    "status",
+    "frames",
+    "seconds",
+    "method",
+    "score_db",
+    "warnings",
+    "error",
+    "lr",
+    "hr",
+    "output",
+)
+BEST = "best"
+"""In place of a method: the one that the score of the shot recommends."""
 THUMBNAIL = 240
 """Longest side of the picture of a shot, pixels."""
 _ROLE = re.compile(rf"(?<![a-z])({'|'.join(ROLES)})(?![a-z])", re.IGNORECASE)
@@ -70,6 +92,8 @@ class ShotResult:
     resumed: int = 0
     """Number of them that an earlier run had computed."""
     seconds: float = 0.0
+    score: float | None = None
+    """Expected PSNR of the unseen targets in dB, where it was asked for; None where it cannot be known."""
     warnings: tuple[XFusionWarning, ...] = ()
     error: XFusionError | None = None
     """Why it failed."""
@@ -82,6 +106,7 @@ class ShotResult:
             "frames": self.frames,
             "seconds": round(self.seconds, 1),
             "method": self.method,
+            "score_db": None if self.score is None else round(self.score, 2),
             "warnings": " ".join(dict.fromkeys(warning.code for warning in self.warnings)),
             "error": "" if self.error is None else str(self.error),
             "lr": str(self.shot.lr),
@@ -168,21 +193,26 @@ def fuse_shots(
     *,
     ending: str = ".tif",
     fit_clock: bool = False,
+    score: bool = False,
     overwrite: bool = False,
+    workers: Workers | None = None,
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Iterator[ShotResult]:
     """Fuse each shot into ``folder``/NAME``ending``; after each, write the table, its picture and the page.
 
     ``settings`` are those of a plan by name; a shot's own replace them. With ``fit_clock``, the offset between the
-    clocks is fitted for each shot (`synchronise`). A shot that fails does not stop the others; shots that are
+    clocks is fitted for each shot (`synchronise`). The method ``best`` is the one that the score of a shot recommends;
+    with ``score``, the methods that are given are judged, too. ``workers`` as of ``fuse_files``: shots are fused one
+    after the other, each by all workers. A shot that fails does not stop the others; shots that are
     complete are left alone, so the same call resumes. ``progress`` counts frames of the current shot. Raises
-    XFusionError where ``folder`` cannot be used.
+    XFusionError where ``folder`` cannot be used, and ClusterError where the workers were lost.
     """
     require_names(shots)
     make_folder(folder)
     require_table(folder / TABLE, COLUMNS[:3], overwrite=overwrite)
     method = str(settings.get("method", Plan().method))
+    earlier = {} if overwrite else _earlier(folder)
     results = [
         ShotResult(shot, folder / f"{shot.name}{ending}", str(shot.settings.get("method", method)))
         for shot in shots
@@ -192,13 +222,23 @@ def fuse_shots(
         if stop.is_set():
             break
         try:
-            plan = _plan_of(waiting.shot, settings, fit_clock=fit_clock)
+            plan, known = _plan_of(waiting, settings, earlier, fit_clock=fit_clock)
+            judged = None
+            if known is None and (score or waiting.method == BEST):
+                judged, known = _judged(plan, waiting, stop)
+                if stop.is_set():
+                    break
+            if judged is not None:
+                plan = plan.model_copy(update={"method": judged.choice.method})
+            waiting = replace(waiting, method=plan.method, score=known)  # noqa: PLW2901
             outcome = fuse_files(
                 plan,
                 waiting.shot.lr,
                 waiting.shot.hr,
                 waiting.output,
+                score=judged,
                 overwrite=overwrite,
+                workers=workers,
                 stop=stop,
                 progress=progress,
             )
@@ -210,6 +250,8 @@ def fuse_shots(
                 seconds=outcome.seconds,
                 warnings=outcome.notes,
             )
+        except ClusterError:
+            raise
         except XFusionError as error:
             result = replace(waiting, status="failed", error=error)
         results[number] = result
@@ -231,10 +273,22 @@ def _recordings(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _plan_of(shot: Shot, settings: Mapping[str, Any], *, fit_clock: bool) -> Plan:
-    plan = make_plan(**{**settings, **shot.settings})
+def _plan_of(
+    waiting: ShotResult,
+    settings: Mapping[str, Any],
+    earlier: Mapping[str, Mapping[str, str]],
+    *,
+    fit_clock: bool,
+) -> tuple[Plan, float | None]:
+    """The plan of a shot, for ``best`` by the default method; and the score by which an earlier run has fused it."""
+    shot, own = waiting.shot, {**settings, **waiting.shot.settings}
+    row = earlier.get(shot.name, {})
+    known = float(row["score_db"]) if row.get("score_db") and waiting.output.exists() else None
+    if own.get("method") == BEST:
+        own["method"] = row["method"] if known is not None else DEFAULT_METHOD
+    plan = make_plan(**own)
     if not fit_clock:
-        return plan
+        return plan, known
     stacks = open_stack(shot.lr), open_stack(shot.hr)
     fit = synchronise(
         *stacks,
@@ -244,9 +298,35 @@ def _plan_of(shot: Shot, settings: Mapping[str, Any], *, fit_clock: bool) -> Pla
         hr_time_offset=plan.hr_time_offset,
     )
     rest = {"hr_step": None, "hr_start": 0.0, "lr_time_offset": 0.0, "hr_time_offset": 0.0}
-    return make_plan(
-        **{**settings, **shot.settings, **rest, "calibration": with_clock(*stacks, plan.calibration, fit)}
-    )
+    return make_plan(**{**own, **rest, "calibration": with_clock(*stacks, plan.calibration, fit)}), known
+
+
+def _judged(plan: Plan, waiting: ShotResult, stop: Token) -> tuple[Score | None, float | None]:
+    """The score that chooses the method, None where it is given; and the expected PSNR of the method."""
+    from napari_xfusion.core.holdout.score import score_methods  # noqa: PLC0415 - takes time to import
+
+    best = waiting.method == BEST
+    try:
+        found = score_methods(
+            plan, waiting.shot.lr, waiting.shot.hr, methods=None if best else [plan.method], stop=stop
+        )
+    except InputError:
+        if best:
+            raise
+        return None, None  # too few HR frames to judge by
+    if found is None:
+        return None, None
+    expected = found.of(found.choice.method if best else plan.method).unseen
+    return found if best else None, expected
+
+
+def _earlier(folder: Path) -> dict[str, dict[str, str]]:
+    """The rows of the shots that an earlier run has fused."""
+    table = folder / TABLE
+    if not table.exists():
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        return {row["shot"]: row for row in csv.DictReader(file) if row["status"] == "fused"}
 
 
 def _write_table(results: Sequence[ShotResult], folder: Path) -> None:
@@ -257,6 +337,11 @@ def _write_table(results: Sequence[ShotResult], folder: Path) -> None:
             table.writerows(result.row() for result in results)
 
     write_whole(folder / TABLE, write)
+    if find_spec("pyarrow") is not None:
+        from pyarrow import Table, parquet  # noqa: PLC0415 - an extra
+
+        typed = Table.from_pylist([result.row() for result in results])
+        write_whole(folder / TYPED, lambda part: parquet.write_table(typed, part))
 
 
 def _write_thumbnail(result: ShotResult, folder: Path) -> None:
@@ -287,7 +372,7 @@ def _write_page(results: Sequence[ShotResult], folder: Path) -> None:
 <style>body {{font: 14px sans-serif; margin: 2em}} td, th {{padding: 4px 12px; text-align: left; vertical-align: top}}
 tr.failed {{background: #fbe3df}} tr.stopped, tr.waiting {{color: #666}}</style>
 <h1>Fused shots</h1><p>{len(results)} shots: {summary}. The same as a table: <a href="{TABLE}">{TABLE}</a>.</p>
-<table><tr><th>shot<th>middle frame<th>status<th>frames<th>seconds<th>method<th>warnings and errors</tr>
+<table><tr><th>shot<th>middle frame<th>status<th>frames<th>seconds<th>method<th>score, dB<th>warnings and errors</tr>
 {rows}
 </table></html>
 """
@@ -306,6 +391,7 @@ def _page_row(result: ShotResult) -> str:
         str(result.frames),
         f"{result.seconds:.1f}",
         result.method,
+        "" if result.score is None else f"{result.score:.1f}",
         remarks,
     )
     return f'<tr class="{result.status}">' + "".join(f"<td>{fact}" for fact in facts) + "</tr>"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -30,6 +31,8 @@ from napari_xfusion.core.recordings import as_stack, find_recording
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
+from napari_xfusion.core.results.file_sink import FileSink
+from napari_xfusion.core.results.journal import Entry
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import (
     FORMAT,
@@ -40,8 +43,9 @@ from napari_xfusion.core.results.record import (
     record_path,
 )
 from napari_xfusion.core.rig import Camera, Rig, given_hr_times, seen_targets
-from napari_xfusion.core.session import Session, rig_of
+from napari_xfusion.core.session import Session, filled_in, rig_of
 from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
+from napari_xfusion.core.work import PACKAGES, Made, Report, Work, Workers, collect, completed
 from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
 
 if TYPE_CHECKING:
@@ -49,8 +53,8 @@ if TYPE_CHECKING:
 
 Order = Callable[[Sequence[int]], Iterable[int]]
 """The order in which missing targets are wanted; what it returns is pulled as frames are begun."""
-PACKAGES = ("numpy", "scipy", "opencv-python-headless", "tifffile", "torch")
-"""Whose versions the run record keeps, because they can change a result."""
+ATTEMPTS = 3
+"""Times that frames are made which another machine wrote and this one does not find on the disk."""
 
 
 class Files(NamedTuple):
@@ -98,6 +102,7 @@ class Run:
 
     def __init__(self, plan: Plan, lr: object, hr: object) -> None:
         stacks = as_stack(lr, name="LR"), as_stack(hr, name="HR")
+        self._plan = plan
         self._before = [state_of(stack) for stack in stacks]
         rig = rig_of(plan, *stacks)
         self._session = Session(plan, rig)
@@ -159,29 +164,94 @@ class Run:
         Ends when all is done, or early when ``stop`` is set. Intervals are calibrated before the first frame.
         ``ready`` are frames that a session of the same plan on the same recordings has fused: they come first.
         """
-        missing = [t for t in self.spec.frames if t not in self.done]
-        if "interval" in self._sinks and missing and not self._calibrate(stop):
+        missing = self._missing()
+        if not self._ready(missing, stop):
             return
         with self._session as session:
             for made in ready:
                 if made.index in missing:
                     missing.remove(made.index)
-                    yield self._keep(made)
+                    yield self._put(made)
             for made in session.frames(order(missing), stop):
-                yield self._keep(made)
+                yield self._put(made)
             self.notes = session.notes
             self.settled = self.settled.model_copy(update=dict(session.used))
 
-    def _keep(self, made: FusedFrame) -> FusedFrame:
+    def _put(self, made: FusedFrame) -> FusedFrame:
         """Put a frame into the sinks that miss it; the frame with its interval."""
-        frame = self._with_interval(made)
-        notes = _notes_of(frame, bool(self._seen[frame.index]))
+        seen = bool(self._seen[made.index])
+        frame, notes = completed(made, self._session, self.intervals, self.settled.region, seen=seen)
         for name, (sink, kept) in self._sinks.items():
             image = getattr(frame, name)
             if frame.index not in kept and image is not None:
                 sink.put(frame.index, image, notes)
         self.done.add(frame.index)
         return frame
+
+    def shared(self, workers: Workers, stop: Token) -> Iterator[None]:
+        """Have ``workers`` fuse what is missing; one step of the iteration per report, whose frames are saved.
+
+        This process alone writes the journal: an entry is written when a worker has reported a frame on the disk.
+        Frames that other machines wrote are compared with their checksums at the end, and those that differ are made
+        again. Ends as ``frames``; raises XFusionError.
+        """
+        if not self._ready(self._missing(), stop):
+            return
+        said: dict[int, Report] = {}
+        for _ in range(ATTEMPTS):
+            missing, elsewhere = self._missing(), dict[str, dict[int, int]]()
+            if not missing or stop.is_set():
+                break
+            for report in workers.reports(self._work(), missing, stop):
+                for made in report.frames:
+                    self._keep(made)
+                    if report.host != socket.gethostname():
+                        for name, checksum in made.stored.items():
+                            elsewhere.setdefault(name, {})[made.index] = checksum
+                if report.frames:
+                    said[report.frames[0].index] = report
+                yield
+            self.done -= {t for name, sums in elsewhere.items() for t in self._file(name).lost(sums)}
+        if not stop.is_set() and not self.finished:
+            raise OutputError(
+                f"frames {', '.join(map(str, self._missing()[:8]))}",
+                problem="what another machine wrote is not found on the disk",
+                hint="use workers of one machine, or a disk that is the same for all; rerun the same command to resume",
+            )
+        filled, notes, used = collect(said)
+        self.notes = [*self.rig.warnings, *filled_in(filled), *notes]
+        self.settled = self.settled.model_copy(update=used)
+
+    def _missing(self) -> list[int]:
+        return [t for t in self.spec.frames if t not in self.done]
+
+    def _work(self) -> Work:
+        claims = {
+            name: self._file(name).claim() for name, (sink, _) in self._sinks.items() if not sink.finished
+        }
+        return Work.of(self._plan, self.rig, claims, region=self.settled.region, intervals=self.intervals)
+
+    def _file(self, name: str) -> FileSink:
+        sink, _ = self._sinks[name]
+        if not isinstance(sink, FileSink):
+            raise OutputError(name, expected="a file", found="memory", hint="fuse without workers")
+        return sink
+
+    def _keep(self, made: Made) -> None:
+        """Keep a frame that a worker has made."""
+        for name, (_, kept) in self._sinks.items():
+            sink = self._file(name)
+            if made.index in kept:
+                continue
+            if name in made.stored:
+                sink.keep(Entry(made.index, made.stored[name], made.notes))
+            elif name in made.pixels:
+                sink.put(made.index, made.pixels[name], made.notes)
+        self.done.add(made.index)
+
+    def _ready(self, missing: Sequence[int], stop: Token) -> bool:
+        """Calibrate what the outputs need; return whether that came to its end."""
+        return "interval" not in self._sinks or not missing or self._calibrate(stop)
 
     def _calibrate(self, stop: Token) -> bool:
         """Calibrate the intervals; return whether that came to its end."""
@@ -190,12 +260,6 @@ class Run:
             rig = rig_of(plan, rig.fast.open(), rig.hr.open())
         self.intervals = calibrate_intervals(plan, rig, self.fuser, coverage=self._coverage, stop=stop)
         return self.intervals is not None
-
-    def _with_interval(self, frame: FusedFrame) -> FusedFrame:
-        if self.intervals is None:
-            return frame
-        half = self.intervals.half_widths(frame, self._session.reader, self.settled.region)
-        return replace(frame, interval=half)
 
     def commit(self) -> None:
         """Turn the frames into results with their record; see ``Sink.commit``.
@@ -293,6 +357,7 @@ def fuse_files(
     attention: Path | str | None = None,
     score: Score | None = None,
     overwrite: bool = False,
+    workers: Workers | None = None,
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Outcome:
@@ -302,13 +367,16 @@ def fuse_files(
     receives the standard deviation (float32) of the methods that know it, ``interval`` the half widths (float32) of
     intervals that contain the pixels of a new HR frame with the probability ``coverage``, calibrated on this recording
     (``core.holdout.intervals``), ``attention`` (CSV) the scores of networks. The record names the ``score`` that chose
-    the plan's method. Raises XFusionError; what was done by then is kept.
+    the plan's method. ``workers`` are other processes that fuse the frames (``core.cluster``); the recordings must be
+    files then. Raises XFusionError; what was done by then is kept.
     """
     began = perf_counter()
     run = Run(plan, lr, hr)
     run.choice = None if score is None else choice_record(score)
     files = Files(output, std, interval, attention)
-    _into_files(run, files, coverage=coverage, overwrite=overwrite, stop=stop, progress=progress)
+    _into_files(
+        run, files, coverage=coverage, overwrite=overwrite, workers=workers, stop=stop, progress=progress
+    )
     return _outcome(run, output, began)
 
 
@@ -319,6 +387,7 @@ def repeat(
     lr: object = None,
     hr: object = None,
     overwrite: bool = False,
+    workers: Workers | None = None,
     stop: Token | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Outcome:
@@ -327,7 +396,7 @@ def repeat(
     run = Run(record.plan, *_inputs_of(record, lr, hr))
     _check_same(record, run)
     run.choice = record.choice
-    _into_files(run, Files(output), overwrite=overwrite, stop=stop, progress=progress)
+    _into_files(run, Files(output), overwrite=overwrite, workers=workers, stop=stop, progress=progress)
     outcome = _outcome(run, output, began)
     if record.format == FORMAT:
         return outcome
@@ -405,9 +474,11 @@ def _into_files(
     *,
     coverage: float = COVERAGE,
     overwrite: bool,
+    workers: Workers | None = None,
     stop: Token | None,
     progress: Progress,
 ) -> None:
+    stop = stop or threading.Event()
     check_places(run.settled, run.rig, files, overwrite=overwrite)
     total = len(run.spec.frames)
     with ExitStack() as opened:
@@ -418,7 +489,7 @@ def _into_files(
         }
         run.begin(**sinks, coverage=coverage)
         progress(run.resumed, total)
-        for _ in run.frames(stop or threading.Event()):
+        for _ in run.frames(stop) if workers is None else run.shared(workers, stop):
             progress(len(run.done), total)
         if run.finished:
             run.commit()
@@ -518,11 +589,6 @@ def _describe(
     if plan.model is not None and Path(plan.model).suffix and Path(plan.model).is_file():
         resolved["model"] = str(Path(plan.model).resolve())  # the record is read in other folders, too
     return spec, Plan.model_validate(resolved)
-
-
-def _notes_of(frame: FusedFrame, seen: bool) -> dict[str, Any]:
-    scores = {role: score._asdict() for role, score in frame.scores.items()}
-    return {"seen": seen, "seconds": round(frame.seconds, 6)} | ({"scores": scores} if scores else {})
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

@@ -42,8 +42,12 @@ class Session:
     @property
     def notes(self) -> list[XFusionWarning]:
         """Warnings about the recordings and the run so far."""
-        said = self._said if self._stream is None else self._stream.notes
-        return [*self.rig.warnings, *_filled(self.reader), *said]
+        return [*self.rig.warnings, *filled_in(self.reader.invalid), *self.said]
+
+    @property
+    def said(self) -> tuple[XFusionWarning, ...]:
+        """Those of the method about the run so far; see ``Stream.notes``."""
+        return self._said if self._stream is None else self._stream.notes
 
     @property
     def used(self) -> Mapping[str, Any]:
@@ -94,11 +98,12 @@ def _number(target: object) -> int:
         raise InputError("targets", expected="frame numbers", found=repr(target)[:60], hint=hint) from error
 
 
-def _filled(reader: FrameReader) -> list[XFusionWarning]:
-    """A warning about the pixels that were filled in, naming the first few frames."""
-    if not reader.invalid:
+def filled_in(frames: Mapping[str, int]) -> list[XFusionWarning]:
+    """A warning about the pixels that were filled in, by frame as in ``FrameReader.invalid``; names the first few."""
+    if not frames:
         return []
-    named = ", ".join(f"{frame} ({count})" for frame, count in list(reader.invalid.items())[:5])
-    more = ", ..." if len(reader.invalid) > 5 else ""
+    first = sorted(frames.items(), key=lambda item: (item[0].split()[0] != "LR", len(item[0]), item[0]))
+    named = ", ".join(f"{frame} ({count})" for frame, count in first[:5])
+    more = ", ..." if len(frames) > 5 else ""
     text = f"pixels that are NaN, infinite or fill values were filled in from their neighbours in frames {named}{more}."
     return [XFusionWarning("filled-in", text)]

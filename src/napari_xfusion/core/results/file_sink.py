@@ -18,10 +18,12 @@ import errno
 import json
 import os
 import shutil
+import socket
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -50,6 +52,21 @@ OVERHEAD = 1024
 """Bytes per frame in addition to its pixels: tags, journal, record."""
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A begun output, for other processes that write frames into it. Can be pickled."""
+
+    path: Path
+    """Absolute."""
+    spec: OutputSpec
+    layout: Mapping[str, Any]
+    """What ``_create`` returned."""
+    signature: bytes
+    """In the lock file of the process that began it, and of no other."""
+    host: str
+    """Of that process."""
+
+
 class FileSink(ABC):
     """Common base of TIFF and Zarr sinks, which differ only in how the bytes of one frame are stored."""
 
@@ -61,6 +78,7 @@ class FileSink(ABC):
         self._lock = OutputLock(self._beside("lock"))
         self._journal: Journal | None = None
         self._spec: OutputSpec | None = None
+        self._layout: Mapping[str, Any] = {}
         self._positions: dict[int, int] = {}
         self._notes: dict[int, Notes] = {}
         self._result: Stack | None = None
@@ -94,6 +112,10 @@ class FileSink(ABC):
     @abstractmethod
     def _seal(self) -> None:
         """Flush all frames to disk and close them; may be called again."""
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """Flush the frames that this process has written."""
 
     @abstractmethod
     def _release(self) -> None:
@@ -153,14 +175,73 @@ class FileSink(ABC):
 
     def put(self, index: int, image: Image, notes: Notes | None = None) -> None:
         """See ``Sink.put``. Pixels are written before the journal, so that no entry refers to missing pixels."""
-        spec, journal = self._claimed()
-        position = position_of(spec, self._positions, index, image)
-        data = stored(image, spec.dtype).data.cast("B")
-        entry = Entry(index, zlib.crc32(data), notes or {})
+        self._claimed()
+        self.keep(Entry(index, self.store(index, image), notes or {}))
+
+    # Several processes: one begins, and keeps what others store.
+
+    def claim(self) -> Claim:
+        """The begun output, for ``join`` in other processes."""
+        spec, _ = self._claimed()
+        return Claim(self.path.absolute(), spec, self._layout, self._lock.signature(), socket.gethostname())
+
+    def join(self, claim: Claim) -> bool:
+        """Open the output that another process has begun, for ``store``; False where it is not seen here.
+
+        Raises WriteError where it cannot be opened.
+        """
+        if not self.seen(claim):
+            return False
+        self._spec = claim.spec
+        self._positions = {target: j for j, target in enumerate(claim.spec.frames)}
+        with self._told():
+            self._reopen(claim.spec, claim.layout)
+        return True
+
+    def seen(self, claim: Claim) -> bool:
+        """Whether this process sees the output, and whoever began it has not closed it."""
+        return bool(claim.signature) and self._lock.signature() == claim.signature
+
+    def store(self, index: int, image: Image) -> int:
+        """Write the pixels of target ``index`` to their place; return the crc32 of their bytes, for ``keep``.
+
+        Processes may store other targets, or the same ones with the same pixels, at the same time: each target has
+        bytes of its own. Raises WriteError.
+        """
+        if self._spec is None:
+            raise self._not_begun()
+        position = position_of(self._spec, self._positions, index, image)
+        data = stored(image, self._spec.dtype).data.cast("B")
         with self._told():
             self._write(position, data)
+        return zlib.crc32(data)
+
+    def keep(self, entry: Entry) -> None:
+        """Record a target whose pixels are stored; only in the process that began the output. Raises WriteError."""
+        _, journal = self._claimed()
+        with self._told():
             journal.add(entry)
-        self._notes[index] = entry.notes
+        self._notes[entry.index] = entry.notes
+
+    def flush(self) -> None:
+        """Send what was stored to the disk, where other machines see it; raises WriteError."""
+        with self._told():
+            self._flush()
+
+    def lost(self, checksums: Mapping[int, int]) -> list[int]:
+        """Targets whose bytes are not those of ``checksums``, crc32 by target; they count as missing from now on.
+
+        For frames that other machines stored: two of them that write into one block of a file may have overwritten
+        each other's part, where the file system does not keep their caches the same.
+        """
+        spec, _ = self._claimed()
+        with self._told():
+            self._release()  # opened again, a network file system reads what others have written
+            self._reopen(spec, self._layout)
+        wrong = [t for t, crc in checksums.items() if zlib.crc32(self._read(self._positions[t])) != crc]
+        for target in wrong:
+            self._notes.pop(target, None)
+        return wrong
 
     def read(self, index: int) -> NDArray[Any]:
         """See ``Sink.read``."""
@@ -278,12 +359,13 @@ class FileSink(ABC):
         self._require_room(spec)
         self._journal = Journal(self._beside("journal"))
         self._journal.claim()
-        layout = self._create(spec)
-        self._journal.header({"spec": spec.as_json(), "layout": layout})
+        self._layout = self._create(spec)
+        self._journal.header({"spec": spec.as_json(), "layout": self._layout})
 
     def _resume(self, spec: OutputSpec, header: Mapping[str, Any], entries: Mapping[int, Entry]) -> None:
         self._check_record()
-        self._reopen(spec, header["layout"])
+        self._layout = header["layout"]
+        self._reopen(spec, self._layout)
         for target, position in self._positions.items():
             entry = entries.get(target)
             if entry is not None and zlib.crc32(self._read(position)) == entry.crc:
@@ -329,13 +411,16 @@ class FileSink(ABC):
 
     def _claimed(self) -> tuple[OutputSpec, Journal]:
         if self._spec is None or self._journal is None:
-            raise OutputError(
-                self.path,
-                expected="an output that is begun and not finished",
-                found="a finished one" if self.finished else "one not begun",
-                hint="call begin() first",
-            )
+            raise self._not_begun()
         return self._spec, self._journal
+
+    def _not_begun(self) -> OutputError:
+        return OutputError(
+            self.path,
+            expected="an output that is begun and not finished",
+            found="a finished one" if self.finished else "one not begun",
+            hint="call begin() first",
+        )
 
     def _beside(self, ending: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{ending}")

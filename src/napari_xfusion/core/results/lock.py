@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+import uuid
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -82,6 +83,15 @@ class OutputLock:
         if not self.is_lock():
             self._path.unlink()
 
+    def signature(self) -> bytes:
+        """What its holder wrote into the file, which no other holder does; b"" where there is none."""
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                file.seek(NAME_AT)
+                return file.read(LONGEST)
+        except OSError:
+            return b""
+
     def release(self) -> None:
         """Release the lock and remove its file; does nothing when not held."""
         if not self._lock.is_locked:
@@ -105,6 +115,7 @@ class OutputLock:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "claim": uuid.uuid4().hex,
         }
         with self._path.open("r+b", buffering=0) as file:
             file.truncate(NAME_AT)

@@ -62,7 +62,8 @@ class OneFileSink(FileSink):
 
     def _reopen(self, spec: OutputSpec, layout: Mapping[str, Any]) -> None:
         self._offset, self._frame_bytes = layout["offset"], spec.frame_bytes
-        self._file = FileIO(self._partial, "r+")
+        # Not for reading: on NFS, all of a block that was read is written, over what other machines wrote there.
+        self._file = FileIO(os.open(self._partial, os.O_WRONLY | getattr(os, "O_BINARY", 0)), "w")
 
     def _write(self, position: int, data: memoryview) -> None:
         self._write_all(data, self._offset + position * self._frame_bytes)
@@ -93,6 +94,9 @@ class OneFileSink(FileSink):
         if self._file is not None:
             os.fsync(self._file.fileno())
         self._release()
+
+    def _flush(self) -> None:
+        os.fsync(self._opened().fileno())
 
     def _release(self) -> None:
         if self._file is not None:

@@ -191,17 +191,18 @@ class RunRecord(_Record):
         lr: object = None,
         hr: object = None,
         overwrite: bool = False,
+        workers: object = None,
         stop: Token | None = None,
         progress: Progress = lambda _done, _total: None,
     ) -> Outcome:
         """Repeat the run into the file ``output``, with the same bytes on the same class of device.
 
         ``lr`` and ``hr`` (paths, arrays or Stacks) are needed where the recordings are no longer at the recorded
-        paths. Raises InputError where a recording is missing or its content differs, ModelError where the weights
-        differ, and else what ``fuse_files`` raises.
+        paths, ``workers`` as of ``fuse_files``. Raises InputError where a recording is missing or its content differs,
+        ModelError where the weights differ, and else what ``fuse_files`` raises.
         """
         repeat = resolve_name("napari_xfusion.core.run:repeat")  # which itself needs the record
-        settings = {"overwrite": overwrite, "stop": stop, "progress": progress}
+        settings = {"overwrite": overwrite, "workers": workers, "stop": stop, "progress": progress}
         outcome: Outcome = repeat(self, output, lr=lr, hr=hr, **settings)
         return outcome
 

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ class ZarrSink(FileSink):
     def _write(self, position: int, data: memoryview) -> None:
         chunk = self._chunk(position)
         chunk.parent.mkdir(parents=True, exist_ok=True)
-        with chunk.open("wb", buffering=0) as file:
+        # Not emptied first: another process may have written the same bytes, which the journal counts on.
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        with FileIO(os.open(chunk, flags, 0o666), "w") as file:
             while data:  # the system may accept a part only, and reports the reason at the next write
                 data = data[file.write(data) :]
 
@@ -78,6 +81,9 @@ class ZarrSink(FileSink):
             sync_directory(chunk.parent)
             sync_directory(chunk.parent.parent)
         sync_directory(self._partial / "0" / "c")
+
+    def _flush(self) -> None:
+        """Do nothing: files are closed, which NFS flushes."""
 
     def _release(self) -> None:
         """Do nothing: no file is open."""

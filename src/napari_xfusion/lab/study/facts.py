@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from napari_xfusion._version import __version__
-from napari_xfusion.core.run import PACKAGES, versions
+from napari_xfusion.core.run import versions
+from napari_xfusion.core.work import PACKAGES
 from napari_xfusion.lab.study.results import SETTINGS, Results, SequenceResults
 from napari_xfusion.lab.study.statements import counts, statements
 from napari_xfusion.lab.study.times import machine
