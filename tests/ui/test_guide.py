@@ -209,6 +209,8 @@ def test_the_walk_of_a_result_cuts_nothing_off_at_the_default_width(viewer, tmp_
     wait(qtbot, lambda: not panel.judge.busy)
     assert len(panel.judge.table.rows) > 4
     assert "best here" in panel.judge.step.words
+    panel.judge.worst.click()
+    assert panel._frame() == round(panel.judge.found.best.worst[0].time)
     for section in panel.sections.all:
         section.expand(animate=False)
     qtbot.wait(50)

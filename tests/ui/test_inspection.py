@@ -280,6 +280,24 @@ def offered(panel, content) -> tuple[bool, str]:
     return panel.content.model().item(k).isEnabled(), panel.content.itemData(k, Qt.ItemDataRole.ToolTipRole)
 
 
+def test_the_sources_of_detail_have_a_layer_each(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    for name, colours in (("main source of detail", 7), ("the method's own", 0)):
+        (content,) = [each for each in panel.contents if each.name == name]
+        panel.show_content(content)
+        wait(qtbot, panel.cancel.isHidden)
+        layer = viewer.layers[-1]
+        image = shown(viewer, layer, qtbot)
+        assert image.shape == (144, 240)
+        assert np.isfinite(image).all()
+        if colours:
+            numbers = np.unique(image)
+            assert set(numbers) <= set(range(colours))
+            assert len(numbers) >= 3
+            drawn = layer.colormap.map((numbers + 0.5) / colours)
+            assert len(np.unique(drawn.round(3), axis=0)) == len(numbers)
+
+
 def test_one_layer_shows_what_is_selected_and_can_be_left(viewer, layers, qtbot):
     panel = open_panel(viewer)
     assert not panel.keep.isEnabled()

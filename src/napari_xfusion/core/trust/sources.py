@@ -206,21 +206,32 @@ class Sources:
 
 
 def own_of(fused: Stack, sources: Sources, targets: Sequence[int], region: Region | None = None) -> Stack:
-    """What is the method's own in fused frames (T, H, W) of ``targets``, float32 in their units; made when read."""
+    """What is the method's own in fused frames (T, H, W) of ``targets``, float32 in their units; made when read.
+
+    NaN in frames without a number, which are not fused.
+    """
     span = np.float32(sources.rig.hr.grey.span)
 
     def read(number: int) -> Image:
-        found = sources.of(targets[number], fused.frame(number), region)
-        return sources.shown(found.alone, region) * span
+        image = fused.frame(number)
+        if not np.isfinite(image).any():
+            return np.full(image.shape, np.nan, np.float32)
+        return sources.shown(sources.of(targets[number], image, region).alone, region) * span
 
     return fused.derive(read, fused.shape, np.dtype(np.float32), source=f"{fused.source}, the method's own")
 
 
 def main_of(fused: Stack, sources: Sources, targets: Sequence[int], region: Region | None = None) -> Stack:
-    """Number in SOURCES of the main source of each pixel of fused frames (T, H, W), uint8; made when it is read."""
+    """Number in SOURCES of the main source of each pixel of fused frames (T, H, W), uint8; made when it is read.
+
+    0 in frames without a number, which are not fused.
+    """
 
     def read(number: int) -> NDArray[np.uint8]:
-        return sources.shown_main(sources.of(targets[number], fused.frame(number), region), region)
+        image = fused.frame(number)
+        if not np.isfinite(image).any():
+            return np.zeros(image.shape, np.uint8)
+        return sources.shown_main(sources.of(targets[number], image, region), region)
 
     return fused.derive(read, fused.shape, np.dtype(np.uint8), source=f"{fused.source}, main source")
 

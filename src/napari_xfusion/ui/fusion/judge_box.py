@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_xfusion.ui.fusion.request import Request
 
 SCORES = "Leave out HR frames, fuse them from the others by every method, and compare."
+WORST = "Go to the HR frame that was predicted worst from the others: there the result is least reliable."
 MEANING = (
     "PSNR in dB, higher is better. Left out: of HR frames that were left out, as made from the others, and its "
     "standard error.\nUnseen: expected between the HR frames of a run with all of them. SSIM: 1 is equal."
@@ -33,6 +34,8 @@ class JudgeBox(StepSection):
 
     scored = Signal()
     """A score has begun or ended."""
+    frame_asked = Signal(int)
+    """The user wants to see this LR frame."""
     inspect_asked = Signal()
     """The user wants the Inspect panel."""
 
@@ -46,6 +49,7 @@ class JudgeBox(StepSection):
         self._request: Request | None = None
         self.inspect = QPushButton("Open the Inspect panel", self)
         self.score, self.cancel = QPushButton("Score on this recording", self), QPushButton("Cancel", self)
+        self.worst = QPushButton("Worst frame", self)
         self.table, self.status = Facts(self), Sentence(self)
         self.export = ExportBox(viewer, self)
         self._worker = Worker(self, "fusion score", on_news=self._on_news, ended=self._on_ended, every=100)
@@ -55,7 +59,8 @@ class JudgeBox(StepSection):
         line = QHBoxLayout()
         for button in (self.score, self.cancel):
             line.addWidget(button)
-        for row in (line, self.table, self.status, self.inspect, self.export):
+        self.worst.clicked.connect(lambda _: self._show_worst())
+        for row in (line, self.table, self.status, self.worst, self.inspect, self.export):
             self.rows.addRow(row)
         self.inspect.clicked.connect(lambda _: self.inspect_asked.emit())
         self.score.clicked.connect(lambda _: self._start())
@@ -82,6 +87,12 @@ class JudgeBox(StepSection):
     def _offer(self) -> None:
         offer(self.score, SCORES, "" if self._request is not None else "No pair is ready.", busy=self.busy)
         self.cancel.setEnabled(self.busy)
+        offer(self.worst, WORST, "" if self.found is not None else "There is no score yet.", busy=self.busy)
+
+    def _show_worst(self) -> None:
+        """Ask for the LR frame next to the HR frame that the recommended method predicted worst."""
+        if self.found is not None:
+            self.frame_asked.emit(round(self.found.best.worst[0].time))
 
     def _start(self) -> None:
         if self._request is not None:

@@ -383,6 +383,7 @@ class FusionPanel(Panel):
         self.alignment.rig_asked.connect(lambda: self._open_panel(RIG))
         self.judge.inspect_asked.connect(self._inspect)
         self.judge.scored.connect(self._show_steps)
+        self.judge.frame_asked.connect(self._go_to)
         self.export.ended.connect(self._show_steps)
         self.strip.chosen.connect(self._go_to)
         for asks in (*self.sections.all, self.data.table):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.trust.sources import SOURCES
 from napari_xfusion.core.types import ROLES
 from napari_xfusion.ui.inspection.recipes import ROLE_NAMES, Kind, Recipes
 from napari_xfusion.ui.inspection.sequences import Sequences, method_problem, network_problem, problem
@@ -32,7 +33,7 @@ def contents(recipes: Recipes) -> list[list[Content]]:
     """All contents, in groups."""
     return [
         [_division(recipes, kind) for kind in KINDS],
-        list(_reliability(recipes)),
+        [*_reliability(recipes), *_sources(recipes)],
         [_attention(recipes, k) for k in range(len(ROLES))],
         [_difference(recipes, method) for method in METHODS],
         [_baseline(recipes, method) for method in METHODS],
@@ -60,6 +61,23 @@ def _reliability(recipes: Recipes) -> Iterator[Content]:
         "The standard deviation of each pixel by the Bayesian method, in HR grey values.",
         recipes.std,
         partial(problem, needed=("lr", "hr")),
+    )
+
+
+def _sources(recipes: Recipes) -> Iterator[Content]:
+    needed = partial(problem, needed=("lr", "hr", "fused"))
+    yield Content(
+        "main source of detail",
+        "Which camera, and which HR frame, shows most of the detail of each pixel: "
+        + ", ".join(f"{number} {source.title}" for number, source in enumerate(SOURCES)),
+        recipes.main,
+        needed,
+    )
+    yield Content(
+        "the method's own",
+        "The part of the fused sequence that no HR frame shows, or that LR contradicts; signed, in HR grey values.",
+        recipes.own,
+        needed,
     )
 
 

@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.clock import Clock
@@ -17,10 +18,11 @@ from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Mapping
 from napari_xfusion.core.sequence import FusedSequence, difference, lr_consistency
-from napari_xfusion.core.types import FusedFrame, Role, Stack
+from napari_xfusion.core.trust.sources import SOURCES, Sources, main_of, own_of
+from napari_xfusion.core.types import FusedFrame, Region, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.inspection.sequences import Sequences
-from napari_xfusion.ui.shared.colours import diverging
+from napari_xfusion.ui.shared.colours import categories, diverging
 from napari_xfusion.ui.shared.layers import SAME, LayerData, derived_layer
 from napari_xfusion.ui.shared.preferences import preferences
 from napari_xfusion.ui.shared.provenance import LayerRole, content_of, in_unit, provenance_of, stack_of
@@ -37,7 +39,7 @@ ROLE_NAMES: dict[Role, str] = {
     "hr-": "HR before",
     "hr+": "HR after",
 }
-ATTENTION_OPACITY = 0.5
+ATTENTION_OPACITY = SOURCES_OPACITY = 0.5
 """So that the sequence below is seen as well."""
 
 
@@ -113,6 +115,41 @@ class Recipes:
         look |= {"origins": (sequences.lr, sequences.hr, sequences.fused), "plan": sequences.made_by}
         return derived_layer(sequences.lr, sequence, name=name, role="consistency", **look)
 
+    def own(self, sequences: Sequences, frame: int) -> LayerData:
+        """What no camera shows: the part of the fused sequence that is the method's own."""
+        sequence = _whole(own_of(*_fused_alone(sequences)), sequences)
+        look = _differences(_about_zero(sequence, sequences.fused_near(frame)))
+        return self._of_sources(sequences, sequence, "the method's own (HR grey values)", "difference", look)
+
+    def main(self, sequences: Sequences, _frame: int) -> LayerData:
+        """Which camera, and which HR frame, shows most of the detail of each pixel."""
+        fused, sources, targets, region = _fused_alone(sequences)
+        numbers = main_of(fused, sources, targets, region)
+
+        def read(t: int) -> NDArray[np.float32]:
+            known = np.isfinite(fused.frame(t)).any()
+            return (
+                numbers.frame(t).astype(np.float32) if known else np.full(fused.shape[1:], np.nan, np.float32)
+            )
+
+        sequence = _whole(numbers.derive(read, fused.shape, np.dtype(np.float32)), sequences)
+        look = {
+            "colormap": categories([source.colour for source in SOURCES]),
+            "contrast_limits": (-0.5, len(SOURCES) - 0.5),
+            "opacity": SOURCES_OPACITY,
+        }
+        return self._of_sources(sequences, sequence, f"sources: {legend()}", "sources", look)
+
+    @staticmethod
+    def _of_sources(
+        sequences: Sequences, sequence: Stack, what: str, role: LayerRole, look: dict[str, Any]
+    ) -> LayerData:
+        origins = sequences.lr, sequences.hr, sequences.fused
+        made = sequences.made_by
+        return _on_hr_grid(
+            sequences, sequence, _named(what, sequences), role, origins=origins, plan=made, **look
+        )
+
     def std(self, sequences: Sequences, frame: int) -> LayerData:
         """The standard deviation of the Bayesian method."""
         plan = sequences.by("bayesian-paper" if sequences.method == "bayesian-paper" else "bayesian")
@@ -135,6 +172,36 @@ def frame_division(layer: Layer) -> LayerData:
     title, _, rest = layer.name.rpartition(" · ")
     name = f"{rest}, frame-divided (ratio)" + (f" · {title}" if title else "")
     return derived_layer(layer, sequence, name=name, role="difference", **look)
+
+
+def legend() -> str:
+    """What the numbers of main sources mean, as short as a heading on the canvas."""
+    return " ".join(f"{number} {source.name}" for number, source in enumerate(SOURCES))
+
+
+def _fused_alone(sequences: Sequences) -> tuple[Stack, Sources, list[int], Region | None]:
+    """The pixels of the fused sequence that are fused, one frame per LR frame, and what source maps need more."""
+    region, whole = sequences.plan.region, sequences.fused_stack()
+    part = whole
+    if region is not None:
+        rows, columns = slice(*region[:2]), slice(*region[2:])
+        shape = len(whole), *region.shape
+        part = whole.derive(lambda t: whole.frame(t)[rows, columns], shape, whole.dtype)
+    return part, Sources(FrameReader(sequences.rig())), list(range(len(part))), region
+
+
+def _whole(part: Stack, sequences: Sequences) -> Stack:
+    """Frames of a region on complete HR frames, NaN around."""
+    region, (_, height, width) = sequences.plan.region, sequences.fused_stack().shape
+    if region is None:
+        return part
+
+    def read(t: int) -> NDArray[np.float32]:
+        image = np.full((height, width), np.nan, np.float32)
+        image[slice(*region[:2]), slice(*region[2:])] = part.frame(t)
+        return image
+
+    return part.derive(read, (len(part), height, width), np.dtype(np.float32))
 
 
 def _named(what: str, sequences: Sequences) -> str:

@@ -6,7 +6,10 @@ blue through white to orange-brown, which differ in brightness for every type of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from napari.utils import Colormap
@@ -26,6 +29,14 @@ def diverging(chosen: str) -> Colormap | str:
     if chosen != "blue-orange":
         return chosen
     return Colormap(list(BLUE_ORANGE), name="xfusion-blue-orange", display_name=chosen)
+
+
+def categories(colours: Sequence[str]) -> Colormap:
+    """A colormap that shows number i, of values with limits (-0.5, n - 0.5), in colour i; NaN is transparent."""
+    from napari.utils import Colormap  # noqa: PLC0415 - napari is loaded when a layer is created
+
+    controls = np.linspace(0, 1, len(colours) + 1)
+    return Colormap(list(colours), name="xfusion-categories", interpolation="zero", controls=controls)
 
 
 def lines(on_dark: bool) -> tuple[str, ...]:

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 METADATA = "napari-xfusion"
 """Where a layer's metadata keep its ``Provenance``."""
 LayerRole = Literal[
-    "sequence", "lr", "hr", "truth", "fused", "difference", "baseline", "attention", "consistency", "std"
+    "sequence",
+    "lr",
+    "hr",
+    "truth",
+    "fused",
+    "difference",
+    "baseline",
+    "attention",
+    "consistency",
+    "std",
+    "sources",
 ]
 
 
