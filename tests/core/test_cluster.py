@@ -62,6 +62,18 @@ def test_workers_give_the_bytes_of_one_process(workers, recordings, tmp_path):
         ], name
 
 
+def test_the_environment_of_this_process_stays(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with Cluster.local(1) as own:
+        own._connected()
+        assert dict(os.environ) == before
+        own._owned.scale(2)
+        own.client.wait_for_workers(2)
+    assert dict(os.environ) == before
+
+
 def test_a_killed_worker_changes_nothing(workers, recordings, tmp_path):
     alone, shared = folders(tmp_path)
     plan = make_plan(method="bicubic", hr_step=4)

@@ -107,6 +107,8 @@ class Cluster:
         self.client: Client | None = None
         """Of Dask; None before workers are needed."""
         self._owned: Any = None
+        self._environment: dict[str, str | None] = {}
+        """What Dask sets in the environment of this process for its workers to inherit, as it was before."""
 
     @classmethod
     def local(cls, workers: int, **settings: Any) -> Self:
@@ -138,6 +140,8 @@ class Cluster:
                 if each is not None:
                     with suppress(Exception):  # what is gone needs no end
                         each.close()
+        if owned is not None:
+            _restore(self._environment)
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +170,11 @@ class Cluster:
     def _connected(self) -> Client:
         """The client, once there is a worker."""
         if self.client is None:
+            before = dict(os.environ)
             self.client, self._owned = self._open_client()
+            changed = {name for name, value in os.environ.items() if before.get(name) != value}
+            self._environment = {name: before.get(name) for name in changed}
+            _restore(self._environment)  # and again at the end, because workers are started again
         client = self.client
         with _told(client):
             if not client.nthreads():
@@ -476,6 +484,15 @@ def _start_local(workers: int) -> tuple[Client, Any]:
             env=dict.fromkeys(_ONE_THREAD, threads),
         )
     return Client(made), made
+
+
+def _restore(environment: Mapping[str, str | None]) -> None:
+    """Give variables the values that they had; None those that were not set."""
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _cores() -> int:
