@@ -12,7 +12,6 @@ import typer
 
 from napari_xfusion.cli.cluster import DaskOption, SlurmOption, WorkersOption, shared_by
 from napari_xfusion.cli.options import (
-    BEST,
     CorrectOption,
     DeviceOption,
     DtypeOption,
@@ -34,7 +33,7 @@ from napari_xfusion.cli.options import (
 )
 from napari_xfusion.cli.terminal import Progress, report, stop_on_signal, tell
 from napari_xfusion.cli.words import as_facts, in_options
-from napari_xfusion.core.catalogue import DEFAULT_METHOD
+from napari_xfusion.core.catalogue import BEST, DEFAULT_METHOD
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.errors import InputError
 

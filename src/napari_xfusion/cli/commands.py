@@ -14,7 +14,6 @@ from napari_xfusion.cli.cluster import DaskOption, SlurmOption, WorkersOption, s
 from napari_xfusion.cli.disturb import takes_disturbances
 from napari_xfusion.cli.measure import measure
 from napari_xfusion.cli.options import (
-    BEST,
     AttentionOption,
     BeamOption,
     Command,
@@ -75,7 +74,7 @@ from napari_xfusion.cli.terminal import (
 )
 from napari_xfusion.cli.train import train
 from napari_xfusion.cli.words import in_options, option
-from napari_xfusion.core.catalogue import DEFAULT_METHOD
+from napari_xfusion.core.catalogue import BEST, DEFAULT_METHOD
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.errors import InputError, writing
 from napari_xfusion.lab.virtual.disturbances import Disturbances

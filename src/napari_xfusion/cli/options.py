@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from napari_xfusion.cli.words import in_options
 from napari_xfusion.core.calibration import Calibration
-from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.catalogue import BEST, METHODS
 from napari_xfusion.core.files import foreign, require_apart
 from napari_xfusion.core.plan import FLAWS, MISFITS, GreyRule, Plan, make_plan
 from napari_xfusion.core.recordings import Fields, Raw
@@ -134,8 +134,6 @@ BeamOption = Annotated[
         show_default=False,
     ),
 ]
-BEST = "best"
-"""In place of a method: the one that ``score`` recommends."""
 if TYPE_CHECKING:
     MethodName = str
     MethodOrBest = str

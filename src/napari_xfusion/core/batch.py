@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from napari_xfusion.core.catalogue import DEFAULT_METHOD
+from napari_xfusion.core.catalogue import BEST, DEFAULT_METHOD
 from napari_xfusion.core.files import make_folder, require_table, write_whole
 from napari_xfusion.core.plan import Plan, make_plan
 from napari_xfusion.core.recordings import open_stack
@@ -58,8 +58,6 @@ COLUMNS = (
     "hr",
     "output",
 )
-BEST = "best"
-"""In place of a method: the one that the score of the shot recommends."""
 THUMBNAIL = 240
 """Longest side of the picture of a shot, pixels."""
 _ROLE = re.compile(rf"(?<![a-z])({'|'.join(ROLES)})(?![a-z])", re.IGNORECASE)

@@ -134,6 +134,8 @@ METHODS: dict[str, Method] = {
 }
 """By name, in the order in which they are shown."""
 DEFAULT_METHOD = "lite"
+BEST = "best"
+"""In place of a method: the one that the score of the recordings recommends."""
 
 
 def networks() -> Iterator[Method]:

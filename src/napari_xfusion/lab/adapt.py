@@ -8,7 +8,6 @@ and mirrored in all eight ways. The weights are written only where they are bett
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -37,7 +36,7 @@ from napari_xfusion.core.session import rig_of
 from napari_xfusion.core.types import SCALE, Token
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import OutputExistsError
-from napari_xfusion.lab.train.loop import LARGEST_GRADIENT
+from napari_xfusion.lab.train.loop import LARGEST_GRADIENT, annealed
 from napari_xfusion.lab.train.task import TASKS
 
 FEWEST = 6
@@ -225,7 +224,7 @@ def _trained(
         progress("iterations", i, iterations)
         network.train()
         for group in optimizer.param_groups:
-            group["lr"] = RATE * (1 + math.cos(math.pi * i / iterations)) / 2
+            group["lr"] = annealed(RATE, i, iterations)
         optimizer.zero_grad()
         for _ in range(BATCH):
             one = crop(examples[int(rng.integers(len(examples)))], rng)

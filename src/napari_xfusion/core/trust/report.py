@@ -98,9 +98,8 @@ def _off(result: Result, number: int) -> float:
     """Root mean square disagreement of a frame with LR, over what the result shows and both cameras see."""
     image = result.sources.placed(result.targets[number], result.sequence.frame(number), result.region)
     lr = result.reader.lr_frame(result.targets[number])
-    seen = result.sources.seen & result.sources.within(result.region)
     off = consistency(image, lr, result.record.rig.grids.down)
-    return residual(number, np.where(seen, off, np.float32(np.nan))).rms
+    return residual(number, np.where(result.seen, off, np.float32(np.nan))).rms
 
 
 def _score(result: Result, stop: Token) -> Score | str | None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike, fspath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.rig import FrameReader
@@ -74,7 +77,12 @@ class Result:
 
     def part(self, found: SourceMap) -> Shares:
         """Shares of the sources in the part of the image that the result shows and both cameras see."""
-        return found.part(self.sources.seen & self.sources.within(self.region))
+        return found.part(self.seen)
+
+    @cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        """The LR pixels (h, w) that the result shows and both cameras see."""
+        return self.sources.seen & self.sources.within(self.region)
 
     @property
     def alone(self) -> Stack:

@@ -250,5 +250,10 @@ class Loop:
 
 
 def learning_rate(plan: TrainPlan, iteration: int) -> float:
-    """Return the learning rate by cosine annealing (Loshchilov and Hutter 2017) from ``plan.rate`` to zero."""
-    return plan.rate * (1 + math.cos(math.pi * iteration / plan.iterations)) / 2
+    """Return the learning rate of a plan; see ``annealed``."""
+    return annealed(plan.rate, iteration, plan.iterations)
+
+
+def annealed(rate: float, iteration: int, iterations: int) -> float:
+    """Return the learning rate by cosine annealing (Loshchilov and Hutter 2017) from ``rate`` to zero."""
+    return rate * (1 + math.cos(math.pi * iteration / iterations)) / 2
