@@ -136,6 +136,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return state.st_dev, state.st_ino
 
 
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputExistsError where ``path`` exists and is not to be replaced."""
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            path, problem="this file exists", hint="choose another name, or give {overwrite}"
+        )
+
+
 def require_table(path: Path, header: Sequence[str], *, overwrite: bool) -> None:
     """Raise OutputExistsError unless ``path`` is free, or a table whose columns begin with ``header``."""
     if overwrite or not os.path.lexists(path):

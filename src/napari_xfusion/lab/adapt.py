@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_xfusion._version import __version__
+from napari_xfusion.core.files import require_free
 from napari_xfusion.core.holdout.compare import decibels
 from napari_xfusion.core.holdout.left_out import Gap, LeftOut, around, judged, spread, without
 from napari_xfusion.core.holdout.sample import require_enough, standard_error
@@ -35,7 +36,6 @@ from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.session import rig_of
 from napari_xfusion.core.types import SCALE, Token
 from napari_xfusion.core.value import Value
-from napari_xfusion.errors import OutputExistsError
 from napari_xfusion.lab.train.loop import LARGEST_GRADIENT, annealed
 from napari_xfusion.lab.train.task import TASKS
 
@@ -148,10 +148,7 @@ def adapt(
 
 def _check_place(path: Path, rig: Rig, overwrite: bool) -> None:
     check_outputs([camera.source for camera in rig.cameras.values()], [path])
-    if path.exists() and not overwrite:
-        raise OutputExistsError(
-            path, problem="this file exists", hint="choose another name, or give {overwrite}"
-        )
+    require_free(path, overwrite=overwrite)
 
 
 def _left_out(plan: Plan, rig: Rig, stop: Token, progress: Progress) -> _Frames | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS
-from napari_xfusion.core.files import write_whole
+from napari_xfusion.core.files import require_free, write_whole
 from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.holdout.left_out import judged
 from napari_xfusion.core.holdout.score import Score, score_rig
@@ -23,7 +23,7 @@ from napari_xfusion.core.trust.crate import crate_of
 from napari_xfusion.core.trust.page import GOOD, LOOK, UNKNOWN, Line, Looked, render
 from napari_xfusion.core.trust.result import Result
 from napari_xfusion.core.types import Progress, Token
-from napari_xfusion.errors import InputError, OutputExistsError
+from napari_xfusion.errors import InputError
 
 FRAMES = 24
 """Frames whose sources and agreement with LR are looked at, evenly spread."""
@@ -67,10 +67,7 @@ def write_report(
     sources = [*opened.sequence.files, *(camera.source for camera in opened.record.rig.cameras.values())]
     check_outputs(sources, [place, crate])
     for path in (place, crate):
-        if path.exists() and not overwrite:
-            raise OutputExistsError(
-                path, problem="this file exists", hint="choose another name, or give {overwrite}"
-            )
+        require_free(path, overwrite=overwrite)
     looked = list(_look(opened, stop, progress))
     score = _score(opened, stop)
     if score is None or stop.is_set():
