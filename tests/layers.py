@@ -1,7 +1,15 @@
 """The order of imports, in one list: the test checks the package against it, CONTRIBUTING.md shows it."""
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "core.quantities", "core.catalogue", "core.value", "core.display"),
+    (
+        "_version",
+        "errors",
+        "core.quantities",
+        "core.catalogue",
+        "core.value",
+        "core.display",
+        "core.allocator",
+    ),
     ("core.clock", "core.files", "core.doctor", "core.mapping"),
     ("core.types",),
     ("core.calibration",),

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import platform
 import signal
 import sys
 import threading
@@ -72,6 +73,23 @@ def test_the_environment_of_this_process_stays(monkeypatch):
         own._owned.scale(2)
         own.client.wait_for_workers(2)
     assert dict(os.environ) == before
+
+
+def _faults(kilobytes):
+    """Of pages, for images that are made and freed one after the other."""
+    import resource  # not on Windows
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        np.ones(kilobytes * 256, np.float32)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about the allocator of glibc")
+def test_a_worker_uses_the_memory_of_a_freed_image_again(workers, recordings, tmp_path):
+    fuse_files(make_plan(method="bicubic", hr_step=4), *recordings, tmp_path / "fused.tif", workers=workers)
+    pages = 100 * 1024 // 4
+    assert max(workers.client.run(_faults, 1024).values()) < pages / 10
 
 
 def test_a_killed_worker_changes_nothing(workers, recordings, tmp_path):

@@ -9,6 +9,8 @@ import os
 import sys
 import traceback
 
+from napari_xfusion.core.allocator import keep_freed_memory
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -27,22 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
         return _run([_at_home(word) for word in words])
     except KeyboardInterrupt:
         return 130
-
-
-def keep_freed_memory() -> bool:
-    """Let the GNU C library retain large freed buffers for reuse; return whether it does.
-
-    By default it returns them to the system, which then has to clear every page of the next buffer. A network
-    on the CPU requests the same buffers again and again. The setting applies to the complete process.
-    """
-    import ctypes  # noqa: PLC0415 - see ``_run``
-
-    trim_threshold, mmap_max = -1, -4  # numbers of glibc's malloc.h
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # macOS, Windows, other C libraries
-        return False
-    return bool(mallopt(trim_threshold, 2**31 - 1) and mallopt(mmap_max, 0))
 
 
 def _at_home(word: str) -> str:

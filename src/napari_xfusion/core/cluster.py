@@ -25,6 +25,7 @@ from typing import Any, Self
 import cv2
 
 from napari_xfusion._version import __version__
+from napari_xfusion.core.allocator import keep_freed_memory
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.types import Token
 from napari_xfusion.core.work import PACKAGES, Benches, Look, Report, Work, chunk_after
@@ -428,6 +429,7 @@ class _WorkPlugin(WorkerPlugin):  # type: ignore[misc] # has no type
             _share_machine(int(worker.name), self._cards)
         # Dask sets the variable to 1 unless told otherwise.
         cv2.setNumThreads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+        keep_freed_memory()
         self.benches = self._work.benches()
 
     def teardown(self, worker: Any) -> None:  # noqa: ARG002 - as Dask calls it
