@@ -281,10 +281,10 @@ def test_clicks_on_the_canvas_make_pairs_and_their_residuals(viewer, qtbot, rig_
         for camera, pixel in zip(("LR", "HR"), pair, strict=True):
             wait(qtbot, lambda camera=camera: panel.pairs.turn == camera)
             click_at(viewer, viewer.layers[f"grid · {camera}"], pixel)
-            wait(qtbot, lambda: not panel.pairs._settle.isActive())
+            wait(qtbot, lambda: panel.pairs.settled)
     assert "Click point 6 on LR. 5 points, residual 0." in panel.geometry_box.found.text()
     panel.pairs._layers["LR"].add((45, 60))
-    wait(qtbot, lambda: panel.pairs.turn == "HR" and not panel.pairs._settle.isActive())
+    wait(qtbot, lambda: panel.pairs.turn == "HR" and panel.pairs.settled)
     rig_picture("rig-pairs")
 
 

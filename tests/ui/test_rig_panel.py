@@ -49,7 +49,7 @@ def click(panel, qtbot, lr, hr):
         for camera, point in zip(("LR", "HR"), points, strict=True):
             assert panel.pairs.turn == camera
             panel.pairs._layers[camera].add(point)
-            wait(qtbot, lambda: not panel.pairs._settle.isActive())
+            wait(qtbot, lambda: panel.pairs.settled)
 
 
 def places(viewer):
@@ -110,7 +110,7 @@ def test_pairs_are_clicked_in_turn_with_their_residuals_and_undone(panel, viewer
     assert len(panel.pairs.arrows.layer.data) == 5
     for _ in range(2):
         panel.geometry_box.undo.click()
-        wait(qtbot, lambda: not panel.pairs._settle.isActive())
+        wait(qtbot, lambda: panel.pairs.settled)
     assert [len(points) for points in panel.pairs.pairs] == [4, 4]
     text = fit(panel, qtbot)  # the way is that of the pairs by now
     assert "similarity: scale 2.9" in text

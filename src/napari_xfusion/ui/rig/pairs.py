@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Points as PointsLayer
 from napari.layers import Vectors
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_xfusion.core.mapping import Shape
 from napari_xfusion.core.rig.fit import Fitted, Model, Points
@@ -42,18 +42,19 @@ class PointPairs(QObject):
 
     changed = Signal(str)
     """Points were added, moved or removed: what they give, in words."""
+    _touched = Signal()
+    """napari emits before and after a change, in the middle of a click: queued, it comes after it, yet before the canvas
+    is drawn again."""
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._images: dict[CameraName, Image] = {}
         self._layers: dict[CameraName, PointsLayer] = {}
-        self._settle = QTimer(self)
-        """napari emits before and after a change, in the middle of a click."""
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(0)
-        self._settle.timeout.connect(self._on_data)
-        self._events = Follower(self, ("data",), self._settle.start)
+        self.settled = True
+        """Whether all changes of the points have been looked at."""
+        self._touched.connect(self._on_data, Qt.ConnectionType.QueuedConnection)
+        self._events = Follower(self, ("data",), self._touch)
         self.arrows = Arrows(viewer)
         self.model: Model = "auto"
         self.active = False
@@ -148,7 +149,13 @@ class PointPairs(QObject):
         self._viewer.add_layer(layer)
         return layer
 
+    def _touch(self) -> None:
+        if self.settled:
+            self.settled = False
+            self._touched.emit()
+
     def _on_data(self) -> None:
+        self.settled = True
         self.changed.emit(self.in_words())
         if self.active:
             self._take_turns()
