@@ -163,6 +163,7 @@ def fingerprint() -> str:
         y, x = np.mgrid[:96, :128].astype(np.float32)
         convolved = torch.nn.functional.conv2d(torch.from_numpy(image), torch.from_numpy(weights), padding=1)
         sampled = torch.nn.functional.grid_sample(convolved, torch.from_numpy(grid), align_corners=False)
+        layers = [_layer(rng, channels) for channels in (16, 32, 64, 128)]
         results = (
             a @ b.T,
             np.exp(-a) / np.sqrt(b + 1),
@@ -174,8 +175,19 @@ def fingerprint() -> str:
             cv2.remap(a, x + b, y - b, cv2.INTER_CUBIC),
             flow,
             sampled.sigmoid().numpy(),
+            *layers,
         )
     return hashlib.sha256("".join(digest(np.asarray(result)) for result in results).encode()).hexdigest()
+
+
+def _layer(rng: np.random.Generator, channels: int) -> NDArray[np.float32]:
+    """A convolution as networks have them: its blocks depend on the sizes of the processor's caches."""
+    image = torch.from_numpy(rng.random((1, channels, 48, 80), np.float32))
+    weights = torch.from_numpy(rng.random((channels, channels, 3, 3), np.float32))
+    packed = image.contiguous(memory_format=torch.channels_last)
+    layer = weights.contiguous(memory_format=torch.channels_last)
+    result: NDArray[np.float32] = torch.nn.functional.conv2d(packed, layer, padding=1).numpy()
+    return result
 
 
 @contextmanager

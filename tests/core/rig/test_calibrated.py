@@ -15,6 +15,7 @@ from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.rig import make_rig
+from napari_xfusion.core.rig.blur import kernel_of
 from napari_xfusion.core.run import fuse_files
 from napari_xfusion.core.session import Session
 from napari_xfusion.core.types import Region
@@ -168,6 +169,12 @@ def test_the_blur_of_lr_is_measured_or_that_of_the_rig_file(recorded):
     blurry = simulate(recorded.movie, calibration=file, disturbances=Disturbances(lr_blur=0.5))
     rig = make_rig(plan_of(calibration=file), blurry.lr, blurry.hr)
     assert rig.fast.blur == pytest.approx((0.5, 0.5), abs=0.06)
+    known = calibration(clock=clock, blur=kernel_of(rig.fast.blur, file.mapping))
+    told = make_rig(plan_of(calibration=known), blurry.lr, blurry.hr)
+    assert rig.fast.grey.span == pytest.approx(
+        told.fast.grey.span, rel=1e-3
+    )  # not that of LR against sharper HR
+    assert rig.fast.noise == pytest.approx(told.fast.noise, rel=0.01)
     assert make_rig(plan_of(calibration=file), recorded.lr, blurry.hr).fast.blur == (0, 0)
     sharp = calibration(clock=clock, blur=((0, 0, 0), (0, 1, 0), (0, 0, 0)))
     assert make_rig(plan_of(calibration=sharp), blurry.lr, blurry.hr).fast.blur == (0, 0)

@@ -50,6 +50,9 @@ from napari_xfusion.errors import PairingError, XFusionWarning
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
+LEAST_FOUND = 0.1
+"""Share of the pixels at which HR must be found again along the motion for the blur to be measured on them."""
+SHARP: Blur = (0.0, 0.0)
 NOTHING_IN_COMMON = 0.25
 """Correlation of LR with the binned HR images up to which they may be of two events."""
 TELLING = (
@@ -186,11 +189,11 @@ class _Recordings:
 
     def pair(self, misfit: Misfit) -> tuple[Rig, Misfit | None]:
         """The rig with this misfit taken into account, and what is left of it."""
-        rig = correct_brightness(self._matched(misfit), self.plan)
+        stated = self.stated_blur
+        rig = self._matched(misfit, stated or SHARP)
+        if self.plan.calibration is not None and stated is None and any(blur := self._blur(rig)):
+            rig = self._matched(misfit, blur)  # against HR that is sharper, contrast and noise are others
         reader = FrameReader(rig)
-        if self.plan.calibration is not None and any(blur := self._blur(reader)):
-            rig = _compared(rig.replaced(fast=rig.fast.model_copy(update={"blur": blur})))
-            reader = FrameReader(rig)
         pairs = _pairs(reader)
         binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
         rest = find_misfit(binned, reader.lr_at, len(rig) - 1)
@@ -198,11 +201,10 @@ class _Recordings:
             rig = correct_field(rig, self.plan, pairs)
         return rig, rest
 
-    def _blur(self, reader: FrameReader) -> Blur:
-        """See ``Camera.blur``, of LR: by the rig file, or measured."""
-        if self.stated_blur is not None:
-            return self.stated_blur
-        rig, lr = reader.rig, reader.lr_frame
+    def _blur(self, rig: Rig) -> Blur:
+        """See ``Camera.blur``, of LR, as it is measured."""
+        reader = FrameReader(rig)
+        lr = reader.lr_frame
         seen, pairs = ~grown(_unseen(rig)), []
         for time, k in sorted(((float(rig.hr_times[k]), k) for k in _common(rig)), key=_between_frames):
             near = round(time)
@@ -212,15 +214,15 @@ class _Recordings:
                 pairs.append(Pair(reader.lr_at(time), hr, good))
             elif len(pairs) < MOST_PAIRS:
                 pair = moved_pair((lr(near), lr(other)), abs(time - near), hr, rig.grids)
-                if (pair.good & seen).sum() >= LEAST_STILL * seen.sum():
+                if (pair.good & seen).sum() >= LEAST_FOUND * seen.sum():
                     pairs.append(pair._replace(good=pair.good & seen))
         return find_blur(pairs, rig.grids)
 
-    def _matched(self, misfit: Misfit) -> Rig:
-        """The rig without bad frames and pixels, on one grey scale."""
+    def _matched(self, misfit: Misfit, blur: Blur) -> Rig:
+        """The rig without bad frames and pixels, on one grey scale, without flicker and drift."""
         plan, hr_times = self.plan, self.hr_times(misfit)
         grids = Grids.of(self.lr.shape[1:], self.hr.shape[1:], self.divisions)
-        grids = replace(grids, blur=self.stated_blur or grids.blur)
+        grids = replace(grids, blur=blur)
         mapping = misfit.mapping(self.grid, grids.lr_shape)
         align = Alignment(grids, mapping, self.hr.shape[1:])
         seen = examine(self.lr, self.hr, hr_times, align, plan.correct)
@@ -243,14 +245,15 @@ class _Recordings:
         grey = fit_grey(plan.grey, (lr, hr), common, grids.down)
         clock = self.lr.clock
         fast = Camera.of(self.lr, grey.lr, clock=clock, mapping=mapping, health=seen.lr, noise=grey.lr_noise)
-        return Rig(
-            fast=fast,
+        rig = Rig(
+            fast=fast.model_copy(update={"blur": blur}),
             sharp=(Camera.of(self.hr, grey.hr, clock=clock.at(hr_times), health=seen.hr),),
             grey_rule=grey.rule,
             divisions=self.divisions,
             correlation=grey.correlation,
             warnings=(*seen.warnings, *grey.notes),
         )
+        return correct_brightness(rig, plan)
 
 
 def _between_frames(timed: tuple[float, int]) -> float:

@@ -43,8 +43,8 @@ class PointPairs(QObject):
     changed = Signal(str)
     """Points were added, moved or removed: what they give, in words."""
     _touched = Signal()
-    """napari emits before and after a change, in the middle of a click: queued, it comes after it, yet before the canvas
-    is drawn again."""
+    """napari emits before and after a change, in the middle of a click: queued, it comes after that, yet before the
+    canvas is drawn again."""
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
