@@ -161,7 +161,7 @@ def groups(found: calibrated.Intervals, frame: Any, reader: Any) -> tuple[NDArra
     std = None if frame.std is None else frame.std / np.float32(units.span)
     fused = calibrated._Fused(float(frame.index), units.to_grey(frame.image), std, None)
     fields = calibrated._fields(reader, fused, found.curve)
-    return 10 * fields.difficulty + fields.motion, fields.noise
+    return 100 * fields.difficulty + fields.change, fields.noise
 
 
 def moving(shot: Shot, rig: Rig, target: int) -> NDArray[np.bool_]:

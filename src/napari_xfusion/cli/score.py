@@ -210,6 +210,10 @@ def _in_words(choice: Choice) -> str:
     size = (
         f"{abs(choice.margin):.2f} dB {'above' if choice.margin >= 0 else 'below'} {choice.runner_up}{error}"
     )
+    if choice.clear:
+        return f"{choice.method}: {size}"
     return (
-        f"{choice.method}: {size}" if choice.clear else f"{choice.method}: the fastest of equal ones, {size}"
+        f"{choice.method}: the fastest of equal ones, {size}"
+        if choice.margin < 0
+        else f"{choice.method}: {size}, uncertain"
     )

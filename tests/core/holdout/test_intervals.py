@@ -42,7 +42,9 @@ def test_unseen_frames_lie_inside_as_often_as_they_are_to(method):
         part = Region(20, 60, 30, 90)
         (frame,) = session.frames([33], STOP, part)
         if method == "flow":  # others look beyond the region
-            np.testing.assert_allclose(found.half_widths(frame, session.reader, part), whole, rtol=1e-5)
+            halves = found.half_widths(frame, session.reader, part)
+            inside = slice(6, -6), slice(6, -6)  # what surrounds a pixel counts
+            np.testing.assert_allclose(halves[inside], whole[inside], rtol=1e-5)
 
 
 def test_intervals_are_written_beside_the_result_and_resumed(tmp_path):

@@ -2,10 +2,10 @@
 
 Split conformal prediction (Papadopoulos et al. 2002; Lei et al., J. Am. Stat. Assoc. 113, 1094, 2018) with the HR
 frames that were left out as calibration data. The error of a pixel is divided by the HR noise at its brightness.
-Pixels are grouped by how difficult the method finds them, its variance against that noise, and by how much LR has
-changed since the nearer of the HR frames around; a group's quantile of the normalised error, times the noise, is the
-half width. Brightness enters by the noise, the distance to the HR frames by both, so that the groups hold at the real
-gap, too.
+Pixels are grouped by how difficult the method finds them, its variance against that noise, and by how much the fused
+image has changed around them since the HR frame before and until the one after; a group's quantile of the normalised
+error, times the noise, is the half width. Brightness enters by the noise, the distance to the HR frames by both, so
+that the groups hold at the real gap, too.
 
 A new HR frame has noise of its own: the interval is one for the value that the HR camera would have recorded, and
 wider than one for the scene without noise would have to be.
@@ -27,7 +27,7 @@ from napari_xfusion.core.holdout.noise import noise_curve
 from napari_xfusion.core.holdout.sample import BUDGET, require_enough, settle_gaps, standard_error
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.methods.hr_noise import NoiseCurve
-from napari_xfusion.core.methods.local import NEIGHBOURHOOD, local_mean
+from napari_xfusion.core.methods.local import NEIGHBOURHOOD
 from napari_xfusion.core.optical_flow import enlarge
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Rig
@@ -41,8 +41,10 @@ FEWEST = 4
 """Usable HR frames: two can be left out, so that the coverage can be judged by one with an interval from the other."""
 DIFFICULTIES = tuple(2.0**power for power in range(-6, 9))
 """Edges of the groups of a pixel's variance by its method, over the HR noise."""
-MOTIONS = (1.0, 10.0)
-"""Edges of the groups of LR's mean square change, over the HR noise."""
+CHANGES = (1.2, 2.0, 8.0)
+"""Edges of the groups of the mean square difference from an HR frame around, over the HR noise."""
+AROUND = 1.5
+"""HR pixels: standard deviation of the Gaussian over which that is averaged."""
 LEAST = 400
 """Pixels of a group at least; smaller ones are put together."""
 PIXELS = 40_000
@@ -59,7 +61,7 @@ class Intervals(Value):
     coverage: Annotated[float, Field(gt=0, lt=1)]
     """Share of the pixels of a new HR frame that are to lie in their interval."""
     widths: tuple[tuple[float, ...], ...]
-    """Half width by difficulty and motion, in standard deviations of the HR noise."""
+    """Half width by difficulty and change, in standard deviations of the HR noise."""
     brightness: tuple[float, ...]
     """Where the noise is known, grey units."""
     variance: tuple[float, ...]
@@ -82,7 +84,7 @@ class Intervals(Value):
         image = units.to_grey(frame.image)
         std = None if frame.std is None else frame.std / np.float32(units.span)
         fields = _fields(reader, _Fused(float(frame.index), image, std, region), self.curve)
-        widths = np.array(self.widths, np.float32)[fields.difficulty, fields.motion] * fields.noise
+        widths = np.array(self.widths, np.float32)[fields.difficulty, fields.change] * fields.noise
         half: Image = (widths * np.float32(units.span)).astype(np.float32)
         align = reader.rig.alignment
         if align.needed:
@@ -107,7 +109,8 @@ class _Fields(NamedTuple):
     noise: Image
     """Standard deviation of the HR noise, grey units."""
     difficulty: Groups
-    motion: Groups
+    change: Groups
+    """Its difference from the more similar HR frame around, and from the other one."""
 
 
 class _Errors(NamedTuple):
@@ -117,7 +120,7 @@ class _Errors(NamedTuple):
     frame: int
     size: Values
     difficulty: Groups
-    motion: Groups
+    change: Groups
 
 
 def calibrate_intervals(
@@ -162,19 +165,19 @@ def calibrate_intervals(
 
 def _reached(one: _Errors, others: Sequence[_Errors], coverage: float) -> float:
     """Coverage of one frame by intervals from the others."""
-    return float(np.mean(one.size <= _widths(others, coverage)[one.difficulty, one.motion]))
+    return float(np.mean(one.size <= _widths(others, coverage)[one.difficulty, one.change]))
 
 
 def _widths(found: Sequence[_Errors], coverage: float) -> Values:
-    """Quantiles of normalised errors by group; where there are few, of all motions, then of the next difficulty up."""
-    size, difficulty, motion = (
-        np.concatenate([getattr(each, name) for each in found]) for name in ("size", "difficulty", "motion")
+    """Quantiles of normalised errors by group; where there are few, of all changes, then of the next difficulty up."""
+    size, difficulty, change = (
+        np.concatenate([getattr(each, name) for each in found]) for name in ("size", "difficulty", "change")
     )
-    table = np.full((len(DIFFICULTIES) + 1, len(MOTIONS) + 1), np.nan)
+    table = np.full((len(DIFFICULTIES) + 1, (len(CHANGES) + 1) ** 2), np.nan)
     for i in range(table.shape[0]):
         hard = difficulty == i
         for j in range(table.shape[1]):
-            same = hard & (motion == j)
+            same = hard & (change == j)
             same = same if same.sum() >= LEAST else hard
             if same.sum() >= LEAST:
                 table[i, j] = _quantile(size[same], coverage)
@@ -205,7 +208,7 @@ def _errors(left: LeftOut, reader: FrameReader, guess: Guess, curve: NoiseCurve)
         guess.frame,
         size.astype(np.float64),
         fields.difficulty.ravel()[some],
-        fields.motion.ravel()[some],
+        fields.change.ravel()[some],
     )
 
 
@@ -216,30 +219,32 @@ def _fields(reader: FrameReader, fused: _Fused, curve: NoiseCurve) -> _Fields:
     ends = neighbours(rig.hr_times, time)
     lr = reader.lr_at(time)
     noise = np.maximum(large(curve(lr)), 1e-12)
-    changes = [_change(lr, reader.lr_at(float(rig.hr_times[k])), rig.lr_noise) for k in set(ends)]
+    recorded = [reader.recorded(k, region) for k in sorted(set(ends))]
     if std is None:
-        variance = _disagreement(image, [reader.recorded(k, region) for k in set(ends)], rig.grids.scale)
+        variance = np.minimum.reduce(
+            _differences(image, recorded, [NEIGHBOURHOOD * s for s in rig.grids.scale])
+        )
     else:
         variance = np.where(std > 0, np.square(std), noise)  # an HR frame as it is has its noise
-    difficulty = np.searchsorted(DIFFICULTIES, variance / noise)
-    motion = np.searchsorted(MOTIONS, large(np.minimum.reduce(changes)) / noise)
-    return _Fields(np.sqrt(noise), difficulty, motion)
+    nearby = _differences(image, recorded, (AROUND, AROUND))
+    change = [
+        np.searchsorted(CHANGES, each / noise)
+        for each in (np.minimum.reduce(nearby), np.maximum.reduce(nearby))
+    ]
+    return _Fields(
+        np.sqrt(noise),
+        np.searchsorted(DIFFICULTIES, variance / noise),
+        (len(CHANGES) + 1) * change[0] + change[1],
+    )
 
 
-def _change(one: Image, other: Image, noise: float) -> Image:
-    """Local mean square change (h, w) of LR beyond its noise."""
-    change: Image = np.maximum(local_mean(np.square(one - other)) - np.float32(2 * noise**2), 0)
-    return change
+def _differences(image: Image, others: Sequence[Image], around: Sequence[float]) -> list[Image]:
+    """Local mean square differences (H, W) of an image from each of ``others``; ``around``: HR pixels down, across.
 
-
-def _disagreement(image: Image, ends: Sequence[Image], scale: tuple[float, float]) -> Image:
-    """Local mean square difference (H, W) of a fused image and the more similar one of the HR frames around.
-
-    For methods that know no standard deviation: large where something moved, and where fine structure is missing.
+    Large where something moved, and where fine structure is missing.
     """
-    y, x = (NEIGHBOURHOOD * each for each in scale)
-    squares = [cv2.GaussianBlur(np.square(image - end), (0, 0), x, sigmaY=y) for end in ends]
-    return np.asarray(np.minimum.reduce(squares))
+    y, x = around
+    return [cv2.GaussianBlur(np.square(image - other), (0, 0), x, sigmaY=y) for other in others]
 
 
 def _enlarger(rig: Rig, region: Region | None) -> Callable[[Image], Image]:

@@ -42,6 +42,8 @@ SIGMAS = 2.0
 """Standard errors of a difference between two methods within which they count as equal."""
 EQUAL = 0.05
 """dB within which two methods count as equal in any case: the expected error at the real gap is no more certain."""
+EQUAL_AT_MOST = 0.3
+"""dB of the expected PSNR beyond which a faster method is not worth the loss, even where that is uncertain."""
 EQUAL_ONCE = 0.5
 """The same where a single HR frame was left out, and the scatter is unknown."""
 LEAST_GAIN = 0.1
@@ -364,7 +366,8 @@ def _step(rig: Rig, rows: Sequence[_Row], count: int) -> StepScore:
 def choose(scores: Sequence[MethodScore]) -> Choice:
     """The method with the best expected PSNR; of those that count as equal to it, the fastest."""
     top = max(scores, key=lambda each: each.expected)
-    equal = [each for each in scores if top.expected - each.expected <= _tolerance(top, each)]
+    close = [each for each in scores if top.expected - each.expected <= _tolerance(top, each)]
+    equal = [each for each in close if len(each.frames) == 1 or top.expected - each.expected <= EQUAL_AT_MOST]
     chosen = min(equal, key=lambda each: each.cost)
     others = [each for each in scores if each is not chosen]
     if not others:
@@ -375,7 +378,7 @@ def choose(scores: Sequence[MethodScore]) -> Choice:
         runner_up=second.method,
         margin=chosen.expected - second.expected,
         margin_error=standard_error(_differences(chosen, second)),
-        clear=len(equal) == 1,
+        clear=len(close) == 1,
     )
 
 

@@ -86,7 +86,7 @@ class ChoiceRecord(Value):
     """dB above the best of the others; None where there was no other."""
     margin_error: float | None
     clear: bool
-    """Whether the difference is more than the uncertainty; else it is the fastest of those that count as equal."""
+    """Whether the difference is more than the uncertainty."""
     expected: dict[str, float]
     """Expected PSNR in dB of unseen targets, by method."""
     frames: NonNegativeInt
