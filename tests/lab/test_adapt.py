@@ -27,7 +27,11 @@ STOP = threading.Event()
 
 def test_an_adapted_model_is_better_or_not_written(tmp_path):
     model = tmp_path / "own.safetensors"
-    found = adapt(PLAN, LR, HR, model, iterations=8, stop=STOP)
+    gains = []
+    found = adapt(PLAN, LR, HR, model, iterations=8, stop=STOP, gained=gains.append)
+    assert gains == sorted(gains)
+    assert len(gains) == adapting.ROUNDS
+    assert gains[-1] == pytest.approx(found.gain)
     assert (found.trained, found.aside) == (4, 2)
     assert model.exists() == (found.model is not None) == (found.gain >= max(0.02, found.gain_error))
     assert found.gain >= 0  # the weights to start from are among those that are compared

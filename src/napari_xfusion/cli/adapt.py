@@ -95,7 +95,4 @@ def adapt(
     if found is None:
         tell("stopped; nothing was written")
         raise typer.Exit(130)
-    error = "" if found.gain_error is None else f" (standard error {found.gain_error:.2f})"
-    judged = f"{found.gain:+.2f} dB{error} on {found.aside} HR frames set aside for judging, {found.trained} trained on"
-    text = f"{found.model}: {judged}" if found.model else f"not better, nothing was written: {judged}"
-    report(as_json, found.model_dump(mode="json"), text, saved=found.model is not None)
+    report(as_json, found.model_dump(mode="json"), found.text, saved=found.model is not None)

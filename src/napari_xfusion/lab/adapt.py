@@ -23,7 +23,7 @@ from napari_xfusion._version import __version__
 from napari_xfusion.core.files import require_free
 from napari_xfusion.core.holdout.compare import decibels
 from napari_xfusion.core.holdout.left_out import Gap, LeftOut, around, judged, spread, without
-from napari_xfusion.core.holdout.sample import require_enough, standard_error
+from napari_xfusion.core.holdout.sample import require_adaptable, standard_error
 from napari_xfusion.core.methods.flow import FlowStream
 from napari_xfusion.core.networks.cards import Card, model_of
 from napari_xfusion.core.networks.lite import Inputs, Lite
@@ -39,8 +39,6 @@ from napari_xfusion.core.value import Value
 from napari_xfusion.lab.train.loop import LARGEST_GRADIENT, annealed
 from napari_xfusion.lab.train.task import TASKS
 
-FEWEST = 6
-"""Usable HR frames: four can be left out, three to train on and one to judge by."""
 MOST = 24
 """HR frames that are left out at most, evenly spread: their inputs are in memory."""
 ONE_IN = 3
@@ -76,6 +74,14 @@ class Adapted(Value):
     gain_error: float | None
     """Its standard error; None of a single frame."""
 
+    @property
+    def text(self) -> str:
+        """What came of it, with the gain."""
+        error = "" if self.gain_error is None else f" (standard error {self.gain_error:.2f})"
+        aside = "1 HR frame" if self.aside == 1 else f"{self.aside} HR frames"
+        frames = f"on {aside} set aside for judging, {self.trained} trained on"
+        return f"{self.model or 'not better, nothing was written'}: {self.gain:+.2f} dB{error} {frames}"
+
 
 class Example(NamedTuple):
     """An HR frame that was left out, and the network's input for its time; tensors of batch size 1, grey units."""
@@ -106,18 +112,23 @@ def adapt(
     overwrite: bool = False,
     stop: Token,
     progress: Progress = lambda *_: None,
+    gained: Callable[[float], None] = lambda _gain: None,
 ) -> Adapted | None:
     """Train the weights of ``plan`` further on a recording and write them to ``output`` where they are better on it.
 
-    ``lr`` and ``hr`` are paths, arrays or Stacks. None when stopped; nothing is written then. Raises InputError where
-    there are fewer than FEWEST usable HR frames, ModelError for weights of another network than ``lite``, OutputError
-    where ``output`` cannot be written.
+    ``lr`` and ``hr`` are paths, arrays or Stacks. ``gained`` is called with the gain in dB so far, ROUNDS times. None
+    when stopped; nothing is written then. Raises InputError where there are fewer than ADAPTABLE usable HR frames,
+    ModelError for weights of another network than ``lite``, OutputError where ``output`` cannot be written, or is an
+    input.
     """
-    loaded = load_model(model_of(plan), "lite")
+    start_from = model_of(plan)
+    loaded = load_model(start_from, "lite")
     plan = judged(plan)
     rig = rig_of(plan, lr, hr)
-    require_enough(rig, FEWEST, "three that are left out are trained on, and one more is judged")
-    _check_place(Path(output), rig, overwrite)
+    require_adaptable(rig)
+    sources = [str(start_from), *(camera.source for camera in rig.cameras.values())]
+    check_outputs(sources, [Path(output)])
+    require_free(Path(output), overwrite=overwrite)
     frames = _left_out(plan, rig, stop, progress)
     if frames is None:
         return None
@@ -128,6 +139,7 @@ def adapt(
         now = judge(trained, frames.aside)
         if now.mean() > found.mean():
             best, found = copy.deepcopy(trained), now
+        gained(float((found - start).mean()))
     if stop.is_set():
         return None
     gain = found - start
@@ -144,11 +156,6 @@ def adapt(
     if better:
         save_model(Path(output), best, _card(loaded.card, loaded.sha256, rig, facts))
     return facts
-
-
-def _check_place(path: Path, rig: Rig, overwrite: bool) -> None:
-    check_outputs([camera.source for camera in rig.cameras.values()], [path])
-    require_free(path, overwrite=overwrite)
 
 
 def _left_out(plan: Plan, rig: Rig, stop: Token, progress: Progress) -> _Frames | None:

@@ -38,6 +38,9 @@ def test_unseen_frames_lie_inside_as_often_as_they_are_to(method):
         for frame in session.frames([3, 16, 33], STOP):
             half = found.half_widths(frame, session.reader, None)
             assert np.mean(np.abs(frame.image - SEEN[frame.index]) <= half) == pytest.approx(0.9, abs=0.06)
+            own = found.beyond_noise(frame, session.reader, None)  # of the scene, which has no noise
+            assert (own < half).all()
+            assert np.mean(np.abs(frame.image - TRUTH[frame.index]) <= own) > 0.9
         whole = half[20:60, 30:90]
         part = Region(20, 60, 30, 90)
         (frame,) = session.frames([33], STOP, part)

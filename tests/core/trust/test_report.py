@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import tifffile
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.run import fuse_files
-from napari_xfusion.core.trust.page import GOOD, LOOK, UNKNOWN
 from napari_xfusion.core.trust.report import write_report
+from napari_xfusion.core.trust.result import Result
+from napari_xfusion.core.trust.summary import GOOD, LOOK, UNKNOWN
 from napari_xfusion.errors import InputError, OutputExistsError
 from tests.sequences import binned, moving_discs
 
@@ -76,6 +78,30 @@ def test_a_report_tells_what_cannot_be_known(tmp_path):
     unknown = [line.text for line in found.summary if line.mark == UNKNOWN]
     assert len(unknown) == 2
     assert "at least 3" in unknown[0]
+
+
+def test_a_report_of_a_result_in_memory_refers_to_no_file_of_it(tmp_path):
+    opened = Result.open(fused(tmp_path, STEP + 1))
+    found = write_report(replace(opened, path="shot · fused", saved=False), tmp_path / "report.html")
+    assert "fuse --from" not in found.page.read_text(encoding="utf-8")
+    graph = json.loads(found.crate.read_text())["@graph"]
+    by_id = {each["@id"]: each for each in graph}
+    assert by_id["#run"]["result"] == [{"@id": "#result"}]
+    assert by_id["#result"]["name"] == "shot · fused"
+    files = {each["name"] for each in graph if each["@type"] == "File"}
+    assert files == {"<lr>.tif", "hr.tif", "report.html"}
+
+
+def test_a_report_says_whether_the_network_was_trained_on_such_recordings(tmp_path):
+    opened = Result.open(fused(tmp_path, STEP + 1))
+    marks = []
+    for k, model in enumerate((None, "gone.safetensors")):
+        plan = opened.record.plan.model_copy(update={"method": "lite", "model": model})
+        result = replace(opened, record=opened.record.model_copy(update={"plan": plan}))
+        lines = write_report(result, tmp_path / f"{k}.html").summary
+        marks += [line.mark for line in lines if line.about == "network"]
+    assert marks[0] in (GOOD, LOOK)
+    assert marks[1:] == [UNKNOWN]
 
 
 def test_a_result_that_was_changed_calls_for_attention(tmp_path):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Annotated, NamedTuple
 
 import cv2
@@ -80,12 +81,31 @@ class Intervals(Value):
 
     def half_widths(self, frame: FusedFrame, reader: FrameReader, region: Region | None) -> Image:
         """Half widths (H, W) for a fused frame of ``region``, in its units; NaN where LR sees nothing."""
+        return self._seen(self._in_noise(frame, reader, region), reader, region)
+
+    def beyond_noise(self, frame: FusedFrame, reader: FrameReader, region: Region | None) -> Image:
+        """What is left of the half widths, in quadrature, without the noise that a new HR frame has of its own.
+
+        The square root of the half width squared less that of normally distributed noise, for the same coverage; else
+        as ``half_widths``.
+        """
+        widths, noise = self._in_noise(frame, reader, region)
+        own = np.float32(NormalDist().inv_cdf((1 + self.coverage) / 2))
+        return self._seen((np.sqrt(np.maximum(np.square(widths) - own**2, 0)), noise), reader, region)
+
+    def _in_noise(self, frame: FusedFrame, reader: FrameReader, region: Region | None) -> tuple[Image, Image]:
+        """Half widths (H, W) in standard deviations of the HR noise, and these, grey units."""
         units = reader.rig.hr.grey
         image = units.to_grey(frame.image)
         std = None if frame.std is None else frame.std / np.float32(units.span)
         fields = _fields(reader, _Fused(float(frame.index), image, std, region), self.curve)
-        widths = np.array(self.widths, np.float32)[fields.difficulty, fields.change] * fields.noise
-        half: Image = (widths * np.float32(units.span)).astype(np.float32)
+        return np.array(self.widths, np.float32)[fields.difficulty, fields.change], fields.noise
+
+    @staticmethod
+    def _seen(parts: tuple[Image, Image], reader: FrameReader, region: Region | None) -> Image:
+        """The product of the parts in the units of frames; NaN where LR sees nothing."""
+        widths, noise = parts
+        half: Image = (widths * noise * np.float32(reader.rig.hr.grey.span)).astype(np.float32)
         align = reader.rig.alignment
         if align.needed:
             half[align.unseen(region)] = np.nan

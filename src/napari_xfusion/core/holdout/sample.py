@@ -25,6 +25,15 @@ ONE_IN_LONGER = 3
 """Gaps of one HR frame for one of two, and one of three."""
 
 
+ADAPTABLE = 6
+"""Usable HR frames to adapt a network to: four can be left out, three to train on and one to judge by."""
+
+
+def require_adaptable(rig: Rig) -> None:
+    """Raise InputError where there are too few usable HR frames to adapt a network to the recording."""
+    require_enough(rig, ADAPTABLE, "three that are left out are trained on, and one more is judged")
+
+
 def require_enough(rig: Rig, count: int, reason: str) -> None:
     """Raise InputError where the recording has fewer than ``count`` usable HR frames."""
     if len(rig.exposures) < count:

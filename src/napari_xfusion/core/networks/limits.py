@@ -51,15 +51,23 @@ def model_warnings(
     return (*outside_training(card, rig, separation), *emulated(device, precision))
 
 
+def knows_usual(plan: Plan) -> bool:
+    """Whether the plan's method has weights, whose card says what recordings they were trained on.
+
+    Raises ModelError without the weights.
+    """
+    return METHODS[plan.method].takes_weights and bool(read_header(model_of(plan))[0].trained.traits)
+
+
 def unfamiliar(plan: Plan, rig: Rig) -> tuple[XFusionWarning, ...]:
     """Warnings of what sets a recording apart from those that the plan's network was trained on; reads a few frames.
 
     Raises ModelError without the weights.
     """
-    if not METHODS[plan.method].takes_weights:
+    if not knows_usual(plan):
         return ()
     usual = read_header(model_of(plan))[0].trained.traits
-    return tuple(unusual(traits_of(FrameReader(rig)), usual)) if usual else ()
+    return tuple(unusual(traits_of(FrameReader(rig)), usual))
 
 
 def outside_training(card: Card, rig: Rig, separation: int) -> tuple[XFusionWarning, ...]:

@@ -10,11 +10,17 @@ from napari_xfusion.core.results.record import record_path
 from napari_xfusion.core.trust.result import Result
 
 
+def crate_path(page: Path) -> Path:
+    """Where the metadata of the result of a report are."""
+    return page.with_name(f"{page.stem}-ro-crate-metadata.json")
+
+
 def crate_of(result: Result, page: Path) -> dict[str, Any]:
     """The metadata of the result as a Process Run Crate (RO-Crate 1.1); ``page`` is a report about it."""
     record, path = result.record, Path(result.path)
     inputs = [_file(Path(each.source), each.sha256) for each in record.inputs.values()]
-    made = [_file(path), _file(record_path(path)), _file(page)]
+    made = [_file(path), _file(record_path(path))] if result.saved else [_unsaved(path.name)]
+    parts = [*inputs, *(made if result.saved else ()), _file(page)]
     software = "https://pypi.org/project/napari-xfusion/" + record.napari_xfusion
     process = "https://w3id.org/ro/wfrun/process/0.5"
     graph: list[Mapping[str, Any]] = [
@@ -32,7 +38,7 @@ def crate_of(result: Result, page: Path) -> dict[str, Any]:
             "datePublished": record.finished,
             "license": "not stated",
             "conformsTo": {"@id": process},
-            "hasPart": [{"@id": each["@id"]} for each in (*inputs, *made)],
+            "hasPart": [{"@id": each["@id"]} for each in parts],
             "mentions": {"@id": "#run"},
         },
         {"@id": process, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
@@ -52,10 +58,14 @@ def crate_of(result: Result, page: Path) -> dict[str, Any]:
             "url": software,
             "softwareVersion": record.napari_xfusion,
         },
-        *inputs,
-        *made,
+        *parts,
+        *(() if result.saved else made),
     ]
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
+
+
+def _unsaved(name: str) -> dict[str, Any]:
+    return {"@id": "#result", "@type": "CreativeWork", "name": name}
 
 
 def _file(path: Path, sha256: str | None = None) -> dict[str, Any]:

@@ -23,21 +23,13 @@ from napari_xfusion.core.results.record import record_path
 from napari_xfusion.core.rig import Camera
 from napari_xfusion.core.trust.result import Result
 from napari_xfusion.core.trust.sources import FINE, SOURCES, Shares, SourceMap
+from napari_xfusion.core.trust.summary import Line
 from napari_xfusion.core.types import Image
 
 WORST = 3
 """Frames that are shown."""
 WIDEST = 480
 """Columns of a picture."""
-GOOD, LOOK, UNKNOWN = "✓ good", "! look", "? unknown"
-
-
-class Line(NamedTuple):
-    """A line of the summary."""
-
-    mark: str
-    """GOOD, LOOK or UNKNOWN."""
-    text: str
 
 
 class Picture(NamedTuple):
@@ -78,6 +70,7 @@ def render(result: Result, looked: Sequence[Looked], score: Score | str, summary
     values = {
         "name": Path(result.path).name,
         "record_name": record_path(result.path).name,
+        "saved": result.saved,
         "suffix": Path(result.path).suffix,
         "record": record,
         "targets": result.targets,

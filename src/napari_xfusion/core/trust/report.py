@@ -17,13 +17,24 @@ from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.holdout.left_out import judged
 from napari_xfusion.core.holdout.score import Score, score_rig
 from napari_xfusion.core.inspect.consistency import consistency, residual
+from napari_xfusion.core.networks.limits import knows_usual, unfamiliar
 from napari_xfusion.core.run import check_outputs
 from napari_xfusion.core.session import rig_of
-from napari_xfusion.core.trust.crate import crate_of
-from napari_xfusion.core.trust.page import GOOD, LOOK, UNKNOWN, Line, Looked, render
+from napari_xfusion.core.trust.crate import crate_of, crate_path
+from napari_xfusion.core.trust.page import Looked, render
 from napari_xfusion.core.trust.result import Result
+from napari_xfusion.core.trust.summary import (
+    UNKNOWN,
+    Line,
+    interval_line,
+    lr_line,
+    network_line,
+    score_lines,
+    sources_line,
+    warnings_line,
+)
 from napari_xfusion.core.types import Progress, Token
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import InputError, ModelError
 
 FRAMES = 24
 """Frames whose sources and agreement with LR are looked at, evenly spread."""
@@ -31,13 +42,6 @@ BUDGET = 20.0
 """Of the score, see ``score_methods``."""
 COMPARED = ("interpolation", "flow")
 """Methods that are judged next to that of the result."""
-MUCH_OWN = 0.3
-"""Part of the detail by the method alone that calls for attention."""
-ABOVE_NOISE, LEAST_OFF = 1.5, 0.002
-"""Disagreement with LR that calls for attention: in its noise, and in addition to it, grey units."""
-OFF_COVERAGE = 0.03
-"""By which the coverage of intervals may miss what was asked for."""
-CRATE = "-ro-crate-metadata.json"
 
 
 class Report(NamedTuple):
@@ -49,7 +53,7 @@ class Report(NamedTuple):
 
 
 def write_report(
-    result: str | PathLike[str],
+    result: str | PathLike[str] | Result,
     page: str | PathLike[str],
     *,
     overwrite: bool = False,
@@ -58,12 +62,15 @@ def write_report(
 ) -> Report | None:
     """Write a page (.html) about the fused sequence ``result``, and its metadata as RO-Crate next to the page.
 
+    ``result`` is its path, or the result opened.
+
     Looks at FRAMES frames, and scores the method where there are enough HR frames. None when stopped; nothing is
     written then. Raises InputError without the record or the recordings, OutputError where the files cannot be written.
     """
     stop = stop or threading.Event()
-    opened, place = Result.open(result), Path(page)
-    crate = place.with_name(place.stem + CRATE)
+    opened = result if isinstance(result, Result) else Result.open(result)
+    place = Path(page)
+    crate = crate_path(place)
     sources = [*opened.sequence.files, *(camera.source for camera in opened.record.rig.cameras.values())]
     check_outputs(sources, [place, crate])
     for path in (place, crate):
@@ -112,36 +119,28 @@ def _score(result: Result, stop: Token) -> Score | str | None:
         return str(error)
 
 
+def _network(result: Result) -> Iterator[Line]:
+    """Whether the network was trained on recordings like these; nothing of other methods."""
+    plan = result.record.plan
+    try:
+        if knows_usual(plan):
+            yield network_line(familiar=not unfamiliar(plan, result.record.rig))
+    except ModelError as error:
+        text = f"Whether the network was trained on such recordings is not known: {error}"
+        yield Line(UNKNOWN, text, "network")
+
+
 def _summary(result: Result, looked: Sequence[Looked], score: Score | str) -> Iterator[Line]:
-    record, method = result.record, result.record.plan.method
+    record = result.record
     if isinstance(score, Score):
-        mine, best = score.of(method), score.best
-        told = (
-            f"{method} is expected to reach {mine.expected:.1f} dB on unseen frames; HR noise limits it to "
-        )
-        told += f"{score.ceiling:.1f} dB."
-        if best.method != method and score.choice.clear:
-            yield Line(LOOK, f"{told} {best.method} is better by {best.expected - mine.expected:.1f} dB.")
-        else:
-            yield Line(GOOD, told)
-        if score.offset is not None:
-            yield Line(LOOK, f"The score is {score.offset.gain:.1f} dB better with {score.offset.text}.")
-        else:
-            yield Line(GOOD, "No other HR times and no other place of LR are better.")
+        yield from score_lines(score, record.plan.method)
     else:
-        yield Line(UNKNOWN, f"How large the error is, is not known: {score}")
-    if record.interval is None:
-        yield Line(UNKNOWN, "No intervals were written with the result (fuse --interval).")
+        yield Line(UNKNOWN, f"How large the error is, is not known: {score}", "error")
+    if record.interval is not None:
+        yield interval_line(record.interval)
     else:
-        off = abs(record.interval.reached - record.interval.coverage)
-        text = f"Intervals of {record.interval.coverage:.0%} contain {record.interval.reached:.1%} of HR left out."
-        yield Line(GOOD if off <= OFF_COVERAGE else LOOK, text)
-    own = float(np.mean([each.shares.fine["method"] for each in looked]))
-    yield Line(
-        LOOK if own > MUCH_OWN else GOOD, f"{own:.0%} of the fine detail is in no HR frame: the method's own."
-    )
-    off, noise = float(np.nanmean([each.off for each in looked])), record.rig.lr_noise
-    text = f"Fused frames, binned, differ from LR by {off:.2%} of the grey scale; LR's noise is {noise:.2%}."
-    yield Line(LOOK if off > ABOVE_NOISE * noise + LEAST_OFF else GOOD, text)
-    count = len(record.warnings)
-    yield Line(LOOK if count else GOOD, f"{count or 'No'} warning{'' if count == 1 else 's'} of the run.")
+        yield Line(UNKNOWN, "No intervals were written with the result (fuse --interval).", "interval")
+    yield from _network(result)
+    yield sources_line(float(np.mean([each.shares.fine["method"] for each in looked])))
+    yield lr_line(float(np.nanmean([each.off for each in looked])), record.rig.lr_noise)
+    yield warnings_line(len(record.warnings))

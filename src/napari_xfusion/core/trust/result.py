@@ -23,9 +23,12 @@ class Result:
     """A fused sequence with the record of the run that made it."""
 
     path: str
+    """A name where it was not saved."""
     record: RunRecord
     sequence: Stack
     """Frame i is that of ``targets[i]``."""
+    saved: bool = True
+    """Whether it is in a file, with its record next to it."""
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Result:

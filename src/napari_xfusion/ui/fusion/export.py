@@ -20,16 +20,20 @@ from napari_xfusion.core.inspect.evaluate import Evaluation, evaluate
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.recordings import Fields, Raw, Recording
-from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord
+from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord, record_path
 from napari_xfusion.core.results.save import save_stack
 from napari_xfusion.core.results.sheet import labelled, sheet
+from napari_xfusion.core.trust.crate import crate_path
+from napari_xfusion.core.trust.result import Result
 from napari_xfusion.core.types import Progress, Reopenable, Token
-from napari_xfusion.errors import InputError, writing
+from napari_xfusion.errors import InputError, OutputExistsError, writing
 from napari_xfusion.ui.shared.compare import FUSED
 from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
 
 if TYPE_CHECKING:
     from napari.layers import Image
+
+    from napari_xfusion.core.trust.report import Report
 
 GAP = 4
 """Pixels between a movie's pictures."""
@@ -42,6 +46,25 @@ def save_sequence(
     return save_stack(
         stack_of(layer), path, sequence_record(layer), overwrite=True, stop=stop, progress=progress
     )
+
+
+def result_of(layer: Image) -> Result:
+    """The result of a completed run, for a report; raises TypeError for another layer."""
+    record, sequence = sequence_record(layer), stack_of(layer)
+    if not isinstance(record, RunRecord):
+        raise TypeError(f"{layer.name} has no record of a run")  # the button is disabled then
+    saved = sequence.recording is not None and record_path(sequence.source).is_file()
+    return Result(sequence.source if saved else layer.name, record, sequence, saved)
+
+
+def report(layer: Image, page: Path, *, stop: Token, progress: Progress) -> Report | None:
+    """Write a report about the result of a layer, replacing the one that is there; see ``core.trust.report``."""
+    from napari_xfusion.core.trust.report import write_report  # noqa: PLC0415 - takes time to import
+
+    crate = crate_path(page)
+    if crate.exists() and not page.exists():  # the dialog has asked for the page only
+        raise OutputExistsError(crate, problem="this file exists", hint="choose another name for the report")
+    return write_report(result_of(layer), page, overwrite=page.exists(), stop=stop, progress=progress)
 
 
 def frames_missing(layer: Image) -> int:

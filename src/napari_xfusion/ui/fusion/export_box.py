@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QPushButton, QWidget
 
 from napari_xfusion.core.results.movie_writer import write_movie
-from napari_xfusion.core.types import Token
+from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import OutputError, XFusionError, writing
 from napari_xfusion.ui.fusion import export
 from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.provenance import layers_of, provenance_of
 from napari_xfusion.ui.shared.saving import CSV, ask_and_save
-from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, listen, offer
+from napari_xfusion.ui.shared.steps import link
+from napari_xfusion.ui.shared.widgets import LayerCombo, Sentence, WrappedLabel, listen, offer
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
@@ -44,9 +45,12 @@ class ExportBox(QGroupBox):
         self.save_movie = QPushButton("Movie …", self)
         self.save_view = QPushButton("View …", self)
         self.save_numbers = QPushButton("Numbers …", self)
+        self.save_report = QPushButton("Report …", self)
         self.copy_command = QPushButton("Copy command", self)
         self.cancel = QPushButton("Cancel", self)
         self.status = Sentence(self)
+        self.page = WrappedLabel(self)
+        """A link to the report that was written last."""
         self.saved = False
         """Whether the newest fused sequence was saved."""
         self._worker = Worker(self, "export", on_news=self._on_progress, ended=self._on_ended, every=100)
@@ -56,6 +60,7 @@ class ExportBox(QGroupBox):
             (self.save_movie, "Save movie", "movie.mp4", "MP4 (*.mp4)", self.export_movie),
             (self.save_view, "Save view", "view.png", "PNG (*.png)", self.export_view),
             (self.save_numbers, "Save numbers", "numbers.csv", CSV, self.export_numbers),
+            (self.save_report, "Save report", "report.html", "Page (*.html)", self.export_report),
         ):
             button.clicked.connect(lambda _, dialog=dialog: self._save(*dialog))
         self.copy_command.clicked.connect(lambda _: self._copy_command())
@@ -70,7 +75,7 @@ class ExportBox(QGroupBox):
         layer = self._layer()
 
         def body(stop: Token, tell: Tell) -> str:
-            complete = export.save_sequence(layer, path, stop=stop, progress=lambda *count: tell(count))
+            complete = export.save_sequence(layer, path, stop=stop, progress=_frames(tell))
             if not complete:
                 return "Stopped. Save to the same file again to resume."
             missing = export.frames_missing(layer)
@@ -95,7 +100,7 @@ class ExportBox(QGroupBox):
             )
 
         def body(stop: Token, tell: Tell) -> str:
-            frames = export.side_by_side(panes, progress=lambda *count: tell(count))
+            frames = export.side_by_side(panes, progress=_frames(tell))
             return f"saved {path.name}" if write_movie(frames, path, stop=stop) else "stopped"
 
         self._begin(body)
@@ -109,6 +114,18 @@ class ExportBox(QGroupBox):
             export.save_numbers(layer, path, truth)
             return f"saved {path.name}"
 
+        self._begin(body)
+
+    def export_report(self, path: Path) -> None:
+        """Write a report about the selected result to ``path``, and its metadata as RO-Crate next to it."""
+        _check_ending(path, ".html")
+        layer = self._layer()
+
+        def body(stop: Token, tell: Tell) -> Path | str:
+            written = export.report(layer, path, stop=stop, progress=_frames(tell, "scoring the method …"))
+            return "Stopped; nothing was written." if written is None else written.page
+
+        self.page.hide()  # it may lead to another report
         self._begin(body)
 
     def export_view(self, path: Path) -> None:
@@ -142,17 +159,25 @@ class ExportBox(QGroupBox):
         self._worker.ask(body)
         self.update_buttons()
 
-    def _on_progress(self, news: list[tuple[int, int]]) -> None:
-        done, total = news[-1]
-        self.status.setText(f"{done} of {total} frames")
+    def _on_progress(self, news: list[str]) -> None:
+        self.status.setText(news[-1])
 
     def _on_ended(self, outcome: Outcome) -> None:
         if outcome.error is not None:
             show_error(outcome.in_words())
-        self.status.setText(outcome.in_words() or str(outcome.value))
+        made = outcome.value
+        if isinstance(made, Path):
+            self._show_page(made)
+            made = f"saved {made.name}"
+        self.status.setText(outcome.in_words() or str(made))
         self.saved = self.saved or outcome.error is None
         self.update_buttons()
         self.ended.emit()
+
+    def _show_page(self, page: Path) -> None:
+        """Show a link that opens a report."""
+        self.page.setText(link(page.resolve().as_uri(), "Open the report"))
+        self.page.show()
 
     def _on_chosen(self) -> None:
         """Clear the message about the previous sequence."""
@@ -191,6 +216,12 @@ class ExportBox(QGroupBox):
                 "Other layers have frames at other times, or no grey values of the truth.",
             ),
             (
+                self.save_report,
+                layer is not None and export.has_numbers(layer),
+                "Write a page about the result: score, where its detail comes from, worst frames, warnings.",
+                "Select the result of a completed run.",
+            ),
+            (
                 self.copy_command,
                 from_run,
                 "Copy the command line that computes this sequence.",
@@ -224,11 +255,26 @@ class ExportBox(QGroupBox):
         self.cancel.setToolTip("Stop saving.")
         grid.addWidget(self.sequence, 0, 0, 1, 3)
         buttons = (self.save_sequence, self.save_movie, self.save_view)
-        more = (self.save_numbers, self.copy_command, self.cancel)
+        more = (self.save_numbers, self.save_report, self.copy_command)
         for row, group in enumerate((buttons, more), start=1):
             for column, button in enumerate(group):
                 grid.addWidget(button, row, column)
-        grid.addWidget(self.status, 3, 0, 1, 3)
+        self.page.setTextFormat(Qt.TextFormat.RichText)
+        self.page.setOpenExternalLinks(True)
+        self.page.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self.page.hide()
+        grid.addWidget(self.cancel, 3, 2)
+        grid.addWidget(self.status, 3, 0, 1, 2)
+        grid.addWidget(self.page, 4, 0, 1, 3)
+
+
+def _frames(tell: Tell, then: str = "") -> Progress:
+    """Tell how many frames are done, and what comes ``then``, when all are."""
+
+    def progress(done: int, total: int) -> None:
+        tell(f"{done} of {total} frames" + (f", {then}" if then and done == total else ""))
+
+    return progress
 
 
 def _check_ending(path: Path, ending: str) -> None:

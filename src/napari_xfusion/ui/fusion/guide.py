@@ -15,8 +15,11 @@ from napari_xfusion.ui.shared.steps import Fact, State, Step
 from napari_xfusion.ui.shared.words import field as label_of
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from napari_xfusion.core.calibration import Calibration
     from napari_xfusion.core.holdout.score import Score
+    from napari_xfusion.core.plan import Plan
     from napari_xfusion.core.types import Stack
 
 WRONG_BY: dict[str, frozenset[str]] = {
@@ -50,7 +53,11 @@ class Situation:
     running: bool = False
     finished: bool = False
     """Whether the result of ``request`` is complete."""
+    result: Image | None = None
+    """The layer of that result."""
     score: Score | None = None
+    scored: Plan | None = None
+    """What ``score`` was made by."""
     scoring: bool = False
 
     @property

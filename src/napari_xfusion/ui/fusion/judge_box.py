@@ -1,4 +1,4 @@
-"""The section Judge: the Inspect panel, the score of all methods on this recording, and export."""
+"""The section Judge: how far the result can be trusted, the score of all methods on this recording, and export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_xfusion.core.types import Token
+from napari_xfusion.ui.fusion.adapt_box import AdaptBox
 from napari_xfusion.ui.fusion.export_box import ExportBox
+from napari_xfusion.ui.fusion.trust_box import TrustBox
 from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.steps import Fact, Facts, StepSection
 from napari_xfusion.ui.shared.widgets import Sentence, offer
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import napari
 
     from napari_xfusion.core.holdout.score import Choice, MethodScore, Score  # takes time to import
+    from napari_xfusion.core.plan import Plan
+    from napari_xfusion.core.rig import Rig
     from napari_xfusion.errors import XFusionWarning
     from napari_xfusion.ui.fusion.request import Request
 
@@ -43,6 +47,8 @@ class JudgeBox(StepSection):
         super().__init__("Judge", parent)
         self.found: Score | None = None
         """The score of the pair."""
+        self.scored_by: Plan | None = None
+        """What the score was made by, or is being made by."""
         self.failed = False
         """Whether the pair has no score, as the status says."""
         self._pair: tuple[object, ...] = ()
@@ -50,7 +56,9 @@ class JudgeBox(StepSection):
         self.inspect = QPushButton("Open the Inspect panel", self)
         self.score, self.cancel = QPushButton("Score on this recording", self), QPushButton("Cancel", self)
         self.worst = QPushButton("Worst frame", self)
+        self.trust = TrustBox(self)
         self.table, self.status = Facts(self), Sentence(self)
+        self.adapt = AdaptBox(self)
         self.export = ExportBox(viewer, self)
         self._worker = Worker(self, "fusion score", on_news=self._on_news, ended=self._on_ended, every=100)
         self.inspect.setToolTip("Look where the result is reliable: consistency, attention, other methods.")
@@ -60,7 +68,16 @@ class JudgeBox(StepSection):
         for button in (self.score, self.cancel):
             line.addWidget(button)
         self.worst.clicked.connect(lambda _: self._show_worst())
-        for row in (line, self.table, self.status, self.worst, self.inspect, self.export):
+        for row in (
+            self.trust,
+            line,
+            self.table,
+            self.status,
+            self.worst,
+            self.inspect,
+            self.adapt,
+            self.export,
+        ):
             self.rows.addRow(row)
         self.inspect.clicked.connect(lambda _: self.inspect_asked.emit())
         self.score.clicked.connect(lambda _: self._start())
@@ -73,15 +90,17 @@ class JudgeBox(StepSection):
         """Whether methods are being scored."""
         return self._worker.busy
 
-    def show_request(self, request: Request | None) -> None:
-        """Score the sequences of ``request`` from now on; the score of another pair, or pairing, is forgotten."""
+    def show_request(self, request: Request | None, rig: Rig | None = None) -> None:
+        """Judge the sequences of ``request``, paired by ``rig``; the score of another pair or pairing is forgotten."""
         self._request = request
         pair = self._pair if request is None else (*request.sequences, request.pairing)
         if self._pair != pair:
             self._pair, self.found, self.failed = pair, None, False
             self._worker.forget()
+            self.adapt.forget()
             self.status.setText("")
             self._show_table()
+        self.adapt.show_request(request, rig)
         self._offer()
 
     def _offer(self) -> None:
@@ -96,6 +115,7 @@ class JudgeBox(StepSection):
 
     def _start(self) -> None:
         if self._request is not None:
+            self.scored_by = self._request.plan
             self._worker.ask(scoring(self._request))
             self.status.setText("Reading the sequences …")
             self._offer()
@@ -141,9 +161,10 @@ def in_words(choice: Choice) -> str:
     """The recommended method and how much it is better than the next one."""
     if choice.margin is None or choice.runner_up is None:
         return f"best here: {choice.method}"
-    if not choice.clear:
+    if choice.margin < 0:
         return f"best here: {choice.method}, the fastest of those that are equal"
-    return f"best here: {choice.method}, {choice.margin:.2f} dB above {choice.runner_up}"
+    above = f"best here: {choice.method}, {choice.margin:.2f} dB above {choice.runner_up}"
+    return above if choice.clear else f"{above}, which is not certain"
 
 
 def _row(each: MethodScore) -> Fact:

@@ -132,6 +132,15 @@ class MethodBox(QGroupBox):
         self.advanced.expand()
         self.options.restore({name: True for name, of in MISFITS_BY.items() if set(of) <= set(flaws)})
 
+    def choose_method(self, method: str) -> None:
+        """Select a method by name."""
+        self.method.setCurrentText(method)
+
+    def use_model(self, path: str) -> None:
+        """Select weights of the default network, and the network."""
+        self.choose_method(DEFAULT_METHOD)
+        self.choose_model(path)
+
     def choose_model(self, model: str) -> None:
         """Select a model by name or file."""
         index = self.model.findData(model)

@@ -35,6 +35,7 @@ from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
 from napari_xfusion.ui.shared.read_again import PLUGIN, new_frames, read_again, remember
 from napari_xfusion.ui.shared.steps import StepSection
 from napari_xfusion.ui.shared.widgets import (
+    Follower,
     Panel,
     listen,
     scale_bar_in_2d,
@@ -93,6 +94,7 @@ class FusionPanel(Panel):
         self._redrawn = _single_shot(self, SETTLE, self._on_redrawn)
         self._labelled = _single_shot(self, LABELS, self._label_frame)
         self._marked = _single_shot(self, MARKS, self._mark_frame)
+        self._learnt = Follower(self, ("metadata",), self._show_steps)
         self.sections = Sections(self)
         self.lay_out(self.sections.all, self.strip, self.run_box)
         self.sections.begin()
@@ -195,7 +197,7 @@ class FusionPanel(Panel):
             self.sections.taken.clear()
         self._request, self._problem, self._findings = request, findings.problem, findings
         self.check.show_findings(findings)
-        self.judge.show_request(None if findings.problem else request)
+        self.judge.show_request(None if findings.problem else request, findings.rig)
         self._show_times()
         self._show_ready()
         self._save()
@@ -242,23 +244,30 @@ class FusionPanel(Panel):
             calibration=None if request is None else request.plan.calibration,
             running=self.runner.busy,
             finished=request is not None and self.runner.finished(request),
+            result=None if request is None else self.runner.layer(request),
             score=self.judge.found,
+            scored=self.judge.scored_by,
             scoring=self.judge.busy,
         )
 
     def _show_steps(self) -> None:
-        self.sections.show(self._situation())
+        now = self._situation()
+        self._learnt.follow([] if now.result is None else [now.result])
+        self.sections.show(now)
 
     def _take(self, step: str) -> None:
         self.sections.taken.add(step)
         self._show_steps()
 
-    def _open_panel(self, name: str) -> None:
-        self._viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    def _open_panel(self, name: str) -> Any:
+        _, panel = self._viewer.window.add_plugin_dock_widget(PLUGIN, name)
+        return panel
 
-    def _inspect(self) -> None:
-        self._open_panel("Inspect")
+    def inspect(self) -> Any:
+        """Open the Inspect panel, and return it."""
+        panel = self._open_panel("Inspect")
         self._take(INSPECTED)
+        return panel
 
     def _show_times(self) -> None:
         """Draw when the frames were taken that the request pairs."""
@@ -381,8 +390,10 @@ class FusionPanel(Panel):
         self.data.pair_changed.connect(self.method.reset_pair)
         self.check.mend_asked.connect(self.method.correct)
         self.alignment.rig_asked.connect(lambda: self._open_panel(RIG))
-        self.judge.inspect_asked.connect(self._inspect)
+        self.judge.inspect_asked.connect(self.inspect)
+        self.judge.trust.asked.connect(self.sections.answer)
         self.judge.scored.connect(self._show_steps)
+        self.judge.adapt.adapted.connect(self.method.use_model)
         self.judge.frame_asked.connect(self._go_to)
         self.export.ended.connect(self._show_steps)
         self.strip.chosen.connect(self._go_to)

@@ -14,6 +14,7 @@ import psutil
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.check import check
 from napari_xfusion.core.networks.cards import model_of
+from napari_xfusion.core.networks.limits import knows_usual
 from napari_xfusion.core.plan import MENDED_BY, Flaw, Plan
 from napari_xfusion.core.quantities import byte_count
 from napari_xfusion.core.results import open_sink
@@ -144,6 +145,8 @@ class Findings:
     """The setting that corrects it, where it is one."""
     mends: tuple[Flaw, ...] = ()
     """What the plan could correct as well."""
+    familiar: bool | None = None
+    """Whether the recording is of the kind that the network was trained on; None where that is not known."""
     seconds: float = 0.0
     """That a run is expected to take on two cores."""
     rig: Rig | None = None
@@ -165,8 +168,10 @@ def _place_of(error: XFusionError) -> Place:
 def examine(request: Request) -> Findings:
     """Check sequences, pairing, model and output of a request; reads a few frames and fuses none."""
     found = check(request.plan, *request.sequences)
-    problem = found.problem
+    problem, familiar = found.problem, None
     if problem is None:
+        if knows_usual(request.plan):
+            familiar = all(note.code != "unfamiliar" for note in found.notes)
         try:
             _check_output(request, found.estimate["output_mb"] * 1e6)
         except XFusionError as error:
@@ -176,6 +181,7 @@ def examine(request: Request) -> Findings:
         "notes": tuple(request.by_name(in_window_words(note)) for note in found.notes),
         "codes": frozenset(note.code for note in found.notes),
         "mends": tuple(flaw for note in found.notes for flaw in MENDED_BY.get(note.code, ())),
+        "familiar": familiar,
         "seconds": found.estimate.get("seconds", 0.0),
         "rig": found.rig,
     }

@@ -180,8 +180,12 @@ class Runner(QObject):
 
     def finished(self, request: Request) -> bool:
         """Whether the complete sequence of that request is there."""
+        return self.layer(request) is not None
+
+    def layer(self, request: Request) -> Image | None:
+        """The layer with the complete sequence of that request; None where there is none."""
         result = self._begun(request)
-        return result is not None and result.layer is not None and result.finished
+        return result.layer if result is not None and result.finished else None
 
     def done(self, request: Request) -> frozenset[int]:
         """The LR frames of that request that are fused."""

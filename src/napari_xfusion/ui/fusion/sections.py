@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QPushButton
 
 from napari_xfusion.ui.fusion.guide import Situation, recording_rows, steps
+from napari_xfusion.ui.fusion.trust import trust_lines
 from napari_xfusion.ui.shared.steps import mark_next
 from napari_xfusion.ui.shared.widgets import bring_into_view, tab_stops, tab_through
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 PREVIEWED, INSPECTED = "previewed", "inspected"
 """Steps that a user may leave out."""
+UNCERTAIN = "uncertain pixels"
+"""What the Inspect panel calls the content for which intervals are calibrated."""
 
 
 class Sections:
@@ -38,6 +41,8 @@ class Sections:
     def show(self, now: Situation) -> None:
         """Show the state of each step, and which button is the next; a new one is scrolled to."""
         self._panel.data.table.show_rows(recording_rows(now), ("LR", "HR"))
+        if not now.checking:  # else the lines would come and go with every change
+            self._panel.judge.trust.show_lines(trust_lines(now))
         for section, step in zip(self.all, steps(now), strict=True):
             section.show_step(step)
         order = self._buttons(now)
@@ -58,6 +63,23 @@ class Sections:
         if field is not None:
             bring_into_view(field)
             field.setFocus()
+
+    def answer(self, about: str) -> None:
+        """Lead to what a line about the trust in the result asks for."""
+        panel = self._panel
+        if about == "error":
+            panel.judge.score.click()
+        elif about == "method" and panel.judge.found is not None:
+            panel.method.choose_method(panel.judge.found.choice.method)
+            bring_into_view(panel.method)
+        elif about in ("pairing", "network"):
+            section = panel.alignment if about == "pairing" else panel.check
+            section.expand(animate=False)
+            bring_into_view(section)
+        elif about == "sources":
+            panel.inspect().show_plots().compute_sources()
+        elif about == "interval":
+            panel.inspect().show_named(UNCERTAIN)
 
     def _buttons(self, now: Situation) -> dict[QPushButton, bool]:
         """The buttons that lead from the recordings to an exported result, in order: whether each is wanted now."""

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.holdout.intervals import COVERAGE
 from napari_xfusion.core.trust.sources import SOURCES
 from napari_xfusion.core.types import ROLES
-from napari_xfusion.ui.inspection.recipes import ROLE_NAMES, Kind, Recipes
-from napari_xfusion.ui.inspection.sequences import Sequences, method_problem, network_problem, problem
+from napari_xfusion.ui.inspection.recipes import FADES, HIDDEN, ROLE_NAMES, Kind, Recipes
+from napari_xfusion.ui.inspection.sequences import (
+    Sequences,
+    interval_problem,
+    method_problem,
+    network_problem,
+    problem,
+)
 from napari_xfusion.ui.shared.layers import LayerData
 
 Recipe = Callable[[Sequences, int], LayerData]
@@ -27,6 +34,8 @@ class Content:
     """Makes the layer from the selected sequences and the displayed frame, in the background."""
     reason: Callable[[Sequences], str]
     """Why it is not available; empty when it is."""
+    doing: str = "pairing the sequences, first frame"
+    """What takes time before it is shown."""
 
 
 def contents(recipes: Recipes) -> list[list[Content]]:
@@ -61,6 +70,14 @@ def _reliability(recipes: Recipes) -> Iterator[Content]:
         "The standard deviation of each pixel by the Bayesian method, in HR grey values.",
         recipes.std,
         partial(problem, needed=("lr", "hr")),
+    )
+    yield Content(
+        "uncertain pixels",
+        f"The fused sequence fades where its pixels are uncertain: where {COVERAGE:.0%} intervals, without the noise "
+        f"of HR itself, are wider than ± {FADES:.1%} of the grey scale. From ± {HIDDEN:.0%} on, pixels are hidden.",
+        recipes.uncertain,
+        interval_problem,
+        "leaving out HR frames to calibrate the intervals",
     )
 
 

@@ -42,7 +42,7 @@ from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.inspection.numbers import hr_times_of
 from napari_xfusion.ui.inspection.plots import FramePlots, Kymographs
-from napari_xfusion.ui.inspection.sequences import Sequences, problem
+from napari_xfusion.ui.inspection.sequences import Sequences, interval_problem
 from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.provenance import fused_in, in_unit, stack_of
 from napari_xfusion.ui.shared.widgets import Sentence, offer, prepare_fields
@@ -346,10 +346,7 @@ class MeasureTab(QWidget):
             )
 
     def _interval_problem(self) -> str:
-        sequences = self._sequences()
-        reason = problem(sequences, ("lr", "hr", "fused"))
-        if not reason and sequences.made_by is None:
-            reason = "It is not known how the fused sequence was made."
+        reason = interval_problem(self._sequences())
         if not reason and (self._what == "kymograph" or "fused" not in self._names):
             reason = "Measure an edge, a width, a mean or an area first."
         return reason

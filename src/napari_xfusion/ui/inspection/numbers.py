@@ -15,8 +15,9 @@ from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.consistency import Residual, residual
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
 from napari_xfusion.core.results.record import ScoreRecord
-from napari_xfusion.core.rig import FrameReader, find_hr_times
+from napari_xfusion.core.rig import FrameReader, Rig, find_hr_times
 from napari_xfusion.core.sequence import FusedSequence, lr_consistency
+from napari_xfusion.core.trust.sources import Shares, Sources
 from napari_xfusion.core.types import Role, Stack
 from napari_xfusion.errors import PairingError
 from napari_xfusion.ui.inspection.sequences import Sequences
@@ -36,6 +37,8 @@ class FrameNumbers:
     """Against the truth."""
     scores: Mapping[Role, float] | None = None
     """Raw attention scores by input."""
+    shares: Shares | None = None
+    """Of the sources of its detail."""
 
 
 def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]) -> Iterator[FrameNumbers]:
@@ -48,6 +51,7 @@ def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]
     times = rig.hr_times
     seen = {round(t) for t in times.tolist()}
     remainder = lr_consistency(sequences.fused_stack(), FrameReader(rig))
+    shares = _shares_of(sequences, rig)
     scores = _scores_of(sequences, sequence_of)
     there = fused_in(sequences.fused)
     rows = None if sequences.truth is None else _rows(sequences, fused, times.tolist())
@@ -56,7 +60,7 @@ def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]
         frame = first + i
         if there(frame):
             left = residual(frame, remainder.frame(frame))
-            yield FrameNumbers(frame, frame in seen, left, row, scores(frame))
+            yield FrameNumbers(frame, frame in seen, left, row, scores(frame), shares(frame))
 
 
 def evaluation_of(numbers: Sequence[FrameNumbers]) -> Evaluation | None:
@@ -89,6 +93,14 @@ def _rows(sequences: Sequences, fused: Stack, times: list[float]) -> Iterator[Ro
         shape = len(truth), *region.shape
         truth = whole.derive(lambda t: whole.frame(t)[cut], shape, whole.dtype)
     return evaluate_frames(truth, fused, hr_times=times, first=sequences.first)
+
+
+def _shares_of(sequences: Sequences, rig: Rig) -> Callable[[int], Shares]:
+    """Shares of the sources of a frame, in the part of the image that is fused and that both cameras see."""
+    fused, first, region = stack_of(sequences.fused), sequences.first, sequences.plan.region
+    sources = Sources(FrameReader(rig))
+    part = sources.seen & sources.within(region)
+    return lambda frame: sources.of(frame, fused.frame(frame - first), region).part(part)
 
 
 def _scores_of(

@@ -23,7 +23,7 @@ from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import is_fused, is_recorded
 from napari_xfusion.ui.shared.layers import LayerData, redraw
 from napari_xfusion.ui.shared.place import frame_on_screen
-from napari_xfusion.ui.shared.provenance import METADATA, content_of, layers_of, provenance_of
+from napari_xfusion.ui.shared.provenance import METADATA, content_of, layers_of, learn, provenance_of
 from napari_xfusion.ui.shared.widgets import (
     Follower,
     LayerCombo,
@@ -78,6 +78,8 @@ class InspectPanel(Panel):
         self.status = Sentence(self)
         self.scores = Sentence(self)
         self._run = Follower(self, ("set_data",), self._follow_run)
+        self._doing = ""
+        """What takes time until the selected content is shown."""
         self._cancelled = 0
         """Number of cancellations; layers requested before the last one are not added."""
         self._displayed: tuple[Layer | None, int] = (None, 0)
@@ -112,6 +114,13 @@ class InspectPanel(Panel):
         layer = self.sequences.lr or self.sequences.fused
         return 0 if layer is None else frame_on_screen(self._viewer, layer)
 
+    def show_named(self, name: str) -> None:
+        """Show the content with this name, see ``show_content``; anew if it is shown already."""
+        index = self.content.findText(name)
+        if index == self.content.currentIndex():
+            self._show_content()
+        self.content.setCurrentIndex(index)
+
     def show_content(self, content: Content) -> None:
         """Show ``content`` in the inspection layer, as if it had been selected."""
         self.content.setCurrentIndex(self.content.findData(content))
@@ -137,6 +146,7 @@ class InspectPanel(Panel):
         if content is not None and not rows.item(self.content.currentIndex()).isEnabled():
             self.status.setText(content.reason(self.sequences))
         elif content is not None:
+            self._doing = content.doing
             self.add(content.recipe)
         elif self._inspected is not None:
             self._viewer.layers.remove(self._inspected)
@@ -190,6 +200,9 @@ class InspectPanel(Panel):
         )  # a closing viewer removes its layers first
         if not gone and cancelled == self._cancelled:
             self._show_made(made)
+            intervals = made.options["metadata"][METADATA].intervals
+            if intervals is not None and sequences.fused is not None:
+                learn(sequences.fused, intervals=intervals)
         self._show_scores()
         self._show_status()
 
@@ -271,6 +284,7 @@ class InspectPanel(Panel):
 
     def _cancel(self) -> None:
         self._cancelled += 1
+        self._recipes.cancel()
         for future in self._making:
             future.cancel()
         self._making.clear()
@@ -281,7 +295,7 @@ class InspectPanel(Panel):
         self.cancel.setVisible(bool(self._making))
         reason = problem(self.sequences, ("lr", "hr"))
         if self._making:
-            self.status.setText("Computing: pairing the sequences, first frame …")
+            self.status.setText(f"Computing: {self._doing} …")
         else:
             self.status.setText(reason or self._pairing())
 

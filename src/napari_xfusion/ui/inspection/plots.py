@@ -19,7 +19,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from skimage.measure import profile_line
 
 from napari_xfusion.core.inspect.attention import Scores, histogram
-from napari_xfusion.ui.shared.colours import lines
+from napari_xfusion.core.trust.sources import FINE, LR, Shares
+from napari_xfusion.ui.shared.colours import legible, lines
 from napari_xfusion.ui.shared.provenance import pixels_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ Curve = tuple[NDArray[Any], NDArray[Any]]
 """x and y of one line."""
 Picture = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any], tuple[float, float]]
 """LR frames (T,), positions (N,), values (T, N), and which of them are black and white."""
+SHARES = (
+    (
+        "share of the detail (%)",
+        "What the fine detail of each frame comes from: which HR frame, or the method alone.",
+    ),
+    ("part of the picture (%)", "Part of each frame that shows nothing finer than LR."),
+)
 DARK = 0.5
 """Brightness below which a background counts as dark."""
 
@@ -93,7 +101,7 @@ class Plots(QWidget):
         item = self.plots[plot]
         for old in list(item.listDataItems()):
             item.removeItem(old)
-        for (name, (x, y)), colour in zip(curves, self.colours, strict=False):
+        for (name, (x, y)), colour in zip(curves, self.palette(plot), strict=False):
             item.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
             if seen is not None:
                 marks = {"symbol": "o", "symbolSize": 6, "symbolBrush": None, "symbolPen": self.ink}
@@ -137,7 +145,7 @@ class Plots(QWidget):
         painter.end()
 
     def _write_heading(self, plot: int) -> None:
-        curves = zip(self._curves[plot], self.colours, strict=False)
+        curves = zip(self._curves[plot], self.palette(plot), strict=False)
         parts = [f"<b>{escape(self._quantities[plot])}</b>"]
         parts += [
             f"<span style='color:{colour}'>●</span>&nbsp;{_unbroken(name)}{self._value_of(curve)}"
@@ -171,11 +179,20 @@ class Plots(QWidget):
                 axis.setPen(pen)
                 axis.setTextPen(pen)
 
+    def palette(self, _plot: int) -> tuple[str, ...]:
+        """The colours of the curves in a plot."""
+        return self.colours
+
     @property
     def colours(self) -> tuple[str, ...]:
         """Line colours for the background of the theme."""
+        return lines(self.on_dark)
+
+    @property
+    def on_dark(self) -> bool:
+        """Whether the background of the theme is dark."""
         red, green, blue = get_theme(self._viewer.theme).background.as_rgb_tuple()[:3]
-        return lines(0.299 * red + 0.587 * green + 0.114 * blue < 255 * DARK)
+        return bool(0.299 * red + 0.587 * green + 0.114 * blue < 255 * DARK)
 
     @property
     def ink(self) -> str:
@@ -237,6 +254,26 @@ class FramePlots(Plots):
         for plot in self.plots:
             if plot.sceneBoundingRect().contains(event.scenePos()):
                 self._move(plot.vb.mapSceneToView(event.scenePos()).x())
+
+
+class SourcePlots(FramePlots):
+    """Where the detail of each frame comes from, in the words and colours of the map of main sources."""
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, SHARES, parent)
+        self._heads.setStretch(0, 2)  # six curves have long names
+        self.area.ci.layout.setColumnStretchFactor(0, 2)
+
+    def show_shares(self, shares: Mapping[int, Shares]) -> None:
+        """Draw the shares by LR frame number."""
+        frames, rows = np.array(list(shares)), list(shares.values())
+        fine = [(s.title, (frames, np.array([100 * row.fine[s.name] for row in rows]))) for s in FINE]
+        self.show_curves(0, fine)
+        self.show_curves(1, [(LR.title, (frames, np.array([100 * row.lr for row in rows])))])
+
+    def palette(self, plot: int) -> tuple[str, ...]:
+        """See ``Plots.palette``."""
+        return legible([source.colour for source in ((LR,) if plot else FINE)], self.on_dark)
 
 
 class HistogramPlots(Plots):

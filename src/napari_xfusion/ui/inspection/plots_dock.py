@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_xfusion.core.catalogue import METHODS
+from napari_xfusion.core.trust.sources import Shares
 from napari_xfusion.core.types import Token
 from napari_xfusion.errors import writing
 from napari_xfusion.ui.inspection.measuring import SHAPE, MeasureTab, outline, shape_layer
@@ -20,12 +21,20 @@ from napari_xfusion.ui.inspection.numbers import (
     frame_numbers,
     hr_times_of,
 )
-from napari_xfusion.ui.inspection.plots import FramePlots, HistogramPlots, Plots, ProfilePlot, profile
+from napari_xfusion.ui.inspection.plots import (
+    FramePlots,
+    HistogramPlots,
+    Plots,
+    ProfilePlot,
+    SourcePlots,
+    profile,
+)
 from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.inspection.sequences import Sequences, problem
 from napari_xfusion.ui.shared.compare import is_sequence
 from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
+from napari_xfusion.ui.shared.provenance import learn
 from napari_xfusion.ui.shared.saving import CSV, SVG, ask_and_save
 from napari_xfusion.ui.shared.widgets import Docked, Follower, Sentence, listen, offer
 
@@ -63,6 +72,7 @@ class PlotsDock(Docked):
         self.consistency = FramePlots(viewer, CONSISTENCY)
         self.attention = FramePlots(viewer, ATTENTION)
         self.histograms = HistogramPlots(viewer)
+        self.sources = SourcePlots(viewer)
         self.profile = ProfilePlot(viewer)
         self.measuring = MeasureTab(viewer, sequences, self)
         self.compute = QPushButton("Compute")
@@ -93,11 +103,16 @@ class PlotsDock(Docked):
             self.status.setText(reason or self._in_words())
         self.measuring.ask()
 
+    def compute_sources(self) -> None:
+        """Show the tab of sources, and compute its curves."""
+        self.tabs.setCurrentWidget(self.sources)
+        self.compute.click()
+
     def start(self) -> None:
         """Compute the numbers of the selected sequences."""
         sequences = self._shown = self._sequences()
         self.numbers = []
-        for plots in (self.quality, self.consistency, self.attention, self.histograms):
+        for plots in (self.quality, self.consistency, self.attention, self.histograms, self.sources):
             plots.clear()
         self.compute.setEnabled(False)
         self.cancel.setEnabled(True)
@@ -120,6 +135,8 @@ class PlotsDock(Docked):
 
     def _end(self, outcome: Outcome) -> None:
         self.cancel.setEnabled(False)
+        if self._shares() and self._shown.fused is not None:
+            learn(self._shown.fused, shares=self._shares())
         self.update_buttons()
         error = outcome.in_words()
         self.status.setText(error or f"{'Stopped: ' if outcome.cancelled else ''}{self._in_words()}")
@@ -132,6 +149,10 @@ class PlotsDock(Docked):
         if self._shown.method is None or not METHODS[self._shown.method].takes_weights:
             missing.append("attention requires a network")
         return "; ".join([f"{len(self.numbers)} frames{self._of_others()}", *missing])
+
+    def _shares(self) -> dict[int, Shares]:
+        """Shares of the sources by LR frame number, where they were computed."""
+        return {each.frame: each.shares for each in self.numbers if each.shares is not None}
 
     def _of_others(self) -> str:
         """The sequence of the numbers, if another one is selected now."""
@@ -155,6 +176,8 @@ class PlotsDock(Docked):
         for k, name in enumerate(("rms", "bias")):
             values = [getattr(each.residual, name) for each in numbers]
             self.consistency.show_curves(k, [(name, curve(values))], seen)
+        if shares := self._shares():
+            self.sources.show_shares(shares)
         self._draw_attention()
         self._update_save()
 
@@ -263,7 +286,7 @@ class PlotsDock(Docked):
     @property
     def _over_frames(self) -> tuple[FramePlots, ...]:
         """The plots over LR frames, whose cursors are the slider."""
-        return self.quality, self.consistency, self.attention, self.measuring.curves
+        return self.quality, self.consistency, self.sources, self.attention, self.measuring.curves
 
     @property
     def shown(self) -> Plots:
@@ -330,6 +353,11 @@ class PlotsDock(Docked):
         for name, tab, tip in (
             ("Quality", self.quality, "Metrics against the truth, if available."),
             ("LR consistency", self.consistency, "Agreement of the binned result with LR."),
+            (
+                "Sources",
+                self.sources,
+                "Which HR frame the detail of each frame comes from.",
+            ),
             ("Attention", self.attention, "Attention of a network to the HR frames."),
             ("Histograms", self.histograms, "Attention against the time since the previous HR frame."),
             ("Line profile", self.profile, "Grey values of the visible sequences along a line."),

@@ -6,7 +6,10 @@ no widget and no viewer.
 
 from __future__ import annotations
 
+import threading
 import weakref
+from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,18 +17,29 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.holdout.intervals import Intervals, calibrate_intervals
+from napari_xfusion.core.holdout.left_out import judged
 from napari_xfusion.core.inspect.ratio import divided, ratio_limits
+from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Mapping
 from napari_xfusion.core.sequence import FusedSequence, difference, lr_consistency
+from napari_xfusion.core.session import rig_of
 from napari_xfusion.core.trust.sources import SOURCES, Sources, main_of, own_of
 from napari_xfusion.core.types import FusedFrame, Region, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.inspection.sequences import Sequences
-from napari_xfusion.ui.shared.colours import categories, diverging
+from napari_xfusion.ui.shared.colours import categories, diverging, veil
 from napari_xfusion.ui.shared.layers import SAME, LayerData, derived_layer
 from napari_xfusion.ui.shared.preferences import preferences
-from napari_xfusion.ui.shared.provenance import LayerRole, content_of, in_unit, provenance_of, stack_of
+from napari_xfusion.ui.shared.provenance import (
+    METADATA,
+    LayerRole,
+    content_of,
+    in_unit,
+    provenance_of,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -39,6 +53,10 @@ ROLE_NAMES: dict[Role, str] = {
     "hr-": "HR before",
     "hr+": "HR after",
 }
+FADES, HIDDEN = 0.025, 0.1
+"""Half widths of intervals beyond HR noise, in parts of the grey scale: where pixels begin to fade, and are hidden."""
+VEIL = "#4a6fa5"
+"""Over uncertain pixels: no grey, which a pixel could have."""
 ATTENTION_OPACITY = SOURCES_OPACITY = 0.5
 """So that the sequence below is seen as well."""
 
@@ -47,6 +65,7 @@ class Recipes:
     """Makes the layers, and keeps the sequences fused for them while a layer needs them."""
 
     def __init__(self) -> None:
+        self._stop = threading.Event()
         self._sequences: weakref.WeakValueDictionary[Key, FusedSequence] = weakref.WeakValueDictionary()
 
     def sequence(self, plan: Plan, sequences: Sequences) -> FusedSequence:
@@ -62,8 +81,14 @@ class Recipes:
         made = self._sequences.get(_key(plan, sequences))
         return None if made is None else made.known(frame)
 
+    def cancel(self) -> None:
+        """Stop a calibration in progress."""
+        self._stop.set()
+        self._stop = threading.Event()
+
     def close(self) -> None:
         """Stop what is being fused; layers that are left go blank."""
+        self._stop.set()
         for sequence in list(self._sequences.values()):
             sequence.close()
 
@@ -158,6 +183,46 @@ class Recipes:
         name = _named(f"std of the {METHODS[plan.method].title} method (HR grey values)", sequences)
         look = _heat(0.0, highest)
         return _on_hr_grid(sequences, sequence, name, "std", plan=plan, **look)
+
+    def uncertain(self, sequences: Sequences, _frame: int) -> LayerData:
+        """How wide the intervals of pixels are beyond HR noise; the wider, the more they hide the sequence below."""
+        known = None if sequences.fused is None else provenance_of(sequences.fused)
+        if known is None or sequences.method is None:
+            raise ValueError("it must be known how the sequence was made")  # else it is not available
+        intervals = known.intervals or self._calibrated(sequences)
+        fused = self.sequence(sequences.by(sequences.method), sequences)
+        reader, region, span = FrameReader(fused.rig), sequences.plan.region, fused.rig.hr.grey.span
+        rows, columns = slice(None), slice(None)
+        if region is not None:
+            rows, columns = slice(*region[:2]), slice(*region[2:])
+
+        def read(t: int) -> NDArray[np.float32]:
+            half = intervals.beyond_noise(fused.frame(t), reader, None)[rows, columns]
+            return np.where(np.isnan(half), np.float32(span), half)  # LR does not see it: any value
+
+        images = fused.images()
+        shape = images.shape if region is None else (len(images), *region.shape)
+        half = _whole(images.derive(read, shape, np.dtype(np.float32)), sequences)
+        name = _named(f"uncertain beyond HR noise, {intervals.coverage:.0%} (HR grey values)", sequences)
+        look = {
+            "colormap": veil(VEIL),
+            "contrast_limits": (FADES * span, HIDDEN * span),
+            "origins": (sequences.lr, sequences.hr, sequences.fused),
+        }
+        made = _on_hr_grid(sequences, half, name, "interval", plan=sequences.made_by, **look)
+        metadata = made.options["metadata"]
+        metadata[METADATA] = replace(metadata[METADATA], intervals=intervals)
+        return made
+
+    def _calibrated(self, sequences: Sequences) -> Intervals:
+        """The intervals of the fused sequence, from HR frames that are left out; raises CancelledError when stopped."""
+        if sequences.made_by is None:
+            raise ValueError("it must be known how the sequence was made")
+        stop, plan = self._stop, judged(sequences.made_by)
+        found = calibrate_intervals(plan, rig_of(plan, *sequences.stacks()), make_fuser(plan), stop=stop)
+        if found is None:
+            raise CancelledError
+        return found
 
 
 def frame_division(layer: Layer) -> LayerData:

@@ -153,6 +153,14 @@ def method_problem(sequences: Sequences, method: str, needed: tuple[str, ...]) -
     return ""
 
 
+def interval_problem(sequences: Sequences) -> str:
+    """Why intervals of the fused sequence cannot be computed; see ``problem``."""
+    reason = problem(sequences, ("lr", "hr", "fused"))
+    if not reason and sequences.made_by is None:
+        return "It is not known how the fused sequence was made."
+    return reason
+
+
 def network_problem(sequences: Sequences, role: Role) -> str:
     """Why there is no attention to an input to show; see ``problem``."""
     reason = problem(sequences, ("lr", "hr"))

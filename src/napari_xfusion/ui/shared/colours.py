@@ -31,12 +31,29 @@ def diverging(chosen: str) -> Colormap | str:
     return Colormap(list(BLUE_ORANGE), name="xfusion-blue-orange", display_name=chosen)
 
 
+def legible(colours: Sequence[str], on_dark: bool) -> tuple[str, ...]:
+    """``colours`` (#rrggbb) as lines on a dark or a light background: a little lighter, or darker."""
+    towards, part = (255, 0.25) if on_dark else (0, 0.3)
+    found = []
+    for colour in colours:
+        channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        found.append("#" + "".join(f"{round(c + part * (towards - c)):02x}" for c in channels))
+    return tuple(found)
+
+
 def categories(colours: Sequence[str]) -> Colormap:
     """A colormap that shows number i, of values with limits (-0.5, n - 0.5), in colour i; NaN is transparent."""
     from napari.utils import Colormap  # noqa: PLC0415 - napari is loaded when a layer is created
 
     controls = np.linspace(0, 1, len(colours) + 1)
     return Colormap(list(colours), name="xfusion-categories", interpolation="zero", controls=controls)
+
+
+def veil(colour: str) -> Colormap:
+    """A colormap from transparent to ``colour`` (#rrggbb): what is below fades; NaN is transparent."""
+    from napari.utils import Colormap  # noqa: PLC0415 - napari is loaded when a layer is created
+
+    return Colormap([f"{colour}00", f"{colour}ff"], name="xfusion-veil")
 
 
 def lines(on_dark: bool) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_xfusion.core.calibration import Calibration
+    from napari_xfusion.core.holdout.intervals import Intervals
     from napari_xfusion.core.plan import Plan
+    from napari_xfusion.core.trust.sources import Shares
 
 METADATA = "napari-xfusion"
 """Where a layer's metadata keep its ``Provenance``."""
@@ -38,6 +40,7 @@ LayerRole = Literal[
     "attention",
     "consistency",
     "std",
+    "interval",
     "sources",
 ]
 
@@ -84,6 +87,11 @@ class Provenance:
     done: Container[int] | None = None
     """LR frame numbers that a run in progress has made so far, which it adds to; None where all are there."""
 
+    shares: Mapping[int, Shares] | None = None
+    """Of a result: where the detail of its frames comes from, by LR frame number, once that was computed."""
+    intervals: Intervals | None = None
+    """Of a result: the intervals of its pixels, once they were calibrated."""
+
     def origins_among(self, layers: Iterable[Layer]) -> list[Layer | None]:
         """The layers it was made from, each None where it is not one of ``layers``."""
         there = {layer.unique_id: layer for layer in layers}
@@ -98,6 +106,13 @@ def provenance_of(layer: Layer) -> Provenance | None:
     """What is known of a layer that this package made."""
     known = layer.metadata.get(METADATA)
     return known if isinstance(known, Provenance) else None
+
+
+def learn(layer: Layer, **facts: Any) -> None:
+    """Add what was found out about a layer that this package made to its ``Provenance``, whose fields ``facts`` are."""
+    known = provenance_of(layer)
+    if known is not None:
+        layer.metadata = {**layer.metadata, METADATA: replace(known, **facts)}
 
 
 def layers_of(viewer: Viewer, *roles: LayerRole) -> list[Layer]:

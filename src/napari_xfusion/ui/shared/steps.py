@@ -96,9 +96,9 @@ class StepSection(Section):
         icon = step.state.icon
         self.setExpandedIcon(icon)
         self.setCollapsedIcon(icon)
-        link = _link(step.setting, step.label)
-        self.line.setText(escape(step.words) + link)
-        self.line.setVisible(bool(step.words or link))
+        to_field = link(step.setting, step.label)
+        self.line.setText(escape(step.words) + to_field)
+        self.line.setVisible(bool(step.words or to_field))
         self.toggleButton().setAccessibleName(f"{self._title}: {step.state.words}. {step.words}")
         self.toggleButton().setToolTip(f"{self._title}: {step.state.words}. Show or hide the details.")
         if begins:
@@ -168,15 +168,15 @@ class Fact:
         """The row as HTML."""
         mark = f'<span style="color:{ORANGE}">{MARK}</span> ' if self.wrong else ""
         cells = "".join(f"<td>{escape(value)}&nbsp;</td>" for value in self.values)
-        link = _link(self.setting, self.label)
-        below = f"<tr><td colspan={len(self.values) + 1}>{mark}{escape(self.wrong)}{link}</td></tr>"
+        to_field = link(self.setting, self.label)
+        below = f"<tr><td colspan={len(self.values) + 1}>{mark}{escape(self.wrong)}{to_field}</td></tr>"
         row = f"<tr><td>{mark}<b>{escape(self.name)}</b>&nbsp;</td>{cells}</tr>"
-        return row + (below if self.wrong or link else "")
+        return row + (below if self.wrong or to_field else "")
 
 
-def _link(setting: str, label: str) -> str:
-    """A link to the field of a setting; '' without one."""
-    return f' <a href="{setting}" style="color:{BLUE}"><b>{escape(label)}</b></a>' if setting else ""
+def link(target: str, label: str) -> str:
+    """A link to a ``target``, such as the field of a setting; '' without one."""
+    return f' <a href="{target}" style="color:{BLUE}"><b>{escape(label)}</b></a>' if target else ""
 
 
 def _tick(painter: QPainter, colour: QColor) -> None:
