@@ -53,3 +53,21 @@ def test_what_cannot_be_told_is_reported(fused, spoil, options, said, capsys, mo
     spoil(fused)
     assert main(["sources", str(fused), *options]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_recordings_that_were_moved_are_named(fused, capsys):
+    away = fused.with_name("elsewhere")
+    away.mkdir()
+    for name in ("lr", "hr"):
+        fused.with_name(f"{name}.tif").rename(away / f"{name}.tif")
+    assert main(["sources", str(fused)]) == 1
+    assert "lr.tif" in capsys.readouterr().err
+    here = ["--lr", str(away / "lr.tif"), "--hr", str(away / "hr.tif")]
+    assert main(["sources", str(fused), *here]) == 0
+    assert main(["report", str(fused), *here, "-o", str(away / "page.html")]) == 0
+    assert str(away / "lr.tif") in (away / "page.html").read_text()
+    changed = tifffile.imread(away / "hr.tif")
+    changed[0, 0, 0] += 1
+    tifffile.imwrite(away / "hr.tif", changed, photometric="minisblack", metadata={"axes": "TYX"})
+    assert main(["sources", str(fused), *here]) == 1
+    assert "not the HR recording" in capsys.readouterr().err

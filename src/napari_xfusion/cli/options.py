@@ -113,6 +113,12 @@ AttentionOption = Annotated[
     Path | None, typer.Option(help="also write attention scores, for networks", metavar="CSV")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="replace what is there")]
+MovedLr = Annotated[
+    Path | None, typer.Option("--lr", help="the LR recording, where it was moved", show_default=False)
+]
+MovedHr = Annotated[
+    Path | None, typer.Option("--hr", help="the HR recording, where it was moved", show_default=False)
+]
 ModelOption = Annotated[str | None, typer.Option(help="a network's weights: name or file")]
 FlatOption = Annotated[
     list[str] | None,

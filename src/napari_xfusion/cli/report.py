@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_xfusion.cli.options import Json, OverwriteOption
+from napari_xfusion.cli.options import Json, MovedHr, MovedLr, OverwriteOption
 from napari_xfusion.cli.terminal import Progress, stop_on_signal, tell
 from napari_xfusion.cli.terminal import report as say
 
@@ -15,17 +15,22 @@ from napari_xfusion.cli.terminal import report as say
 def report(
     result: Annotated[Path, typer.Argument(help="a fused sequence with its record", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="page, .html")] = Path("report.html"),
+    lr: MovedLr = None,
+    hr: MovedHr = None,
     overwrite: OverwriteOption = False,
     as_json: Json = False,
 ) -> None:
     """Write one page about a result: recordings, pairing, score, where its detail comes from, worst frames, warnings.
 
-    With the metadata as RO-Crate next to it. The recordings are read again at the paths in the record.
+    With the metadata as RO-Crate next to it. The recordings are read again at the paths in the record, or
+    where you say that they are now.
     """
     from napari_xfusion.core.trust.report import write_report
+    from napari_xfusion.core.trust.result import Result
 
+    opened = Result.open(result, lr=lr, hr=hr)
     with Progress("frames") as progress, stop_on_signal(progress) as stop:
-        found = write_report(result, output, overwrite=overwrite, stop=stop, progress=progress)
+        found = write_report(opened, output, overwrite=overwrite, stop=stop, progress=progress)
     if found is None:
         tell("stopped; nothing was written")
         raise typer.Exit(130)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_xfusion.cli.options import Json, OverwriteOption
+from napari_xfusion.cli.options import Json, MovedHr, MovedLr, OverwriteOption
 from napari_xfusion.cli.terminal import Progress, report, stop_on_signal, tell
 from napari_xfusion.errors import writing
 
@@ -30,12 +30,15 @@ def sources(
     main: Annotated[
         Path | None, typer.Option("--map", help="number of each pixel's main source", show_default=False)
     ] = None,
+    lr: MovedLr = None,
+    hr: MovedHr = None,
     overwrite: OverwriteOption = False,
     as_json: Json = False,
 ) -> None:
     """Say where the detail of a result comes from: LR, which HR frame, or the method alone.
 
-    The recordings are read again at the paths in the record of the result, which is not changed.
+    The recordings are read again at the paths in the record of the result, which is not changed, or where you say that
+    they are now.
     """
     import numpy as np
 
@@ -46,7 +49,7 @@ def sources(
     from napari_xfusion.core.trust.result import Result
     from napari_xfusion.core.trust.sources import FINE, LR
 
-    opened = Result.open(result)
+    opened = Result.open(result, lr=lr, hr=hr)
     cameras = opened.record.rig.cameras.values()
     written = [path for path in (output, alone, main) if path is not None]
     check_outputs([*opened.sequence.files, *(camera.source for camera in cameras)], written)

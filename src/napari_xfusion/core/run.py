@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import socket
 import threading
@@ -27,11 +26,11 @@ from napari_xfusion.core.holdout.sample import require_enough
 from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.recordings import as_stack, find_recording
-from napari_xfusion.core.recordings.readers import Options
+from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.recordings.state import State, state_of
 from napari_xfusion.core.results import OutputSpec, Sink, open_sink
 from napari_xfusion.core.results.file_sink import FileSink
+from napari_xfusion.core.results.inputs import inputs_of, other_recording
 from napari_xfusion.core.results.journal import Entry
 from napari_xfusion.core.results.outcome import Outcome
 from napari_xfusion.core.results.record import (
@@ -44,9 +43,9 @@ from napari_xfusion.core.results.record import (
 )
 from napari_xfusion.core.rig import Camera, Rig, given_hr_times, seen_targets
 from napari_xfusion.core.session import Session, filled_in, rig_of
-from napari_xfusion.core.types import FusedFrame, Progress, Region, Stack, Token
+from napari_xfusion.core.types import FusedFrame, Progress, Region, Token
 from napari_xfusion.core.work import PACKAGES, Made, Report, Work, Workers, collect, completed
-from napari_xfusion.errors import InputError, ModelError, OutputError, XFusionError, XFusionWarning, writing
+from napari_xfusion.errors import ModelError, OutputError, XFusionError, XFusionWarning, writing
 
 if TYPE_CHECKING:
     from napari_xfusion.core.holdout.score import Score  # takes time to import
@@ -393,7 +392,7 @@ def repeat(
 ) -> Outcome:
     """Repeat the run of a record into ``output``; see ``RunRecord.run``."""
     began = perf_counter()
-    run = Run(record.plan, *_inputs_of(record, lr, hr))
+    run = Run(record.plan, *inputs_of(record, lr, hr))
     _check_same(record, run)
     run.choice = record.choice
     _into_files(run, Files(output), overwrite=overwrite, workers=workers, stop=stop, progress=progress)
@@ -404,54 +403,17 @@ def repeat(
     return replace(outcome, notes=(*outcome.notes, other))
 
 
-def _recorded(camera: Camera, source: object, name: str) -> Stack:
-    """The recording of a camera as it was read, from another place where ``source`` gives one."""
-    recording = camera.recording
-    if recording is None or not isinstance(source, str | os.PathLike | None):
-        return as_stack(camera.source if source is None else source, name=name)
-    if source is None:
-        return recording.open()
-    moved = find_recording(source)
-    same = moved.options == Options() and moved.reader == recording.reader
-    return (replace(moved, options=recording.options) if same else moved).open()
-
-
-def _inputs_of(record: RunRecord, *given: object) -> list[Stack]:
-    """LR and HR of a record, from other places where ``given``; InputError where they are other recordings."""
-    found = []
-    for name, source, recorded in zip(("LR", "HR"), given, (record.rig.fast, record.rig.hr), strict=True):
-        if source is None and not Path(recorded.source).exists():
-            raise InputError(
-                recorded.source,
-                problem=f"the {name} recording of the repeated run does not exist",
-                hint="if it was moved, give the present paths of LR and HR",
-            )
-        stack = _recorded(recorded, source, name)
-        if (stack.shape, str(stack.dtype)) != (recorded.shape, recorded.dtype):
-            raise _other_recording(name, stack.source)
-        found.append(stack)
-    return found
-
-
 def _check_same(record: RunRecord, run: Run) -> None:
     """Raise InputError or ModelError where the content of recordings or weights is not that of the record."""
     for name, mine in run.inputs.items():
         if mine.sha256 != record.inputs[name].sha256:
-            raise _other_recording(name.upper(), mine.source)
+            raise other_recording(name.upper(), mine.source)
     if run.fuser.settings.get("weights") != record.weights:
         raise ModelError(
             record.plan.model or record.plan.method,
             problem="the weights are not those of the repeated run",
             hint=f"restore the model file with sha256 {record.weights}",
         )
-
-
-def _other_recording(name: str, source: str) -> InputError:
-    return InputError(
-        source,
-        problem=f"this is not the {name} recording of the repeated run",
-        hint="give that recording, or fuse this one without the record",
-    )
 
 
 def _outcome(run: Run, output: Path | str, began: float) -> Outcome:

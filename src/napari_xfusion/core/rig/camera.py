@@ -80,6 +80,13 @@ class Camera(Value):
         camera._stack = stack
         return camera
 
+    def reading(self, stack: Stack) -> Self:
+        """The camera with the same recording in another place, open."""
+        recording = stack.recording if isinstance(stack.recording, Recording) else None
+        camera = self.model_copy(update={"recording": recording, "source": _source(stack)})
+        camera._stack = stack
+        return camera
+
     def __len__(self) -> int:
         return self.shape[0]
 

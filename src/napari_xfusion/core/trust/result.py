@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.recordings import open_stack
+from napari_xfusion.core.results.inputs import moved
 from napari_xfusion.core.results.record import RunRecord
 from napari_xfusion.core.rig import FrameReader
 from napari_xfusion.core.trust.sources import Shares, SourceMap, Sources, main_of, own_of
@@ -31,9 +32,12 @@ class Result:
     """Whether it is in a file, with its record next to it."""
 
     @classmethod
-    def open(cls, path: str | PathLike[str]) -> Result:
-        """Open the result at ``path``; raises InputError without its record, or where they do not match."""
-        record, sequence = RunRecord.load(path), open_stack(path)
+    def open(cls, path: str | PathLike[str], *, lr: object = None, hr: object = None) -> Result:
+        """Open the result at ``path``; ``lr`` and ``hr`` are the recordings, where these were moved.
+
+        Raises InputError without its record, where they do not match, or where a recording has other content.
+        """
+        record, sequence = moved(RunRecord.load(path), lr, hr), open_stack(path)
         shape = record.rig.frame_shape(record.plan)
         if (len(record.frames), *shape) != sequence.shape:
             raise InputError(
