@@ -8,8 +8,9 @@ import pytest
 from napari_xfusion.core.calibration import Calibration, CameraFacts, ClockFit
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.mapping import Mapping
+from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.rig.synchronise import suggest, synchronise
-from napari_xfusion.core.rig.timing import times_by_clock
+from napari_xfusion.core.rig.timing import find_hr_times, times_by_clock
 from napari_xfusion.core.types import CameraFacts as Facts
 from napari_xfusion.core.types import Metadata
 from napari_xfusion.errors import ClockError, PairingError, UnknownTimesError
@@ -133,6 +134,9 @@ def test_a_trigger_tells_which_repetition_it_was():
     assert suggest(lr, hr).offset_ns == 11_000
     found = synchronise(lr, hr, source="trigger")
     assert (found.source, found.offset_ns) == ("content", pytest.approx(10_300, abs=100))
+    with pytest.raises(UnknownTimesError) as unknown:  # a common trigger is not assumed, but named
+        find_hr_times(lr, hr, make_plan())
+    assert "at LR frames 11 to 38" in unknown.value.hint
     later = synchronise(lr, hr, source="trigger", hr_time_offset=16_000)
     assert later.offset_ns == pytest.approx(26_300, abs=100)
 

@@ -81,7 +81,7 @@ def _given(lr: Stack, hr: Stack, plan: Plan) -> tuple[Times, _Origin]:
             hr.source,
             setting="hr_times",
             problem=f"the file does not hold the times of the HR frames{_hint(lr, hr)}",
-            hint="give {hr_step} (and {hr_start}), or {hr_times}",
+            hint=f"give {{hr_step}} (and {{hr_start}}), or {{hr_times}}{_by_trigger(lr, hr)}",
         )
     _check_order(times, said_by, hr)
     return times, said_by
@@ -192,6 +192,17 @@ def _order(times: Times, said_by: _Origin) -> PairingError:
         expected=f"finite HR times that increase, by {CLOSEST:g} LR frames at least",
         found=listing(times),
         hint="list them in increasing order, each once",
+    )
+
+
+def _by_trigger(lr: Stack, hr: Stack) -> str:
+    """Where HR frames are if one trigger started both cameras, of which both recordings count their times."""
+    if not (lr.metadata.camera.from_trigger and hr.metadata.camera.from_trigger and lr.clock.interval):
+        return ""
+    first, *_, last = lr.clock.frames_of(hr.clock).tolist()
+    return (
+        f". If one trigger started both cameras, synchronise them with trigger as the source: that puts the HR frames "
+        f"at LR frames {first:.4g} to {last:.4g}"
     )
 
 
