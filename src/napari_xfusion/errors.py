@@ -221,6 +221,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "HR frames agree better with LR at other times.",
         "Correct HR start or HR times by the stated delay, or have it corrected (`time`).",
     ),
+    "intervals-simulated": (
+        "There are too few HR frames to calibrate intervals on the recording: they are those of simulated shots.",
+        "Record at least four HR frames; until then, take the intervals as an estimate.",
+    ),
     "few-left-out": (
         "The score comes from one or two HR frames; how much it varies from frame to frame is hardly known.",
         "Record more HR frames, or judge methods on a longer recording of the same kind.",

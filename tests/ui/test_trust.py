@@ -85,7 +85,11 @@ def test_a_result_tells_what_was_computed_of_it(own, mark):
     assert marks(situation(result=layer))["sources"] == (UNKNOWN, "Compute")
     assert marks(situation(result=layer))["interval"] == (UNKNOWN, "Calibrate")
     share = Shares(0.5, {source.name: 0.0 for source in FINE} | {"method": own, "before": 1 - own})
-    learn(layer, shares={0: share, 1: share}, intervals=SimpleNamespace(coverage=0.9, reached=0.9 - own / 4))
+    learn(
+        layer,
+        shares={0: share, 1: share},
+        intervals=SimpleNamespace(coverage=0.9, reached=0.9 - own / 4, frames=5),
+    )
     assert marks(situation(result=layer))["sources"] == (mark, "")
     assert marks(situation(result=layer))["interval"][0] == mark
 

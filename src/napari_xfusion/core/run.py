@@ -20,9 +20,8 @@ import numpy as np
 
 from napari_xfusion.core.catalogue import METHODS, Method, giving
 from napari_xfusion.core.files import replacing, require_apart, require_name, require_table
-from napari_xfusion.core.holdout.intervals import COVERAGE, FEWEST, Intervals, calibrate_intervals
+from napari_xfusion.core.holdout.intervals import COVERAGE, Intervals, calibrate_intervals, require_calibrated
 from napari_xfusion.core.holdout.left_out import judged
-from napari_xfusion.core.holdout.sample import require_enough
 from napari_xfusion.core.inspect.attention import ATTENTION_COLUMNS, write_attention
 from napari_xfusion.core.methods import Fuser
 from napari_xfusion.core.plan import Plan
@@ -173,7 +172,7 @@ class Run:
                     yield self._put(made)
             for made in session.frames(order(missing), stop):
                 yield self._put(made)
-            self.notes = session.notes
+            self.notes = [*session.notes, *self._of_intervals]
             self.settled = self.settled.model_copy(update=dict(session.used))
 
     def _put(self, made: FusedFrame) -> FusedFrame:
@@ -218,8 +217,12 @@ class Run:
                 hint="use workers of one machine, or a disk that is the same for all; rerun the same command to resume",
             )
         filled, notes, used = collect(said)
-        self.notes = [*self.rig.warnings, *filled_in(filled), *notes]
+        self.notes = [*self.rig.warnings, *filled_in(filled), *notes, *self._of_intervals]
         self.settled = self.settled.model_copy(update=used)
+
+    @property
+    def _of_intervals(self) -> tuple[XFusionWarning, ...]:
+        return () if self.intervals is None else self.intervals.warnings
 
     def _missing(self) -> list[int]:
         return [t for t in self.spec.frames if t not in self.done]
@@ -426,7 +429,7 @@ def _outcome(run: Run, output: Path | str, began: float) -> Outcome:
         run.resumed,
         seconds,
         tuple(run.notes),
-        None if found is None else (found.reached, found.reached_error),
+        (found.reached, found.reached_error) if found is not None and found.frames else None,
     )
 
 
@@ -493,7 +496,7 @@ def check_places(plan: Plan, rig: Rig, files: Files, *, overwrite: bool = False)
     if files.attention is not None:
         require_table(Path(files.attention), ATTENTION_COLUMNS[:3], overwrite=overwrite)
     if files.interval is not None:
-        require_enough(rig, FEWEST, "an interval is calibrated on two that are left out at least")
+        require_calibrated(plan, rig)
 
 
 def _check_abilities(method: Method, std: Path | str | None, attention: Path | str | None) -> None:

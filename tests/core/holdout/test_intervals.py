@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xfusion.core.holdout.intervals import calibrate_intervals
+from napari_xfusion.core.holdout import intervals
+from napari_xfusion.core.holdout.intervals import CHANGES, DIFFICULTIES, LEVELS, calibrate_intervals
 from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.results.record import RunRecord
@@ -67,8 +68,39 @@ def test_intervals_are_written_beside_the_result_and_resumed(tmp_path):
     assert (tifffile.imread(tmp_path / "wider.tif") > half).mean() > 0.99
 
 
-def test_too_few_hr_frames_are_refused_before_anything_is_computed(tmp_path):
+@pytest.mark.parametrize("method", ["interpolation", "flow"])
+def test_too_few_hr_frames_get_intervals_of_simulated_shots(method, tmp_path):
+    count = 2 * STEP + 1
+    outcome = fuse_files(
+        plan_of(method), LR[:count], HR[:3], tmp_path / "o.tif", interval=tmp_path / "i.tif", coverage=0.9
+    )
+    assert outcome.reached is None
+    assert [note.code for note in outcome.notes if "simulated" in note.text] == ["intervals-simulated"]
+    kept = RunRecord.load(tmp_path / "o.tif").interval
+    assert (kept.coverage, kept.frames) == (0.9, 0)
+    inside = np.abs(tifffile.imread(tmp_path / "o.tif") - SEEN[:count]) <= tifffile.imread(tmp_path / "i.tif")
+    unseen = [t for t in range(count) if t % STEP]
+    assert np.mean(inside[unseen]) == pytest.approx(0.9, abs=0.08)
+
+
+@pytest.mark.parametrize(("one", "other"), [(0.9, 0.99), (0.3, 0.5), (0.99, 0.999), (0.85, 0.9)])
+def test_intervals_of_simulated_shots_grow_with_the_coverage(one, other):
+    plan = plan_of("flow")
+    rig = rig_of(plan, LR[: STEP + 1], HR[:2])
+    widths = [
+        np.array(calibrate_intervals(plan, rig, make_fuser(plan), coverage=c).widths) for c in (one, other)
+    ]
+    assert (widths[0] < widths[1]).all()
+
+
+def test_without_simulated_shots_too_few_hr_frames_are_refused(tmp_path):
     with pytest.raises(InputError) as raised:
-        fuse_files(plan_of("bicubic"), LR[:13], HR[:3], tmp_path / "o.tif", interval=tmp_path / "i.tif")
+        fuse_files(plan_of("edvr-stf"), LR[:13], HR[:3], tmp_path / "o.tif", interval=tmp_path / "i.tif")
     assert "at least 4" in raised.value.expected
     assert not list(tmp_path.iterdir())
+
+
+def test_simulated_shots_have_the_groups_of_calibrated_ones():
+    for table in intervals._tables().values():
+        assert table["widths"].shape == (len(LEVELS), len(DIFFICULTIES) + 1, (len(CHANGES) + 1) ** 2)
+        assert table["reached"] == pytest.approx(LEVELS, abs=0.05)

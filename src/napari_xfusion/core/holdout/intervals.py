@@ -7,14 +7,20 @@ image has changed around them since the HR frame before and until the one after;
 error, times the noise, is the half width. Brightness enters by the noise, the distance to the HR frames by both, so
 that the groups hold at the real gap, too.
 
+Of fewer than FEWEST HR frames none can be left out to calibrate on and another one to judge by. The quantiles are
+those of simulated shots then (benchmarks/simulated_intervals.py).
+
 A new HR frame has noise of its own: the interval is one for the value that the HR camera would have recorded, and
 wider than one for the scene without noise would have to be.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, NamedTuple
 
@@ -22,6 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.interpolate import interp1d
 
 from napari_xfusion.core.holdout.left_out import Gap, Guess, LeftOut, judged, without
 from napari_xfusion.core.holdout.noise import noise_curve
@@ -35,17 +42,21 @@ from napari_xfusion.core.rig import FrameReader, Rig
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import FusedFrame, Image, Region, Token
 from napari_xfusion.core.value import Value
+from napari_xfusion.errors import XFusionWarning
 
 COVERAGE = 0.9
 """Of the interval unless given."""
 FEWEST = 4
-"""Usable HR frames: two can be left out, so that the coverage can be judged by one with an interval from the other."""
+"""Usable HR frames to calibrate on the recording: two can be left out, and the coverage be judged by one with an
+interval from the other. With fewer, intervals are those of simulated shots."""
 DIFFICULTIES = tuple(2.0**power for power in range(-6, 9))
 """Edges of the groups of a pixel's variance by its method, over the HR noise."""
 CHANGES = (1.2, 2.0, 8.0)
 """Edges of the groups of the mean square difference from an HR frame around, over the HR noise."""
 AROUND = 1.5
 """HR pixels: standard deviation of the Gaussian over which that is averaged."""
+LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95, 0.99)
+"""Coverages of the intervals from simulated shots; others are interpolated."""
 LEAST = 400
 """Pixels of a group at least; smaller ones are put together."""
 PIXELS = 40_000
@@ -68,11 +79,23 @@ class Intervals(Value):
     variance: tuple[float, ...]
     """The noise there: variance of an HR pixel, grey units squared."""
     frames: int
-    """HR frames that were left out."""
+    """HR frames that were left out; 0 where the widths are those of simulated shots."""
     reached: float
-    """Mean coverage on a frame that was left out, by the intervals from the others."""
+    """Mean coverage on a frame that was left out, by the intervals from the others; or on other simulated scenes."""
     reached_error: float
-    """Its standard error, from the scatter among the frames."""
+    """Its standard error, from the scatter among the frames; or its standard deviation among these scenes."""
+
+    @property
+    def warnings(self) -> tuple[XFusionWarning, ...]:
+        """That they are not calibrated on the recording, where that is so."""
+        if self.frames:
+            return ()
+        text = (
+            f"with fewer than {FEWEST} HR frames, the intervals of {self.coverage:.0%} are those of simulated shots. "
+            f"They contained {self.reached:.0%} of the pixels of other simulated scenes, with a standard deviation of "
+            f"{self.reached_error:.0%} among these."
+        )
+        return (XFusionWarning("intervals-simulated", text),)
 
     @property
     def curve(self) -> NoiseCurve:
@@ -154,10 +177,12 @@ def calibrate_intervals(
 ) -> Intervals | None:
     """Calibrate intervals for ``plan`` by HR frames that are left out; None when stopped.
 
-    ``rig`` is that of a ``judged`` plan, ``fuser`` the plan's; ``budget`` see ``score_methods``. Raises InputError
-    where there are fewer than FEWEST usable HR frames.
+    ``rig`` is that of a ``judged`` plan, ``fuser`` the plan's; ``budget`` see ``score_methods``. With fewer than FEWEST
+    usable HR frames, the intervals are those of simulated shots; see ``require_calibrated`` for what is raised.
     """
-    require_enough(rig, FEWEST, "an interval is calibrated on two that are left out at least")
+    require_calibrated(plan, rig)
+    if len(rig.exposures) < FEWEST:
+        return _simulated(plan.method, noise_curve(FrameReader(rig)), coverage)
     stop = stop or threading.Event()
     plan = judged(plan)
     left = LeftOut(plan, rig)
@@ -183,16 +208,55 @@ def calibrate_intervals(
     )
 
 
+def require_calibrated(plan: Plan, rig: Rig) -> None:
+    """Raise InputError where there are no intervals for ``plan`` on ``rig``: few HR frames, and no simulated ones."""
+    if plan.method not in _tables():
+        require_enough(rig, FEWEST, "an interval is calibrated on two that are left out at least")
+
+
+@cache
+def _tables() -> dict[str, dict[str, Values]]:
+    """By method: widths (coverage, difficulty, change) of simulated shots, what they cover, and the scatter of that."""
+    text = Path(__file__).with_name("simulated.json").read_text(encoding="utf-8")
+    return {
+        name: {key: np.array(each) for key, each in table.items()} for name, table in json.loads(text).items()
+    }
+
+
+def _simulated(method: str, curve: NoiseCurve, coverage: float) -> Intervals:
+    """Beyond LEVELS the widths grow, and shrink, as those of a normal distribution."""
+    table, level = _tables()[method], min(max(coverage, LEVELS[0]), LEVELS[-1])
+    widths, reached, scatter = (
+        interp1d(LEVELS, table[key], axis=0)(level) for key in ("widths", "reached", "scatter")
+    )
+    normal = NormalDist()
+    widths *= normal.inv_cdf((1 + coverage) / 2) / normal.inv_cdf((1 + level) / 2)
+    return Intervals(
+        coverage=coverage,
+        widths=tuple(map(tuple, widths.tolist())),
+        brightness=tuple(curve.brightness.tolist()),
+        variance=tuple(curve.variance.tolist()),
+        frames=0,
+        reached=float(reached),
+        reached_error=float(scatter),
+    )
+
+
 def _reached(one: _Errors, others: Sequence[_Errors], coverage: float) -> float:
     """Coverage of one frame by intervals from the others."""
     return float(np.mean(one.size <= _widths(others, coverage)[one.difficulty, one.change]))
 
 
 def _widths(found: Sequence[_Errors], coverage: float) -> Values:
-    """Quantiles of normalised errors by group; where there are few, of all changes, then of the next difficulty up."""
+    """Quantiles of normalised errors by group."""
     size, difficulty, change = (
         np.concatenate([getattr(each, name) for each in found]) for name in ("size", "difficulty", "change")
     )
+    return _widths_of(size, difficulty, change, coverage)
+
+
+def _widths_of(size: Values, difficulty: Groups, change: Groups, coverage: float) -> Values:
+    """Quantiles of ``size`` by group; where there are few, of all changes, then of the next difficulty up."""
     table = np.full((len(DIFFICULTIES) + 1, (len(CHANGES) + 1) ** 2), np.nan)
     for i in range(table.shape[0]):
         hard = difficulty == i

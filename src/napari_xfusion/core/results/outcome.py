@@ -23,7 +23,8 @@ class Outcome:
     notes: tuple[XFusionWarning, ...]
     """Warnings about the sequences."""
     reached: tuple[float, float] | None = None
-    """Coverage of the intervals on HR frames that were left out, and its standard error; None without intervals."""
+    """Coverage of the intervals on HR frames that were left out, and its standard error; None without intervals that
+    are calibrated on the recording."""
 
     @property
     def finished(self) -> bool:

@@ -99,11 +99,11 @@ class IntervalRecord(Value):
     coverage: float
     """Share of the pixels of a new HR frame that are to lie in their interval."""
     reached: float
-    """Mean coverage on an HR frame that was left out, by intervals from the others."""
+    """Mean coverage on an HR frame that was left out, by intervals from the others; else on simulated scenes."""
     reached_error: float
-    """Its standard error."""
+    """Its standard error; else its standard deviation among these scenes."""
     frames: NonNegativeInt
-    """HR frames that were left out."""
+    """HR frames that were left out; 0 where the intervals are those of simulated shots."""
 
 
 class _Record(Value):

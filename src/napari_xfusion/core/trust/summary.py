@@ -41,6 +41,10 @@ class Coverage(Protocol):
     def reached(self) -> float:
         """Mean coverage on an HR frame that was left out, by intervals from the others."""
 
+    @property
+    def frames(self) -> int:
+        """HR frames that were left out; 0 where the intervals are those of simulated shots."""
+
 
 def score_lines(score: Score, method: str) -> Iterator[Line]:
     """What a score that has judged ``method`` says of its error, of other methods, and of how the cameras pair."""
@@ -61,6 +65,9 @@ def score_lines(score: Score, method: str) -> Iterator[Line]:
 
 def interval_line(found: Coverage) -> Line:
     """Whether intervals contain as much of HR frames that were left out as they should."""
+    if not found.frames:
+        text = f"Intervals of {found.coverage:.0%} are those of simulated shots: there are too few HR frames."
+        return Line(LOOK, text, "interval")
     off = abs(found.reached - found.coverage)
     text = f"Intervals of {found.coverage:.0%} contain {found.reached:.1%} of HR left out."
     return Line(GOOD if off <= OFF_COVERAGE else LOOK, text, "interval")
