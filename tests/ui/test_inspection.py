@@ -280,6 +280,20 @@ def offered(panel, content) -> tuple[bool, str]:
     return panel.content.model().item(k).isEnabled(), panel.content.itemData(k, Qt.ItemDataRole.ToolTipRole)
 
 
+def test_pixels_that_are_filled_in_have_a_layer_for_each_camera(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    for kind in ("lr", "hr"):
+        (content,) = [each for each in panel.contents if each.name == f"{kind.upper()}, filled in"]
+        assert offered(panel, content)[0]
+        panel.show_content(content)
+        wait(qtbot, lambda name=content.name: any(name in layer.name for layer in viewer.layers))
+        (layer,) = [layer for layer in viewer.layers if content.name in layer.name]
+        assert layer.data.shape == layers[kind].data.shape
+        np.testing.assert_allclose(edges(layer), edges(layers[kind]))
+        drained(panel, qtbot)
+        assert np.isnan(np.asarray(layer.data[0])).all()  # a recording in order: what lies below is seen
+
+
 def test_the_sources_of_detail_have_a_layer_each(viewer, layers, qtbot):
     panel = open_panel(viewer)
     for name, colours in (("main source of detail", 7), ("the method's own", 0)):

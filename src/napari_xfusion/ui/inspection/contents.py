@@ -8,6 +8,7 @@ from functools import partial
 
 from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.holdout.intervals import COVERAGE
+from napari_xfusion.core.rig.filled import REASONS
 from napari_xfusion.core.trust.sources import SOURCES
 from napari_xfusion.core.types import ROLES
 from napari_xfusion.ui.inspection.recipes import FADES, HIDDEN, ROLE_NAMES, Kind, Recipes
@@ -42,6 +43,7 @@ def contents(recipes: Recipes) -> list[list[Content]]:
     """All contents, in groups."""
     return [
         [_division(recipes, kind) for kind in KINDS],
+        [_filled(recipes, kind) for kind in ("lr", "hr")],
         [*_reliability(recipes), *_sources(recipes)],
         [_attention(recipes, k) for k in range(len(ROLES))],
         [_difference(recipes, method) for method in METHODS],
@@ -55,6 +57,16 @@ def _division(recipes: Recipes, kind: Kind) -> Content:
         f"{KINDS[kind]}, each frame divided by the previous one: static parts are 1, changes stand out.",
         lambda sequences, _: recipes.frame_division(sequences, kind),
         partial(problem, needed=(kind,)),
+    )
+
+
+def _filled(recipes: Recipes, kind: Kind) -> Content:
+    reasons = ", ".join(f"{number} {reason.title}" for number, reason in enumerate(REASONS))
+    return Content(
+        f"{KINDS[kind]}, filled in",
+        f"Which pixels of {KINDS[kind]} are not used as recorded but filled in, and why: {reasons}.",
+        lambda sequences, _: recipes.filled(sequences, kind),
+        partial(problem, needed=("lr", "hr")),
     )
 
 

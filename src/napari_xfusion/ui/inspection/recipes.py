@@ -23,6 +23,7 @@ from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Mapping
+from napari_xfusion.core.rig.filled import REASONS, filled
 from napari_xfusion.core.sequence import FusedSequence, difference, lr_consistency
 from napari_xfusion.core.session import rig_of
 from napari_xfusion.core.trust.sources import SOURCES, Sources, main_of, own_of
@@ -95,6 +96,17 @@ class Recipes:
     def frame_division(self, sequences: Sequences, kind: Kind) -> LayerData:
         """A sequence, each frame divided by its previous one; HR by its previous HR frame."""
         return frame_division(getattr(sequences, kind))
+
+    def filled(self, sequences: Sequences, kind: Kind) -> LayerData:
+        """Which pixels of LR or HR are not used as recorded, and why."""
+        rig = sequences.rig()
+        numbers = filled(rig, rig.fast if kind == "lr" else rig.hr)
+        look = {
+            "colormap": categories([reason.colour for reason in REASONS]),
+            "contrast_limits": (-0.5, len(REASONS) - 0.5),
+        }
+        what = "filled in: " + " ".join(f"{number} {reason.name}" for number, reason in enumerate(REASONS))
+        return _beside(getattr(sequences, kind), numbers, what, "sources", look)
 
     def baseline(self, sequences: Sequences, method: str) -> LayerData:
         """What another method makes of the same two sequences."""
@@ -230,13 +242,20 @@ def frame_division(layer: Layer) -> LayerData:
 
     An HR layer shows each frame until the next one comes; so does its division.
     """
-    sequence, known = divided(stack_of(layer)), provenance_of(layer)
-    look = _differences(ratio_limits(sequence))
+    sequence = divided(stack_of(layer))
+    return _beside(
+        layer, sequence, "frame-divided (ratio)", "difference", _differences(ratio_limits(sequence))
+    )
+
+
+def _beside(layer: Layer, sequence: Stack, what: str, role: LayerRole, look: dict[str, Any]) -> LayerData:
+    """What belongs to the frames of ``layer``; an HR layer may show each until the next one comes."""
+    known = provenance_of(layer)
     if known is not None and known.entries is not None and len(layer.data) != len(sequence):
         sequence = _spread(sequence, known.entries, in_unit(layer, 0, "s"))
     title, _, rest = layer.name.rpartition(" · ")
-    name = f"{rest}, frame-divided (ratio)" + (f" · {title}" if title else "")
-    return derived_layer(layer, sequence, name=name, role="difference", **look)
+    name = f"{rest}, {what}" + (f" · {title}" if title else "")
+    return derived_layer(layer, sequence, name=name, role=role, **look)
 
 
 def legend() -> str:
