@@ -161,7 +161,7 @@ def of_a_larger_sequence(window: Window) -> list[Row]:
         viewer.add_image(sequence, name=name, contrast_limits=(0, 22000), **place)
     panel.data.lr.choose(viewer.layers["LR"])
     panel.data.hr.choose(viewer.layers["HR"])
-    panel.data.hr_step.setValue(STEP)
+    panel.alignment.pairing["hr_step"].value = STEP
     live(lambda: False, 0.5)
     window.ready()
     previews = []

@@ -5,7 +5,7 @@
 # with the lowest, those of lowest.txt. TORCH and TORCH_INDEX are those of the Makefile.
 set -eu
 checkout=$(cd "$(dirname "$0")/.." && pwd)
-most=15000000 # bytes of the wheel
+most=20000000 # bytes of the wheel
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -161,11 +161,18 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
 
     panel = opened()
     run_for(panel, qtbot, pace, 6)
-    layer = fused_layer(viewer)
+    layer, there = fused_layer(viewer), min(panel.runner._result.done)
     with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
         viewer.window.remove_dock_widget(panel)
     pace.allow(1)
     wait(qtbot, lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
+    seen = []
+    for frame in (23, there, 22):  # also without the panel, what is below is seen where a frame is missing
+        viewer.dims.set_current_step(0, frame)
+        seen.append(layer.opacity)
+    viewer.dims.ndisplay = 3
+    assert [*seen, layer.opacity] == [0, 1, 0, 1]
+    viewer.dims.ndisplay = 2
 
     panel = opened()
     assert panel.run_box.run.text() == "Resume"

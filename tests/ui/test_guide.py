@@ -1,5 +1,6 @@
 """The sections of the Fusion panel: what they say for each situation, which button is next, and that nothing is cut."""
 
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -70,6 +71,16 @@ def test_the_steps_of_a_situation(case):
     made = steps(now)
     assert [step.state for step in made] == states
     assert any(words in step.words for step in made)
+
+
+def test_the_time_of_a_run_does_not_hide_that_the_network_is_loaded_first(monkeypatch):
+    network = SimpleNamespace(plan=PLAN.model_copy(update={"method": "lite"}), method="lite", output=None)
+    now = replace(READY, request=network)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    assert steps(now)[3].words == "lite, about 3 s"
+    monkeypatch.delitem(sys.modules, "torch")
+    assert steps(now)[3].words == "lite, about 3 s, after loading the network"
+    assert "loading" not in steps(READY)[3].words
 
 
 def test_the_table_marks_what_warnings_are_about_and_leads_to_fields():

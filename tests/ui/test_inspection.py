@@ -346,6 +346,42 @@ def test_one_layer_shows_what_is_selected_and_can_be_left(viewer, layers, qtbot)
     assert viewer.layers[-1] is layer
 
 
+def test_the_inspection_layer_follows_the_selection_and_new_results(viewer, layers, qtbot):
+    panel = open_panel(viewer)
+    (content,) = [each for each in panel.contents if each.name == "LR consistency"]
+    panel.show_content(content)
+    drained(panel, qtbot)
+    layer, first = viewer.layers[-1], layers["fused"]
+    options = {"metadata": dict(first.metadata), "scale": first.scale, "units": first.units}
+    second = viewer.add_image(first.data + 500, name="melt · fused (again)", **options)
+    assert panel.sequences.fused is second  # a new result of the same recordings
+
+    def about():
+        wait(qtbot, lambda: not panel._renewal.isActive())
+        drained(panel, qtbot)
+        return provenance_of(layer).origins_among(viewer.layers)[-1]
+
+    assert about() is second
+    assert shown(viewer, layer, qtbot).mean() > 0.1
+    panel.boxes["fused"].choose(first)
+    assert about() is first
+    assert abs(shown(viewer, layer, qtbot).mean()) < 0.1
+    panel.keep.click()
+    panel.show_content(next(each for each in panel.contents if each.name == "fused, frame-divided"))
+    drained(panel, qtbot)
+    panel.show_content(content)  # a layer shows it already
+    drained(panel, qtbot)
+    assert viewer.layers[-1] is second
+    assert panel.content.currentText() == "nothing"
+    panel.keep_layer()
+    panel.show_content(next(each for each in panel.contents if each.name == "fused, frame-divided"))
+    drained(panel, qtbot)
+    viewer.layers.remove(first)
+    panel.boxes["fused"].choose(None)
+    wait(qtbot, lambda: panel.content.currentText() == "nothing")
+    assert set(viewer.layers) == {*layers.values(), layer, second} - {first}
+
+
 def listeners(layer) -> int:
     return len(layer.events.set_data.callbacks)
 
@@ -392,6 +428,14 @@ def test_a_result_without_a_record_is_by_no_known_method(viewer, layers):
     layers["fused"].metadata = {METADATA: replace(known, plan=None)}
     panel = open_panel(viewer)
     assert "frames, method not known." in panel.status.text()
+    plan = known.plan.model_copy(update={"separation": 2, "frames": (0, 50), "hr_step": 9.5})
+    layers["fused"].metadata = {METADATA: replace(known, plan=plan)}
+    panel._show_status()
+    assert "fused by interpolation (Separation 2, Frames 0:50, HR step 9.5)." in panel.status.text()
+    layers["fused"].metadata = {METADATA: replace(known, plan=plan.model_copy(update={"frames": (0, 51)}))}
+    panel._show_status()
+    assert "(Separation 2, HR step 9.5)." in panel.status.text()
+    layers["fused"].metadata = {METADATA: replace(known, plan=None)}
     for method in METHODS:
         assert not method_problem(panel.sequences, method, ("lr", "hr", "fused"))
     assert panel.sequences.method is None
@@ -418,6 +462,7 @@ def test_layers_of_numbers_have_a_colour_bar_and_a_unit(viewer, layers, qtbot):
     if hasattr(baseline, "colorbar"):  # since napari 0.9
         assert not baseline.colorbar.visible
         assert all(layer.colorbar.visible for layer in numbers)
+        assert {layer.colorbar.position for layer in numbers} == {"bottom_left"}  # not on the name
 
 
 def test_the_scale_bar_is_off_in_3d(viewer, layers):
@@ -460,7 +505,9 @@ def test_a_difference_has_limits_of_a_frame_that_is_fused(viewer, layers, qtbot)
     viewer.dims.set_current_step(0, 19)
     layer = viewer.layers["fused − bicubic (HR grey values) · melt"]
     reach = np.percentile(np.abs(shown(viewer, layer, qtbot)), 99.5)
-    assert layer.contrast_limits == pytest.approx([-reach, reach], rel=1e-5)
+    low, high = layer.contrast_limits
+    assert -low == high == pytest.approx(recipes._rounded_up(reach), rel=1e-5)
+    assert reach <= high < 2 * reach
 
 
 def test_sequences_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
@@ -585,6 +632,7 @@ def test_grid_shows_visible_layers_with_their_names(viewer, layers):
     box.grid.click()
     assert compat.grid(viewer).enabled
     assert all(layer.name_overlay.visible for layer in viewer.layers)
+    assert {layer.name_overlay.font_size for layer in viewer.layers} == {8}  # cells are narrow
     box.grid.click()
     assert not compat.grid(viewer).enabled
     assert not any(layer.name_overlay.visible for layer in viewer.layers)

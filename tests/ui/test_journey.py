@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from napari.settings import get_settings
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -23,10 +24,12 @@ from napari_xfusion.lab import demo
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import provenance_of
 from napari_xfusion.ui.shared.steps import NEXT, State
+from napari_xfusion.ui.shared.widgets import bring_into_view
 from tests.small_sample import write_small_sample
 from tests.ui.samples import press, wait
 from tests.ui.sequences import Pace, ended, fused_layer, settled
 from tests.ui.test_menus import run
+from tests.ui.test_reader import drop
 
 EVERY_LAYER = (
     *(f"Add a layer: {name}, each frame divided" for name in ("LR", "HR", "fused", "truth")),
@@ -156,6 +159,60 @@ def test_a_first_time_user_gets_to_a_judged_and_saved_result_in_twelve_clicks(
     assert panel.sections.next is None
     assert user.clicks <= 12
     assert all(section.step.state is not State.PENDING for section in panel.sections.all)
+
+
+@pytest.mark.early
+def test_two_dropped_files_that_hold_nothing_but_frames_become_a_saved_result_in_twelve_clicks(
+    viewer, qtbot, tmp_path, picture, extent, monkeypatch
+):
+    panel = panel_of(viewer, "fusion", "FusionPanel")
+    settled(panel, qtbot)
+    user = User(panel, qtbot)
+    folder = tmp_path / "melt01"
+    folder.mkdir()
+    for name in ("lr", "hr"):
+        frames = tifffile.imread(demo.sample_sequence(name))
+        tifffile.imwrite(folder / f"{name}.tif", frames, photometric="minisblack", metadata=None)
+    get_settings().plugins.extension2reader = {
+        "*.tif": "napari"
+    }  # napari's chooser offers its own reader first
+    drop(viewer, *(str(folder / f"{name}.tif") for name in ("lr", "hr")))
+    user.clicks += 2  # the drag, and OK in the chooser
+    settled(panel, qtbot)
+    wait(qtbot, lambda: laid_out(panel))
+    picture("dropped")
+    user.follow(panel.data.again)
+    settled(panel, qtbot)
+    assert {provenance_of(layer).role for layer in viewer.layers} == {"lr", "hr"}
+
+    # The HR step: a link leads to the field.
+    assert not panel.run_box.run.isEnabled()
+    assert panel.alignment.step.setting == "hr_step"
+    panel.alignment.line.linkActivated.emit("hr_step")
+    user.clicks += 1
+    field = panel.alignment.pairing["hr_step"].native
+    wait(qtbot, lambda: not field.visibleRegion().isEmpty() and laid_out(panel))
+    picture("no-step")
+    field.selectAll()
+    QTest.keyClicks(field, "10")
+    settled(panel, qtbot)
+    assert panel.alignment.step.state is State.DONE
+    assert "correlation 0.99" in panel.check.step.words
+    wait(qtbot, lambda: laid_out(panel))
+    picture("step")
+    user.follow(panel.run_box.preview)
+    wait(qtbot, lambda: not panel.previews.busy)
+    user.follow(panel.run_box.run)
+    ended(panel, qtbot)
+    assert len(panel.runner._result.done) == 51
+    saved = tmp_path / "saved.tif"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(saved), ""))
+    bring_into_view(panel.export.save_sequence)  # with the wheel
+    user.click(panel.export.save_sequence)
+    user.clicks += 2  # the section Judge, and Save in the dialog
+    wait(qtbot, lambda: "saved" in panel.export.status.text())
+    assert len(tifffile.imread(saved)) == 51
+    assert user.clicks <= 12
 
 
 @pytest.mark.early

@@ -116,6 +116,11 @@ def test_with_live_on_it_stays_said_how_a_run_ended(panel, qtbot):
     ended(panel, qtbot)
     answered(panel, qtbot)
     assert panel.run_box.status.text().startswith("Done: 12 frames.")
+    panel.run_box.live.setChecked(False)
+    panel.method.method.setCurrentText("bicubic")  # another run
+    settled(panel, qtbot)
+    assert panel.run_box.status.text() == ""
+    assert panel.run_box.progress.isHidden()
 
 
 def test_only_what_is_seen_is_fused_when_zoomed_in(make_napari_viewer, plugin, sequences, qtbot):

@@ -81,6 +81,12 @@ def test_the_fitted_lr_lies_on_hr_and_the_rig_applies_to_the_next_pair(panel, vi
     moved = panel.calibration.clock
     assert moved.source == "manual"
     assert moved.offset_ns - clock.offset_ns == pytest.approx(1.5 * clock.lr_interval_ns)
+    assert "2.37" in panel.history.undo.toolTip()
+    panel.history.undo.click()
+    assert panel.calibration.clock == clock
+    assert "2.37" in panel.clock_box.found.text()
+    panel.history.redo.click()
+    assert panel.calibration.clock == moved
     # Another fit of the geometry leaves it.
     choose(panel, viewer, "grid")
     fit(panel, qtbot, way="grid")

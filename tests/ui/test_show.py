@@ -15,13 +15,13 @@ def corners(layer: LayerData) -> list[tuple[float, float]]:
 
 
 def test_sequences_of_both_cameras_cover_the_same_place_and_time():
-    lr, truth, fused = show.demo_layers(sample_sequence("truth"))
+    lr, hr, truth, fused = show.demo_layers(sample_sequence("truth"))
     assert lr.data.shape[1] * 4 == truth.data.shape[1]
     for mine, theirs in zip(corners(lr), corners(truth), strict=True):
         assert mine == pytest.approx(theirs)
-    assert corners(fused) == corners(truth)
+    assert corners(fused) == corners(truth) == corners(hr)
     assert lr.options["scale"][0] == truth.options["scale"][0] == pytest.approx(2e-5)
-    assert len({layer.options["units"] for layer in (lr, truth, fused)}) == 1
+    assert len({layer.options["units"] for layer in (lr, hr, truth, fused)}) == 1
 
 
 def test_a_window_without_a_screen_is_told_and_not_crashed(monkeypatch):

@@ -15,8 +15,10 @@ from napari_xfusion.core.rig import place_lr
 from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.shared.files_edit import FilesEdit
 from napari_xfusion.ui.shared.form import Form, row
+from napari_xfusion.ui.shared.history import UndoButtons
 from napari_xfusion.ui.shared.steps import StepSection
 from napari_xfusion.ui.shared.widgets import add_row
+from napari_xfusion.ui.shared.words import field as label_of
 
 if TYPE_CHECKING:
     from napari_xfusion.core.types import Stack
@@ -67,7 +69,10 @@ class AlignmentBox(StepSection):
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")
         for name in OFFSETS:
             self.pairing[name].native.setSuffix(" ns")
+        self.history = UndoButtons(self, self.saved, self._show, _differences)
+        self.rows.addRow(self.history)
         self.open_rig.clicked.connect(lambda _: self.rig_asked.emit())
+        self.changed.connect(self.history.changed)
         self.rig.textChanged.connect(lambda _: self.changed.emit())
         self.extent.currentIndexChanged.connect(lambda _: self.changed.emit())
 
@@ -117,6 +122,12 @@ class AlignmentBox(StepSection):
         except XFusionError:
             self.rig.clear()
 
+    def _show(self, values: Mapping[str, Any]) -> None:
+        """Show earlier values."""
+        self.rig.setText(str(values["rig"]))
+        self.extent.setCurrentText(str(values["extent"]))
+        self.pairing.restore(values)
+
     def update_fields(self, lr: Stack | None) -> None:
         """Disable what has no effect: the step if times are given, the start without a step, offsets without times."""
         entered = self.pairing.value()
@@ -126,3 +137,10 @@ class AlignmentBox(StepSection):
         for name in OFFSETS:
             self.pairing[name].enabled = lr is not None and lr.clock.interval is not None
         self.extent.setEnabled(bool(self.rig.text().strip()))
+
+
+def _differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> str:
+    """What differs between two values of the section: ``HR step 4``."""
+    differing = {label_of(name): value for name, value in then.items() if value != now[name]}
+    values = ((label, f"{x:g}" if isinstance(x, float) else x or "none") for label, x in differing.items())
+    return ", ".join(f"{label} {value}" for label, value in values)

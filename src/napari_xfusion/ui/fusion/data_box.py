@@ -19,6 +19,7 @@ from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.fusion.alignment_box import AlignmentBox, Pairing
 from napari_xfusion.ui.fusion.fields_section import CAMERAS, Entered, FieldsSection
 from napari_xfusion.ui.fusion.known_section import Known, KnownSection
+from napari_xfusion.ui.fusion.recent import Recent, RecentButton
 from napari_xfusion.ui.shared.compare import RECORDED
 from napari_xfusion.ui.shared.layers import redraw, sequence_pair, title_of
 from napari_xfusion.ui.shared.provenance import provenance_of, stack_of
@@ -51,10 +52,11 @@ class DataBox(StepSection):
         self._shown: tuple[Layer, tuple[float, ...]] | None = None
         self._pair: list[str] = []
         """The last pair, whose times the fields show; see ``_identity``."""
-        self._saved: Mapping[str, Any] = {}
+        self._recent = Recent()
         self.lr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.hr = LayerCombo(viewer, is_input, none="select a sequence", parent=self)
         self.open = QPushButton("Open …", self)
+        self.recent = RecentButton(self._recent, lambda: self._pair, self)
         self.sample = QPushButton("Sample", self)
         self.refresh = QPushButton("Refresh", self)
         self.again = QPushButton("Open again by napari-xfusion", self)
@@ -66,6 +68,8 @@ class DataBox(StepSection):
         self.changed.connect(self._update_fields)
         alignment.changed.connect(self.changed)
         self.open.clicked.connect(lambda _: self._open())
+        self.recent.chosen.connect(self.open_pair)
+        self.recent.cleared.connect(self._clear_recent)
         self.sample.clicked.connect(lambda _: viewer.open_sample(PLUGIN, SAMPLE))
         self.again.clicked.connect(lambda _: self.open_again())
         self._update_fields()
@@ -181,14 +185,38 @@ class DataBox(StepSection):
         self._alignment.rig.set_paths([rig_file])
 
     def saved(self) -> dict[str, Any]:
-        """The times, sizes, rates, flats and darks of this pair, for the next session."""
-        fields = [each._asdict() for each in self.fields.entered()]
-        known = asdict(self.known.value())
-        return {"pair": self._pair, "fields": fields, "known": known, **self._alignment.saved()}
+        """The last pairs with their times, sizes, rates, flats and darks, this one first, for the next session."""
+        if self._pair and not self.undecided:
+            fields = [each._asdict() for each in self.fields.entered()]
+            known = asdict(self.known.value())
+            values = {"pair": self._pair, "fields": fields, "known": known, **self._alignment.saved()}
+            self._recent.put(values)
+            self.recent.update_button()
+        return self._recent.saved()
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Remember the values of the last session for their pair."""
-        self._saved = saved
+        """Remember the pairs of earlier sessions with their values."""
+        self._recent.restore(saved)
+        self.recent.update_button()
+
+    def open_pair(self, pair: list[str]) -> None:
+        """Open two recordings, unless they are open, and select them as LR and HR."""
+        for path in pair:
+            if self._layer_of(path) is None:
+                open_file(self._viewer, path)
+        lr, hr = map(self._layer_of, pair)
+        if lr is not None and hr is not None:
+            self.lr.choose(lr)
+            self.hr.choose(hr)
+
+    def _layer_of(self, path: str) -> Layer | None:
+        """The layer that shows the recording at ``path``."""
+        inputs = filter(is_input, self._viewer.layers)
+        return next((layer for layer in inputs if _identity(layer) == path), None)
+
+    def _clear_recent(self) -> None:
+        self._recent.clear()
+        self.recent.update_button()
 
     def _on_chosen(self) -> None:
         """Times belong to one pair: another one begins with those saved for it, or without."""
@@ -196,7 +224,7 @@ class DataBox(StepSection):
             pair = [_identity(layer) for layer in self.layers()]
             if pair != self._pair:
                 first, self._pair = not self._pair, pair
-                saved = self._saved if self._saved.get("pair") == pair else {}
+                saved = self._recent.of(pair)
                 self._restore_fields(saved)
                 lr, hr = map(_stack_or_none, self.layers())
                 self._alignment.restore_rig(saved, lr, hr)
@@ -207,6 +235,7 @@ class DataBox(StepSection):
                     self._alignment.pairing.restore(asdict(Pairing()))
                     self.pair_changed.emit()
                 self._restore_known(saved.get("known"))
+                self._alignment.history.begin()
         self.changed.emit()
 
     def _restore_fields(self, saved: Mapping[str, Any]) -> None:
@@ -311,6 +340,7 @@ class DataBox(StepSection):
         line = QHBoxLayout()
         for button, tip in (
             (self.open, "Open the LR and the HR file. Folders of frames can be dropped on the window."),
+            (self.recent, self.recent.toolTip()),
             (self.sample, "Open two simulated recordings of one event, and their truth."),
             (self.refresh, REFRESHES),
         ):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_xfusion.core.catalogue import METHODS
 from napari_xfusion.core.quantities import duration, moment
 from napari_xfusion.ui.fusion.judge_box import in_words
 from napari_xfusion.ui.fusion.known_section import as_read
@@ -143,7 +145,10 @@ def fuse_step(now: Situation) -> Step:
         return Step(words=f"{method} is running")
     if now.finished:
         return Step(State.DONE, f"all frames are fused by {method}")
-    return Step(words=f"{method}, about {duration(now.findings.seconds)}")
+    loads = METHODS[now.request.plan.method].takes_weights and "torch" not in sys.modules
+    return Step(
+        words=f"{method}, about {duration(now.findings.seconds)}{', after loading the network' * loads}"
+    )
 
 
 def judge_step(now: Situation) -> Step:

@@ -30,6 +30,7 @@ from napari_xfusion.ui.fusion.settings import load_settings, save_settings
 from napari_xfusion.ui.fusion.strip import Strip
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.job import Outcome, Worker
+from napari_xfusion.ui.shared.keys import bind
 from napari_xfusion.ui.shared.layers import arrange
 from napari_xfusion.ui.shared.place import frame_on_screen, visible_region
 from napari_xfusion.ui.shared.read_again import PLUGIN, new_frames, read_again, remember
@@ -85,7 +86,7 @@ class FusionPanel(Panel):
         self.judge = JudgeBox(viewer, self)
         self.export = self.judge.export
         self.strip = Strip(viewer, self)
-        self.run_box = RunBox(self)
+        self.run_box = RunBox(viewer, self)
         self.runner = Runner(viewer, self)
         self.previews = Previews(viewer, self)
         self._checks = Worker(self, "fusion check", ended=self._on_examined, every=20)
@@ -195,6 +196,8 @@ class FusionPanel(Panel):
         if self._request is None and request is not None and request.key != self._looked_at:
             self._looked_at = request.key
             self.sections.taken.clear()
+            if not self.runner.busy:
+                self.run_box.forget_end()
         self._request, self._problem, self._findings = request, findings.problem, findings
         self.check.show_findings(findings)
         self.judge.show_request(None if findings.problem else request, findings.rig)
@@ -293,6 +296,15 @@ class FusionPanel(Panel):
             time = float(layer.data_to_world(place)[-3])
             self._viewer.dims.set_point(self._viewer.dims.ndim - 3, time)
 
+    def _go_to_hr(self, direction: int) -> None:
+        """Show the LR frame nearest to the next (1) or previous (-1) HR frame."""
+        if self._request is None or self._findings.rig is None:
+            return
+        frames = {round(time) for time in times_of(self._request, self._findings.rig).usable}
+        beyond = [frame for frame in frames if direction * (frame - self._frame()) > 0]
+        if beyond:
+            self._go_to(min(beyond, key=lambda frame: direction * frame))
+
     def _save(self) -> None:
         values = {
             "data": self.data.saved(),
@@ -337,7 +349,6 @@ class FusionPanel(Panel):
     def _on_slider(self) -> None:
         if not self._labelled.isActive():
             self._labelled.start()
-        self.runner.missing.update()
         if not self._marked.isActive():
             self._marked.start()
         if self._request is not None:
@@ -351,7 +362,7 @@ class FusionPanel(Panel):
 
     def _on_ended(self, words: str) -> None:
         self.method.show_hardware()
-        self.run_box.say(words)
+        self.run_box.show_end(words)
         self._show_ready()
         self._show_fused()
         self._label_frame()
@@ -378,7 +389,6 @@ class FusionPanel(Panel):
             self._checks.forget()
             for timer in (self._settle, self._redrawn, self._labelled, self._marked):
                 timer.stop()
-            self.runner.missing.show_all()
             compat.text_overlay(self._viewer).text = ""
         super()._delete()
 
@@ -386,6 +396,7 @@ class FusionPanel(Panel):
         for box in (self.data, self.method, self.output):
             box.changed.connect(self._changed)
         self.data.refresh.clicked.connect(lambda _: self._refresh())
+        self.data.recent.cleared.connect(self._save)
         self.data.redrawn.connect(self._redrawn.start)
         self.data.pair_changed.connect(self.method.reset_pair)
         self.check.mend_asked.connect(self.method.correct)
@@ -407,9 +418,16 @@ class FusionPanel(Panel):
         self.runner.ended.connect(self._on_ended)
         self.runner.ended.connect(lambda _: self.export.update_buttons())
         self.previews.shown.connect(self.run_box.say)
+        for name, act in (
+            ("preview", self.run_box.preview.click),
+            ("run", self.run_box.run.click),
+            ("cancel", self.run_box.cancel.click),
+            ("previous-hr", lambda: self._go_to_hr(-1)),
+            ("next-hr", lambda: self._go_to_hr(1)),
+        ):
+            bind(self, self._viewer, name, act)
         listen(self, self._viewer.layers.events.inserted, self._on_inserted)
         listen(self, self._viewer.dims.events.current_step, self._on_slider)
-        listen(self, self._viewer.dims.events.ndisplay, self.runner.missing.update)
         for emitter in (compat.camera(self._viewer).events.zoom, compat.camera(self._viewer).events.center):
             listen(self, emitter, self._view_changed.start)
         compat.text_overlay(self._viewer).visible = True

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from napari_xfusion.core.quantities import duration
+from napari_xfusion.ui.shared.help import HelpButton
+from napari_xfusion.ui.shared.keys import KEYS
 from napari_xfusion.ui.shared.widgets import Sentence, offer
+
+if TYPE_CHECKING:
+    import napari
 
 
 class Pace:
@@ -33,8 +39,9 @@ class RunBox(QWidget):
 
     preview_asked, live_switched, run_asked, cancel_asked = Signal(), Signal(bool), Signal(), Signal()
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
         super().__init__(parent)
+        self.help = HelpButton(viewer, self)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.preview = QPushButton("Preview this frame", self)
         self.live = QCheckBox("Live", self)
@@ -44,6 +51,8 @@ class RunBox(QWidget):
         self.status = Sentence(self)
         self._refused = ""
         """The last reason, as displayed."""
+        self._end = ""
+        """How the last run ended, as displayed."""
         self._build()
         self.preview.clicked.connect(lambda _: self.preview_asked.emit())
         self.live.toggled.connect(self.live_switched)
@@ -77,6 +86,17 @@ class RunBox(QWidget):
         self.progress.setVisible(True)
         self.status.setText(words)
 
+    def show_end(self, words: str) -> None:
+        """Show how a run ended."""
+        self.say(words)
+        self._end = self.status.text()
+
+    def forget_end(self) -> None:
+        """Show nothing of the last run any more: what is set is another one."""
+        self.progress.setVisible(False)
+        if self.status.text() == self._end:
+            self.say("")
+
     def say(self, words: str) -> None:
         """Show one sentence of status."""
         self.status.setText(words)
@@ -87,15 +107,20 @@ class RunBox(QWidget):
         layout.setVerticalSpacing(3)
         layout.addWidget(self.preview, 0, 0)
         layout.addWidget(self.live, 0, 1)
+        layout.addWidget(self.help, 0, 2)
         layout.addWidget(self.run, 1, 0)
-        layout.addWidget(self.cancel, 1, 1)
-        layout.addWidget(self.progress, 2, 0, 1, 2)
-        layout.addWidget(self.status, 3, 0, 1, 2)
+        layout.addWidget(self.cancel, 1, 1, 1, 2)
+        layout.addWidget(self.progress, 2, 0, 1, 3)
+        layout.addWidget(self.status, 3, 0, 1, 3)
         self.progress.setVisible(False)
-        self.preview.setWhatsThis("Fuse the displayed frame only.")
-        self.run.setWhatsThis("Fuse all frames: the displayed frame first, then its neighbours.")
+        self.preview.setWhatsThis(f"Fuse the displayed frame only ({KEYS['preview'].keys}).")
+        self.run.setWhatsThis(
+            f"Fuse all frames: the displayed frame first, then its neighbours ({KEYS['run'].keys})."
+        )
         self.live.setToolTip(
             "Re-fuse the displayed frame (visible area only) whenever the slider or a setting changes."
         )
-        self.cancel.setToolTip("Stop the run. Completed frames are kept; the run can be resumed.")
+        self.cancel.setToolTip(
+            f"Stop the run ({KEYS['cancel'].keys}). Completed frames are kept; the run can be resumed."
+        )
         self.progress.setToolTip("Completed frames")

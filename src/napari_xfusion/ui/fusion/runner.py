@@ -71,6 +71,8 @@ class Result:
     done: set[int] = field(default_factory=set)
     shown: threading.Event = field(default_factory=threading.Event)
     """Set when the layer is on screen. Making one keeps the window busy; work beside it would double that."""
+    missing: MissingFrames | None = None
+    """Hides the layer at frames that are not there."""
     _layer: ref[Image] | None = None
 
     @property
@@ -87,6 +89,11 @@ class Result:
     def finished(self) -> bool:
         """Whether all frames are there."""
         return self.spec is not None and len(self.done) == len(self.spec.frames)
+
+    def show_missing(self) -> None:
+        """Hide or show the layer by what is fused now."""
+        if self.missing is not None:
+            self.missing.update()
 
 
 _RESULTS: WeakKeyDictionary[Image, Result] = WeakKeyDictionary()
@@ -143,7 +150,6 @@ class Runner(QObject):
         self._bar: Any = None
         self._made: Image | None = None
         """A layer that is not in the viewer yet."""
-        self.missing = MissingFrames(viewer)
         listen(self, viewer.layers.events.removed, self._on_removed)
 
     @property
@@ -214,7 +220,7 @@ class Runner(QObject):
                 self._on_begun(result, item)
         fresh = {item for item in news if not isinstance(item, Begun)}
         result.done |= fresh
-        self.missing.update()
+        result.show_missing()
         if fresh and result.layer is not None and result.spec is not None:
             here = frame_on_screen(self._viewer, result.layer)
             if result.spec.frames[here] in fresh:
@@ -233,7 +239,7 @@ class Runner(QObject):
         self._pace = Pace(len(begun.done), len(begun.spec.frames))
         if result.layer is not None:
             result.layer.refresh(extent=False)
-            self.missing.update()
+            result.show_missing()
             result.shown.set()
             return
         made = result.request.layer(data, plan)
@@ -252,7 +258,7 @@ class Runner(QObject):
         with selection.events.blocker_all():
             self._viewer.add_layer(layer)  # and not what it returns: plugins get a proxy
             result.layer = layer
-            self.missing.update()
+            result.missing = MissingFrames(self._viewer, result)
             selection.active = None
             selection.update(selected)
         QTimer.singleShot(2 * DRAWN, self._select_layer)
@@ -303,7 +309,7 @@ class Runner(QObject):
     def _finish(self, result: Result, layer: Image, ended: Ended) -> None:
         """The layer gets its thumbnail and, when whole, its record."""
         layer.refresh(extent=False)
-        self.missing.update()
+        result.show_missing()
         if ended.finished:
             output = result.request.output
             sequence = open_stack(output) if output is not None else None
@@ -325,40 +331,33 @@ class Runner(QObject):
 
 
 class MissingFrames:
-    """Makes results transparent at the frames that are not fused yet: what is below is seen, and not black."""
+    """Makes the layer of a result transparent at frames that are not fused yet: what is below is seen, and not black.
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        self._viewer = viewer
-        self._opacity: WeakKeyDictionary[Image, float] = WeakKeyDictionary()
-        """Of the layers that are transparent now, their opacity otherwise."""
+    It follows the slider as long as the layer exists, whether a panel is open or not.
+    """
+
+    def __init__(self, viewer: napari.Viewer, result: Result) -> None:
+        viewer = getattr(viewer, "__wrapped__", viewer)  # napari passes a proxy to plugins
+        self._viewer, self._result = ref(viewer), result
+        self._opacity: float | None = None
+        """Of the layer otherwise, while it is transparent."""
+        for emitter in (viewer.dims.events.current_step, viewer.dims.events.ndisplay):
+            emitter.connect(self.update, position="last")  # does not keep this object
+        self.update()
 
     def update(self) -> None:
         """Follow the slider and what is fused by now."""
-        flat = self._viewer.dims.ndisplay == 2
-        for result in filter(None, map(_RESULTS.get, self._viewer.layers)):
-            layer = result.layer
-            if layer is None or result.spec is None:
-                continue
-            here = result.spec.frames[frame_on_screen(self._viewer, layer)]
-            if flat and here not in result.done:
-                self._hide(layer)
-            else:
-                self._show(layer)
-
-    def show_all(self) -> None:
-        """Give all layers their opacity back."""
-        for layer in list(self._opacity):
-            self._show(layer)
-
-    def _hide(self, layer: Image) -> None:
-        if layer not in self._opacity:
-            self._opacity[layer] = layer.opacity
-            layer.opacity = 0.0
-
-    def _show(self, layer: Image) -> None:
-        opacity = self._opacity.pop(layer, None)
-        if opacity is not None and layer.opacity == 0:  # else the user has chosen another one meanwhile
-            layer.opacity = opacity
+        viewer, layer, spec = self._viewer(), self._result.layer, self._result.spec
+        if viewer is None or layer is None or spec is None or layer not in viewer.layers:
+            return
+        missing = spec.frames[frame_on_screen(viewer, layer)] not in self._result.done
+        if missing and viewer.dims.ndisplay == 2:
+            if self._opacity is None:
+                self._opacity, layer.opacity = layer.opacity, 0.0
+        elif self._opacity is not None:
+            if layer.opacity == 0:  # else the user has chosen another one meanwhile
+                layer.opacity = self._opacity
+            self._opacity = None
 
 
 def walk(result: Result) -> Body:

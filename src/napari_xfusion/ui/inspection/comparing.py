@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,11 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QHBoxLayout, QPush
 
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import Blink, Wipe, is_sequence, link_contrast, show_grid
+from napari_xfusion.ui.shared.keys import KEYS, bind
 from napari_xfusion.ui.shared.widgets import LayerCombo, add_row, listen, offer, tab_through
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-
-BLINK_KEY = "B"
 
 
 class ComparingBox(QGroupBox):
@@ -27,6 +26,8 @@ class ComparingBox(QGroupBox):
         self._viewer = viewer
         self._tool: list[Wipe | Blink] = []
         """The one in use."""
+        self._keys: list[Callable[[], None]] = []
+        """What ends its key."""
         self.grid = QCheckBox("Grid of visible layers")
         self.grid.setToolTip("Show each visible layer in its own cell, with common zoom and slider.")
         self.grid.setChecked(compat.grid(viewer).enabled)
@@ -39,7 +40,7 @@ class ComparingBox(QGroupBox):
         self.slider = QSlider(Qt.Orientation.Horizontal, maximum=1000, value=500)
         self.slider.setToolTip("Position of the edge between the two layers.")
         self.wipe = QPushButton("Wipe", checkable=True)
-        self.blink = QPushButton("Blink (B)", checkable=True)
+        self.blink = QPushButton(f"Blink ({KEYS['blink'].keys})", checkable=True)
         self._lay_out()
         self.grid.toggled.connect(lambda on: show_grid(viewer, on))
         self.contrast.toggled.connect(lambda on: link_contrast(viewer, on))
@@ -54,7 +55,7 @@ class ComparingBox(QGroupBox):
         listen(self, viewer.layers.events.removed, self._follow_removal)
         for box in (self.left, self.right):
             box.chosen.connect(self._choose)
-        self.destroyed.connect(partial(_end, viewer, self._tool))
+        self.destroyed.connect(partial(_end, self._tool))
         self._choose()
 
     def _lay_out(self) -> None:
@@ -103,10 +104,12 @@ class ComparingBox(QGroupBox):
             self.grid.setChecked(False)
             tool = Blink(self._viewer, one, other)
             self._tool.append(tool)
-            self._viewer.bind_key(BLINK_KEY, lambda _viewer: tool.turn(), overwrite=True)
+            self._keys.append(bind(self, self._viewer, "blink", tool.turn))
 
     def _end_tool(self) -> None:
-        _end(self._viewer, self._tool)
+        while self._keys:
+            self._keys.pop()()
+        _end(self._tool)
 
     def _follow_removal(self) -> None:
         """End the wipe when one of its layers is removed."""
@@ -122,10 +125,7 @@ class ComparingBox(QGroupBox):
                 tool.move(value / 1000)
 
 
-def _end(viewer: Viewer, tools: list[Wipe | Blink], _object: object = None) -> None:
+def _end(tools: list[Wipe | Blink], _object: object = None) -> None:
     """End what is in use, also when the box is destroyed; what was visible before is visible again."""
     while tools:
-        tool = tools.pop()
-        if isinstance(tool, Blink):
-            viewer.bind_key(BLINK_KEY, None)
-        tool.remove()
+        tools.pop().remove()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_xfusion.core.types import Stack
+from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.inspection.background import Background
 
 PATIENCE = 0.015
@@ -91,8 +93,10 @@ class LazySequence:
         wanted = frames, part
         if self._wanted != wanted:
             self._ask(wanted)
-        if self._answer is None:
-            return self._make(frames, part)
+        if self._answer is None:  # the panel is closed, and with it what fused frames for it
+            with suppress(XFusionError):
+                return self._make(frames, part)
+            return self._blank(frames, part)
         try:
             return self._answer.result(timeout=PATIENCE if self._quick else 0)
         except TimeoutError:

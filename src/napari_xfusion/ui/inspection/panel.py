@@ -9,20 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QDockWidget, QGroupBox, QPushButton, QSizePolicy, QSlider, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDockWidget,
+    QGroupBox,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_xfusion.ui.inspection.background import Background
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.inspection.contents import Content, Recipe, contents
 from napari_xfusion.ui.inspection.lazy import LazySequence
+from napari_xfusion.ui.inspection.magnifier import Magnifier
 from napari_xfusion.ui.inspection.recipes import Recipes
 from napari_xfusion.ui.inspection.sequences import Sequences, guess, problem
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.compare import is_fused, is_recorded
+from napari_xfusion.ui.shared.help import HelpButton
+from napari_xfusion.ui.shared.keys import KEYS, bind
 from napari_xfusion.ui.shared.layers import LayerData, redraw
-from napari_xfusion.ui.shared.place import frame_on_screen
+from napari_xfusion.ui.shared.place import frame_on_screen, keep_in_view
 from napari_xfusion.ui.shared.provenance import METADATA, content_of, layers_of, learn, provenance_of
 from napari_xfusion.ui.shared.widgets import (
     Follower,
@@ -71,6 +83,7 @@ class InspectPanel(Panel):
         """The layer whose content is selected."""
         self.destroyed.connect(partial(Recipes.close, recipes))
         self._plots: PlotsDock | None = None
+        self.magnifier: Magnifier | None = None
         self.boxes = {
             name: LayerCombo(viewer, is_fused if name == "fused" else is_recorded, none="none", parent=self)
             for name in _WORDS
@@ -88,8 +101,11 @@ class InspectPanel(Panel):
         self.opacity = QSlider(Qt.Orientation.Horizontal, maximum=100, value=100)
         self.keep = QPushButton("Keep as layer")
         self._build()
+        self._renewal = QTimer(self, singleShot=True, interval=0)
+        self._renewal.timeout.connect(self._renew)
         for box in self.boxes.values():
             box.chosen.connect(self._update_buttons)
+            box.chosen.connect(self._renewal.start)
         self.boxes["fused"].chosen.connect(self._select_inputs)
         listen(self, viewer.layers.events.inserted, self._select_new)
         listen(self, viewer.layers.events.removed, self._follow_removal)
@@ -100,6 +116,7 @@ class InspectPanel(Panel):
         self.opacity.valueChanged.connect(self._set_opacity)
         self.keep.clicked.connect(self.keep_layer)
         self._choose(guess(viewer.layers))
+        self._renewal.stop()
         self._update_layer_tools()
         self._show_scores()
 
@@ -151,6 +168,19 @@ class InspectPanel(Panel):
         elif self._inspected is not None:
             self._viewer.layers.remove(self._inspected)
 
+    def _renew(self) -> None:
+        """Show the same content of the sequences that are selected now; nothing where that is not possible."""
+        content: Content | None = self.content.currentData()
+        if content is None:
+            return
+        if not content.reason(self.sequences):
+            self._show_content()
+        elif self._inspected is not None:
+            self._viewer.layers.remove(self._inspected)
+        else:
+            self._cancel()
+            self._select_nothing()
+
     def _select_nothing(self) -> None:
         with signals_blocked(self.content):
             self.content.setCurrentIndex(0)
@@ -186,12 +216,38 @@ class InspectPanel(Panel):
             self._plots = PlotsDock(self._viewer, lambda: self.sequences, self._recipes)
             self._plots.destroyed.connect(self._forget_plots)
         if self._plots.parent() is None:  # new, or its dock was just closed
+            keep_in_view(self._viewer)
             window.add_dock_widget(self._plots, name="Plots", area="bottom")
         self._plots.parent().show()
         return self._plots
 
     def _forget_plots(self) -> None:
         self._plots = None
+
+    def toggle_magnifier(self) -> None:
+        """Show the dock with the same place of all sequences, or close it."""
+        if self.magnifier is not None:
+            self._viewer.window.remove_dock_widget(self.magnifier)
+            return
+        self.magnifier = Magnifier(self._viewer, lambda: self.sequences)
+        self.magnifier.destroyed.connect(self._forget_magnifier)
+        keep_in_view(self._viewer)
+        self._viewer.window.add_dock_widget(self.magnifier, name="Magnifier", area="bottom")
+
+    def _forget_magnifier(self) -> None:
+        self.magnifier = None
+
+    def _hold_place(self) -> None:
+        if self.magnifier is not None:
+            self.magnifier.hold.toggle()
+
+    def _delete(self) -> None:
+        """Close the docks of this panel with it."""
+        if self.parent() is None:
+            for dock in (self._plots, self.magnifier):
+                if dock is not None and dock.parent() is not None:
+                    self._viewer.window.remove_dock_widget(dock)
+        super()._delete()
 
     def _add(self, sequences: Sequences, cancelled: int, made: LayerData) -> None:
         gone = any(
@@ -212,6 +268,8 @@ class InspectPanel(Panel):
         origins = [x for x in known.origins_among(self._viewer.layers) if x is not None]
         made_as = made.options["name"], known.plan, *(id(content_of(x)) for x in origins)
         if self._shown_already(made_as):
+            if self._inspected is not None and getattr(self._inspected.data, "made_as", ()) != made_as:
+                self._viewer.layers.remove(self._inspected)  # it shows what is not selected any more
             return
         sequence = LazySequence(known.sequence, self._background, self._arrived, self._show_error)
         made.options["metadata"][METADATA] = replace(known, shown=sequence)
@@ -304,16 +362,24 @@ class InspectPanel(Panel):
         method = ""
         if self.sequences.fused is not None:
             by = self.sequences.method
+            settings = self.sequences.settings
             method = f", fused by {by}" if by else ", method not known"
+            method += f" ({settings})" if settings else ""
         return f"{len(lr)} LR and {len(hr)} HR frames{method}. New layers are aligned with these."
 
     def _select_new(self) -> None:
-        """Select new sequences where none is selected."""
+        """Select new sequences where none is selected, and a new result of the selected LR and HR."""
         found = guess(self._viewer.layers)
         for name, box in self.boxes.items():
-            if box.layer() is None:
+            if box.layer() is None or (name == "fused" and self._is_new_result(found.fused)):
                 box.choose(getattr(found, name))
         self._update_buttons()
+
+    def _is_new_result(self, fused: Layer | None) -> bool:
+        """Whether ``fused`` was just added, and is fused from the selected LR and HR."""
+        known = None if fused is None or fused != self._viewer.layers[-1] else provenance_of(fused)
+        selected = {self.sequences.lr, self.sequences.hr}
+        return known is not None and set(known.origins_among(self._viewer.layers)) == selected
 
     def _select_inputs(self) -> None:
         """Select LR and HR of the selected fused sequence."""
@@ -349,11 +415,22 @@ class InspectPanel(Panel):
     def _build(self) -> None:
         plots = QPushButton("Plots …", toolTip="Numbers per frame, attention histograms and a line profile.")
         plots.clicked.connect(self.show_plots)
+        keys = KEYS["magnifier"].keys
+        tip = "The same place of all sequences, enlarged and side by side; it follows the mouse."
+        magnifier = QPushButton(f"Magnifier ({keys})", toolTip=tip)
+        more = QWidget(self)
+        line = QHBoxLayout(more)
+        line.setContentsMargins(0, 0, 0, 0)
+        for button in (magnifier, plots, HelpButton(self._viewer, more)):
+            line.addWidget(button)
+        magnifier.clicked.connect(lambda _: self.toggle_magnifier())
+        bind(self, self._viewer, "magnifier", self.toggle_magnifier)
+        bind(self, self._viewer, "hold", self._hold_place)
         parts = (
             self._sequences_box(),
             self._layer_box(),
             ComparingBox(self._viewer),
-            plots,
+            more,
         )
         self.lay_out(parts, self.status, self.cancel)
 

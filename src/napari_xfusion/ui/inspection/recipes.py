@@ -6,6 +6,7 @@ no widget and no viewer.
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from concurrent.futures import CancelledError
@@ -58,6 +59,8 @@ FADES, HIDDEN = 0.025, 0.1
 """Half widths of intervals beyond HR noise, in parts of the grey scale: where pixels begin to fade, and are hidden."""
 VEIL = "#4a6fa5"
 """Over uncertain pixels: no grey, which a pixel could have."""
+ROUND = (1, 1.5, 2, 2.5, 4, 5, 7, 10)
+"""Limits of differences, times a power of ten: napari labels the colour bar at or near their ends."""
 ATTENTION_OPACITY = SOURCES_OPACITY = 0.5
 """So that the sequence below is seen as well."""
 
@@ -328,11 +331,18 @@ def _heat(lowest: float, highest: float) -> dict[str, Any]:
 
 
 def _about_zero(sequence: Stack, frame: int) -> tuple[float, float]:
-    """Limits about 0 that hold all but the outermost half percent of one frame."""
+    """Limits about 0 that hold all but the outermost half percent of one frame, rounded up for the colour bar."""
     values = np.abs(sequence.frame(frame))
     values = values[np.isfinite(values)]
     reach = float(np.percentile(values, 99.5)) if values.size else 0.0
-    return -(reach or 1.0), reach or 1.0
+    reach = _rounded_up(reach) if reach > 0 else 1.0
+    return -reach, reach
+
+
+def _rounded_up(value: float) -> float:
+    """The next number in ``ROUND`` times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step for step in ROUND if step * power >= value * (1 - 1e-9)) * power
 
 
 def _spread(sequence: Stack, entries: tuple[int, ...], interval: float | None) -> Stack:

@@ -15,10 +15,10 @@ from napari_xfusion.ui.shared.layers import LayerData, layer_name, sequence_laye
 
 
 def demo_layers(fused: Path) -> list[LayerData]:
-    """LR, truth and fused sequence of the sample, lowest layer first, in micrometres and seconds."""
+    """LR, HR, truth and fused sequence of the sample, lowest layer first, in micrometres and seconds."""
     lr, hr, truth = (open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
     return [
-        sequence_pair(lr, hr, title=TITLE)[0],
+        *sequence_pair(lr, hr, title=TITLE),
         sequence_layer(truth, role="truth", name=layer_name(TITLE, "truth")),
         sequence_layer(open_stack(fused), role="fused", name=layer_name(TITLE, "fused", DEFAULT_METHOD)),
     ]

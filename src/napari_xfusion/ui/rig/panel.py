@@ -20,6 +20,7 @@ from napari_xfusion.ui.rig.geometry_box import CLICKED, GeometryBox
 from napari_xfusion.ui.rig.pairs import PointPairs
 from napari_xfusion.ui.rig.words import clock_words, geometry_words
 from napari_xfusion.ui.rig.work import Kind, Pair, fitting, overlaying, place, synchronising
+from napari_xfusion.ui.shared.history import UndoButtons
 from napari_xfusion.ui.shared.job import Body, Outcome, Worker
 from napari_xfusion.ui.shared.layers import derived_layer
 from napari_xfusion.ui.shared.preferences import preferences
@@ -183,6 +184,7 @@ class RigPanel(Panel):
             fitted = fitted.with_rest_of(earlier)
         self.calibration, self.made, self.saved = fitted, made, None
         self._show(pair)
+        self.history.record()
         self.pairs.arrows.show(made.fit, pair.layers[1])
         self._viewer.reset_view()
 
@@ -277,9 +279,20 @@ class RigPanel(Panel):
     def _set_clock(self, pair: Pair, clock: ClockFit) -> None:
         self.calibration, self.saved = with_clock(*pair.stacks, self.calibration, clock), None
         self._show(pair)
+        self.history.record()
         self.update_buttons()
 
     # The rig file.
+
+    def _show_calibration(self, calibration: Calibration | None) -> None:
+        """Take an earlier rig; without one the LR layer stays where it is."""
+        self.calibration, self.made, self.saved = calibration, None, None
+        pair = self._pair_or_none()
+        if pair is not None:
+            self._show(pair)
+        if calibration is None:
+            self.geometry_box.found.setText("")
+        self.update_buttons()
 
     def load_rig(self, path: str | Path) -> None:
         """Take the rig of a file; one of other cameras than those that are selected is refused with the reason."""
@@ -296,6 +309,7 @@ class RigPanel(Panel):
         if pair is not None:
             self._show(pair)
             self._viewer.reset_view()
+        self.history.record()
         self.update_buttons()
 
     def save_rig(self, path: Path) -> None:
@@ -401,8 +415,19 @@ class RigPanel(Panel):
         for button in (self.load, self.save, self.fuse):
             line.addWidget(button)
         rows.addRow(line)
+        self.history = UndoButtons(self, lambda: self.calibration, self._show_calibration, _difference)
+        rows.addRow(self.history)
         rows.addRow(self.status)
         self.lay_out((cameras, self.geometry_box, self.clock_box), file)
+
+
+def _difference(now: Calibration | None, then: Calibration | None) -> str:
+    """What differs between two rigs."""
+    if now is None or then is None:
+        return "no rig" if then is None else "the rig"
+    if then.mapping == now.mapping:
+        return "no clock" if then.clock is None else clock_words(then.clock)
+    return "another geometry"
 
 
 def _pixels(layer: Layer) -> int:

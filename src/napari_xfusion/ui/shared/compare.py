@@ -29,6 +29,8 @@ IN_HR_UNITS: tuple[LayerRole, ...] = ("hr", "fused", "truth", "baseline")
 RECORDED: tuple[LayerRole, ...] = ("sequence", "lr", "hr", "truth")
 FUSED: tuple[LayerRole, ...] = ("fused", "baseline")
 LINKED = ("contrast_limits", "gamma")
+FONTS = {False: 10.0, True: 8.0}
+"""Points of the names of layers, outside of the grid as by napari, and in its cells."""
 EDGE_COLOUR = "#e69f00"
 REACH = 8
 """Screen pixels from the edge of a wipe within which it is dragged."""
@@ -64,6 +66,7 @@ def show_grid(viewer: Viewer, on: bool) -> None:
     compat.grid(viewer).enabled = on
     for layer in viewer.layers:
         layer.name_overlay.visible = on
+        layer.name_overlay.font_size = FONTS[on]
 
 
 def link_contrast(viewer: Viewer, on: bool) -> list[Layer]:

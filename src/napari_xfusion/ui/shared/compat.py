@@ -31,9 +31,17 @@ def scale_bar(viewer: Viewer) -> Any:
     return viewer.canvas.overlays.scale_bar if hasattr(viewer, "canvas") else viewer.scale_bar
 
 
+COLOURBAR = 16, 90
+"""Width and height in screen pixels: it fits into a cell of a grid."""
+
+
 def show_colorbar(layer: Layer, on: bool = True) -> None:
-    """Show or hide the colour bar of a layer, which napari has since 0.9."""
+    """Show or hide the colour bar of a layer, which napari has since 0.9.
+
+    It is in the corner opposite to the name of the layer, and away from scale bar and label.
+    """
     if hasattr(layer, "colorbar"):
+        layer.colorbar.position, layer.colorbar.size = "bottom_left", COLOURBAR
         layer.colorbar.visible = on
 
 

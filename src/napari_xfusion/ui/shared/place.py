@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 
 from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.types import Region
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Shapes
 
+DOCKED = 200
+"""Milliseconds after which a new dock has got its place."""
 ZOOMED_IN = 0.7
 """Share of the frame below which only what is seen is fused."""
 
@@ -72,3 +76,48 @@ def _to_hr(
     low = np.floor(corners.min(axis=0) + 0.5 + 1e-6).clip(0, hr_shape).astype(int).tolist()
     high = np.ceil(corners.max(axis=0) + 0.5 - 1e-6).clip(0, hr_shape).astype(int).tolist()
     return Region(low[0], high[0], low[1], high[1])
+
+
+def sampled(
+    layer: Image, frame: NDArray[Any], centre: NDArray[np.float64], side: float, count: int
+) -> NDArray[np.float32]:
+    """The pixels of ``frame`` (y, x) of a layer in a square of the world, as ``count`` x ``count`` samples.
+
+    ``centre`` is (y, x) and ``side`` the length in the units of the world. NaN outside of the frame.
+    """
+    steps = (np.arange(count) + 0.5) / count - 0.5
+    world = np.stack(np.meshgrid(*(c + side * steps for c in centre), indexing="ij"), axis=-1)
+    zero = np.zeros(layer.ndim)
+    origin = np.asarray(layer.data_to_world(zero))[-2:]
+    axes = np.eye(layer.ndim)[-2:]
+    linear = np.stack([np.asarray(layer.data_to_world(axis))[-2:] - origin for axis in axes], axis=1)
+    rows, columns = np.moveaxis(np.rint((world - origin) @ np.linalg.inv(linear).T).astype(int), -1, 0)
+    inside = (rows >= 0) & (rows < frame.shape[0]) & (columns >= 0) & (columns < frame.shape[1])
+    found = np.full(inside.shape, np.nan, np.float32)
+    found[inside] = frame[rows[inside], columns[inside]]
+    return found
+
+
+def keep_in_view(viewer: napari.Viewer) -> None:
+    """Before a dock takes a part of the canvas: if all of the images is in view, it will be afterwards, too."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari passes a proxy to plugins
+    if not _all_in_view(viewer):
+        return  # the user has zoomed in
+    weak = ref(viewer)
+
+    def fit() -> None:
+        alive = weak()
+        if alive is not None and not _all_in_view(alive):
+            alive.reset_view()
+
+    QTimer.singleShot(DOCKED, fit)
+
+
+def _all_in_view(viewer: napari.Viewer) -> bool:
+    """Whether the canvas shows all pixels of the visible images."""
+    images = [x for x in viewer.layers if x.visible and x.ndim > 1 and type(x).__name__ == "Image"]
+    shown = [np.diff(np.asarray(image.corner_pixels)[:, -2:], axis=0)[0] for image in images]
+    sizes = [
+        np.array(np.shape(image.data[0] if image.multiscale else image.data)[-2:]) - 1 for image in images
+    ]
+    return viewer.dims.ndisplay == 2 and all((a >= b).all() for a, b in zip(shown, sizes, strict=True))
