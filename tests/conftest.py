@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import gc
 import os
 from itertools import count
 
@@ -35,6 +36,12 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
+
+
+def pytest_collection_finish():
+    """Modules and the list of tests live as long as the process: no later garbage collection looks at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

@@ -55,8 +55,12 @@ def begin(command: list[str], **options: Any) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str], timeout: float = 1200) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr without the progress bar."""
     out, err = process.communicate(timeout=timeout)
-    told = [line for line in err.replace("\r", "\n").splitlines() if line and not BAR.match(line)]
-    return process.returncode, out, "\n".join(told)
+    return process.returncode, out, without_bar(err)
+
+
+def without_bar(err: str) -> str:
+    """What a command wrote to stderr, without the progress bar."""
+    return "\n".join(line for line in err.replace("\r", "\n").splitlines() if line and not BAR.match(line))
 
 
 def frames_kept(output: Path) -> int:

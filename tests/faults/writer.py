@@ -1,7 +1,7 @@
-"""A small writer in processes that may be killed: run by the tests here, ``python writer.py WHAT ...``.
+"""A small writer in processes that may be killed: run by the tests here (conftest.py).
 
-Every run happens in a forked child, so that twenty kills cost twenty runs and not twenty starts of Python.
-Prints one JSON object.
+Every call, and every run of a call, happens in a forked child, so that twenty kills cost twenty runs and not twenty
+starts of Python. A line of stdin is a call; a line of stdout is its exit status.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,9 @@ def forked(action):
     try:
         action()
         code = 0
-    except BaseException as error:
-        print(repr(error), file=sys.stderr, flush=True)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -339,6 +341,14 @@ def die_holding(path):
         return {"stale": stale, "done": list(sink.begin(spec(3)))}
 
 
+def answer(call):
+    """Do one call in this process: what was found and what was said go to files."""
+    found, said, name, path, *arguments = call
+    with Path(said).open("w") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    Path(found).write_text(json.dumps(globals()[name](Path(path), *arguments)))
+
+
 if __name__ == "__main__":
-    name, path, *arguments = json.loads(sys.argv[1])
-    print(json.dumps(globals()[name](Path(path), *arguments)))
+    for line in sys.stdin:
+        print(os.waitpid(forked(lambda call=line: answer(json.loads(call))), 0)[1], flush=True)

@@ -15,6 +15,7 @@ from tests.sequences import binned, moving_discs
 from tests.ui.samples import wait
 from tests.ui.sequences import ended, fused_layer, open_panel, settled
 
+pytestmark = pytest.mark.drawn(False)
 STEP = 4
 PERIOD = 10_000
 """Nanoseconds from one LR frame to the next."""
@@ -38,12 +39,12 @@ def write_cameras(folder, frames):
 def recordings(request, tmp_path):
     """LR and HR; the second pair has the frames of a real .cine, and LR binned from them."""
     if request.param == "synthetic":
-        return write_cameras(tmp_path, moving_discs(13, (128, 192)) * 3000 + 500)
+        return write_cameras(tmp_path, moving_discs(13, (64, 96)) * 3000 + 500)
     place = SHARED / "pims_cine_781.cine"
     if not place.exists():
         pytest.skip("the recordings of real cameras are not on this machine")
     hr = open_stack(place)
-    frames = np.stack([hr.frame(i)[:128, :192] for i in range(3)]).astype(np.float32)
+    frames = np.stack([hr.frame(i)[:64, :96] for i in range(3)]).astype(np.float32)
     between = np.concatenate([np.linspace(a, b, STEP, endpoint=False) for a, b in pairwise(frames)])
     return write_cameras(tmp_path, np.concatenate([between, frames[-1:]]))
 

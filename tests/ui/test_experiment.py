@@ -111,28 +111,6 @@ def test_the_table_is_readable_at_the_default_width(panel):
     assert heading.width() >= heading.sizeHint().width()
 
 
-def test_the_default_method_is_compared(panel):
-    assert DEFAULT_METHOD in panel.selected
-
-
-@pytest.mark.parametrize("role", ["fused", "difference"])
-def test_results_are_not_offered(panel, viewer, role):
-    made = sequence_layer(stack(SEQUENCE, "made"), role=role, name="made")
-    layer = viewer.add_image(made.data, **made.options)
-    panel.sequence.choose(layer)
-    assert panel.sequence.layer() is not layer
-    viewer.layers.remove(panel.sequence.layer())
-    assert panel.sequence.layer() is None
-
-
-def test_a_layer_that_repeats_its_frames_is_refused(panel, viewer):
-    lr, hr, _ = sample()
-    made = sequence_pair(lr, hr)[1]
-    panel.sequence.choose(viewer.add_image(made.data, **made.options))
-    assert not panel.make.isEnabled()
-    assert panel.status.text().startswith("The layer shows 51 frames of a recording of 6")
-
-
 def test_settings_reach_the_experiment(panel, qtbot):
     panel.settings["noise"].value = False
     panel.settings["binning"].value = "bicubic"
@@ -162,15 +140,31 @@ def test_cancel_keeps_methods_that_are_whole(panel, qtbot, pace):
     assert panel.save.isEnabled()
 
 
-def test_a_sequence_that_cannot_be_used_is_told(panel, viewer, qtbot):
+def test_a_fresh_panel_compares_the_default_method_and_tab_follows_the_fields(panel):
+    assert DEFAULT_METHOD in panel.selected
+    expected = [panel.sequence, *panel.settings.natives, panel.make, panel.run, panel.cancel, panel.save]
+    chain = [panel.sequence]
+    while (following := chain[-1].nextInFocusChain()) is not panel.sequence:
+        chain.append(following)
+    assert [widget for widget in chain if widget in expected] == expected
+
+
+def test_what_cannot_be_used_or_was_changed_is_told(panel, viewer, qtbot):
+    # A mask, and a layer that repeats its frames, are refused before anything runs.
+    panel.sequence.choose(viewer.add_image(np.zeros((5, 32, 32), bool), name="mask"))
+    assert not panel.make.isEnabled()
+    assert not panel.run.isEnabled()
+    assert panel.status.text().startswith("mask: expected grey values")
+    lr, hr, _ = sample()
+    made = sequence_pair(lr, hr)[1]
+    panel.sequence.choose(viewer.add_image(made.data, **made.options))
+    assert not panel.make.isEnabled()
+    assert panel.status.text().startswith("The layer shows 51 frames of a recording of 6")
     flat = sequence_layer(stack(np.full((5, 32, 32), 7, np.uint16), "flat"), role="sequence", name="flat")
     panel.sequence.choose(viewer.add_image(flat.data, **flat.options))
     run(panel, qtbot, panel.make)
     assert "one grey value throughout" in panel.status.text()
     assert not any("simulated" in layer.name for layer in viewer.layers)
-
-
-def test_what_was_done_to_the_sequence_is_told(panel, viewer, qtbot):
     odd = sequence_layer(stack(SEQUENCE[:, :30, :], "odd"), role="sequence")
     panel.sequence.choose(viewer.add_image(odd.data, **odd.options))
     panel.settings["noise"].value = False
@@ -180,19 +174,14 @@ def test_what_was_done_to_the_sequence_is_told(panel, viewer, qtbot):
     assert "cropped" in notes[0]
 
 
-def test_tab_goes_through_the_fields_as_they_are_seen(panel):
-    expected = [panel.sequence, *panel.settings.natives, panel.make, panel.run, panel.cancel, panel.save]
-    chain = [panel.sequence]
-    while (following := chain[-1].nextInFocusChain()) is not panel.sequence:
-        chain.append(following)
-    assert [widget for widget in chain if widget in expected] == expected
-
-
-def test_a_mask_is_refused_before_anything_runs(panel, viewer):
-    panel.sequence.choose(viewer.add_image(np.zeros((5, 32, 32), bool), name="mask"))
-    assert not panel.make.isEnabled()
-    assert not panel.run.isEnabled()
-    assert panel.status.text().startswith("mask: expected grey values")
+def test_results_are_not_offered(panel, viewer):
+    for role in ("fused", "difference"):
+        made = sequence_layer(stack(SEQUENCE, "made"), role=role, name=f"made, {role}")
+        layer = viewer.add_image(made.data, **made.options)
+        panel.sequence.choose(layer)
+        assert panel.sequence.layer() is not layer
+    viewer.layers.remove(panel.sequence.layer())
+    assert panel.sequence.layer() is None
 
 
 def test_buttons_that_cannot_work_say_why(viewer, tmp_path, monkeypatch):

@@ -243,28 +243,36 @@ def open_png(path):
         return np.asarray(picture)
 
 
-def test_the_command_is_on_the_clipboard(box):
+def test_the_command_follows_the_selection_and_what_cannot_be_done_is_off_with_its_reason(box, viewer):
+    result = box.sequence.layer()
     box.copy_command.click()
     assert box.status.text()
-    box.sequence.choose(box._viewer.layers[0])
+    box.sequence.choose(viewer.layers["sample · LR"])
     assert not box.status.text()  # it was about another sequence
     words = shlex.split(QApplication.clipboard().text())
     assert words[:2] == ["napari-xfusion", "fuse"]
     assert words[-4:] == ["--method", "interpolation", "--frames", "3:15"]
-
-
-def test_layers_may_be_called_otherwise(box, viewer):
+    assert not box.copy_command.isEnabled()
+    assert "Select a fused sequence" in box.copy_command.toolTip()
+    box.sequence.choose(viewer.layers[2])  # the truth itself
+    assert not box.save_numbers.isEnabled()
+    assert "whose truth is a layer" in box.save_numbers.toolTip()
+    # Layers may have other names.
+    box.sequence.choose(result)
     for layer in viewer.layers:
         layer.name = f"my {layer.name}"
     assert box.copy_command.isEnabled()
     assert "lr.tif" in box.command()
     assert export.sequence_record(viewer.layers[-1]).plan.method == "interpolation"
+    viewer.layers.clear()
+    assert not box.save_sequence.isEnabled()
 
 
-def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path):
+def test_frames_that_are_not_there_yet_are_counted_and_black_ones_are_there(box, viewer, qtbot, tmp_path):
     layer = viewer.layers[-1]
+    known = layer.metadata[METADATA]
     done = set(range(3, 8))  # as before the run's end
-    layer.metadata = {METADATA: replace(layer.metadata[METADATA], record=None, done=done)}
+    layer.metadata = {METADATA: replace(known, record=None, done=done)}
     layer.data[5:] = 0
     for _ in range(2):
         box.export_sequence(tmp_path / "sequence.tif")
@@ -273,32 +281,18 @@ def test_frames_that_are_not_there_yet_are_counted(box, viewer, qtbot, tmp_path)
     frames = json.loads((tmp_path / "sequence.tif.json").read_text())["frames"]
     assert [each["frame"] for each in frames if each["done"]] == sorted(done)
     assert not box.save_numbers.isEnabled() or box._truth_of(layer) is not None
-
-
-@pytest.mark.parametrize("finished", [True, False])
-def test_a_frame_that_is_black_throughout_is_there(box, viewer, qtbot, tmp_path, finished):
-    layer = viewer.layers[-1]
     layer.data[:] = 0
-    if not finished:
-        known = replace(layer.metadata[METADATA], record=None, done=set(range(3, 15)))
-        layer.metadata = {METADATA: known}
-    box.export_sequence(tmp_path / "sequence.tif")
-    ended(qtbot, box)
-    assert box.status.text() == "saved sequence.tif"
+    for name, made in (
+        ("finished.tif", known),
+        ("unfinished.tif", replace(known, record=None, done=set(range(3, 15)))),
+    ):
+        layer.metadata = {METADATA: made}
+        box.export_sequence(tmp_path / name)
+        ended(qtbot, box)
+        assert box.status.text() == f"saved {name}"
 
 
-def test_what_cannot_be_done_is_off_with_its_reason(box, viewer):
-    box.sequence.choose(viewer.layers["sample · LR"])
-    assert not box.copy_command.isEnabled()
-    assert "Select a fused sequence" in box.copy_command.toolTip()
-    box.sequence.choose(viewer.layers[2])  # the truth itself
-    assert not box.save_numbers.isEnabled()
-    assert "whose truth is a layer" in box.save_numbers.toolTip()
-    viewer.layers.clear()
-    assert not box.save_sequence.isEnabled()
-
-
-def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
+def test_what_cannot_be_written_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
     from napari.utils.notifications import notification_manager
 
     box.export_sequence(tmp_path / "gone" / "sequence.tif")
@@ -306,9 +300,14 @@ def test_what_goes_wrong_is_told_and_the_box_goes_on(box, qtbot, tmp_path):
     assert "folder" in box.status.text()
     assert "folder" in notification_manager.records[-1].message
     assert box.save_sequence.isEnabled()
-
-
-def test_pictures_and_movies_that_cannot_be_written_are_refused(box, tmp_path):
+    # A name that is too long, and a file for a folder.
+    (tmp_path / "file").touch()
+    box.export_sequence(tmp_path / ("x" * 260 + ".tif"))
+    ended(qtbot, box)
+    assert "expected a place to write" in box.status.text()
+    box.export_movie(tmp_path / "file" / "movie.mp4")
+    ended(qtbot, box)
+    assert "expected a place to write a movie" in box.status.text()
     (tmp_path / "folder.png").mkdir()
     for name, save, said in (
         ("view.jpg", box.export_view, "expected a name ending with .png"),
@@ -350,14 +349,3 @@ def test_a_movie_of_a_pyramid_shows_its_frames():
     assert len(frames) == 5
     assert frames[0].shape == (16 + 2 * BAR, 16, 3)
     assert np.abs(frames[3][2 * BAR :, :, 0] - sequence[3] / 1280 * 255.0).max() <= 2
-
-
-def test_places_that_are_none_are_told(box, qtbot, tmp_path):
-    """A name that is too long, and a file for a folder."""
-    (tmp_path / "file").touch()
-    box.export_sequence(tmp_path / ("x" * 260 + ".tif"))
-    ended(qtbot, box)
-    assert "expected a place to write" in box.status.text()
-    box.export_movie(tmp_path / "file" / "movie.mp4")
-    ended(qtbot, box)
-    assert "expected a place to write a movie" in box.status.text()

@@ -86,6 +86,16 @@ REFUSED = {
 def test_sequences_that_cannot_be_fused(panel_on):
     for case, (lr, hr, times, said) in REFUSED.items():
         assert said in refused(panel_on(lr, hr, times)), case
+    panel = panel_on(LR[0], HR)
+    assert "inside the LR sequence" in refused(panel)
+    panel._viewer.dims.set_current_step(0, 2)  # the slider moves while a picture is chosen
+    # A result larger than memory asks for a file.
+    coarse = np.random.default_rng(0).integers(0, 20000, (64, 96), np.uint16)
+    sharp = np.broadcast_to(coarse.repeat(4, axis=0).repeat(4, axis=1), (3, 256, 384))
+    endless = np.broadcast_to(coarse, (2_000_000, 64, 96))
+    panel = panel_on(endless, sharp, (0, 4, 8))
+    assert "393 GB of free memory" in refused(panel)
+    assert "Write to a file" in refused(panel)
 
 
 UNPAIRED = {
@@ -146,21 +156,8 @@ def test_layers_that_are_no_input_are_named_or_not_offered(make_napari_viewer, p
     assert panel.data.lr.layer() is None
 
 
-def test_frames_in_the_wrong_order(panel_on, qtbot):
-    panel = panel_on(LR, HR)
-    panel.output.first.setValue(9)
-    panel.output.last.setValue(4)
-    settled(panel, qtbot)
-    assert refused(panel).startswith("Frames: the first frame is 9, the last one 4.")
-
-
-def test_the_slider_moves_while_a_picture_is_chosen(panel_on, qtbot):
-    panel = panel_on(LR[0], HR)
-    assert "inside the LR sequence" in refused(panel)
-    panel._viewer.dims.set_current_step(0, 2)
-
-
-def test_times_that_are_no_numbers(panel_on, qtbot):
+def test_fields_that_cannot_be(panel_on, tmp_path, qtbot):
+    """Times that are no numbers, frames in the wrong order, missing and foreign weights, and outputs."""
     panel = panel_on(LR, HR)
     for text in ("0, four", "a,b"):
         panel.alignment.pairing["hr_times"].value = text
@@ -175,8 +172,6 @@ def test_times_that_are_no_numbers(panel_on, qtbot):
     settled(panel, qtbot)
     assert panel.alignment.values()["hr_times"] == (0.5, 4.5, 8.5, 9.5)
 
-
-def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     panel = panel_on(LR, HR)
     panel.method.method.setCurrentText("edvr-stf")
     panel.method.choose_model(str(tmp_path / "gone.safetensors"))
@@ -188,9 +183,12 @@ def test_missing_and_foreign_weights(panel_on, tmp_path, qtbot):
     settled(panel, qtbot)
     assert "this is a model of edvr, not of edvr-stf" in refused(panel)
 
-
-def test_outputs_that_cannot_be(panel_on, tmp_path, qtbot):
     panel = panel_on(LR, HR)
+    panel.output.first.setValue(9)
+    panel.output.last.setValue(4)
+    settled(panel, qtbot)
+    assert refused(panel).startswith("Frames: the first frame is 9, the last one 4.")
+    panel.output.first.setValue(0)
     panel.output.destination.setCurrentText("file")
     for name, said in (
         ("", "no file name"),
@@ -221,16 +219,6 @@ def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, 
     ended(panel, qtbot)
     assert "Done: 12 frames" in panel.run_box.status.text()
     assert output.read_bytes() != before
-
-
-def test_a_result_larger_than_memory_asks_for_a_file(panel_on, tmp_path, qtbot):
-    chance = np.random.default_rng(0)
-    coarse = chance.integers(0, 20000, (64, 96), np.uint16)
-    sharp = np.broadcast_to(coarse.repeat(4, axis=0).repeat(4, axis=1), (3, 256, 384))
-    endless = np.broadcast_to(coarse, (2_000_000, 64, 96))
-    panel = panel_on(endless, sharp, (0, 4, 8))
-    assert "393 GB of free memory" in refused(panel)
-    assert "Write to a file" in refused(panel)
 
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])

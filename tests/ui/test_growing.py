@@ -56,7 +56,7 @@ for count in (9, 12, 13):
 def test_refresh_shows_what_was_written_since(viewer, qtbot, tmp_path, name):
     if name.endswith(".h5"):
         pytest.importorskip("h5py", reason="h5py (extra hdf5) is not installed")
-    lr, hr = write_sequences(tmp_path / "melt01", frames=12)
+    lr, hr = write_sequences(tmp_path / "melt01", frames=12, shape=(48, 64))
     frames = tifffile.imread(lr)
     frames = np.concatenate([frames, frames[:1]])
     np.save(tmp_path / "frames.npy", frames)

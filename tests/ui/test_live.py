@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_xfusion.core.methods.interpolation import InterpolationStream
 from napari_xfusion.core.recordings import open_stack
 from napari_xfusion.core.run import fuse
 from napari_xfusion.ui.fusion import live
@@ -56,7 +57,9 @@ def is_truth(layer, sequences):
     return plan
 
 
-def test_preview_shows_that_frame_at_its_time_and_nowhere_else(panel, viewer, sequences, qtbot):
+def test_preview_shows_that_frame_at_its_time_or_what_went_wrong(
+    panel, viewer, sequences, monkeypatch, qtbot
+):
     viewer.dims.set_current_step(0, 6)
     panel.run_box.preview.click()
     answered(panel, qtbot)
@@ -67,6 +70,15 @@ def test_preview_shows_that_frame_at_its_time_and_nowhere_else(panel, viewer, se
     np.testing.assert_allclose(layer.extent.world[:, 1:], hr.extent.world[:, 1:])
     assert tuple(layer.contrast_limits) == tuple(hr.contrast_limits)
     assert "frame 6" in panel.run_box.status.text()
+
+    def fail(self, window):
+        raise MemoryError("no room")
+
+    viewer.dims.set_current_step(0, 7)
+    monkeypatch.setattr(InterpolationStream, "combine", fail)
+    panel.run_box.preview.click()
+    answered(panel, qtbot)
+    assert panel.run_box.status.text().startswith("Unexpected MemoryError, see the log")
 
 
 def test_a_run_keeps_the_previewed_frame(panel, viewer, sequences, monkeypatch, qtbot):
@@ -88,7 +100,9 @@ def test_a_run_keeps_the_previewed_frame(panel, viewer, sequences, monkeypatch, 
     np.testing.assert_allclose(fused_layer(viewer).data, fused, rtol=1e-5, atol=0.51)
 
 
-def test_live_follows_slider_method_and_separation(panel, viewer, sequences, qtbot):
+def test_live_follows_slider_method_and_separation_and_it_stays_said_how_a_run_ended(
+    panel, viewer, sequences, qtbot
+):
     panel.run_box.live.setChecked(True)
     answered(panel, qtbot)
     assert is_truth(live_layer(viewer), sequences).frames == (0, 1)
@@ -107,9 +121,6 @@ def test_live_follows_slider_method_and_separation(panel, viewer, sequences, qtb
     viewer.dims.set_current_step(0, 9)
     answered(panel, qtbot)
     assert provenance_of(live_layer(viewer)).plan.frames == (5, 6)
-
-
-def test_with_live_on_it_stays_said_how_a_run_ended(panel, qtbot):
     panel.run_box.live.setChecked(True)
     answered(panel, qtbot)
     panel.run_box.run.click()
@@ -216,15 +227,3 @@ def test_flow_is_shown_while_the_first_network_is_loaded(panel, viewer, sequence
     names = [f"melt01 · fused ({method}, preview)" for method in ("flow", "lite")]
     assert shown == names
     is_truth(live_layer(viewer), sequences)
-
-
-def test_what_goes_wrong_in_a_preview_is_said(panel, sequences, monkeypatch, qtbot):
-    from napari_xfusion.core.methods.interpolation import InterpolationStream
-
-    def fail(self, window):
-        raise MemoryError("no room")
-
-    monkeypatch.setattr(InterpolationStream, "combine", fail)
-    panel.run_box.preview.click()
-    answered(panel, qtbot)
-    assert panel.run_box.status.text().startswith("Unexpected MemoryError, see the log")

@@ -82,7 +82,7 @@ def test_curves_of_all_sequences_follow_the_shape_and_are_saved(
     assert dock.measuring.interval is None  # of the number before
 
 
-def test_regions_thresholds_and_kymographs(dock, viewer, layers, qtbot):
+def test_regions_thresholds_kymographs_and_what_is_not_there(dock, viewer, layers, qtbot):
     dock.draw_region().data = [np.array([[40.0, 60], [40, 300], [200, 300], [200, 60]])]
     measured(dock, qtbot)
     assert "Draw a line to measure edge" in dock.measuring.status.text()
@@ -107,9 +107,8 @@ def test_regions_thresholds_and_kymographs(dock, viewer, layers, qtbot):
     viewer.layers.remove("measure")
     assert measured(dock, qtbot) == {}
     assert not dock.save.isEnabled()
-
-
-def test_what_is_not_there_has_no_number(dock, viewer, layers, qtbot):
+    choose(dock, "edge")
+    dock.measuring.threshold.clear()
     layers["fused"].data[7] = np.nan  # not fused
     dock.draw_line()
     found = measured(dock, qtbot)["fused"].values

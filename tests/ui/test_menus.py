@@ -55,7 +55,9 @@ def run(command: str) -> None:
 
 
 @pytest.mark.parametrize("name", PANELS)
-def test_every_panel_opens_from_the_plugins_menu_and_fits_a_small_screen(viewer, qtbot, name):
+def test_every_panel_opens_from_the_plugins_menu_fits_a_small_screen_and_explains_its_fields(
+    viewer, qtbot, name
+):
     texts = menu_texts(viewer.window.plugins_menu)
     assert any(name in text for text in texts), texts
     run(COMMANDS[name])
@@ -65,10 +67,7 @@ def test_every_panel_opens_from_the_plugins_menu_and_fits_a_small_screen(viewer,
     assert 300 <= dock.minimumSizeHint().width() <= 480
     window = viewer.window._qt_window
     assert (window.width(), window.height()) == (1366, 768)  # the docks did not push it wider
-
-
-@pytest.mark.parametrize("name", PANELS)
-def test_every_field_explains_itself_and_shows_its_text_whole(viewer, qtbot, name):
+    dock.destroyOnClose()
     viewer.open_sample(PLUGIN, "two-cameras")
     run(COMMANDS[name])
     dock = viewer.window._wrapped_dock_widgets[f"{name} ({PLUGIN})"]
@@ -84,22 +83,18 @@ def test_every_field_explains_itself_and_shows_its_text_whole(viewer, qtbot, nam
         assert not spin.isVisible() or spin.lineEdit().width() >= text, spin.toolTip()
 
 
-def test_frame_division_adds_a_layer_beside_the_selected_sequence(viewer):
+def test_commands_on_layers_compare_them_and_divide_their_frames(viewer):
     viewer.open_sample(PLUGIN, "two-cameras")
+    run("compare")
+    assert compat.grid(viewer).enabled
+    run("compare")
+    assert not compat.grid(viewer).enabled
     viewer.layers.selection = {viewer.layers["sample · LR"]}
     assert any("Frame division" in text for text in menu_texts(viewer.window.layers_menu))
     run("divide")
     made = viewer.layers[-1]
     assert provenance_of(made).role == "difference"
     assert made.extent.world == pytest.approx(viewer.layers["sample · LR"].extent.world)
-
-
-def test_compare_shows_layers_side_by_side_and_back(viewer):
-    viewer.open_sample(PLUGIN, "two-cameras")
-    run("compare")
-    assert compat.grid(viewer).enabled
-    run("compare")
-    assert not compat.grid(viewer).enabled
 
 
 def test_fuse_opens_the_panel_on_the_selected_sequences(viewer):

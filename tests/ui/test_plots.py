@@ -57,7 +57,7 @@ def compute(dock, qtbot) -> None:
 
 
 @pytest.mark.drawn(True)
-def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
+def test_numbers_are_those_of_the_core_and_the_cursor_of_their_curves_is_the_slider(dock, viewer, qtbot):
     compute(dock, qtbot)
     lr, hr, truth = sample()
     sequence = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
@@ -80,19 +80,6 @@ def test_numbers_are_those_of_the_core_and_their_curves(dock, qtbot):
     seen = (binned(sequence[5:6])[0] - np.asarray(lr.frame(5), float)) / span
     assert rms[5] == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)), rel=0.1)
     assert zero < sequence.mean()
-
-
-def test_a_black_frame_has_numbers_and_one_that_is_not_fused_has_none(dock, layers, qtbot):
-    fused = layers["fused"]
-    fused.data[5] = 0
-    known = replace(fused.metadata[METADATA], done=set(range(51)) - {6})
-    fused.metadata = {**fused.metadata, METADATA: known}
-    compute(dock, qtbot)
-    assert [each.frame for each in dock.numbers] == [t for t in range(51) if t != 6]
-
-
-@pytest.mark.drawn(True)
-def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, qtbot):
     for t in (7, 50, 0, 33):
         viewer.dims.set_current_step(0, t)
         assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {t}
@@ -104,6 +91,15 @@ def test_the_cursor_follows_the_slider_and_the_slider_the_cursor(dock, viewer, q
     cursor.setValue(400)  # dragged out of the sequence
     cursor.sigDragged.emit(cursor)
     assert viewer.dims.current_step[0] == 50
+
+
+def test_a_black_frame_has_numbers_and_one_that_is_not_fused_has_none(dock, layers, qtbot):
+    fused = layers["fused"]
+    fused.data[5] = 0
+    known = replace(fused.metadata[METADATA], done=set(range(12)) - {6})
+    fused.metadata = {**fused.metadata, METADATA: known}
+    compute(dock, qtbot)
+    assert [each.frame for each in dock.numbers] == [t for t in range(12) if t != 6]
 
 
 def test_cancel_keeps_what_is_drawn(dock, qtbot, pace):
@@ -119,9 +115,24 @@ def test_cancel_keeps_what_is_drawn(dock, qtbot, pace):
     assert dock.compute.isEnabled()
 
 
-def test_csv_is_that_of_the_command_line(dock, qtbot, tmp_path, monkeypatch):
+def background_of(dock) -> int:
+    return dock.quality.area.backgroundBrush().color().lightness()
+
+
+def test_numbers_are_saved_and_drawn_in_any_theme_until_others_are_computed(
+    dock, viewer, layers, qtbot, tmp_path, monkeypatch
+):
     assert not dock.save.isEnabled()
     compute(dock, qtbot)
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        wait(qtbot, lambda theme=theme: (background_of(dock) < 128) == (theme == "dark"))
+        background = background_of(dock)
+        text = dock.quality.plots[0].getAxis("left").textPen().color().lightness()
+        curve = dock.quality.plots[0].listDataItems()[0].opts["pen"].color().lightness()
+        assert abs(text - background) > 100
+        assert abs(curve - background) > 60
+    # The file is that of the command line.
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "n.csv"), ""))
     dock.save.click()
     with (tmp_path / "n.csv").open() as file:
@@ -131,36 +142,33 @@ def test_csv_is_that_of_the_command_line(dock, qtbot, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "gone" / "n.csv"), ""))
     dock.save.click()
     assert "n.csv: expected a place to write" in notification_manager.records[-1].message
-
-
-def test_without_a_truth_only_quality_is_missing(dock, viewer, layers, qtbot):
+    # Without a truth only quality is missing.
     viewer.layers.remove(layers["truth"])
     compute(dock, qtbot)
+    assert dock.status.text() == "51 frames; PSNR, AAD and SSIM require a truth; attention requires a network"
     assert dock.numbers[0].row is None
+    assert [plot.listDataItems() for plot in dock.quality.plots] == [[], [], []]
     assert len(dock.consistency.plots[0].listDataItems()[0].xData) == 51
-    assert "require a truth" in dock.status.text()
     assert not dock.save.isEnabled()
-
-
-def test_without_a_fused_sequence_the_button_says_why(dock, viewer, layers):
     viewer.layers.remove(layers["fused"])
-    assert not dock.compute.isEnabled()
-    assert "Select a fused sequence first." in dock.compute.toolTip()
+    assert dock._in_words().startswith("51 frames of melt · fused (interpolation); ")
 
 
-def test_a_line_needs_a_sequence(dock, viewer):
-    viewer.layers.clear()
-    dock.line.click()
-    assert "Open a sequence first" in dock.status.text()
-    assert not viewer.layers
-
-
-def test_a_line_is_drawn_in_2d_only(dock, viewer):
+def test_what_cannot_be_done_is_said(dock, viewer, layers):
     viewer.dims.ndisplay = 3
     assert dock.draw_line() is None
     assert "2-D" in dock.status.text()
     viewer.dims.ndisplay = 2
-    assert dock.draw_line() is not None
+    line = dock.draw_line()
+    assert line is not None
+    viewer.layers.remove(line)
+    viewer.layers.remove(layers["fused"])
+    assert not dock.compute.isEnabled()
+    assert "Select a fused sequence first." in dock.compute.toolTip()
+    viewer.layers.clear()
+    dock.line.click()
+    assert "Open a sequence first" in dock.status.text()
+    assert not viewer.layers
 
 
 def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot, tmp_path):
@@ -211,7 +219,7 @@ def test_scores_come_from_the_network_where_no_record_has_them(dock, layers, qtb
         assert each.scores["hr-"] == pytest.approx(scores[each.frame]["hr-"].raw, rel=1e-4)
 
 
-def test_profile_is_that_of_scikit_image_in_micrometres(dock, viewer, layers):
+def test_profile_is_that_of_scikit_image_in_micrometres_and_follows(dock, viewer, layers):
     line = dock.draw_line()
     truth = layers["truth"]
     names = [item.name() for item in dock.profile.plots[0].listDataItems()]
@@ -224,20 +232,15 @@ def test_profile_is_that_of_scikit_image_in_micrometres(dock, viewer, layers):
     assert drawn.xData[-1] == pytest.approx(np.hypot(*(line.data[0][1] - line.data[0][0])))
     assert "µm" in dock.profile.plots[0].getAxis("bottom").labelText
 
+    def drawn_values():
+        return {item.name(): item.yData.copy() for item in dock.profile.plots[0].listDataItems()}[truth.name]
 
-def test_profile_follows_slider_and_line(dock, viewer, layers):
-    line = dock.draw_line()
-
-    def drawn():
-        return {item.name(): item.yData.copy() for item in dock.profile.plots[0].listDataItems()}
-
-    name = layers["truth"].name
-    before = drawn()[name]
+    before = drawn_values()
     viewer.dims.set_current_step(0, 25)
-    after = drawn()[name]
+    after = drawn_values()
     assert np.abs(before - after).max() > 0.01
     line.data = [line.data[0] + [10, 0]]
-    assert np.abs(drawn()[name] - after).max() > 0.01
+    assert np.abs(drawn_values() - after).max() > 0.01
 
 
 def test_profiles_of_both_cameras_lie_at_the_same_place():
@@ -257,22 +260,6 @@ def test_profiles_of_both_cameras_lie_at_the_same_place():
     assert np.ptp(drawn[0]) > 200
 
 
-def background_of(dock) -> int:
-    return dock.quality.area.backgroundBrush().color().lightness()
-
-
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_colours_are_those_of_the_theme(dock, viewer, qtbot, theme):
-    compute(dock, qtbot)
-    viewer.theme = theme
-    wait(qtbot, lambda: (background_of(dock) < 128) == (theme == "dark"))
-    background = background_of(dock)
-    text = dock.quality.plots[0].getAxis("left").textPen().color().lightness()
-    curve = dock.quality.plots[0].listDataItems()[0].opts["pen"].color().lightness()
-    assert abs(text - background) > 100
-    assert abs(curve - background) > 60
-
-
 def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot, pace, opened_by_close):
     """Of timers and widgets ``nothing_left`` makes sure, the fixture of every window test."""
     opened_by_close(pace)
@@ -281,17 +268,6 @@ def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot, pace, op
     wait(qtbot, lambda: len(dock.numbers) == 1)
     viewer.close()
     wait_for_thread("inspection numbers")
-
-
-def test_numbers_of_other_sequences_take_the_old_curves_away(dock, viewer, layers, qtbot):
-    compute(dock, qtbot)
-    assert dock.quality.plots[0].listDataItems()
-    viewer.layers.remove(layers["truth"])
-    compute(dock, qtbot)
-    assert dock.status.text() == "51 frames; PSNR, AAD and SSIM require a truth; attention requires a network"
-    assert [plot.listDataItems() for plot in dock.quality.plots] == [[], [], []]
-    viewer.layers.remove(layers["fused"])
-    assert dock._in_words().startswith("51 frames of melt · fused (interpolation); ")
 
 
 @pytest.mark.drawn(True)

@@ -88,41 +88,39 @@ def test_a_sequence_opened_by_name_of_the_plugin_is_lazy_and_bears_what_the_file
     assert layer.contrast_limits == pytest.approx(tuple(np.percentile(frames, (0.35, 99.65))))
 
 
-@pytest.mark.parametrize("kind", ["folder", "zarr", "files in a list"])
-def test_folders_zarr_and_lists_of_frames_are_sequences_too(viewer, tmp_path, kind):
-    frames = (moving_discs(4) * 1000).astype(np.uint16)
-    if kind == "zarr":
-        import zarr
+def test_folders_zarr_lists_of_frames_and_movies_are_sequences_too(viewer, tmp_path):
+    import zarr
 
-        path = str(tmp_path / "sequence.zarr")
-        zarr.create_array(path, data=frames, chunks=(1, *frames.shape[1:]))
-    else:
-        path = str(tmp_path / "sequence")
-        (tmp_path / "sequence").mkdir()
-        names = [tmp_path / "sequence" / f"frame_{i}.tif" for i in (8, 9, 10, 11)]
-        for name, frame in zip(names, frames, strict=True):
-            tifffile.imwrite(name, frame, photometric="minisblack")
-    if kind == "files in a list":
-        (layer,) = viewer.open([str(name) for name in reversed(names)], plugin=PLUGIN, stack=True)
-    else:
-        (layer,) = viewer.open(path, plugin=PLUGIN)
-    assert np.array_equal(np.asarray(layer.data), frames)
-
-
-def test_a_movie_is_a_sequence_too(viewer, tmp_path):
+    frames = (moving_discs(4) * 200).astype(np.uint8)
+    zarr.create_array(str(tmp_path / "sequence.zarr"), data=frames, chunks=(1, *frames.shape[1:]))
+    (tmp_path / "sequence").mkdir()
+    names = [tmp_path / "sequence" / f"frame_{i}.tif" for i in (8, 9, 10, 11)]
+    for name, frame in zip(names, frames, strict=True):
+        tifffile.imwrite(name, frame, photometric="minisblack")
+    backwards = [str(name) for name in reversed(names)]
+    opened = [
+        viewer.open(str(tmp_path / "sequence.zarr"), plugin=PLUGIN),
+        viewer.open(str(tmp_path / "sequence"), plugin=PLUGIN),
+        viewer.open(backwards, plugin=PLUGIN, stack=True),
+    ]
+    for (layer,) in opened:
+        assert np.array_equal(np.asarray(layer.data), frames)
+    tifffile.imwrite(tmp_path / "one.tif", np.arange(600, dtype=np.uint16).reshape(20, 30))
+    (layer,) = viewer.open(str(tmp_path / "one.tif"), plugin=PLUGIN)
+    assert layer.data.shape == (1, 20, 30)
     av = pytest.importorskip("av", reason="PyAV (extra movie) is not installed")
-    frames, path = (moving_discs(4) * 200).astype(np.uint8), str(tmp_path / "movie.mkv")
-    with av.open(path, "w") as container:
+    with av.open(str(tmp_path / "movie.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], "gray"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
         container.mux(stream.encode(None))
-    (layer,) = viewer.open(path, plugin=PLUGIN)
+    (layer,) = viewer.open(str(tmp_path / "movie.mkv"), plugin=PLUGIN)
     assert np.array_equal(np.asarray(layer.data), frames)
 
 
-def test_what_is_no_grey_sequence_is_refused_with_the_reason(viewer, tmp_path):
+def test_what_is_no_whole_grey_sequence_is_refused_with_the_reason(viewer, sequences, tmp_path):
+    """And a photo that is dropped opens as a photo, where the user prefers napari's own reader."""
     photo, text = tmp_path / "photo.tif", tmp_path / "note.tif"
     tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
     text.write_text("no TIFF at all")
@@ -134,7 +132,19 @@ def test_what_is_no_grey_sequence_is_refused_with_the_reason(viewer, tmp_path):
     ):
         with pytest.raises(InputError, match=found):
             viewer.open(str(path), plugin=PLUGIN)
+    prefer("*.tif")
+    whole = Path(sequences[0]).read_bytes()
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(whole[: len(whole) // 2])
+    drop(viewer, str(cut))
     assert len(viewer.layers) == 0
+    told = notification_manager.records[-1]
+    assert told.severity == "error"
+    assert "cut.tif" in told.message
+    assert "Copy" in told.message
+    get_settings().plugins.extension2reader = {"*.tif": "napari"}
+    drop(viewer, str(photo))
+    assert viewer.layers[0].rgb
 
 
 @pytest.mark.drawn(True)
@@ -155,35 +165,6 @@ def test_what_is_no_grey_sequence_is_left_to_other_readers(viewer, tmp_path, qtb
     QTimer.singleShot(0, take_the_other)
     drop(viewer, str(photo))
     assert offered == ["napari builtins"]
-    assert viewer.layers[0].rgb
-
-
-def test_one_frame_is_a_sequence_of_one_frame(viewer, tmp_path):
-    path = tmp_path / "one.tif"
-    tifffile.imwrite(path, np.arange(600, dtype=np.uint16).reshape(20, 30))
-    (layer,) = viewer.open(str(path), plugin=PLUGIN)
-    assert layer.data.shape == (1, 20, 30)
-
-
-def test_a_sequence_that_was_cut_is_told_and_nothing_opens(viewer, sequences, tmp_path):
-    prefer("*.tif")
-    whole = Path(sequences[0]).read_bytes()
-    cut = tmp_path / "cut.tif"
-    cut.write_bytes(whole[: len(whole) // 2])
-    drop(viewer, str(cut))
-    assert len(viewer.layers) == 0
-    told = notification_manager.records[-1]
-    assert told.severity == "error"
-    assert "cut.tif" in told.message
-    assert "Copy" in told.message
-
-
-def test_a_photo_dropped_opens_as_a_photo(viewer, tmp_path):
-    """With both readers at hand the user is asked; napari's own is what is left here."""
-    photo = tmp_path / "photo.tif"
-    tifffile.imwrite(photo, np.zeros((60, 80, 3), np.uint8), photometric="rgb")
-    get_settings().plugins.extension2reader = {"*.tif": "napari"}
-    drop(viewer, str(photo))
     assert viewer.layers[0].rgb
 
 

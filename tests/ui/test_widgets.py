@@ -123,7 +123,7 @@ def test_the_wheel_changes_a_field_with_the_focus_and_is_else_left_to_the_panel(
     assert field.value() == 6
 
 
-def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, qtbot):
+def test_a_panel_and_the_plots_go_with_their_docks_and_come_again(make_napari_viewer, plugin, qtbot):
     """As by the cross of its dock; what is only collected as garbage later would take the window along."""
     viewer = make_napari_viewer(show=False)
     add_sample(viewer)
@@ -137,11 +137,6 @@ def test_a_panel_goes_with_its_dock_and_comes_again(make_napari_viewer, plugin, 
         gc.collect()
         wait(qtbot, lambda before=before: set(threading.enumerate()) <= before)
         assert len(viewer.layers.events.removed.callbacks) < listening
-
-
-def test_the_plots_come_again_after_their_dock_was_closed(make_napari_viewer, plugin, qtbot):
-    viewer = make_napari_viewer(show=False)
-    add_sample(viewer)
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     plots = panel.show_plots()
     with qtbot.waitSignal(plots.destroyed, timeout=1_200_000):

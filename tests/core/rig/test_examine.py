@@ -13,7 +13,11 @@ from napari_xfusion.core.rig import FrameReader, make_rig
 from tests.core.rig.shots import COUNT, SHAPE, STEP, codes, shot
 from tests.tables import crossed
 
-steady = cache(shot)
+
+@cache
+def steady_rig():
+    """The rig of cameras in order."""
+    return shot().rig()
 
 
 @pytest.mark.parametrize(("noise", "seed"), crossed([0.0, 0.01, 0.1], range(7)))
@@ -40,7 +44,7 @@ def set_pixels(pixels, value):
 @pytest.mark.parametrize("value", [0, 60000], ids=["dead", "hot"])
 @pytest.mark.parametrize(("name", "size"), [("lr", 20), ("hr", 200)])
 def test_bad_pixels_are_found_and_filled(name, size, value):
-    pair = steady()
+    pair = shot()
     shape = pair.lr.shape[1:] if name == "lr" else SHAPE
     inner = np.ravel_multi_index(np.indices(shape)[:, 2:-2, 2:-2].reshape(2, -1), shape)
     pixels = np.random.default_rng(0).choice(inner, size, replace=False)
@@ -49,18 +53,18 @@ def test_bad_pixels_are_found_and_filled(name, size, value):
     assert len(set(found) & set(pixels)) >= 0.95 * size
     assert len(set(found) - set(pixels)) <= 1
     assert codes(rig) == {"bad-pixels"}
-    clean, mended = FrameReader(pair.rig()), FrameReader(rig)
+    clean, mended = FrameReader(steady_rig()), FrameReader(rig)
     read = "lr_frame" if name == "lr" else "hr_frame"
     errors = [
         rig.cameras[name].grey.from_grey(getattr(r, read)(3)).ravel()[pixels]
-        for r, rig in ((clean, pair.rig()), (mended, rig))
+        for r, rig in ((clean, steady_rig()), (mended, rig))
     ]
     assert np.sqrt(np.mean((errors[0] - errors[1]) ** 2)) < 250  # of 3000
 
 
 def sparks(blur, share=0.002):
     """Sharp sparks of one HR pixel, as an HR camera without noise and a blurred LR camera show them."""
-    rng, base = np.random.default_rng(5), steady()
+    rng, base = np.random.default_rng(5), shot()
     light = base.truth.copy()
     shown = np.zeros(SHAPE)
     for t in range(0, COUNT, STEP):
@@ -95,7 +99,7 @@ def hits(share, seed=0):
 
 @pytest.mark.parametrize("name", ["lr", "hr"])
 def test_hits_of_the_sensor_are_filled(name):
-    pair = steady()
+    pair = shot()
     rig = pair.rig(**{f"{name}_faults": hits(0.002)})
     assert codes(rig) <= {"spikes", "bad-pixels"}
     good, hit = (pair.cameras(**{f"{name}_faults": fault}) for fault in (None, hits(0.002)))
@@ -108,7 +112,7 @@ def test_hits_of_the_sensor_are_filled(name):
 
 
 def test_sparks_that_both_cameras_see_stay():
-    pair = steady(4)  # a spray
+    pair = shot(4)  # a spray
     light = pair.lr.copy()
     for t in range(COUNT):  # one pixel of LR that moves by a pixel per frame
         light[t, 5 + t % 20, 3 + t % 30] += 0.8
@@ -134,7 +138,7 @@ def unread_stamp(recording):
 
 @pytest.mark.parametrize("stamp", [stamp, unread_stamp], ids=["decimals of pco", "another code"])
 def test_time_stamps_in_the_image_are_filled(stamp):
-    rig = steady().rig(stamp, stamp)
+    rig = shot().rig(stamp, stamp)
     assert rig.fast.health.pixels[:14] == rig.hr.health.pixels[:14] == tuple(range(14))
 
 
@@ -150,7 +154,7 @@ BAD = {"black": 0, "closed shutter": 200, "flash": 60000, "repetition": None}
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD)
 def test_bad_lr_frames_become_their_neighbours(value):
-    pair = steady()
+    pair = shot()
     rig = pair.rig(lr_faults=set_frame(25, value))
     assert rig.fast.health.frames == (25,)
     assert codes(rig) == {"bad-frames"}
@@ -161,7 +165,7 @@ def test_bad_lr_frames_become_their_neighbours(value):
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD)
 def test_bad_hr_frames_are_not_used(value):
-    rig = steady().rig(hr_faults=set_frame(3, value))
+    rig = shot().rig(hr_faults=set_frame(3, value))
     assert rig.hr.health.frames == (3,)
     assert 3 * STEP not in rig.hr_times
     assert len(rig.exposures) == len(rig.hr) - 1
@@ -172,7 +176,7 @@ def test_frames_before_the_shutter_opens_are_left_out():
     def close(recording):
         recording[:4] = 200
 
-    rig = steady().rig(lr_faults=close)
+    rig = shot().rig(lr_faults=close)
     assert rig.fast.health.frames == (0, 1, 2, 3)
 
 
@@ -185,7 +189,7 @@ def dark_corners(recording):
 
 @pytest.mark.parametrize("seed", [4, 5, 6])
 def test_where_hr_sees_nothing_lr_fills_in(seed):
-    pair = steady(seed)
+    pair = shot(seed)
     rig = pair.rig(hr_faults=dark_corners)
     assert codes(rig) == {"blind"}
     corner = rig.hr.grey.from_grey(FrameReader(rig).hr_frame(2))[:6, :6]
@@ -197,14 +201,14 @@ def test_nothing_is_looked_for_that_is_not_asked_for():
         set_frame(25, 0)(recording)
         set_pixels([700], 0)(recording)
 
-    rig = steady().rig(lr_faults=spoil, correct=())
+    rig = shot().rig(lr_faults=spoil, correct=())
     assert rig.fast.health.good
-    assert steady().rig(lr_faults=spoil, correct=("frames",)).fast.health.frames == (25,)
-    assert steady().rig(lr_faults=spoil, correct=("pixels",)).fast.health.pixels == (700,)
+    assert shot().rig(lr_faults=spoil, correct=("frames",)).fast.health.frames == (25,)
+    assert shot().rig(lr_faults=spoil, correct=("pixels",)).fast.health.pixels == (700,)
 
 
 def test_recordings_without_end_are_not_read_through():
-    lr, hr = steady().cameras()
+    lr, hr = shot().cameras()
     endless = as_stack(np.broadcast_to(lr[0], (20_000, *lr.shape[1:])), name="LR")
     rig = make_rig(make_plan(hr_step=STEP), endless, as_stack(hr, name="HR"))
     assert "not-examined" in codes(rig)
