@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     assert not {name for name in inside if name.startswith((".venv", ".ci", "demo/", "site/"))}
 
 
-KINDS = {".py", ".yaml", ".typed", ".safetensors", ".jinja", ".svg"}
+KINDS = {".py", ".yaml", ".typed", ".safetensors", ".jinja", ".json", ".svg"}
 
 
 def test_the_conda_recipe_needs_what_the_package_needs():

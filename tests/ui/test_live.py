@@ -128,7 +128,7 @@ def test_live_follows_slider_method_and_separation_and_it_stays_said_how_a_run_e
     answered(panel, qtbot)
     assert panel.run_box.status.text().startswith("Done: 12 frames.")
     panel.run_box.live.setChecked(False)
-    panel.method.method.setCurrentText("bicubic")  # another run
+    panel.method.method.setCurrentText("interpolation")  # another run
     settled(panel, qtbot)
     assert panel.run_box.status.text() == ""
     assert panel.run_box.progress.isHidden()
