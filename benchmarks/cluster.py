@@ -100,8 +100,8 @@ def compare_speed(folder: Path, rounds: int = 3) -> None:
     What two workers need of the processors more than one process tells what two cores of their own would give.
     """
     cv2.setNumThreads(1)  # which OMP_NUM_THREADS does not do
-    recordings = write(folder, 601, (400, 512))
-    for method, count in (("flow", 601), ("lite", 161)):
+    recordings = write(folder, 1201, (400, 512))
+    for method, count in (("flow", 1201), ("lite", 321)):
         plan = make_plan(method=method, hr_step=STEP, device="cpu", frames=(0, count))
         seconds: dict[str, list[float]] = {"alone": [], "two": []}
         used: dict[str, list[float]] = {name: [] for name in seconds}
