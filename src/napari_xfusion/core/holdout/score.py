@@ -42,10 +42,10 @@ SIGMAS = 2.0
 """Standard errors of a difference between two methods within which they count as equal."""
 EQUAL = 0.05
 """dB within which two methods count as equal in any case: the expected error at the real gap is no more certain."""
-EQUAL_AT_MOST = 0.3
-"""dB of the expected PSNR beyond which a faster method is not worth the loss, even where that is uncertain."""
 EQUAL_ONCE = 0.5
 """The same where a single HR frame was left out, and the scatter is unknown."""
+EQUAL_AT_MOST = 0.3
+"""dB of the expected PSNR beyond which a faster method is not worth the loss, even where that is uncertain."""
 LEAST_GAIN = 0.1
 """dB by which other HR times or another place must improve the score."""
 FEW = 3

@@ -51,12 +51,17 @@ def model_warnings(
     return (*outside_training(card, rig, separation), *emulated(device, precision))
 
 
+def _usual(plan: Plan) -> dict[str, tuple[float, float]]:
+    """The range of each trait of the recordings that the plan's network was trained on; empty without a network."""
+    return read_header(model_of(plan))[0].trained.traits if METHODS[plan.method].takes_weights else {}
+
+
 def knows_usual(plan: Plan) -> bool:
     """Whether the plan's method has weights, whose card says what recordings they were trained on.
 
     Raises ModelError without the weights.
     """
-    return METHODS[plan.method].takes_weights and bool(read_header(model_of(plan))[0].trained.traits)
+    return bool(_usual(plan))
 
 
 def unfamiliar(plan: Plan, rig: Rig) -> tuple[XFusionWarning, ...]:
@@ -64,10 +69,8 @@ def unfamiliar(plan: Plan, rig: Rig) -> tuple[XFusionWarning, ...]:
 
     Raises ModelError without the weights.
     """
-    if not knows_usual(plan):
-        return ()
-    usual = read_header(model_of(plan))[0].trained.traits
-    return tuple(unusual(traits_of(FrameReader(rig)), usual))
+    usual = _usual(plan)
+    return tuple(unusual(traits_of(FrameReader(rig)), usual)) if usual else ()
 
 
 def outside_training(card: Card, rig: Rig, separation: int) -> tuple[XFusionWarning, ...]:

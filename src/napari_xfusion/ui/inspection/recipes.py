@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import weakref
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,10 +25,10 @@ from napari_xfusion.core.inspect.ratio import divided, ratio_limits
 from napari_xfusion.core.methods import make_fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Mapping
-from napari_xfusion.core.rig.filled import REASONS, filled
+from napari_xfusion.core.rig.filled import REASONS, Reason, filled
 from napari_xfusion.core.sequence import FusedSequence, difference, lr_consistency
 from napari_xfusion.core.session import rig_of
-from napari_xfusion.core.trust.sources import SOURCES, Sources, main_of, own_of
+from napari_xfusion.core.trust.sources import SOURCES, Source, Sources, main_of, own_of
 from napari_xfusion.core.types import FusedFrame, Region, Role, Stack
 from napari_xfusion.errors import ModelError
 from napari_xfusion.ui.inspection.sequences import Sequences
@@ -104,12 +105,8 @@ class Recipes:
         """Which pixels of LR or HR are not used as recorded, and why."""
         rig = sequences.rig()
         numbers = filled(rig, rig.fast if kind == "lr" else rig.hr)
-        look = {
-            "colormap": categories([reason.colour for reason in REASONS]),
-            "contrast_limits": (-0.5, len(REASONS) - 0.5),
-        }
-        what = "filled in: " + " ".join(f"{number} {reason.name}" for number, reason in enumerate(REASONS))
-        return _beside(getattr(sequences, kind), numbers, what, "sources", look)
+        what = f"filled in: {_legend(REASONS)}"
+        return _beside(getattr(sequences, kind), numbers, what, "sources", _numbered(REASONS))
 
     def baseline(self, sequences: Sequences, method: str) -> LayerData:
         """What another method makes of the same two sequences."""
@@ -173,12 +170,8 @@ class Recipes:
             )
 
         sequence = _whole(numbers.derive(read, fused.shape, np.dtype(np.float32)), sequences)
-        look = {
-            "colormap": categories([source.colour for source in SOURCES]),
-            "contrast_limits": (-0.5, len(SOURCES) - 0.5),
-            "opacity": SOURCES_OPACITY,
-        }
-        return self._of_sources(sequences, sequence, f"sources: {legend()}", "sources", look)
+        look = _numbered(SOURCES) | {"opacity": SOURCES_OPACITY}
+        return self._of_sources(sequences, sequence, f"sources: {_legend(SOURCES)}", "sources", look)
 
     @staticmethod
     def _of_sources(
@@ -261,9 +254,17 @@ def _beside(layer: Layer, sequence: Stack, what: str, role: LayerRole, look: dic
     return derived_layer(layer, sequence, name=name, role=role, **look)
 
 
-def legend() -> str:
-    """What the numbers of main sources mean, as short as a heading on the canvas."""
-    return " ".join(f"{number} {source.name}" for number, source in enumerate(SOURCES))
+def _legend(kinds: Sequence[Source | Reason]) -> str:
+    """What the numbers of ``kinds`` mean, as short as a heading on the canvas."""
+    return " ".join(f"{number} {kind.name}" for number, kind in enumerate(kinds))
+
+
+def _numbered(kinds: Sequence[Source | Reason]) -> dict[str, Any]:
+    """The look of a layer whose pixels are numbers of ``kinds``."""
+    return {
+        "colormap": categories([kind.colour for kind in kinds]),
+        "contrast_limits": (-0.5, len(kinds) - 0.5),
+    }
 
 
 def _fused_alone(sequences: Sequences) -> tuple[Stack, Sources, list[int], Region | None]:
