@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig import FrameReader
+from napari_xfusion.core.recordings import as_stack
+from napari_xfusion.core.rig import FrameReader, make_rig
 from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.photometry import Photometry, Shading
 from napari_xfusion.core.session import Session
@@ -31,7 +32,7 @@ def random_gains(size, seed=0):
     return lr[:, None, None], hr[:, None, None]
 
 
-@pytest.mark.parametrize(("size", "seed"), crossed([0.02, 0.05, 0.1], [2, 3, 5, 6]))
+@pytest.mark.parametrize(("size", "seed"), crossed([0.02, 0.05, 0.1], [1, 2, 3, 5, 6]))
 def test_flicker_of_each_camera_is_corrected(seed, size):
     pair = shot(seed)
     lr, hr = random_gains(size)
@@ -40,7 +41,7 @@ def test_flicker_of_each_camera_is_corrected(seed, size):
     # The scale is that of HR on the whole, known as well as the mean of its frames: compared without it.
     seen = np.array([light_of(rig, "lr", i).mean() for i in range(COUNT)])
     ratio = seen / pair.lr.mean(axis=(1, 2))
-    assert np.diff(ratio).std() < 0.25 * size * np.sqrt(2)
+    assert np.diff(ratio).std() < 0.15 * size * np.sqrt(2)
 
 
 def test_drift_of_lr_follows_hr():
@@ -64,13 +65,14 @@ def test_uneven_illumination_is_corrected(kind):
     np.testing.assert_allclose(light_of(rig, "lr", 30), pair.lr[30], atol=6 * pair.noise)
 
 
-@pytest.mark.parametrize("gamma", [0.5, 1.6])
-def test_a_response_that_is_no_line_is_corrected(gamma):
-    pair = shot(5)
+@pytest.mark.parametrize(("gamma", "seed"), crossed([0.5, 1.6, 2.2], [0, 2, 3]))
+def test_a_response_that_is_no_line_is_corrected(seed, gamma):
+    """Dark parts of HR that LR shows with more contrast are no parts that HR does not see."""
+    pair = shot(seed)
     rig = replace(pair, lr=pair.lr.clip(0) ** gamma).rig()
     assert codes(rig) == {"response"}
     rest = light_of(rig, "lr", 30) - pair.lr[30]
-    assert np.sqrt(np.mean(rest**2)) < 4 * pair.noise
+    assert np.sqrt(np.mean(rest**2)) < 3 * pair.noise
 
 
 @pytest.mark.parametrize("photons", [5, 10, 40])
@@ -98,12 +100,32 @@ class _Never:
         return False
 
 
-def test_flicker_of_the_beam_is_corrected_in_both_cameras():
-    pair, gains = shot(5), random_gains(0.1)[0]
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_flicker_of_the_beam_is_corrected_in_both_cameras_alike(seed):
+    """HR has too few frames to tell it, LR has many."""
+    pair, gains = shot(seed), random_gains(0.1)[0]
     rig = changed(pair, gains, gains[::STEP]).rig()
-    assert codes(rig) == {"flicker"}
-    means = np.array([light_of(rig, "lr", i).mean() for i in range(COUNT)]) / pair.lr.mean(axis=(1, 2))
-    assert np.diff(means).std() < 0.03
+    assert [warning.code for warning in rig.warnings] == ["flicker"]
+    left = {
+        name: np.array([light_of(rig, name, i).mean() for i in range(len(light))]) / light.mean(axis=(1, 2))
+        for name, light in (("lr", pair.lr), ("hr", pair.hr))
+    }
+    assert np.diff(left["lr"]).std() < 0.015
+    np.testing.assert_allclose(left["hr"], left["lr"][::STEP], rtol=0.005)
+
+
+@pytest.mark.parametrize("size", [0.03, 0.1])
+def test_light_of_a_stored_0_tells_how_flicker_changes_contrast(size):
+    """Grey values of a recording whose dark values never come near no light, where things move."""
+    pair = shot(4)
+    gains = random_gains(size)[0]
+    lr = (1000 + 1000 * pair.lr) * gains
+    hr = 1000 + 1000 * pair.hr
+    plan = make_plan(method="flow", hr_step=STEP)
+    stacks = (as_stack(each.astype(np.uint16), name=name) for each, name in ((lr, "LR"), (hr, "HR")))
+    contrast = np.log(np.array(make_rig(plan, *stacks).fast.photometry.lines)[:, 0])
+    left = np.diff(contrast - np.log(gains.ravel()))
+    assert left.std() < 0.1 * size * np.sqrt(2)
 
 
 def test_a_little_flicker_of_the_beam_is_left_to_the_methods():

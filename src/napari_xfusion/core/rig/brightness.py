@@ -18,7 +18,7 @@ from napari_xfusion.core.rig.photometry import Array, Photometry, robust_gains
 from napari_xfusion.errors import XFusionWarning
 
 LEAST_CHANGE = 0.003
-"""Grey units; changes of brightness below it are neither corrected nor reported."""
+"""Grey units, of the typical pixel; changes of brightness below it are neither corrected nor reported."""
 SMOOTH = 0.35
 """Share of all change that frames differ from the mean of the frames next to them, where a change is a drift."""
 WINDOW = 31
@@ -31,13 +31,17 @@ CERTAIN = 8.0
 """Standard errors by which brightness must change."""
 FEW = 16
 """Frames of which none may be left out as an outlier."""
-MOVING = 0.7
-"""Share of the difference to what stays the same that counts as error where things move."""
+BANDS = 6
+"""Parts of the field, of neighbouring rows. The beam and a camera change all of them alike; the event does not."""
 LEAST_SLOPE = 0.2
 """Relative change of contrast by a change of brightness of 1 grey unit; with less, brightness is added."""
+AGREES = 0.1
+"""Share by which such a change may differ from that of intensities where its standard error is less."""
+LEAST_LIGHT = 1e-3
+"""Grey value of a part of the field, over that of a stored 0."""
 SHARED = 0.2
 """Flicker of HR over LR, as a share of LR's, below which both cameras see it: it is the beam's."""
-LEAST_SHARED = 0.03
+LEAST_SHARED = 0.025
 """Grey units of such flicker; methods cope with less."""
 
 
@@ -58,6 +62,8 @@ class Blocks(NamedTuple):
     """(N,) their numbers."""
     total: int
     """Frames of the camera."""
+    black: float
+    """Grey value of a stored 0."""
 
 
 def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = False) -> Photometries:
@@ -69,31 +75,29 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
     if lr.values.shape[1] < FEWEST_PIXELS:
         return Photometries(Photometry(), Photometry(), ())
     at = np.clip(np.searchsorted(lr.frames, np.rint(hr_times)), 0, len(lr.frames) - 1)
-    own = _follow_alone(lr.values)
-    beside = _follow_other(hr.values, lr.values[at])
-    shared = _fast(beside.level) < SHARED * _fast(own.level)
-    dark = own.dark if shared else beside.dark
-    lr_lines, found = np.tile(_SAME, (len(lr.frames), 1)), []
-    flicker = _fast(own.level)
-    if flicker > max(LEAST_SHARED if shared else LEAST_CHANGE, CERTAIN * own.error):
-        lr_lines = own.without_slow().lines(dark)
-        found.append(_flickers("LR", flicker))
-    own_lines, steady = lr_lines, (lr_lines == _SAME).all()
-    beside = _follow_other(hr.values, _undone(lr.values, lr_lines)[at])
-    hr_lines = np.tile(_SAME, (len(hr.frames), 1))
+    own, beside = _follow_alone(lr), _follow_other(hr, lr.values[at])
+    shared = _fast(beside.level) - 2 * beside.error < SHARED * _fast(own.level)
+    lr_lines, hr_lines = np.tile(_SAME, (len(lr.frames), 1)), np.tile(_SAME, (len(hr.frames), 1))
+    found = []
+    size = _fast(own.level) * own.effect
+    if size > (LEAST_SHARED if shared else LEAST_CHANGE) and _fast(own.level) > CERTAIN * own.error:
+        lr_lines = own.without_slow().lines
+        found.append(_flickers("both cameras" if shared else "LR", size))
+    own_lines = lr_lines
+    beside = _follow_other(hr, _undone(lr.values, lr_lines)[at])
     change, fast = float(beside.level.std()), _fast(beside.level)
-    if (
-        len(hr.frames) < FEWEST_FRAMES
-        or max(change, fast) < max(LEAST_CHANGE, CERTAIN * beside.error)
-        or (shared and steady)
+    if shared:
+        hr_lines = np.stack([np.interp(hr_times, lr.frames, each) for each in lr_lines.T], axis=1)
+    elif len(hr.frames) < FEWEST_FRAMES or max(change, fast) < max(
+        LEAST_CHANGE / beside.effect, CERTAIN * beside.error
     ):
         pass
     elif fast < SMOOTH * change:
-        lr_lines = _drift(lr, lr_lines, beside.lines(dark), hr_times)
-        found.append(_drifts(float(np.ptp(beside.level))))
+        lr_lines = _drift(lr, lr_lines, beside.lines, hr_times)
+        found.append(_drifts(float(np.ptp(beside.level)) * beside.effect))
     else:
-        hr_lines = beside.without_slow().lines(dark)
-        found.append(_flickers("HR", fast))
+        hr_lines = beside.without_slow().lines
+        found.append(_flickers("HR", fast * beside.effect))
     return Photometries(
         Photometry(lines=_of_all(lr, lr_lines), restored=_of_all(lr, own_lines) if keep else ()),
         Photometry(lines=_of_all(hr, hr_lines)),
@@ -109,6 +113,10 @@ class _Course(NamedTuple):
     gain: Array
     """(N,) contrast of each frame, 1 where it is typical."""
     middle: float
+    strength: float
+    """Root mean square of the grey values over that of a stored 0."""
+    black: float
+    """See ``Blocks``."""
     error: float
     """Standard error of a level."""
 
@@ -119,56 +127,76 @@ class _Course(NamedTuple):
         )
 
     @property
-    def dark(self) -> float | None:
-        """Grey value that the beam's intensity leaves alone; None where brightness is added, not multiplied.
+    def slope(self) -> float:
+        """Relative change of contrast by a change of brightness of 1 grey unit; 0 where brightness is added.
 
-        Levels are precise, gains are not where things move; how gains follow levels tells it.
+        How gains follow levels tells it, roughly where things move or few frames are known. Where it agrees, no light
+        is stored as 0.
         """
         change = self.gain - np.median(self.gain)
         limit = 3 * 1.4826 * float(np.median(np.abs(change))) + 1e-9
-        slope = float(
-            np.clip(change, -limit, limit) @ self.level / max(float(self.level @ self.level), 1e-12)
-        )
-        return self.middle - 1 / slope if slope > LEAST_SLOPE else None
+        change, square = np.clip(change, -limit, limit), max(float(self.level @ self.level), 1e-12)
+        slope = float(change @ self.level) / square
+        error = float(np.sqrt(np.mean((change - slope * self.level) ** 2) / square))
+        expected = 1 / max(self.middle - self.black, 1e-6)
+        if abs(slope - expected) < max(3 * error, AGREES * expected):
+            slope = expected
+        return slope if slope > LEAST_SLOPE else 0.0
 
-    def lines(self, dark: float | None) -> Array:
-        """Gain and offset (N, 2) of each frame by one cause, the beam's intensity over ``dark``."""
-        slope = 0.0 if dark is None or dark >= self.middle else 1 / (self.middle - dark)
-        gain = np.maximum(1 + slope * self.level, 0.05)
+    @property
+    def effect(self) -> float:
+        """Change of a typical pixel over that of one of ``middle``."""
+        return 1 + self.slope * max(self.strength - (self.middle - self.black), 0)
+
+    @property
+    def lines(self) -> Array:
+        """Gain and offset (N, 2) of each frame by one cause, the beam's intensity."""
+        gain = np.maximum(1 + self.slope * self.level, 0.05)
         return np.stack([gain, self.middle + self.level - gain * self.middle], axis=1)
 
 
-def _follow_alone(values: Array) -> _Course:
-    """From frames (N, n) alone: by what stays the same in all of them, or by their means where nothing does."""
+def _follow_alone(blocks: Blocks) -> _Course:
+    """From frames alone: by what stays the same in all of them, or by their means where nothing does."""
+    values, black = blocks.values, blocks.black
     lines, reference = _own_lines(values)
-    middle = float(np.median(reference))
-    error = max(_jitter(values), _error(values, np.broadcast_to(reference, values.shape), lines) * MOVING)
-    static = _Course(lines @ [middle, 1.0] - middle, lines[:, 0], middle, error)
+    middle, strength = float(np.median(reference)), _strength(reference, black)
+    error = _disagreement(values, black) * max(middle - black, 0)
+    static = _Course(lines @ [middle, 1.0] - middle, lines[:, 0], middle, strength, black, error)
     means, deviations = values.mean(axis=1), values.std(axis=1)
     mean = float(np.median(means))
     gain = deviations / max(float(np.median(deviations)), 1e-12)
-    moving = _Course(means - mean, gain, mean, error)
+    moving = _Course(means - mean, gain, mean, strength, black, error)
     return min((static, moving), key=lambda course: _fast(course.level))  # errors add to what changes
 
 
-def _follow_other(seen: Array, expected: Array) -> _Course:
+def _follow_other(blocks: Blocks, expected: Array) -> _Course:
     """From frames (N, n) and those of the other camera at the same times."""
+    seen = blocks.values
     lines = robust_gains(seen, expected)
     error = _error(seen, expected, lines)
     typical = np.median(lines, axis=0)
     middle = float(np.median(seen))
     gain = lines[:, 0] / typical[0]
     level = gain * (middle - typical[1]) + lines[:, 1] - middle
-    return _Course(level, gain, middle, error)
+    return _Course(level, gain, middle, _strength(seen, blocks.black), blocks.black, error)
 
 
-def _jitter(values: Array) -> float:
-    """Standard error of the brightness of frames (N, n) by what changes from frame to frame in single blocks."""
+def _strength(values: Array, black: float) -> float:
+    return float(np.sqrt(np.mean((values - black) ** 2)))
+
+
+def _disagreement(values: Array, black: float) -> float:
+    """Standard error of the relative brightness of frames (N, n) by how its changes differ between parts."""
     if len(values) < 3:
         return np.inf
-    second = values[1:-1] - (values[:-2] + values[2:]) / 2
-    second = second - np.median(second, axis=1, keepdims=True)
-    return float(np.median(second.std(axis=1)) / np.sqrt(1.5 * values.shape[1]))
+    courses = []
+    for part in np.array_split(values, BANDS, axis=1):
+        lines, reference = _own_lines(part)
+        middle = float(np.median(reference))
+        courses.append((lines @ [middle, 1.0] - middle) / max(middle - black, LEAST_LIGHT))
+    each = np.stack(courses)
+    second = each[:, 1:-1] - (each[:, :-2] + each[:, 2:]) / 2
+    return float(np.median((second - np.median(second, axis=0)).std(axis=0)) / np.sqrt(1.5 * BANDS))
 
 
 def _error(seen: Array, expected: Array, lines: Array) -> float:

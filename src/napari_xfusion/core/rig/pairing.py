@@ -321,7 +321,8 @@ def _blocks(rig: Rig, camera: Camera) -> Blocks:
     else:
         coarse, usable = scan(camera.open(), grid), camera.health.usable(len(camera))
     values = coarse.blocks[usable][:, ~hidden(_unseen(rig), grid)] + np.float64(coarse.zero)
-    return Blocks((values - camera.grey.zero) / camera.grey.span, usable, len(camera))
+    grey = camera.grey
+    return Blocks((values - grey.zero) / grey.span, usable, len(camera), black=-grey.zero / grey.span)
 
 
 def _aligned(hr: Stack, align: Alignment) -> Stack:

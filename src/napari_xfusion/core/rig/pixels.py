@@ -59,6 +59,8 @@ SMALLEST_SIDE = 8
 """LR pixels; smaller images show too little."""
 STAMP_STEP = 3
 """Times by which a time stamp differs more from the row below than the pixels next to it."""
+FOLLOWS = 0.5
+"""Correlation of the ranks of LR and HR pixels in a part of the field that both cameras see."""
 BLURS = (0.3, 0.5, 0.8, 1.3)
 """LR pixels by which LR may be blurred beyond the area of its pixels."""
 FEW = 4
@@ -269,7 +271,7 @@ class _Pair:
                 part
                 for extreme in own
                 for part in _border_parts(extreme)
-                if (dark | bright)[part].mean() < LEAST_OFF
+                if (dark | bright)[part].mean() < LEAST_OFF and not self._follows(part)
             ]
             for own, (dark, bright) in (ends, ends[::-1])
         ]
@@ -287,6 +289,17 @@ class _Pair:
             return none, none
         lr, hr = (each | (grown(each) & off) for each in (lr, hr))  # pixels at an edge are half in the dark
         return lr, hr
+
+    def _follows(self, part: Mask) -> bool:
+        """Whether both cameras see a part (h, w) of the field: where LR is brighter there, so is HR, however little."""
+        inner = cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        judged = inner if inner.sum() >= SMALLEST_PART else part  # at an edge, pixels are half in the dark
+        away = []
+        for images in (self.lr_filled, self.binned):
+            _, ranks = np.unique(np.median(images[:, judged], axis=0), return_inverse=True)
+            away.append(ranks - ranks.mean())
+        alike = float(away[0] @ away[1])
+        return alike > FOLLOWS * float(np.linalg.norm(away[0]) * np.linalg.norm(away[1]))
 
     def without(self, ignored: Mask) -> Self:
         """Without the LR pixels ``ignored`` (h, w), and with those that differ from HR in all frames by one sign."""
