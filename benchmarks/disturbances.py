@@ -1,15 +1,16 @@
 """PSNR of every method on pairs with one disturbance each: what a fault of a rig costs.
 
-    python benchmarks/disturbances.py --label before                  all rows; a second call resumes
-    python benchmarks/disturbances.py --label after --only flicker    the rows whose name contains a word
+    python benchmarks/disturbances.py --correct none                  all rows; a second call resumes
+    python benchmarks/disturbances.py --correct auto --only flicker   the rows whose name contains a word
     python benchmarks/disturbances.py --table                         print the table only
 
 Two simulated shots (128x192 pixels, seeds that no training uses, 12-bit camera with 6000 photons per pixel) with
 one HR frame every 10, and the tensile sequence with one every 4 where ../shared/data/tensile exists. LR is the mean of
 4x4 pixels at an LR PSNR of 40 dB. Figures are mean PSNR in dB over unseen targets, or over the targets that a row
-names, on the grey scale of the undisturbed sequence, which is the truth. Results are kept in a JSON file, by label,
-row, shot and method; the table shows the labels in the order of the file, joined by arrows. A pair that is refused has
-no figure. About 6 minutes on two free cores.
+names, on the grey scale of the undisturbed sequence, which is the truth. Where brightness flickers, its scale is
+unknown: results are compared after one gain for all of them together. Where one camera sees less of the field, they are
+compared where both see. Results are kept in a JSON file, by what is corrected, row, shot and method; the table joins
+them by arrows. A pair that is refused has no figure. About 12 minutes on two free cores.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from napari_xfusion.core.files import write_whole
 from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.inspect.metrics import psnr
-from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.plan import FLAWS, Flaw, make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.lab.scenes import KINDS, make_scene
 from napari_xfusion.lab.virtual.disturbances import Disturbances
+from napari_xfusion.lab.virtual.faulty import outside_ellipse
 
 ROOT = Path(__file__).parents[1]
 TENSILE = ROOT.parent / "shared" / "data" / "tensile" / "stack.tif"
@@ -67,6 +69,17 @@ class Row:
 
     disturbances: Disturbances
     targets: tuple[int, ...] | None = None
+
+    @property
+    def flickers(self) -> bool:
+        """Whether the scale of brightness is unknown."""
+        of = self.disturbances
+        return bool(of.beam_flicker or of.lr.flicker or of.hr.flicker)
+
+    @property
+    def smaller_field(self) -> bool:
+        """Whether one camera sees less."""
+        return self.disturbances.lr.round_field or self.disturbances.hr.round_field
 
 
 def _row(targets: tuple[int, ...] | None = None, **disturbances: Any) -> Row:
@@ -107,6 +120,7 @@ def _rows() -> dict[str, Row]:
         "LR frame 5 dropped": _row(lr={"dropped": (5,)}),
         "LR frame 7 stuck, at that frame": _row((7,), lr={"stuck": (7,)}),
         "LR frame 7 black, at that frame": _row((7,), lr={"black": (7,)}),
+        "LR frame 7 black, other frames": _row(lr={"black": (7,)}),
         "HR frame 1 black": _row(hr={"black": (1,)}),
         "HR frame 1 repeats frame 0": _row(hr={"stuck": (1,)}),
         "pco time stamps in both": _row(lr={"stamp": True}, hr={"stamp": True}),
@@ -138,23 +152,27 @@ def scene(kind: str) -> Stack:
     return as_stack(np.clip(np.rint(light * WHITE), 0, 4095).astype(np.uint16), name=kind)
 
 
-def measure(shot: Shot, row: Row, methods: list[str]) -> dict[str, float | None]:
+def measure(shot: Shot, row: Row, methods: list[str], correct: tuple[Flaw, ...]) -> dict[str, float | None]:
     """Return the mean PSNR by method."""
     made = simulate(shot.sequence, shot.step, lr_psnr=LR_PSNR, disturbances=row.disturbances)
     lr, hr = (as_stack(_frames(stack), name=stack.source) for stack in (made.lr, made.hr))
     targets = row.targets or shot.targets
     grey, _ = percentile_map(shot.sequence, len(shot.sequence))
-    truth = [np.clip(grey.to_grey(made.truth.frame(t)), 0, 1) for t in targets]
+    truth = np.stack([np.clip(grey.to_grey(made.truth.frame(t)), 0, 1) for t in targets])
+    seen = ~outside_ellipse(truth.shape[1:]) if row.smaller_field else np.ones(truth.shape[1:], bool)
     found: dict[str, float | None] = {}
     for method in methods:
-        plan = make_plan(method=method, hr_times=made.hr.metadata.hr_times, dtype="float32")
+        plan = make_plan(method=method, hr_times=made.hr.metadata.hr_times, dtype="float32", correct=correct)
         try:
             images = [frame.image for frame in fuse(plan, lr, hr, targets=targets)]
         except XFusionError:
             found[method] = None
             continue
-        grey_images = [np.clip(grey.to_grey(image), 0, 1) for image in images]
-        found[method] = float(np.mean([psnr(t, i) for t, i in zip(truth, grey_images, strict=True)]))
+        results = np.stack([grey.to_grey(image) for image in images])
+        if row.flickers:
+            results *= np.vdot(results, truth) / np.vdot(results, results)
+        pairs = zip(truth[:, seen], np.clip(results, 0, 1)[:, seen], strict=True)
+        found[method] = float(np.mean([psnr(*pair) for pair in pairs]))
     return found
 
 
@@ -166,13 +184,14 @@ def run(path: Path, label: str, words: list[str], methods: list[str]) -> None:
     """Measure what the file does not contain under ``label`` yet; every row is saved when it is measured."""
     results: dict[str, Cells] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     cells = results.setdefault(label, {})
+    correct: tuple[Flaw, ...] = FLAWS if label == "auto" else ()
     wanted = [name for name in ROWS if not words or any(word in name for word in words)]
     for shot in shots():
         for name in wanted:
             there = cells.setdefault(name, {}).setdefault(shot.name, {})
             missing = [method for method in methods if method not in there]
             if missing:
-                there |= measure(shot, ROWS[name], missing)
+                there |= measure(shot, ROWS[name], missing, correct)
                 text = json.dumps(results, indent=1) + "\n"
                 write_whole(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
                 sys.stderr.write(f"{shot.name}, {name}: {', '.join(map(_number, there.values()))}\n")
@@ -199,14 +218,14 @@ def _number(value: float | str | None) -> str:
 def main() -> None:
     """Measure, then print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--label", default="now", help="what these figures are called in the file")
+    parser.add_argument("--correct", choices=["none", "auto"], default="auto")
     parser.add_argument("--only", action="append", default=[], metavar="ROW", help="rows that contain this")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--json", type=Path, default=Path("disturbances.json"), metavar="FILE")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     asked = parser.parse_args()
     if not asked.table:
-        run(asked.json, asked.label, asked.only, asked.methods)
+        run(asked.json, asked.correct, asked.only, asked.methods)
     sys.stdout.write(table(json.loads(asked.json.read_text(encoding="utf-8"))))
 
 

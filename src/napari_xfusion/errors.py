@@ -315,6 +315,10 @@ WARNINGS: dict[str, tuple[str, str]] = {
         "The pixel sizes in the files contradict the frame sizes.",
         "Correct them, or crop one recording.",
     ),
+    "pattern": (
+        "The pixels of LR differ in sensitivity; it is corrected.",
+        "None; take flat fields where you can.",
+    ),
     "planned-frames": (
         "The recording has fewer frames than planned.",
         "Open its folder, or fuse what there is.",

@@ -21,7 +21,7 @@ from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError, PairingError, XFusionError, reason_of
 
 GreyRule = Literal["match", "percentile", "none"]
-Flaw = Literal["frames", "pixels", "brightness", "shading", "response", "shift", "turn", "time"]
+Flaw = Literal["frames", "pixels", "brightness", "shading", "response", "pattern", "shift", "turn", "time"]
 """What pairing looks for and can correct."""
 MISFITS: tuple[Flaw, ...] = ("shift", "turn", "time")
 """What it corrects where that is asked for only: where LR lies on HR, and HR times."""

@@ -143,7 +143,7 @@ def test_flicker_can_be_kept():
     assert ratio == pytest.approx(expected, rel=0.03)
 
 
-@pytest.mark.parametrize("which", ["brightness", "shading", "response"])
+@pytest.mark.parametrize("which", ["brightness", "shading", "response", "pattern"])
 def test_nothing_is_corrected_that_is_not_asked_for(which):
     pair = shot()
     lr, hr = random_gains(0.05) if which == "brightness" else (1.0, 1.0)

@@ -19,6 +19,7 @@ from napari_xfusion.core.rig.frames import interpolate
 from napari_xfusion.core.rig.grey import spread
 from napari_xfusion.core.rig.health import grown, mask_of
 from napari_xfusion.core.rig.pairing import make_rig
+from napari_xfusion.core.rig.pattern import SECOND, SMOOTH, without_smooth
 from napari_xfusion.core.rig.photometry import along, follow
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.types import Stack
@@ -42,10 +43,6 @@ AROUND, QUIETEST, MOST_CHANGE = 2.0, 0.2, 3.0
 and what their change may be, in that of noise."""
 FEWEST_PIXELS = 200
 """In all frames together, of one level; and in a frame."""
-SECOND = np.outer((1, -2, 1), (1, -2, 1)) / 6
-"""Second differences down and across, which leave the variance of white noise as it is."""
-SMOOTH = 3.0
-"""Standard deviation in LR pixels of what counts as smooth: shading, and what the geometry leaves."""
 _WEIGHTS = cv2.getGaussianKernel(8 * int(SMOOTH) + 1, SMOOTH).ravel()
 LEFT = tuple(float(1 - 2 * w.max() + (w**2).sum()) for w in (_WEIGHTS, np.outer(_WEIGHTS, _WEIGHTS)))
 """Part of the variance of a pattern of lines, and of pixels, that is left when what is smooth is subtracted."""
@@ -190,10 +187,7 @@ def fit_pattern(residual: Floats, seen: Mask) -> FixedPattern:
 
 def _sharp(image: Floats, seen: Mask) -> Floats:
     """An image (h, w) without what is smooth, 0 where it is not ``seen``; values far out are clipped."""
-    shown = seen.astype(np.float64)
-    weight = cv2.GaussianBlur(shown, (0, 0), SMOOTH)
-    smooth = cv2.GaussianBlur(np.where(seen, image, 0), (0, 0), SMOOTH) / np.maximum(weight, 1e-3)
-    rest = np.where(seen, image - smooth, 0)
+    rest = without_smooth(image, seen)
     limit = 5 * spread(rest[seen])
     return np.clip(rest, -limit, limit) if limit > 0 else rest
 

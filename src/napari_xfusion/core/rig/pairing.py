@@ -35,6 +35,7 @@ from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, grown, mask_of, repaired
 from napari_xfusion.core.rig.misfit import SMALLEST_SIDE, Misfit, find_misfit, misfit_warnings
+from napari_xfusion.core.rig.pattern import Pattern, find_pattern, grain
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
     orientation_warnings,
@@ -50,6 +51,8 @@ from napari_xfusion.errors import PairingError, XFusionWarning
 
 COMMON_TIMES = 8
 """HR frames at whose times LR is compared with binned HR."""
+MOST_TIMES = 32
+"""The same for what is a property of each pixel."""
 LEAST_FOUND = 0.1
 """Share of the pixels at which HR must be found again along the motion for the blur to be measured on them."""
 SHARP: Blur = (0.0, 0.0)
@@ -198,7 +201,7 @@ class _Recordings:
         binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
         rest = find_misfit(binned, reader.lr_at, len(rig) - 1)
         if rest is None or not rest.matters(self.lr.shape[1:]):  # a shift is no shading
-            rig = correct_field(rig, self.plan, pairs)
+            rig = correct_pattern(correct_field(rig, self.plan, pairs), self.plan)
         return rig, rest
 
     def _blur(self, rig: Rig) -> Blur:
@@ -293,6 +296,25 @@ def correct_field(rig: Rig, plan: Plan, pairs: Sequence[tuple[Image, Image]]) ->
     return _compared(_with(rig, rig.fast.photometry.model_copy(update=update), rig.hr.photometry, warnings))
 
 
+def correct_pattern(rig: Rig, plan: Plan) -> Rig:
+    """``rig`` without the fixed pattern of LR, where ``plan`` asks for that."""
+    if rig.grey_rule != "match" or "pattern" not in plan.correct:
+        return rig
+    reader, seen, black = FrameReader(rig), ~_unseen(rig), -rig.hr.grey.zero / rig.hr.grey.span
+    mean_hr = np.mean([reader.hr_frame(k) for k in _common(rig)], axis=0)
+    of_hr = grain(mean_hr, black) / math.sqrt(math.prod(rig.fast.mapping.scale))
+
+    def find(count: int) -> Pattern | None:
+        return find_pattern(_pairs(reader, count), seen, black, of_hr)
+
+    if find(COMMON_TIMES) is None or (found := find(MOST_TIMES)) is None:
+        return rig
+    photometry = rig.fast.photometry.model_copy(update={"pattern": found})
+    size = float(np.std(found.sensitivity[seen]))
+    text = f"the pixels of LR differ in sensitivity by {size:.1%}, the same in every frame; it is corrected."
+    return _compared(_with(rig, photometry, rig.hr.photometry, [XFusionWarning("pattern", text)]))
+
+
 def _with(rig: Rig, lr: Photometry, hr: Photometry, warnings: Sequence[XFusionWarning]) -> Rig:
     fast = rig.fast.model_copy(update={"photometry": lr})
     sharp = (rig.hr.model_copy(update={"photometry": hr}), *rig.sharp[1:])
@@ -306,10 +328,11 @@ def _compared(rig: Rig) -> Rig:
     return rig.model_copy(update={"fast": fast, "correlation": correlation(seen, binned)})
 
 
-def _pairs(reader: FrameReader) -> list[tuple[Image, Image]]:
-    """LR frames (h, w) and HR frames binned to (h, w), of common times."""
+def _pairs(reader: FrameReader, count: int = COMMON_TIMES) -> list[tuple[Image, Image]]:
+    """LR frames (h, w) and HR frames binned to (h, w), of up to ``count`` common times."""
     rig = reader.rig
-    return [(reader.lr_at(float(rig.hr_times[k])), rig.grids.down(reader.hr_frame(k))) for k in _common(rig)]
+    numbers = sample_frames(len(rig.exposures), count)
+    return [(reader.lr_at(float(rig.hr_times[k])), rig.grids.down(reader.hr_frame(k))) for k in numbers]
 
 
 def _blocks(rig: Rig, camera: Camera) -> Blocks:

@@ -9,6 +9,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from napari_xfusion.core.rig.grey import HUBER
+from napari_xfusion.core.rig.pattern import Pattern
 from napari_xfusion.core.types import Image
 from napari_xfusion.core.value import Value
 
@@ -56,6 +57,8 @@ class Photometry(Value):
     """Grey values, increasing, and what they become; linear between and beyond them."""
     shading: Shading | None = None
     """Illumination that differs from the other camera's by position."""
+    pattern: Pattern | None = None
+    """Sensitivity of single pixels."""
 
     def with_line(self, gain: float, offset: float) -> Photometry:
         """Followed by g becomes (g - offset) / gain; of one with lines."""
@@ -84,7 +87,7 @@ class Photometry(Value):
                 self._fields[shape] = self.shading.field(shape)
             gain_field, offset_field = self._fields[shape]
             image = (image - offset_field) / gain_field
-        return image
+        return image if self.pattern is None else self.pattern(image)
 
     def restore(self, i: int, image: Image) -> Image:
         """A result (H, W) for the time of frame ``i``, with its brightness where that is restored."""

@@ -81,7 +81,7 @@ class FaultyCamera:
         else:
             light = self._response(image * (self._gain * self._brightness(frame, late)))
         if faults.round_field:
-            light[_outside_ellipse(self.shape)] = 0
+            light[outside_ellipse(self.shape)] = 0
         for places, value in self._spots:
             light.ravel()[places] = value
         if faults.zingers:
@@ -152,7 +152,7 @@ def _flicker(rng: np.random.Generator, share: float) -> float:
     return 1 + share * float(rng.uniform(-1, 1))
 
 
-def _outside_ellipse(shape: tuple[int, int]) -> NDArray[np.bool_]:
+def outside_ellipse(shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Return which pixels (H, W) lie outside the largest ellipse in the frame."""
     y, x = (np.linspace(-1, 1, side, endpoint=False) + 1 / side for side in shape)
     outside: NDArray[np.bool_] = y[:, None] ** 2 + x[None, :] ** 2 > 1
