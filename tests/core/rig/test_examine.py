@@ -10,7 +10,8 @@ from scipy import ndimage
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import FrameReader, make_rig
-from tests.core.rig.shots import COUNT, SHAPE, STEP, codes, shot
+from napari_xfusion.core.rig.health import mask_of
+from tests.core.rig.shots import COUNT, SCALE, SHAPE, STEP, codes, shot
 from tests.tables import crossed
 
 
@@ -185,6 +186,35 @@ def dark_corners(recording):
     h, w = recording.shape[1:]
     outside = ((y - h / 2) / (h / 2)) ** 2 + ((x - w / 2) / (w / 2)) ** 2 > 1.2
     recording[:, outside] = 200
+
+
+def round_field(recording):
+    y, x = ((np.arange(n) - (n - 1) / 2) / (n / 2) for n in recording.shape[1:])
+    recording[:, y[:, None] ** 2 + x**2 > 1] = 200
+
+
+def with_dark_band(pair):
+    """A dark sample from the upper to the lower border of the field, with bright air beside it that is as bright as it
+    gets."""
+    columns = np.arange(SHAPE[1])
+    inside = (columns > 0.2 * SHAPE[1]) & (columns < 0.6 * SHAPE[1])
+    light = np.where(inside, 0.05 + 0.2 * pair.truth, np.minimum(0.9, 0.85 + 0.1 * pair.truth))
+    h, w = (n // SCALE for n in SHAPE)
+    lr = light.reshape(COUNT, h, SCALE, w, SCALE).mean((2, 4))
+    return replace(pair, truth=light, lr=lr, hr=light[::STEP])
+
+
+@pytest.mark.parametrize("name", ["lr", "hr"])
+def test_a_round_field_is_found_also_where_a_dark_object_reaches_into_it(name):
+    pair = with_dark_band(shot(3))
+    rig = pair.rig(**{f"{name}_faults": round_field})
+    assert codes(rig) == {"blind"}
+    found = mask_of(rig.cameras[name].health.blind, rig.grids.lr_shape)
+    y, x = ((np.arange(n) - (n - 1) / 2) / (n / 2) for n in found.shape)
+    radius = np.hypot(y[:, None], x)
+    bright = pair.lr.min(axis=0) > 0.3  # an LR pixel that is always dark shows nothing
+    assert found[(radius > 1.05) & bright].mean() > 0.95
+    assert not found[radius < 0.85].any()
 
 
 @pytest.mark.parametrize("seed", [4, 5, 6])

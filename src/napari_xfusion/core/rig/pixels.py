@@ -104,7 +104,7 @@ def find_pixels(
     found = _judge(pair, (lr, hr), zeros)
     if any(align.grids.blur) or (found.lr, found.hr) == (lr, hr):
         return found
-    blur = pair.blur
+    blur = pair.without(mask_of((*found.lr.blind, *found.hr.blind), pair.seen.shape)).blur
     return _judge(pair.blurred(blur), (lr, hr), zeros) if blur else found
 
 
@@ -264,17 +264,21 @@ class _Pair:
 
     @property
     def blind(self) -> tuple[Mask, Mask]:
-        """LR pixels (h, w) that LR and HR do not see."""
-        ends = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.align)
-        parts = [
-            [
-                part
-                for extreme in own
-                for part in _border_parts(extreme)
-                if (dark | bright)[part].mean() < LEAST_OFF and not self._follows(part)
+        """LR pixels (h, w) that LR and HR do not see: they are dark there, or else as bright as they get."""
+        extremes = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.align)
+        for lr, hr in zip(*extremes, strict=True):
+            # What is dark in both cameras may be an object that reaches into such a part.
+            parts = [
+                [part for part in _border_parts(one & ~other) if not self._follows(part)]
+                for one, other in ((lr, hr), (hr, lr))
             ]
-            for own, (dark, bright) in (ends, ends[::-1])
-        ]
+            found = self._blind_of(parts)
+            if found[0].any() or found[1].any():
+                break
+        return found
+
+    def _blind_of(self, parts: list[list[Mask]]) -> tuple[Mask, Mask]:
+        """Those of the parts (h, w) of LR and HR in which the other camera shows something else."""
         none = np.zeros(self.seen.shape, bool)
         suspect = grown(np.any([none, *parts[0], *parts[1]], axis=0))
         pair = replace(self, seen=~suspect) if suspect.mean() < LARGEST_PART else self
@@ -287,12 +291,15 @@ class _Pair:
         # One camera has the smaller field; if each seems to, they do not lie upon each other.
         if (lr.any() and hr.any()) or (lr | hr).mean() > LARGEST_PART:
             return none, none
-        lr, hr = (each | (grown(each) & off) for each in (lr, hr))  # pixels at an edge are half in the dark
+        # Pixels at an edge are half in the dark; those that are alone look like dead ones.
+        binned = np.stack([self.align.down(image) for image in self.hr.images])
+        alone = np.abs(np.median(np.stack(self.lr.images) - line.span * binned - line.zero, axis=0)) > least
+        lr, hr = (_spread(each, off | alone) for each in (lr, hr))
         return lr, hr
 
     def _follows(self, part: Mask) -> bool:
         """Whether both cameras see a part (h, w) of the field: where LR is brighter there, so is HR, however little."""
-        inner = cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        inner = _inner(part)
         judged = inner if inner.sum() >= SMALLEST_PART else part  # at an edge, pixels are half in the dark
         away = []
         for images in (self.lr_filled, self.binned):
@@ -330,7 +337,21 @@ def _border_parts(extreme: Mask) -> list[Mask]:
     _, parts = cv2.connectedComponents(closed, connectivity=4)
     at_border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
     masks = [parts == number for number in at_border[at_border > 0]]
-    return [mask for mask in masks if mask.sum() >= SMALLEST_PART]
+    return [mask for mask in masks if mask.sum() >= SMALLEST_PART and _inner(mask).any()]
+
+
+def _inner(part: Mask) -> Mask:
+    """A part (h, w) of the field without its edge."""
+    return np.asarray(cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8)), bool)
+
+
+def _spread(part: Mask, off: Mask) -> Mask:
+    """A part (h, w) of the field with what differs between the cameras next to it, and at the border."""
+    if not part.any():
+        return part
+    border = np.ones(part.shape, bool)
+    border[1:-1, 1:-1] = False
+    return part | ((grown(part) | border) & off)
 
 
 class _Evidence(NamedTuple):
