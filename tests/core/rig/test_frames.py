@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.types import ROLES
+from napari_xfusion.core.rig.frames import MOST_READ, mean_during
+from napari_xfusion.core.types import ROLES, CameraFacts, Metadata
 from napari_xfusion.errors import PairingError
 from tests.sequences import moving_discs, reader_of, stack, two_cameras
 
@@ -233,3 +234,42 @@ def test_grey_none_takes_single_infinite_pixels_as_bad_and_not_as_out_of_range()
     lr[0, 3, 3], hr[0, 3, 3] = np.inf, np.nan
     reader = reader_of(stack(lr), stack(hr), make_plan(hr_times=times, grey="none"))
     assert np.isfinite(reader.lr_frame(0)).all()
+
+
+@pytest.mark.parametrize(
+    ("time", "exposure", "expected"),
+    [
+        pytest.param(4.0, 1.0, 4.0, id="one frame"),
+        pytest.param(4.25, 1.0, 4.25, id="between two"),
+        pytest.param(4.0, 3.0, 4.0, id="three frames"),
+        pytest.param(4.0, 2.0, 4.0, id="one and two halves"),
+        pytest.param(0.0, 3.0, 0.5, id="at the beginning"),
+        pytest.param(9.0, 5.0, 8.0, id="at the end"),
+        pytest.param(500.0, 400.0, 500.0, id="of more frames than are read"),
+    ],
+)
+def test_the_mean_during_an_exposure(time, exposure, expected):
+    read = []
+
+    def frame(i):
+        read.append(i)
+        return np.full((2, 2), i, np.float32)
+
+    last = 9 if time < 10 else 1000
+    np.testing.assert_allclose(mean_during(frame, time, exposure, last=last), expected, rtol=2e-3)
+    assert len(read) <= MOST_READ
+
+
+def test_hr_is_compared_with_lr_during_its_exposure():
+    sequence = moving_discs(41)
+    lr, _, _ = two_cameras(sequence, 8)
+    times = (8, 16, 24, 32)
+    hr = np.stack([sequence[t - 3 : t + 4].mean(axis=0) for t in times])
+    plan = make_plan(hr_times=times)
+
+    def correlation(**facts):
+        metadata = Metadata(camera=CameraFacts(**facts))
+        return reader_of(stack(lr, "LR", 1e-5), stack(hr, "HR", metadata=metadata), plan).rig.correlation
+
+    assert correlation(exposure_ns=70_000) > 0.9999
+    assert correlation() < 0.999

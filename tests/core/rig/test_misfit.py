@@ -78,6 +78,13 @@ def test_hr_times_that_are_off_are_reported(kind, late):
     assert numbers(text)[0] == pytest.approx(abs(late), rel=0.2)
 
 
+@pytest.mark.parametrize(("kind", "late"), crossed(["powder", "stirring", "bubbles"], [0.5, -0.7]))
+def test_half_an_lr_frame_is_seen_where_a_part_of_the_picture_moves(kind, late):
+    text = warnings_of(*cameras(kind, 12, late=late, noise=0.005))["delayed"]
+    assert f"too {'late' if late > 0 else 'early'}" in text
+    assert numbers(text)[0] == pytest.approx(abs(late), abs=0.15)
+
+
 SHOTS = list(product([0.1, 0.01], [11, 12]))
 """Noise of 20 and 40 dB, and seed."""
 

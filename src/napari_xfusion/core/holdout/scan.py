@@ -2,7 +2,7 @@
 
 HR frames are left out and fused by ``interpolation``, which costs little and puts LR's coarse structure at the target's
 time: where HR times or the placement are wrong, that structure is not where the HR frame has it. The mean square error
-against time offset, and against shift, is a parabola near its minimum.
+against shift is a parabola near its minimum; a time offset is what ``core/rig/misfit.py`` finds.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.holdout.compare import compare
 from napari_xfusion.core.holdout.left_out import Gap, LeftOut, spread
 from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.methods import Fuser, make_fuser
 from napari_xfusion.core.plan import Plan
-from napari_xfusion.core.rig import Rig
+from napari_xfusion.core.rig import FrameReader, Rig
+from napari_xfusion.core.rig.misfit import find_delay
 from napari_xfusion.core.rig.timing import CLOSEST
 
-OFFSETS = (-3, -2, -1, 0, 1, 2, 3)
-"""LR frames."""
+TIMED = 24
+"""HR frames that are compared with LR to find a time offset, at most."""
 SHIFTS = (-2, -1, 0, 1, 2)
 """HR pixels."""
 FRAMES = 6
@@ -39,8 +41,8 @@ ALONE = 0.1
 """The standard error of a place that one HR frame tells."""
 TINY = 1e-12
 """Curvature that counts as none."""
-LEAST_LATE, LEAST_SHIFT = 0.2, 0.3
-"""LR frames and HR pixels; what is less is not worth a warning."""
+LEAST_SHIFT = 0.3
+"""HR pixels; what is less is not worth a warning."""
 Values = NDArray[np.float64]
 
 
@@ -79,13 +81,28 @@ def find_offset(left: LeftOut, plan: Plan, frames: Sequence[int]) -> Found | Non
         return np.array([[error(left, rig, k, plan, fuser) for rig in rigs] for k in which])
 
     some = [frames[i] for i in spread(len(frames), PLACED)]
-    time = _minimum(OFFSETS, errors([later(left.rig, -offset) for offset in OFFSETS], frames), LEAST_LATE)
     found = (
-        Found(time.place, removed=time.removed, share=time.share),
+        _find_late(left.rig, lambda rigs: errors(rigs, frames)),
         _find_shift(left.rig, lambda rigs: errors(rigs, some)),
     )
     best = max(found, key=lambda each: each.share)
-    return best if best.share else None
+    return best if best.share > 0 else None
+
+
+def _find_late(rig: Rig, errors: Callable[[Sequence[Rig]], Values]) -> Found:
+    """The time offset of HR."""
+    reader = FrameReader(rig)
+    numbers = sample_frames(len(rig.exposures), TIMED)
+    common = [(float(rig.hr_times[k]), rig.grids.down(reader.hr_frame(k))) for k in numbers]
+    late = find_delay(common, reader.lr_at, len(rig) - 1)
+    if not late:
+        return Found()
+    now, then = errors([rig, later(rig, -late)]).T
+    both = np.isfinite(now) & np.isfinite(then)
+    if not both.any():
+        return Found()
+    removed = float(np.median(now[both] - then[both]))
+    return Found(round(late, 3), removed=removed, share=removed / float(np.median(now[both])))
 
 
 def _find_shift(rig: Rig, errors: Callable[[Sequence[Rig]], Values]) -> Found:

@@ -38,7 +38,7 @@ LEAST_SLOPE = 0.2
 AGREES = 0.1
 """Share by which such a change may differ from that of intensities where its standard error is less."""
 LEAST_LIGHT = 1e-3
-"""Grey value of a part of the field, over that of a stored 0."""
+"""Grey value of a part of the field, over that of no light."""
 SHARED = 0.2
 """Flicker of HR over LR, as a share of LR's, below which both cameras see it: it is the beam's."""
 LEAST_SHARED = 0.025
@@ -63,7 +63,7 @@ class Blocks(NamedTuple):
     total: int
     """Frames of the camera."""
     black: float
-    """Grey value of a stored 0."""
+    """Grey value of no light."""
 
 
 def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = False) -> Photometries:
@@ -114,7 +114,7 @@ class _Course(NamedTuple):
     """(N,) contrast of each frame, 1 where it is typical."""
     middle: float
     strength: float
-    """Root mean square of the grey values over that of a stored 0."""
+    """Root mean square of the grey values over that of no light."""
     black: float
     """See ``Blocks``."""
     error: float
@@ -130,8 +130,8 @@ class _Course(NamedTuple):
     def slope(self) -> float:
         """Relative change of contrast by a change of brightness of 1 grey unit; 0 where brightness is added.
 
-        How gains follow levels tells it, roughly where things move or few frames are known. Where it agrees, no light
-        is stored as 0.
+        How gains follow levels tells it, roughly where things move or few frames are known. Where that agrees with what
+        is known of no light, it is that of the beam.
         """
         change = self.gain - np.median(self.gain)
         limit = 3 * 1.4826 * float(np.median(np.abs(change))) + 1e-9

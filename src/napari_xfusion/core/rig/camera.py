@@ -33,6 +33,8 @@ class Camera(Value):
     dtype: str
     pixel_size: float | None = None
     """Side of a pixel in micrometres."""
+    exposure_ns: Annotated[float, Field(gt=0)] | None = None
+    """Nanoseconds of an exposure, where the recording says it."""
     viewer: tuple[tuple[str, str], ...] = ()
     """How a viewer shows its values and rows, see ``Metadata.viewer``."""
     clock: Clock
@@ -70,6 +72,7 @@ class Camera(Value):
             shape=stack.shape,
             dtype=str(stack.dtype),
             pixel_size=stack.pixel_size,
+            exposure_ns=stack.metadata.camera.exposure_ns or None,
             viewer=stack.metadata.viewer,
             clock=clock,
             mapping=mapping,
@@ -89,6 +92,12 @@ class Camera(Value):
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def exposure_in(self, clock: Clock) -> float:
+        """Frames of a camera with ``clock`` during which a frame is exposed, at least 1; 1 where that is not known."""
+        if clock.interval is None or self.exposure_ns is None:
+            return 1.0
+        return max(self.exposure_ns / (clock.interval * 1e9), 1.0)
 
     def frames(self) -> Stack:
         """The sequence with bad frames and pixels filled in; raises as ``open``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.grey import fill_invalid
+from napari_xfusion.core.grey import fill_invalid, sample_frames
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.health import fill, fill_like, mask_of
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Image, Region, Role
+
+MOST_READ = 64
+"""LR frames of which the mean is taken during an HR exposure."""
 
 
 class FrameKey(NamedTuple):
@@ -181,6 +185,12 @@ class FrameReader:
         """LR at any time (h, w), linear between two frames; ``time`` in LR frame numbers."""
         return interpolate(self.lr_frame, time)
 
+    def lr_during(self, k: int) -> Image:
+        """What LR shows (h, w) while HR frame ``k`` of ``Rig.exposures`` is exposed, around its time."""
+        rig = self.rig
+        exposure = rig.sharp[rig.exposures[k].camera].exposure_in(rig.fast.clock)
+        return mean_during(self.lr_frame, float(rig.hr_times[k]), exposure, last=len(rig) - 1)
+
     def group(self, target: int, separation: int = 1) -> FrameGroup:
         """The frames that serve LR frame ``target``, LR frames ``separation`` from each other."""
         self._lr.hold(2 * separation + 8)
@@ -238,6 +248,28 @@ class FrameReader:
 def _shared(image: Image) -> Image:
     image.flags.writeable = False  # for all who ask for it
     return image
+
+
+def mean_during(
+    frame: Callable[[int], NDArray[Any]], time: float, exposure: float, *, last: int
+) -> NDArray[Any]:
+    """The mean of frames 0 to ``last`` during ``exposure``, at least 1, around ``time``, all in frame numbers.
+
+    Each frame lasts from one half before its number to one half after it: an exposure of 1 is linear between the two
+    frames next to ``time``. Of long exposures, up to ``MOST_READ`` frames are read.
+    """
+    if exposure == 1:
+        return interpolate(frame, time)
+    start, end = time - exposure / 2, time + exposure / 2
+    numbers = np.arange(max(round(start), 0), min(math.ceil(end - 0.5), last) + 1)
+    share = np.minimum(numbers + 0.5, end) - np.maximum(numbers - 0.5, start)
+    numbers, share = numbers[share > 1e-9], share[share > 1e-9]
+    chosen = sample_frames(len(numbers), MOST_READ)
+    weights = (share[chosen] / share[chosen].sum()).astype(np.float32)
+    mean: NDArray[Any] = weights[0] * frame(int(numbers[chosen[0]]))
+    for weight, j in zip(weights[1:], chosen[1:], strict=True):
+        mean = mean + weight * frame(int(numbers[j]))
+    return mean
 
 
 def interpolate(frame: Callable[[int], NDArray[Any]], time: float) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.mapping import Mapping, Shape
 from napari_xfusion.core.plan import Plan
+from napari_xfusion.core.rig.frames import interpolate
 from napari_xfusion.core.rig.plausibility import FORGIVEN
 from napari_xfusion.core.rig.timing import CLOSEST, Times
 from napari_xfusion.core.types import Image
@@ -42,12 +43,22 @@ LEAST_CORRELATION = 0.5
 """Of aligned images."""
 LEAST_EXPLAINED = 0.5
 """Share of the mean square difference that a placement should explain, which alignment must remove."""
-LEAST_GAIN = 0.05
-"""Share of the mean square difference of LR and binned HR that another time must remove."""
-LEAST_GAIN_BETWEEN = 0.3
-"""The same of a time between two LR frames, which no frame shows."""
+LEAST_CHANGE = 1e-3
+"""Share of the square of a change in time that is more than noise, at least."""
+ALIKE = 2 * math.pi * BLUR**2
+"""Pixels in which blurred noise is alike."""
+LEAST_MOTION = 0.2
+"""By which changes of LR must exceed those of noise, as a share of these, for times to be known."""
+CLEARLY = 3.0
+"""Times by which the square of a change exceeds that of noise where something moves."""
+FAR = 8.0
+"""Standard deviations of noise at which a difference counts no more: a label, a particle that one camera saw."""
+ROUNDS = 24
+"""Of the search for a delay, at most."""
 SIGMAS = 6.0
-"""Standard errors, from the scatter among the HR frames, that make a finding significant."""
+"""Standard errors, from the scatter among the HR frames, that make a shift or turn significant."""
+SIGMAS_DELAY = 4.0
+"""The same for a delay; its standard error is on the safe side."""
 
 Common = Sequence[tuple[float, Image]]
 """HR times in LR frame numbers, and the HR frames of these times, binned to (h, w), in grey units."""
@@ -141,6 +152,17 @@ def find_misfit(common: Common, lr: Callable[[float], Image], last: int) -> Misf
     return Misfit(Placement(round(factor * down, 4), round(factor * right, 4), round(turn, 6)))
 
 
+def find_delay(common: Common, lr: Callable[[float], Image], last: int) -> float:
+    """LR frames by which HR times are late where LR lies where it should; 0 where that is not significant.
+
+    See ``find_misfit``.
+    """
+    if min(common[0][1].shape) < SMALLEST_SIDE:
+        return 0.0
+    reduced = [(time, _reduced(image)) for time, image in common]
+    return _find_delay(reduced, cache(lambda time: _reduced(lr(time))), last)[0]
+
+
 def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape, plan: Plan) -> tuple[XFusionWarning, ...]:
     """What was ``seen`` of LR frames (h, w), against the rig file where there is one; what of it is ``corrected``."""
     against = "HR" if plan.calibration is None else "what the rig file says"
@@ -225,9 +247,7 @@ def _align(image: Image, lr: Image) -> _Aligned | None:
     Evangelidis and Psarakis 2008, from no shift and from that of the phase correlation; images are blurred
     beforehand, as the blur of the search itself biases the result.
     """
-    here, there = (
-        cv2.GaussianBlur(x, (0, 0), BLUR) - cv2.GaussianBlur(x, (0, 0), SMOOTH) for x in (image, lr)
-    )
+    here, there = _band(image), _band(lr)
     window = cv2.createHanningWindow(image.shape[::-1], cv2.CV_32F)
     shift, _ = cv2.phaseCorrelate(here.copy(), there.copy(), window)  # which writes into its arguments
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
@@ -249,14 +269,14 @@ def _align(image: Image, lr: Image) -> _Aligned | None:
     placement = Placement(float(down), float(right), float(np.arctan2(matrix[1, 0], matrix[0, 0])))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size, border = image.shape[::-1], cv2.BORDER_REPLICATE
-    raw, soft = (cv2.warpAffine(each, matrix, size, flags=flags, borderMode=border) for each in (lr, there))
-    before, left = _difference(here, there), _difference(here, soft)
+    aligned = cv2.warpAffine(there, matrix, size, flags=flags, borderMode=border)
+    before, left = _difference(here, there), _difference(here, aligned)
     slopes = _slopes(here)
     expected = min(float(np.mean((np.array(placement) @ slopes) ** 2)), before)
     # Blurred noise is alike in some 4 pi BLUR^2 pixels.
     information = slopes @ slopes.T / max(4 * np.pi * BLUR**2 * left, 1e-30)
     variance = np.diag(np.linalg.pinv(information))
-    return _Aligned(placement, variance, _difference(image, raw), (before - left) / max(expected, 1e-30))
+    return _Aligned(placement, variance, left, (before - left) / max(expected, 1e-30))
 
 
 def _slopes(image: Image) -> NDArray[np.float64]:
@@ -274,32 +294,127 @@ def _find_delay(common: Common, lr: Callable[[float], Image], last: int) -> tupl
     inner = [each for each in common if REACH <= each[0] <= last - REACH]
     if len(inner) < 2:
         inner = list(common[1:-1])  # the first and the last one may lie at the ends of LR
-    tried = [d for d in DELAYS if all(0 <= time + d <= last for time, _ in inner)]
+    tried = [d for d in DELAYS if all(0 <= time - d <= last for time, _ in inner)]
     if len(inner) < 2 or len(tried) < 3:
         return 0.0, np.inf
-    now = tried.index(0)
-    absolute = np.array([[_difference(image, lr(time + d)) for d in tried] for time, image in inner])
-    if not absolute[:, now].all():
-        return 0.0, np.inf  # equal already
-    differences = absolute / absolute[:, [now]]
-    mean = differences.mean(axis=0)
-    best = min(max(int(mean.argmin()), 1), len(tried) - 2)
-    before, at, after = differences[:, best - 1 : best + 2].T
-    # The parabola through three differences of each HR frame; the mean one has its minimum at ``offset``.
-    slope, curve = (after - before) / 2, before - 2 * at + after
-    if curve.mean() <= 0:
-        return 0.0, np.inf
-    offset = float(np.clip(-slope.mean() / curve.mean(), -1, 1))
-    lowest = at + slope * offset + curve * offset**2 / 2
-    gains, late = differences[:, now] - lowest, -(tried[best] + offset)
-    # Of two mean squares of noise alone, and from the scatter among the HR frames.
-    chance = 2 / np.sqrt(inner[0][1].size * len(inner))
-    error = max(chance, gains.std(ddof=1) / np.sqrt(len(gains)))
-    least = LEAST_GAIN if tried[best] else LEAST_GAIN_BETWEEN
-    significant = gains.mean() > max(SIGMAS * error, least) and (gains > 0).all()
-    if not significant or abs(late) < SHORTEST_DELAY:
-        return 0.0, np.inf
-    return late, float((lowest * absolute[:, now]).mean())
+
+    @cache
+    def frame(i: int) -> Image:
+        return _band(lr(float(min(max(i, 0), last))))
+
+    timed = [_Timed.of(time, _band(image)) for time, image in inner]
+    coarse = [np.mean([each.relative(frame, d) for each in timed]) for d in tried]
+    starts = {0.0, float(tried[int(np.argmin(coarse))])}
+    found = [_refined(timed, frame, start, (tried[0], tried[-1])) for start in starts]
+    best = min(found, key=lambda each: each.left)
+    before = float(np.mean([each.step(frame, 0.0).left for each in timed]))
+    chance = math.sqrt(2 * ALIKE / (len(timed) * timed[0].image.size))
+    moves = best.moves > 1 + max(LEAST_MOTION, SIGMAS_DELAY * chance)
+    significant = abs(best.late) > max(SHORTEST_DELAY, SIGMAS_DELAY * best.error) and best.left < before
+    return (best.late, best.left) if moves and significant else (0.0, np.inf)
+
+
+class _Delay(NamedTuple):
+    """What all HR frames together say of a delay."""
+
+    late: float
+    error: float
+    """Standard error."""
+    left: float
+    """Mean square difference that it leaves."""
+    moves: float
+    """See ``_Step``."""
+
+
+def _refined(
+    timed: Sequence[_Timed], frame: Callable[[int], Image], late: float, ends: tuple[float, float]
+) -> _Delay:
+    """A delay from a first guess.
+
+    By Gauss-Newton: what HR differs from LR is explained by how LR changes in time, in all HR frames together.
+    """
+    steps: list[_Step] = []
+    for _ in range(ROUNDS):
+        steps = [each.step(frame, late) for each in timed]
+        weights = np.array([1 / max(step.left, 1e-30) for step in steps])
+        size = float(weights @ [step.size for step in steps])
+        push = weights * [step.push for step in steps]
+        if not size > 0:  # nothing moves
+            return _Delay(late, np.inf, np.inf, 0.0)
+        change = float(np.clip(push.sum() / size, -1, 1))
+        if abs(change) < 1e-3:
+            break
+        late = float(np.clip(late + change, *ends))
+    scatter = float(push @ push) * len(push) / (len(push) - 1)
+    left, moves = (float(np.mean(each)) for each in zip(*((s.left, s.moves) for s in steps), strict=True))
+    return _Delay(late, math.sqrt(max(scatter, ALIKE * size)) / size, left, moves)
+
+
+class _Step(NamedTuple):
+    """What an HR frame says of a delay."""
+
+    push: float
+    """Product of what is left and its change with the delay."""
+    size: float
+    """Square of that change, without noise."""
+    left: float
+    """Mean square of what is left, were LR not interpolated, which makes its noise smaller."""
+    moves: float
+    """Mean square of the change over that of noise."""
+
+
+class _Timed(NamedTuple):
+    """An HR frame of a stated time."""
+
+    time: float
+    image: Image
+    brightness: NDArray[np.float64]
+    """(h * w, 2) orthonormal, what may differ in grey scale."""
+
+    @classmethod
+    def of(cls, time: float, image: Image) -> _Timed:
+        brightness, _ = np.linalg.qr(np.stack([np.ones(image.size), image.ravel()], axis=1))
+        return cls(time, image, brightness)
+
+    def relative(self, frame: Callable[[int], Image], late: int) -> float:
+        """Mean square difference to LR where the time is ``late`` LR frames too large, over that where it is right."""
+        there, here = (
+            _difference(self.image, interpolate(frame, time)) for time in (self.time - late, self.time)
+        )
+        return there / max(here, 1e-30)
+
+    def step(self, frame: Callable[[int], Image], late: float) -> _Step:
+        """What explains the difference to LR where the time is ``late`` LR frames too large."""
+        time = self.time - late
+        i = math.floor(time)
+        part = time - i
+        # Change from frames that are not compared, so that their noise has nothing to do with the difference.
+        change = self._other(frame(i - 1) - frame(i + 2)) / 3
+        left = self._other(self.image - interpolate(frame, time))
+        sigma = 1.4826 * float(np.median(np.abs(left)))
+        noise = sigma**2 / (part**2 + (1 - part) ** 2)
+        of_noise = noise * 2 / 9
+        around = cv2.GaussianBlur((change**2).reshape(self.image.shape), (0, 0), BLUR).ravel()
+        moving = np.maximum(1 - CLEARLY * of_noise / np.maximum(around, 1e-30), 0)
+        size = float((moving * change) @ change)
+        return _Step(
+            push=float((moving * change) @ np.clip(left, -FAR * sigma, FAR * sigma)),
+            size=max(size - of_noise * float(moving.sum()), LEAST_CHANGE * size),
+            left=float(np.mean(left**2)) + noise * 2 * part * (1 - part),
+            moves=float(np.mean(change**2)) / max(of_noise, 1e-30),
+        )
+
+    def _other(self, image: Image) -> NDArray[np.float64]:
+        """What is no difference in grey scale (h * w,)."""
+        flat = image.astype(np.float64).ravel()
+        rest: NDArray[np.float64] = flat - self.brightness @ (self.brightness.T @ flat)
+        return rest
+
+
+def _band(image: Image) -> Image:
+    """An image without its noise and without illumination."""
+    band: Image = cv2.GaussianBlur(image, (0, 0), BLUR) - cv2.GaussianBlur(image, (0, 0), SMOOTH)
+    return band
 
 
 def _difference(a: Image, b: Image) -> float:

@@ -30,7 +30,7 @@ from napari_xfusion.core.rig.brightness import Blocks, follow_brightness
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.examine import examine
 from napari_xfusion.core.rig.field import fit_field
-from napari_xfusion.core.rig.frames import FrameReader, interpolate
+from napari_xfusion.core.rig.frames import FrameReader, mean_during
 from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, grown, mask_of, repaired
@@ -235,8 +235,11 @@ class _Recordings:
         if blind[1].any():
             hr = repaired(hr, Health(pixels=tuple(np.flatnonzero(grids.enlarged(blind[1])).tolist())))
 
+        sharp = Camera.of(self.hr, Affine(0.0, 1.0), clock=self.lr.clock.at(hr_times), health=seen.hr)
+        exposure = sharp.exposure_in(self.lr.clock)
+
         def lr_at(time: float) -> NDArray[Any]:
-            return interpolate(lambda i: fill_invalid(lr.frame(i))[0], time)
+            return mean_during(lambda i: fill_invalid(lr.frame(i))[0], time, exposure, last=len(lr) - 1)
 
         usable = np.intersect1d(seen.hr.usable(len(hr)), self.inside(misfit))
         times = {
@@ -250,7 +253,7 @@ class _Recordings:
         fast = Camera.of(self.lr, grey.lr, clock=clock, mapping=mapping, health=seen.lr, noise=grey.lr_noise)
         rig = Rig(
             fast=fast.model_copy(update={"blur": blur}),
-            sharp=(Camera.of(self.hr, grey.hr, clock=clock.at(hr_times), health=seen.hr),),
+            sharp=(sharp.model_copy(update={"grey": grey.hr}),),
             grey_rule=grey.rule,
             divisions=self.divisions,
             correlation=grey.correlation,
@@ -300,7 +303,7 @@ def correct_pattern(rig: Rig, plan: Plan) -> Rig:
     """``rig`` without the fixed pattern of LR, where ``plan`` asks for that."""
     if rig.grey_rule != "match" or "pattern" not in plan.correct:
         return rig
-    reader, seen, black = FrameReader(rig), ~_unseen(rig), -rig.hr.grey.zero / rig.hr.grey.span
+    reader, seen, black = FrameReader(rig), ~_unseen(rig), _black(rig.hr)
     mean_hr = np.mean([reader.hr_frame(k) for k in _common(rig)], axis=0)
     of_hr = grain(mean_hr, black) / math.sqrt(math.prod(rig.fast.mapping.scale))
 
@@ -332,7 +335,7 @@ def _pairs(reader: FrameReader, count: int = COMMON_TIMES) -> list[tuple[Image, 
     """LR frames (h, w) and HR frames binned to (h, w), of up to ``count`` common times."""
     rig = reader.rig
     numbers = sample_frames(len(rig.exposures), count)
-    return [(reader.lr_at(float(rig.hr_times[k])), rig.grids.down(reader.hr_frame(k))) for k in numbers]
+    return [(reader.lr_during(k), rig.grids.down(reader.hr_frame(k))) for k in numbers]
 
 
 def _blocks(rig: Rig, camera: Camera) -> Blocks:
@@ -345,7 +348,12 @@ def _blocks(rig: Rig, camera: Camera) -> Blocks:
         coarse, usable = scan(camera.open(), grid), camera.health.usable(len(camera))
     values = coarse.blocks[usable][:, ~hidden(_unseen(rig), grid)] + np.float64(coarse.zero)
     grey = camera.grey
-    return Blocks((values - grey.zero) / grey.span, usable, len(camera), black=-grey.zero / grey.span)
+    return Blocks((values - grey.zero) / grey.span, usable, len(camera), _black(camera))
+
+
+def _black(camera: Camera) -> float:
+    """Grey value of no light: that of a stored 0 where the recording says nothing."""
+    return ((camera.open().metadata.camera.black or 0) - camera.grey.zero) / camera.grey.span
 
 
 def _aligned(hr: Stack, align: Alignment) -> Stack:
