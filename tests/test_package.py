@@ -85,6 +85,17 @@ def test_fusing_without_a_network_pulls_in_neither_torch_nor_qt():
     assert not loaded & {"torch", "napari", "qtpy", "typer"}
 
 
+def test_a_part_of_scipy_is_loaded_by_what_uses_it():
+    """The slowest parts take up to half a second, before a command has said anything."""
+    loaded = loaded_after(
+        "import napari_xfusion.cli.commands, napari_xfusion.core.check, napari_xfusion.core.run"
+    )
+    assert "napari_xfusion.core.check" in loaded
+    assert not loaded & {
+        f"scipy.{part}" for part in ("interpolate", "ndimage", "optimize", "sparse", "stats")
+    }
+
+
 def test_public_names_exist():
     for name in napari_xfusion.__all__:
         assert getattr(napari_xfusion, name) is not None

@@ -82,7 +82,7 @@ def to_file(panel, path, qtbot):
     settled(panel, qtbot)
 
 
-def test_what_was_found_is_said_before_anything_runs(panel):
+def test_before_a_run_it_says_what_was_found_and_what_has_no_effect_is_off(panel, sequences, qtbot):
     said = panel.data.table.words + panel.check.words
     for fact in ("file lr.tif hr.tif", "frames 24 6", "size 32\u00a0x\u00a048", "interval 100 µs"):
         assert fact in said
@@ -93,14 +93,46 @@ def test_what_was_found_is_said_before_anything_runs(panel):
     assert not panel.run_box.cancel.isEnabled()
     assert panel.output.last.value() == 23
 
+    # It fits a small screen.
+    assert 320 <= max(panel.minimumWidth(), panel.minimumSizeHint().width()) < 400
+    assert panel.minimumSizeHint().height() < 600
 
-def test_sequences_that_come_after_the_panel_are_found(viewer, sequences, qtbot):
+    # A file next to LR is proposed, and findings stay without a name.
+    panel.output.destination.setCurrentText("file")
+    assert panel.output.path.text() == str(sequences[0].with_name("lr-fused.tif"))
+    settled(panel, qtbot)
+    assert panel.run_box.run.isEnabled()
+    panel.output.path.setText("")
+    settled(panel, qtbot)
+    assert "no file name" in panel.run_box.status.text()
+    assert "frames 24 6" in panel.data.table.words
+
+    # The page of Preferences and the panel are one.
+    computing = compat.plugin_settings("napari-xfusion").computing
+    device, precision = panel.method.options["device"], panel.method.options["precision"]
+    computing.device, computing.precision = "cpu", "bfloat16"
+    assert (device.value, precision.value) == ("cpu", "bfloat16")
+    device.value = "auto"
+    assert (computing.device, computing.precision) == ("auto", "bfloat16")
+
+    step, start = panel.alignment.pairing["hr_step"], panel.alignment.pairing["hr_start"]
+    for every, times, able in ((0, "", (True, False)), (4, "", (True, True)), (4, "0, 4", (False, False))):
+        step.value = every
+        panel.alignment.pairing["hr_times"].value = times
+        assert (step.enabled, start.enabled) == able
+    settled(panel, qtbot)
+
+
+def test_sequences_that_come_after_the_panel_are_found_and_the_method_is_that_of_every_door(
+    viewer, sequences, qtbot
+):
     panel = open_panel(viewer, qtbot)
     assert not panel.run_box.run.isEnabled()
     open_sequences(viewer, sequences)
     wait(qtbot, panel.run_box.run.isEnabled)
     assert panel.data.lr.layer().name == "melt01 · LR"
     assert panel.data.hr.layer().name == "melt01 · HR"
+    assert panel.method.method.currentText() == DEFAULT_METHOD
 
 
 def test_hr_is_shown_at_the_times_that_the_run_takes(panel, viewer, sequences, pace, qtbot):
@@ -114,12 +146,6 @@ def test_hr_is_shown_at_the_times_that_the_run_takes(panel, viewer, sequences, p
     assert stack_of(hr) is panel.data.sequences()[1]
     cancel(panel, qtbot, pace)
     assert panel.run_box.run.text() == "Resume"
-
-
-def test_the_default_method_is_that_of_every_door(viewer, sequences, qtbot):
-    open_sequences(viewer, sequences)
-    panel = open_panel(viewer, qtbot)
-    assert panel.method.method.currentText() == DEFAULT_METHOD
 
 
 def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, viewer, expected, pace, qtbot):
@@ -241,7 +267,9 @@ def same_files(a, b):
         assert mine.read_bytes() == theirs.read_bytes()
 
 
-def test_the_layer_lies_on_hr_and_is_shown_in_its_contrast_at_once(panel, viewer, pace, qtbot):
+def test_the_new_layer_lies_on_hr_is_selected_and_gets_the_frame_on_screen_first(panel, viewer, pace, qtbot):
+    viewer.layers.selection = set(viewer.layers)
+    viewer.dims.set_current_step(0, 17)
     panel.run_box.run.click()
     wait(qtbot, lambda: panel.runner._result.layer is not None)
     layer, hr = fused_layer(viewer), panel.data.hr.layer()
@@ -250,45 +278,44 @@ def test_the_layer_lies_on_hr_and_is_shown_in_its_contrast_at_once(panel, viewer
     assert tuple(layer.units) == tuple(hr.units)
     assert tuple(layer.contrast_limits) == tuple(hr.contrast_limits)
     assert compat.scale_bar(viewer).visible
-    pace.allow()
-    ended(panel, qtbot)
 
-
-def test_the_new_layer_is_the_selected_one(panel, viewer, pace, qtbot):
-    viewer.layers.selection = set(viewer.layers)
-    run_for(panel, qtbot, pace, 1)
-    assert set(viewer.layers.selection) == {fused_layer(viewer)}
+    # The frame on screen comes first, and others are said to be missing.
+    pace.allow(3)
+    wait(qtbot, lambda: panel.runner._result.done == {16, 17, 18})
+    assert set(viewer.layers.selection) == {layer}
     listed = viewer.window._qt_viewer.layers.selectionModel()
-    assert [index.data() for index in listed.selectedIndexes()] == [fused_layer(viewer).name]
-    assert listed.currentIndex().data() == fused_layer(viewer).name
-    pace.allow()
-    ended(panel, qtbot)
-
-
-def test_the_frame_on_screen_comes_first_and_others_are_said_to_be_missing(panel, viewer, pace, qtbot):
-    viewer.dims.set_current_step(0, 17)
-    run_for(panel, qtbot, pace, 3)
-    assert panel.runner._result.done == {16, 17, 18}
+    assert [index.data() for index in listed.selectedIndexes()] == [layer.name]
+    assert listed.currentIndex().data() == layer.name
     viewer.dims.set_current_step(0, 0)
     text = compat.text_overlay(viewer)
     assert text.visible
     wait(qtbot, lambda: text.text == "frame 0 · 0 ns · HR 0 at 0 ns · not fused yet")
-    assert not fused_layer(viewer).data[0].any()
-    assert fused_layer(viewer).opacity == 0  # what is below is seen
+    assert not layer.data[0].any()
+    assert layer.opacity == 0  # what is below is seen
     viewer.dims.set_current_step(0, 17)
-    assert fused_layer(viewer).opacity == 1
+    assert layer.opacity == 1
     viewer.dims.set_current_step(0, 0)
-    assert [t for t in range(24) if fused_in(fused_layer(viewer))(t)] == [16, 17, 18]
+    assert [t for t in range(24) if fused_in(layer)(t)] == [16, 17, 18]
     pace.allow(2)  # the one that was begun, and the one that is looked at now
     wait(qtbot, lambda: text.text == "frame 0 · 0 ns · HR 0 at 0 ns")
     assert panel.runner._result.done == {16, 17, 18, 19, 0}
-    assert fused_layer(viewer).opacity == 1
+    assert layer.opacity == 1
     pace.allow()
     ended(panel, qtbot)
 
 
-def test_progress_is_told_here_and_in_the_activity_dock(panel, pace, qtbot):
+def test_a_result_goes_with_its_layer_and_progress_is_told_here_and_in_the_activity_dock(
+    panel, viewer, pace, qtbot
+):
     from napari.utils.progress import progress
+
+    run_for(panel, qtbot, pace, 2)
+    viewer.layers.remove(fused_layer(viewer))
+    pace.allow(1)
+    ended(panel, qtbot)
+    assert panel.run_box.run.text() == "Run"
+    assert panel.runner._result is None
+    assert panel.run_box.status.text() == "Stopped: the fused layer was removed."
 
     run_for(panel, qtbot, pace, 5)
     assert panel.run_box.progress.value() == 5
@@ -303,6 +330,17 @@ def test_progress_is_told_here_and_in_the_activity_dock(panel, pace, qtbot):
     pace.allow(1)
     ended(panel, qtbot)
     assert "Stopped" in panel.run_box.status.text()
+
+    # A run that is cancelled at once leaves no bar.
+    viewer.layers.remove(fused_layer(viewer))
+    settled(panel, qtbot)
+    panel.run_box.run.click()
+    assert panel.runner.busy
+    panel.runner.cancel()
+    pace.allow()
+    ended(panel, qtbot)
+    wait(qtbot, panel.runner._result.shown.is_set)  # the layer comes after the end
+    assert not [bar for bar in progress._all_instances if bar.desc and "fusing" in bar.desc]
 
 
 def test_a_region_and_a_range_of_frames_lie_where_they_belong(panel, viewer, expected, qtbot):
@@ -350,38 +388,10 @@ def test_a_region_follows_what_is_drawn_and_selected(panel, viewer, qtbot):
     assert region() == Region(3, 40, 4, 60)
 
 
-def test_what_has_no_effect_is_off(panel, qtbot):
-    for step, times, able in ((0, "", (True, False)), (4, "", (True, True)), (4, "0, 4", (False, False))):
-        panel.alignment.pairing["hr_step"].value = step
-        panel.alignment.pairing["hr_times"].value = times
-        assert (
-            panel.alignment.pairing["hr_step"].enabled,
-            panel.alignment.pairing["hr_start"].enabled,
-        ) == able
-    settled(panel, qtbot)
-
-
-def test_the_preferences_page_and_the_panel_are_one(panel, qtbot):
-    computing = compat.plugin_settings("napari-xfusion").computing
-    computing.device, computing.precision = "cpu", "bfloat16"
-    assert (panel.method.options["device"].value, panel.method.options["precision"].value) == (
-        "cpu",
-        "bfloat16",
-    )
-    panel.method.options["device"].value = "auto"
-    assert (computing.device, computing.precision) == ("auto", "bfloat16")
-    settled(panel, qtbot)
-
-
-def test_a_step_is_not_kept_to_sequences_that_know_their_times(panel, make_napari_viewer, sequences, qtbot):
+def test_settings_are_remembered_but_no_step_for_sequences_that_know_their_times(
+    panel, make_napari_viewer, sequences, qtbot
+):
     panel.alignment.pairing["hr_step"].value = 3
-    settled(panel, qtbot)
-    other = make_napari_viewer(show=False)
-    open_sequences(other, sequences)
-    assert open_panel(other, qtbot).alignment.pairing["hr_step"].value == 0
-
-
-def test_settings_are_remembered(panel, make_napari_viewer, sequences, qtbot):
     panel.method.method.setCurrentText("bayesian")
     panel.method.options["separation"].value = 3
     settled(panel, qtbot)
@@ -390,6 +400,7 @@ def test_settings_are_remembered(panel, make_napari_viewer, sequences, qtbot):
     again = open_panel(other, qtbot)
     assert again.method.method.currentText() == "bayesian"
     assert again.method.options["separation"].value == 1
+    assert again.alignment.pairing["hr_step"].value == 0
 
 
 def write_without_times(folder):
@@ -400,7 +411,7 @@ def write_without_times(folder):
     return paths
 
 
-def test_times_are_those_of_one_pair(make_napari_viewer, plugin, tmp_path, qtbot):
+def test_times_are_those_of_one_pair_and_remembered_for_it(make_napari_viewer, plugin, tmp_path, qtbot):
     first, second = (write_without_times(tmp_path / name) for name in ("first", "second"))
 
     def open_pair(paths):
@@ -429,30 +440,10 @@ def test_times_are_those_of_one_pair(make_napari_viewer, plugin, tmp_path, qtbot
     panel.data.hr.choose(viewer.layers[1])
     panel.alignment.pairing["hr_step"].value, panel.alignment.pairing["hr_start"].value = 3, 1
     settled(panel, qtbot)
-    assert shown(open_pair(second)[1]) == [0, 0, 1]
-    assert not open_pair(second)[1].run_box.run.isEnabled()
-
-
-def test_times_are_remembered_for_their_pair(make_napari_viewer, plugin, tmp_path, qtbot):
-    paths = write_without_times(tmp_path / "melt")
-    for step in (0, 3):
-        viewer = make_napari_viewer(show=False)
-        open_sequences(viewer, paths)
-        panel = open_panel(viewer, qtbot)
-        assert panel.alignment.pairing["hr_step"].value == step
-        panel.alignment.pairing["hr_step"].value = 3
-        settled(panel, qtbot)
-
-
-def test_a_file_next_to_lr_is_proposed_and_findings_stay_without_a_name(panel, sequences, qtbot):
-    panel.output.destination.setCurrentText("file")
-    assert panel.output.path.text() == str(sequences[0].with_name("lr-fused.tif"))
-    settled(panel, qtbot)
-    assert panel.run_box.run.isEnabled()
-    panel.output.path.setText("")
-    settled(panel, qtbot)
-    assert "no file name" in panel.run_box.status.text()
-    assert "frames 24 6" in panel.data.table.words
+    panel = open_pair(second)[1]
+    assert shown(panel) == [0, 0, 1]
+    assert not panel.run_box.run.isEnabled()
+    assert shown(open_pair(first)[1])[:2] == [3, 1]
 
 
 def test_the_label_is_true_without_a_pair_and_goes_with_layers_and_panel(panel, viewer, qtbot):
@@ -484,33 +475,6 @@ def test_settings_that_make_no_sense_are_left_alone(viewer, sequences, qtbot):
     panel = open_panel(viewer, qtbot)
     assert panel.method.method.currentText() == DEFAULT_METHOD
     assert panel.method.options["separation"].value == 1
-
-
-def test_it_fits_a_small_screen(panel):
-    assert 320 <= max(panel.minimumWidth(), panel.minimumSizeHint().width()) < 400
-    assert panel.minimumSizeHint().height() < 600
-
-
-def test_the_result_goes_with_its_layer(panel, viewer, pace, qtbot):
-    run_for(panel, qtbot, pace, 2)
-    viewer.layers.remove(fused_layer(viewer))
-    pace.allow(1)
-    ended(panel, qtbot)
-    assert panel.run_box.run.text() == "Run"
-    assert panel.runner._result is None
-    assert panel.run_box.status.text() == "Stopped: the fused layer was removed."
-
-
-def test_a_run_that_is_cancelled_at_once_leaves_no_bar_in_the_activity_dock(panel, qtbot, pace):
-    from napari.utils.progress import progress
-
-    panel.run_box.run.click()
-    assert panel.runner.busy
-    panel.runner.cancel()
-    pace.allow()
-    ended(panel, qtbot)
-    wait(qtbot, panel.runner._result.shown.is_set)  # the layer comes after the end
-    assert not [bar for bar in progress._all_instances if bar.desc and "fusing" in bar.desc]
 
 
 @pytest.mark.parametrize("cancels", [3, pytest.param(20, marks=pytest.mark.soak)])

@@ -204,7 +204,7 @@ def cut(panel):
 
 
 def test_the_walk_of_a_result_cuts_nothing_off_at_the_default_width(viewer, tmp_path, qtbot):
-    open_sequences(viewer, write_sequences(tmp_path / "a recording with a rather long name", 24))
+    open_sequences(viewer, write_sequences(tmp_path / "a recording with a rather long name", 24, (64, 96)))
     panel = open_panel(viewer, qtbot)
     panel.method.method.setCurrentText("flow")
     settled(panel, qtbot)

@@ -58,17 +58,17 @@ def extent(request, tmp_path, monkeypatch):
 def picture(request, viewer, extent, tmp_path):
     """Saves what the window shows of the sample."""
     folder = request.config.getoption("--pictures") if extent == "the whole" else None
-    return camera_of(viewer, folder or tmp_path)
+    return camera_of(viewer, tmp_path, folder)
 
 
 @pytest.fixture
 def rig_picture(request, viewer, tmp_path):
     """Saves what the window shows of the two cameras."""
-    return camera_of(viewer, request.config.getoption("--pictures") or tmp_path)
+    return camera_of(viewer, tmp_path, request.config.getoption("--pictures"))
 
 
-def camera_of(viewer, folder):
-    """Saves what the window shows; a picture of nothing is a failure."""
+def camera_of(viewer, folder, kept):
+    """Saves what the window shows in ``folder``, and small in ``kept``; a picture of nothing is a failure."""
 
     def save(name: str) -> None:
         QApplication.processEvents()
@@ -77,8 +77,9 @@ def camera_of(viewer, folder):
         image = Image.open(path)
         assert image.size == (1366, 768)  # it fits a small laptop
         assert len(np.unique(np.asarray(image.convert("L")))) > 20
-        # Few colours keep the repository small, and nobody sees the difference.
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        if kept:  # few colours keep the repository small, and nobody sees the difference
+            small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            small.save(Path(kept) / path.name, optimize=True)
 
     return save
 
@@ -313,8 +314,7 @@ def test_from_two_cameras_to_a_fused_sequence_that_equals_the_command_lines(
     ended(fusion, qtbot)
     assert "Done: 61 frames" in fusion.run_box.status.text()
     fused = fused_layer(viewer)
-    for layer in viewer.layers:
-        layer.visible = layer is fused
+    show_only(viewer, [fused])
     rig_picture("rig-fused")
     sequences = [str(demo.sample_sequence(f"rig/shot_{name}")) for name in ("lr", "hr")]
     options = ["--rig", str(tmp_path / "rig.json"), "--method", "interpolation"]
@@ -384,6 +384,13 @@ def in_register(viewer, fused):
     assert np.abs(shift).max() < 0.1
 
 
+def show_only(viewer, wanted):
+    """These layers and no others; napari draws again for each that is set."""
+    for layer in viewer.layers:
+        if layer.visible != (layer in wanted):
+            layer.visible = not layer.visible
+
+
 def scrub(viewer, qtbot):
     """By the arrow keys."""
     viewer.dims.set_current_step(0, 10)
@@ -405,14 +412,12 @@ def add_layers(viewer, qtbot, fused, picture, tips):
     assert all(provenance_of(layer).origins for layer in made)
     for layer in made:
         wait(qtbot, lambda layer=layer: np.isfinite(np.asarray(layer.data[15])).any())
-    for layer in viewer.layers:
-        layer.visible = layer in (fused, *made[-5:])
+    show_only(viewer, [fused, *made[-5:]])
     compat.grid(viewer).enabled = True
     viewer.reset_view()
     picture("attention")
     compat.grid(viewer).enabled = False
-    for layer in viewer.layers:
-        layer.visible = layer is fused
+    show_only(viewer, [fused])
     viewer.reset_view()
     plots = inspect.show_plots()
     plots.compute.click()

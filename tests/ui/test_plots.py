@@ -56,8 +56,29 @@ def compute(dock, qtbot) -> None:
     wait(qtbot, lambda: not dock._worker.busy)
 
 
+def background_of(dock) -> int:
+    return dock.quality.area.backgroundBrush().color().lightness()
+
+
+def cursor_is_slider(dock, viewer):
+    for t in (7, 50, 0, 33):
+        viewer.dims.set_current_step(0, t)
+        assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {t}
+    cursor = dock.quality.cursors[1]
+    cursor.setValue(21.3)
+    cursor.sigDragged.emit(cursor)
+    assert viewer.dims.current_step[0] == 21
+    assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {21}
+    cursor.setValue(400)  # dragged out of the sequence
+    cursor.sigDragged.emit(cursor)
+    assert viewer.dims.current_step[0] == 50
+
+
 @pytest.mark.drawn(True)
-def test_numbers_are_those_of_the_core_and_the_cursor_of_their_curves_is_the_slider(dock, viewer, qtbot):
+def test_numbers_are_those_of_the_core_saved_and_drawn_in_any_theme_and_the_cursor_is_the_slider(
+    dock, viewer, layers, qtbot, tmp_path, monkeypatch
+):
+    assert not dock.save.isEnabled()
     compute(dock, qtbot)
     lr, hr, truth = sample()
     sequence = np.stack([frame.image for frame in fuse(PLAN, lr, hr)])
@@ -80,50 +101,8 @@ def test_numbers_are_those_of_the_core_and_the_cursor_of_their_curves_is_the_sli
     seen = (binned(sequence[5:6])[0] - np.asarray(lr.frame(5), float)) / span
     assert rms[5] == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)), rel=0.1)
     assert zero < sequence.mean()
-    for t in (7, 50, 0, 33):
-        viewer.dims.set_current_step(0, t)
-        assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {t}
-    cursor = dock.quality.cursors[1]
-    cursor.setValue(21.3)
-    cursor.sigDragged.emit(cursor)
-    assert viewer.dims.current_step[0] == 21
-    assert {c.value() for plots in (dock.quality, dock.consistency) for c in plots.cursors} == {21}
-    cursor.setValue(400)  # dragged out of the sequence
-    cursor.sigDragged.emit(cursor)
-    assert viewer.dims.current_step[0] == 50
+    cursor_is_slider(dock, viewer)
 
-
-def test_a_black_frame_has_numbers_and_one_that_is_not_fused_has_none(dock, layers, qtbot):
-    fused = layers["fused"]
-    fused.data[5] = 0
-    known = replace(fused.metadata[METADATA], done=set(range(12)) - {6})
-    fused.metadata = {**fused.metadata, METADATA: known}
-    compute(dock, qtbot)
-    assert [each.frame for each in dock.numbers] == [t for t in range(12) if t != 6]
-
-
-def test_cancel_keeps_what_is_drawn(dock, qtbot, pace):
-    dock.compute.click()
-    pace.allow(3)
-    wait(qtbot, lambda: len(dock.numbers) == 3)
-    dock.cancel.click()
-    pace.allow()
-    wait(qtbot, lambda: not dock._worker.busy)
-    assert len(dock.numbers) == 3
-    assert dock.status.text().startswith("Stopped: ")
-    assert len(dock.quality.plots[0].listDataItems()[0].xData) == len(dock.numbers)
-    assert dock.compute.isEnabled()
-
-
-def background_of(dock) -> int:
-    return dock.quality.area.backgroundBrush().color().lightness()
-
-
-def test_numbers_are_saved_and_drawn_in_any_theme_until_others_are_computed(
-    dock, viewer, layers, qtbot, tmp_path, monkeypatch
-):
-    assert not dock.save.isEnabled()
-    compute(dock, qtbot)
     for theme in ("light", "dark"):
         viewer.theme = theme
         wait(qtbot, lambda theme=theme: (background_of(dock) < 128) == (theme == "dark"))
@@ -154,21 +133,26 @@ def test_numbers_are_saved_and_drawn_in_any_theme_until_others_are_computed(
     assert dock._in_words().startswith("51 frames of melt · fused (interpolation); ")
 
 
-def test_what_cannot_be_done_is_said(dock, viewer, layers):
-    viewer.dims.ndisplay = 3
-    assert dock.draw_line() is None
-    assert "2-D" in dock.status.text()
-    viewer.dims.ndisplay = 2
-    line = dock.draw_line()
-    assert line is not None
-    viewer.layers.remove(line)
-    viewer.layers.remove(layers["fused"])
-    assert not dock.compute.isEnabled()
-    assert "Select a fused sequence first." in dock.compute.toolTip()
-    viewer.layers.clear()
-    dock.line.click()
-    assert "Open a sequence first" in dock.status.text()
-    assert not viewer.layers
+def test_a_black_frame_has_numbers_and_one_that_is_not_fused_has_none(dock, layers, qtbot):
+    fused = layers["fused"]
+    fused.data[5] = 0
+    known = replace(fused.metadata[METADATA], done=set(range(12)) - {6})
+    fused.metadata = {**fused.metadata, METADATA: known}
+    compute(dock, qtbot)
+    assert [each.frame for each in dock.numbers] == [t for t in range(12) if t != 6]
+
+
+def test_cancel_keeps_what_is_drawn(dock, qtbot, pace):
+    dock.compute.click()
+    pace.allow(3)
+    wait(qtbot, lambda: len(dock.numbers) == 3)
+    dock.cancel.click()
+    pace.allow()
+    wait(qtbot, lambda: not dock._worker.busy)
+    assert len(dock.numbers) == 3
+    assert dock.status.text().startswith("Stopped: ")
+    assert len(dock.quality.plots[0].listDataItems()[0].xData) == len(dock.numbers)
+    assert dock.compute.isEnabled()
 
 
 def test_scores_of_the_record_are_drawn_without_the_network(dock, layers, qtbot, tmp_path):
@@ -219,7 +203,13 @@ def test_scores_come_from_the_network_where_no_record_has_them(dock, layers, qtb
         assert each.scores["hr-"] == pytest.approx(scores[each.frame]["hr-"].raw, rel=1e-4)
 
 
-def test_profile_is_that_of_scikit_image_in_micrometres_and_follows(dock, viewer, layers):
+@pytest.mark.drawn(True)
+def test_profile_is_that_of_scikit_image_follows_what_is_shown_and_what_cannot_be_done_is_said(
+    dock, viewer, layers
+):
+    def curves():
+        return {item.name(): item.yData.copy() for item in dock.profile.plots[0].listDataItems()}
+
     line = dock.draw_line()
     truth = layers["truth"]
     names = [item.name() for item in dock.profile.plots[0].listDataItems()]
@@ -232,15 +222,48 @@ def test_profile_is_that_of_scikit_image_in_micrometres_and_follows(dock, viewer
     assert drawn.xData[-1] == pytest.approx(np.hypot(*(line.data[0][1] - line.data[0][0])))
     assert "µm" in dock.profile.plots[0].getAxis("bottom").labelText
 
-    def drawn_values():
-        return {item.name(): item.yData.copy() for item in dock.profile.plots[0].listDataItems()}[truth.name]
-
-    before = drawn_values()
+    before = curves()[truth.name]
     viewer.dims.set_current_step(0, 25)
-    after = drawn_values()
+    after = curves()[truth.name]
     assert np.abs(before - after).max() > 0.01
     line.data = [line.data[0] + [10, 0]]
-    assert np.abs(drawn_values() - after).max() > 0.01
+    assert np.abs(curves()[truth.name] - after).max() > 0.01
+
+    # It is of what is shown, as it is shown.
+    before = curves()
+    layers["hr"].visible = False
+    assert set(before) - set(curves()) == {"melt · HR"}
+    layers["truth"].contrast_limits = (0, 100)
+    assert curves()["melt · truth"].min() > before["melt · truth"].max()
+    line.data = []
+    assert not curves()
+    assert len(dock.draw_line().data) == 1
+    assert "melt · truth" in curves()
+    viewer.dims.ndisplay = 3  # no one frame is on screen
+    assert not curves()
+    viewer.dims.ndisplay = 2
+    added = viewer.add_image(np.ones((51, 144, 240)), name="new")
+    assert "new" in curves()
+    viewer.layers.remove(added)
+    assert "new" not in curves()
+    viewer.layers.remove(line)
+    assert not curves()
+
+    # What cannot be done is said.
+    viewer.dims.ndisplay = 3
+    assert dock.draw_line() is None
+    assert "2-D" in dock.status.text()
+    viewer.dims.ndisplay = 2
+    line = dock.draw_line()
+    assert line is not None
+    viewer.layers.remove(line)
+    viewer.layers.remove(layers["fused"])
+    assert not dock.compute.isEnabled()
+    assert "Select a fused sequence first." in dock.compute.toolTip()
+    viewer.layers.clear()
+    dock.line.click()
+    assert "Open a sequence first" in dock.status.text()
+    assert not viewer.layers
 
 
 def test_profiles_of_both_cameras_lie_at_the_same_place():
@@ -268,32 +291,6 @@ def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot, pace, op
     wait(qtbot, lambda: len(dock.numbers) == 1)
     viewer.close()
     wait_for_thread("inspection numbers")
-
-
-@pytest.mark.drawn(True)
-def test_profile_is_of_what_is_shown_as_it_is_shown(dock, viewer, layers):
-    def drawn():
-        return {item.name(): item.yData for item in dock.profile.plots[0].listDataItems()}
-
-    line = dock.draw_line()
-    before = drawn()
-    layers["hr"].visible = False
-    assert set(before) - set(drawn()) == {"melt · HR"}
-    layers["truth"].contrast_limits = (0, 100)
-    assert drawn()["melt · truth"].min() > before["melt · truth"].max()
-    line.data = []
-    assert not drawn()
-    assert len(dock.draw_line().data) == 1
-    assert "melt · truth" in drawn()
-    viewer.dims.ndisplay = 3  # no one frame is on screen
-    assert not drawn()
-    viewer.dims.ndisplay = 2
-    added = viewer.add_image(np.ones((51, 144, 240)), name="new")
-    assert "new" in drawn()
-    viewer.layers.remove(added)
-    assert "new" not in drawn()
-    viewer.layers.remove(line)
-    assert not drawn()
 
 
 def test_profile_of_a_slow_layer_comes_with_it(viewer, layers, qtbot):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+import scipy
 
 from napari_xfusion.core.types import Image
 
@@ -23,9 +23,9 @@ CUBIC_A = -0.5
 class Resampler:
     """A linear map from images (H, W) to images (h, w), the same for every frame."""
 
-    rows: csr_array
+    rows: scipy.sparse.csr_array
     """(h, H)."""
-    columns: csr_array
+    columns: scipy.sparse.csr_array
     """(w, W)."""
 
     @property
@@ -69,7 +69,7 @@ def cubic(from_shape: tuple[int, int], to_shape: tuple[int, int], scale: tuple[f
     return Resampler(*(_cubic(n, m, s) for n, m, s in zip(to_shape, from_shape, scale, strict=True)))
 
 
-def _box(n_out: int, n_in: int, scale: float) -> csr_array:
+def _box(n_out: int, n_in: int, scale: float) -> scipy.sparse.csr_array:
     taps = int(np.ceil(scale)) + 1
     start = np.arange(n_out)[:, None] * scale
     source = np.floor(start).astype(int) + np.arange(taps)
@@ -78,7 +78,7 @@ def _box(n_out: int, n_in: int, scale: float) -> csr_array:
     return _sparse(overlap, source, n_in)
 
 
-def _blurred(box: csr_array, sigma: float) -> csr_array:
+def _blurred(box: scipy.sparse.csr_array, sigma: float) -> scipy.sparse.csr_array:
     """A map of pixels that are blurred before by ``sigma`` of them."""
     if not sigma:
         return box
@@ -86,10 +86,10 @@ def _blurred(box: csr_array, sigma: float) -> csr_array:
     reach = np.arange(-int(np.ceil(4 * sigma)), int(np.ceil(4 * sigma)) + 1)
     source = np.arange(n)[:, None] + reach
     weights = np.broadcast_to(np.exp(-0.5 * (reach / sigma) ** 2), source.shape)
-    return csr_array(box @ _sparse(weights, source, n)).astype(np.float32)
+    return scipy.sparse.csr_array(box @ _sparse(weights, source, n)).astype(np.float32)
 
 
-def _cubic(n_out: int, n_in: int, scale: float) -> csr_array:
+def _cubic(n_out: int, n_in: int, scale: float) -> scipy.sparse.csr_array:
     widen = max(scale, 1.0)
     centre = (np.arange(n_out)[:, None] + 0.5) * scale - 0.5
     taps = int(np.ceil(4 * widen)) + 1
@@ -104,12 +104,14 @@ def _keys(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-def _sparse(weights: npt.NDArray[np.float64], source: npt.NDArray[np.int_], n_in: int) -> csr_array:
+def _sparse(
+    weights: npt.NDArray[np.float64], source: npt.NDArray[np.int_], n_in: int
+) -> scipy.sparse.csr_array:
     """Rows that sum to one; weights outside the image fall to its edge pixel."""
     row = np.broadcast_to(np.arange(len(weights))[:, None], weights.shape)
     keep = np.abs(weights) > 1e-12
     column = np.clip(source, 0, n_in - 1)
     weights = weights / weights.sum(axis=1, keepdims=True)
-    matrix = csr_array((weights[keep], (row[keep], column[keep])), shape=(len(weights), n_in))
+    matrix = scipy.sparse.csr_array((weights[keep], (row[keep], column[keep])), shape=(len(weights), n_in))
     matrix.sum_duplicates()
     return matrix.astype(np.float32)

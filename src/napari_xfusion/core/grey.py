@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from napari_xfusion.core.types import Image, Stack
@@ -175,9 +176,7 @@ def fill_invalid(frame: NDArray[Any]) -> tuple[NDArray[Any], int]:
     count = int(invalid.sum())
     if count == frame.size:
         return np.zeros_like(frame), count
-    from scipy.ndimage import distance_transform_edt  # noqa: PLC0415 - slow to import, and seldom needed
-
-    nearest = distance_transform_edt(invalid, return_distances=False, return_indices=True)
+    nearest = scipy.ndimage.distance_transform_edt(invalid, return_distances=False, return_indices=True)
     return frame[tuple(nearest)], count
 
 

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Annotated, Self
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, FiniteFloat, model_validator
-from scipy.ndimage import map_coordinates, spline_filter
 
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import PairingError
@@ -45,14 +45,20 @@ class Warp(Value):
 
     @cached_property
     def _splines(self) -> list[NDArray[np.float64]]:
-        return [spline_filter(np.array(each), order=3, mode="nearest") for each in (self.down, self.across)]
+        return [
+            scipy.ndimage.spline_filter(np.array(each), order=3, mode="nearest")
+            for each in (self.down, self.across)
+        ]
 
     def __call__(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Displacements (..., 2) of camera pixels (..., 2)."""
         last = np.array(np.shape(self.down)) - 1
         places = np.clip(pixels @ np.transpose(self.linear) + self.shift, 0, last)
         at = np.moveaxis(places, -1, 0)
-        found = [map_coordinates(x, at, order=3, mode="nearest", prefilter=False) for x in self._splines]
+        found = [
+            scipy.ndimage.map_coordinates(x, at, order=3, mode="nearest", prefilter=False)
+            for x in self._splines
+        ]
         return np.stack(found, axis=-1)
 
     @property

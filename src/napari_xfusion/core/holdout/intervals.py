@@ -26,9 +26,9 @@ from typing import Annotated, NamedTuple
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.interpolate import interp1d
 
 from napari_xfusion.core.holdout.left_out import Gap, Guess, LeftOut, judged, without
 from napari_xfusion.core.holdout.noise import noise_curve
@@ -227,7 +227,8 @@ def _simulated(method: str, curve: NoiseCurve, coverage: float) -> Intervals:
     """Beyond LEVELS the widths grow, and shrink, as those of a normal distribution."""
     table, level = _tables()[method], min(max(coverage, LEVELS[0]), LEVELS[-1])
     widths, reached, scatter = (
-        interp1d(LEVELS, table[key], axis=0)(level) for key in ("widths", "reached", "scatter")
+        scipy.interpolate.interp1d(LEVELS, table[key], axis=0)(level)
+        for key in ("widths", "reached", "scatter")
     )
     normal = NormalDist()
     widths *= normal.inv_cdf((1 + coverage) / 2) / normal.inv_cdf((1 + level) / 2)

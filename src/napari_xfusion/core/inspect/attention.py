@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from napari_xfusion.core.types import ROLES
 
@@ -70,7 +70,7 @@ def normalise(
     least = LEAST_UNIT * np.abs(known).max(initial=0)
     of: Literal["score", "weight"] = "weight" if (unit <= least).any() or (known < 0).any() else "score"
     if of == "weight":
-        back, ahead, unit = expit(back), expit(ahead), expit(unit)
+        back, ahead, unit = scipy.special.expit(back), scipy.special.expit(ahead), scipy.special.expit(unit)
     return NormalisedAttention(frames, frames - start, back / unit, ahead / unit, of)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from skimage.metrics import structural_similarity
+import skimage
 
 from napari_xfusion.core.types import Image
 
@@ -55,4 +55,4 @@ def _ssim(truth: Image, result: Image, window: int) -> float:
         return float("nan")
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     options = gaussian if window == 11 else {"win_size": window}
-    return float(structural_similarity(truth, result, data_range=1.0, **options))
+    return float(skimage.metrics.structural_similarity(truth, result, data_range=1.0, **options))

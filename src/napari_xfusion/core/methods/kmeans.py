@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from napari_xfusion.core.types import Image
@@ -63,9 +64,7 @@ def cluster_pixels(series: Sequence[Image], count: int, *, smooth: int = 1) -> C
 
 def nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int32]:
     """Number of the centre (k, d) nearest to each point (n, d), (n,)."""
-    from scipy.cluster.vq import vq  # noqa: PLC0415 - slow to import, and other methods do without
-
-    labels, _ = vq(points, centres)
+    labels, _ = scipy.cluster.vq.vq(points, centres)
     return labels
 
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from statistics import median
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.quantities import moment
@@ -62,7 +62,7 @@ def _impossible(times: Sequence[int]) -> NDArray[np.bool_]:
     if usual <= 0:
         return np.ones(len(times), dtype=bool)
     drift = np.array([t - times[0] for t in times], np.float64) - float(usual) * np.arange(len(times))
-    far = np.abs(drift - median_filter(drift, size=min(_WINDOW, len(times)), mode="mirror"))
+    far = np.abs(drift - scipy.ndimage.median_filter(drift, size=min(_WINDOW, len(times)), mode="mirror"))
     falls = np.array([b <= a for a, b in pairwise(times)])
     disordered = np.append(falls, False) | np.insert(falls, 0, False)
     found: NDArray[np.bool_] = (far > _FAR * usual) | (disordered & (far > usual / 2))

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from napari_xfusion.core.degrade import binning
 from napari_xfusion.core.mapping import Mapping
@@ -76,7 +76,7 @@ def find_blur(pairs: Sequence[Pair], grids: Grids) -> Blur:
     simplex = start**2 + np.array([[0.0, 0.0], [0.05, 0.0], [0.0, 0.05]])
     search = {"initial_simplex": simplex, "xatol": 1e-3, "fatol": 0.0, "maxfev": 60}
     settings: dict[str, Any] = {"bounds": [(0.0, LONGEST**2)] * 2, "options": search}
-    best = np.sqrt(minimize(left, simplex[0], method="Nelder-Mead", **settings).x)
+    best = np.sqrt(scipy.optimize.minimize(left, simplex[0], method="Nelder-Mead", **settings).x)
     found = float(best[0]), float(best[1])
     none = (0.0, 0.0)
     gain = 1 - left(best**2) / max(left(np.zeros(2)), 1e-30)

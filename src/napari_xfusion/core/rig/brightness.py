@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from napari_xfusion.core.rig.grey import huber_weights
 from napari_xfusion.core.rig.photometry import Array, Photometry, robust_gains
@@ -275,7 +275,9 @@ def _slow(values: Array) -> Array:
 
 
 def _running_median(values: Array) -> Array:
-    medians: Array = median_filter(values, 2 * (min(WINDOW, len(values)) // 2) + 1, mode="mirror")
+    medians: Array = scipy.ndimage.median_filter(
+        values, 2 * (min(WINDOW, len(values)) // 2) + 1, mode="mirror"
+    )
     return medians
 
 

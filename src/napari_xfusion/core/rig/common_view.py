@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.rig.scan import plain, zero_of
@@ -164,7 +164,7 @@ def _exposed(lr: Image, times: Floats, exposure: float, smooth: float) -> Image:
     if exposure < 1e-3:
         weights = np.exp(-(((times - frames) / smooth) ** 2) / 2)
     else:
-        weights = ndtr((times + exposure / 2 - frames) / smooth) - ndtr(
+        weights = scipy.special.ndtr((times + exposure / 2 - frames) / smooth) - scipy.special.ndtr(
             (times - exposure / 2 - frames) / smooth
         )
     weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

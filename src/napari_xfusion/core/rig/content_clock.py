@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from napari_xfusion.core.rig.common_view import LEAST_SMOOTH, Floats, Views
 from napari_xfusion.core.types import Image
@@ -297,7 +297,7 @@ def _local(views: Views, start: float, chosen: NDArray[np.bool_]) -> _Local:
     else:
         raise Refused("uncertain", best, np.inf, int(used.sum()))
     frames, tiles = (_without_each(both, lr, starts, axis) for axis in (2, 1))
-    few = student.ppf(0.975, max(int(used.sum()) - 1, 1)) / 1.96
+    few = float(scipy.special.stdtrit(max(int(used.sum()) - 1, 1), 0.975)) / 1.96
     sigma = few * max(_jackknife(frames), _jackknife(tiles))
     middle = int(np.abs(starts - best).argmin())
     total = sums[middle]

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.ndimage import distance_transform_edt
 
 from napari_xfusion.core.grey import as_dtype
 from napari_xfusion.core.optical_flow import find_motion, warp
@@ -199,7 +199,9 @@ def fill(frame: NDArray[Any], bad: Mask) -> NDArray[Any]:
             break
     filled = padded[1:-1, 1:-1]
     if len(rows):
-        nearest = distance_transform_edt(~known[1:-1, 1:-1], return_distances=False, return_indices=True)
+        nearest = scipy.ndimage.distance_transform_edt(
+            ~known[1:-1, 1:-1], return_distances=False, return_indices=True
+        )
         filled = filled[tuple(nearest)]
     return as_dtype(filled, frame.dtype)
 

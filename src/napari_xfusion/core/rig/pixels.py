@@ -15,8 +15,8 @@ from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from napari_xfusion.core.grey import Affine, sample_frames
 from napari_xfusion.core.recordings import pco
@@ -240,7 +240,9 @@ class _Pair:
         sharp = left(0.0)
         start = min(BLURS, key=left)
         bounds = 0.5 * start, 1.5 * start
-        sigma = float(minimize_scalar(left, bounds=bounds, options={"xatol": 0.02, "maxiter": 8}).x)
+        sigma = float(
+            scipy.optimize.minimize_scalar(left, bounds=bounds, options={"xatol": 0.02, "maxiter": 8}).x
+        )
         return sigma if left(sigma) < (1 - LEAST_GAIN) * sharp else 0.0
 
     def blurred(self, sigma: float) -> _Pair:

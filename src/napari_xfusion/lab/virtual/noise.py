@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.special import pdtr
+import scipy
 
 from napari_xfusion.core.types import Image
 from napari_xfusion.errors import InputError
@@ -92,7 +91,7 @@ def solve_b0(
             found=f"{target:g} dB",
             hint="choose a value between them or simulate without noise",
         )
-    middle = 10.0 ** brentq(lambda x: expected(x) - target, lowest, highest, xtol=1e-6)
+    middle = 10.0 ** scipy.optimize.brentq(lambda x: expected(x) - target, lowest, highest, xtol=1e-6)
     return _draw(clean, target, middle, seed=seed, grid=grid)
 
 
@@ -122,6 +121,7 @@ def expected_error(grey: npt.NDArray[np.float64], b0: float) -> npt.NDArray[np.f
     """
     mean = grey * b0
     m = np.floor(b0)
+    pdtr = scipy.special.pdtr
     at_m, below, below2 = pdtr(m, mean), pdtr(m - 1, mean), pdtr(m - 2, mean) if m >= 2 else 0.0 * mean
     curvature = (at_m - below) - (below - below2)
     error: npt.NDArray[np.float64] = grey / b0 * below + grey**2 * curvature + (1 - grey) ** 2 * (1 - at_m)
