@@ -71,17 +71,18 @@ def nothing_left(request):
 
 @pytest.fixture
 def opened_by_close(monkeypatch):
-    """``opened_by_close(gate)``: the gate opens when a closing window begins to wait for its thread.
+    """``opened_by_close(gate)``: the gate opens when a closing window or panel begins to wait for its thread.
 
-    So the thread is held until then, and the window is closed in the middle of its work on any machine.
+    So the thread is held until then, and the window is closed in the middle of its work on any machine. More arguments
+    are those of the gate's ``allow``.
     """
     from napari_xfusion.ui.shared.job import Workbench
 
-    def opened(gate):
+    def opened(gate, *permits):
         close = Workbench.close
 
         def close_with_open_gate(bench, *patience):
-            gate.allow()
+            gate.allow(*permits)
             return close(bench, *patience)
 
         monkeypatch.setattr(Workbench, "close", close_with_open_gate)

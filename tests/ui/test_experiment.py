@@ -57,6 +57,7 @@ def test_sequences_are_those_of_the_core_and_lie_upon_each_other(panel, viewer, 
     panel.settings["seed"].value = 3
     run(panel, qtbot, panel.make)
     made = {provenance_of(layer).role: layer for layer in viewer.layers if "simulated" in layer.name}
+    assert made["lr"].name.endswith(", simulated, HR step 7 · LR")
     expected = simulate(stack(SEQUENCE), 7, lr_psnr=40, seed=3)
     for role in ("lr", "hr", "truth"):
         sequence = stack_of(made[role])

@@ -201,6 +201,20 @@ def test_a_movie_shows_the_layers_side_by_side_at_the_same_time(layers):
     assert np.array_equal(coarse[::4, ::4].repeat(4, axis=0).repeat(4, axis=1), coarse)
 
 
+def test_a_movie_has_scale_bars_where_pixel_sizes_are_known(layers):
+    unknown = Image(np.zeros((3, 40, 60)), units=("s", "pixel", "pixel"))
+    panes = [export.pane(layer) for layer in (layers["lr"], layers["hr"], unknown)]
+    assert [pane.pixel for pane in panes] == pytest.approx([8, 2, None])
+    turned = Image(np.zeros((3, 4, 5)), units=("s", "mm", "mm"), scale=(1, 0.002, 0.002), rotate=30)
+    assert export.pane(turned).pixel == pytest.approx(2)
+    plain, drawn = (next(export.side_by_side(panes, scale_bar=bar)) for bar in (False, True))
+    changed = np.any(plain != drawn, axis=2)
+    width = layers["hr"].data.shape[2]
+    for k, is_known in enumerate((True, True, False)):
+        part = changed[:, k * (width + export.GAP) : (k + 1) * (width + export.GAP)]
+        assert part.any() == is_known
+
+
 @pytest.fixture
 def box(viewer, layers):
     """The export box in a dock of a window with the sample and its result."""
@@ -220,6 +234,7 @@ def ended(qtbot, box):
 
 @pytest.mark.drawn(True)
 def test_the_box_saves_sequence_movie_view_and_numbers(box, qtbot, tmp_path):
+    box.rate.setValue(7)
     for name, save in (
         ("sequence.tif", box.export_sequence),
         ("movie.mp4", box.export_movie),
@@ -232,7 +247,7 @@ def test_the_box_saves_sequence_movie_view_and_numbers(box, qtbot, tmp_path):
         assert (tmp_path / name).stat().st_size > 100
     assert "psnr" in (tmp_path / "numbers.csv").read_text()
     with av.open(str(tmp_path / "movie.mp4")) as file:
-        assert file.streams.video[0].frames == 51
+        assert (file.streams.video[0].frames, file.streams.video[0].average_rate) == (51, 7)
     assert len(np.unique(open_png(tmp_path / "view.png"))) > 20
 
 

@@ -169,7 +169,7 @@ def test_run_cancel_resume_in_memory_gives_what_the_command_line_gives(panel, vi
 
 @pytest.mark.parametrize("opened_by", ["this package", "others"])
 def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
-    viewer, sequences, expected, pace, qtbot, opened_by
+    viewer, sequences, expected, pace, qtbot, opened_by, opened_by_close
 ):
     if opened_by == "this package":
         open_sequences(viewer, sequences)
@@ -177,6 +177,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
         for name, path, side in (("LR", sequences[0], 4), ("HR", sequences[1], 1)):
             place = {"scale": (1, side, side), "translate": (0, (side - 1) / 2, (side - 1) / 2)}
             viewer.add_image(tifffile.imread(path), name=name, rgb=False, **place)
+        viewer.dims.set_current_step(0, 0)
 
     def opened():
         panel = open_panel(viewer, qtbot)
@@ -188,10 +189,13 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     panel = opened()
     run_for(panel, qtbot, pace, 6)
     layer, there = fused_layer(viewer), min(panel.runner._result.done)
+    viewer.dims.set_current_step(0, 6)  # the frame at work
+    assert layer.opacity == 0
+    opened_by_close(pace, 1)
     with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
         viewer.window.remove_dock_widget(panel)
-    pace.allow(1)
     wait(qtbot, lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
+    assert layer.opacity == 1
     seen = []
     for frame in (23, there, 22):  # also without the panel, what is below is seen where a frame is missing
         viewer.dims.set_current_step(0, frame)
@@ -358,6 +362,7 @@ def test_a_region_and_a_range_of_frames_lie_where_they_belong(panel, viewer, exp
     panel.run_box.run.click()
     ended(panel, qtbot)
     fused = fused_layer(viewer)
+    assert fused.name == "melt01 · fused (flow, Frames 5:10, Region 16:64,32:96)"
     np.testing.assert_array_equal(fused.data, tifffile.imread(expected)[5:10, 16:64, 32:96])
     np.testing.assert_allclose(fused.data_to_world((0, 0, 0)), layer.data_to_world((5, 16, 32)), atol=1e-9)
 

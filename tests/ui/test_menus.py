@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QMenu,
     QProgressBar,
     QSlider,
+    QTabBar,
     QTableWidget,
     QWidget,
 )
@@ -27,6 +28,7 @@ PANELS = {
     "Inspect": "InspectPanel",
     "Virtual experiment": "ExperimentPanel",
 }
+TABS = ["Rig", "Fusion", "Inspect", "Virtual experiment"]
 FIELDS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QProgressBar, QSlider, QTableWidget)
 COMMANDS = {
     "Rig (two cameras)": "rig",
@@ -113,3 +115,17 @@ def test_panels_become_tabs_of_one_place_the_newest_in_front(viewer, qtbot):
         others = {*docks[:i], *docks[i + 1 :]}
         wait(qtbot, lambda dock=dock, others=others: set(window.tabifiedDockWidgets(dock)) == others)
     wait(qtbot, lambda: [dock.visibleRegion().isEmpty() for dock in docks[-2:]] == [True, False])
+    bars = [bar for bar in window.findChildren(QTabBar) if bar.parent() is window and bar.isVisible()]
+    assert [cut_titles(bar) for bar in bars] == [[]]
+    assert [bars[0].tabText(k) for k in range(bars[0].count())] == TABS
+
+
+def cut_titles(bar):
+    """The titles of tabs that are elided, or behind the arrows at the end of a row that is too long."""
+    cut = []
+    for k in range(bar.count()):
+        needed = bar.fontMetrics().horizontalAdvance(bar.tabText(k))
+        place = bar.tabRect(k)
+        if place.width() < needed or place.right() > bar.width():
+            cut.append(f"{bar.tabText(k)}: {needed} px in {place.width()} at {place.x()}")
+    return cut

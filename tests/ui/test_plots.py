@@ -74,6 +74,15 @@ def cursor_is_slider(dock, viewer):
     assert viewer.dims.current_step[0] == 50
 
 
+def noise_is_that_of_lr(dock, truth, lr, span):
+    _, _, noise = dock.consistency.plots[0].listDataItems()  # RMS, its circles, LR's own noise
+    true = np.stack([truth.frame(t) for t in range(51)]).astype(float)
+    recorded = np.stack([lr.frame(t) for t in range(51)]).astype(float)
+    expected = np.mean((binned(true) - recorded) ** 2) / span**2
+    assert np.mean(noise.yData**2) == pytest.approx(expected, rel=0.2)
+    assert "LR&nbsp;noise" in dock.consistency.headings[0].text()
+
+
 @pytest.mark.drawn(True)
 def test_numbers_are_those_of_the_core_saved_and_drawn_in_any_theme_and_the_cursor_is_the_slider(
     dock, viewer, layers, qtbot, tmp_path, monkeypatch
@@ -101,6 +110,7 @@ def test_numbers_are_those_of_the_core_saved_and_drawn_in_any_theme_and_the_curs
     seen = (binned(sequence[5:6])[0] - np.asarray(lr.frame(5), float)) / span
     assert rms[5] == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)), rel=0.1)
     assert zero < sequence.mean()
+    noise_is_that_of_lr(dock, truth, lr, span)
     cursor_is_slider(dock, viewer)
 
     for theme in ("light", "dark"):

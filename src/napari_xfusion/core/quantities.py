@@ -28,3 +28,11 @@ def moment(seconds: float) -> str:
         if abs(seconds) * factor < 1000:
             return f"{seconds * factor:.4g} {unit}"
     return f"{seconds:.4g} s"
+
+
+def length_in_words(micrometres: float) -> str:
+    """A length in the unit that suits it: ``500 nm``, ``20 µm``, ``1 mm``."""
+    for factor, unit in ((1e3, "nm"), (1.0, "µm")):
+        if abs(micrometres) * factor < 1000:
+            return f"{micrometres * factor:.4g} {unit}"
+    return f"{micrometres / 1e3:.4g} mm"

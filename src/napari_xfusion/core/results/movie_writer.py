@@ -18,12 +18,15 @@ from napari_xfusion.errors import OutputError, writing
 QUALITY = "18"
 """Constant rate factor of x264, commonly considered visually lossless."""
 
+RATE = 20
+"""Frames a second, where nothing else is asked for."""
+
 
 def write_movie(
     frames: Iterable[NDArray[np.uint8]],
     path: str | PathLike[str],
     *,
-    rate: float = 20.0,
+    rate: float = RATE,
     stop: Token | None = None,
 ) -> bool:
     """Write RGB frames (H, W, 3), all of one size, as ``path`` at ``rate`` frames a second.

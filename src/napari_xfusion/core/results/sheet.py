@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from napari_xfusion.core.quantities import length_in_words
+
 BAR = 22
 """Pixels of the line of text above a picture."""
 WHITE, BLACK = 255, 0
@@ -21,6 +23,33 @@ def labelled(picture: NDArray[np.uint8], text: str, top: int = 3) -> NDArray[np.
     shade = BLACK if picture.ndim == 2 else (BLACK,) * 3
     ImageDraw.Draw(bar).text((4, top), plain, fill=shade, font=ImageFont.load_default(14))
     return np.concatenate([np.asarray(bar), picture])
+
+
+def with_scale_bar(picture: NDArray[np.uint8], pixel: float) -> NDArray[np.uint8]:
+    """The picture (H, W, 3), whose pixels are ``pixel`` micrometres wide, with a bar of a round length in its corner.
+
+    The bar is at most a quarter as long as the picture, white with a black edge.
+    """
+    height, width = picture.shape[:2]
+    most = pixel * width / 4
+    unit = 10.0 ** np.floor(np.log10(most))
+    length = max(unit * step for step in (1, 2, 5) if unit * step <= most)
+    drawn = Picture.fromarray(picture)
+    draw, margin = ImageDraw.Draw(drawn), max(width // 40, 4)
+    right, bottom = width - 1 - margin, height - 1 - margin
+    left, top = right - round(length / pixel) + 1, bottom - max(height // 60, 2) + 1
+    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill=(BLACK,) * 3)
+    draw.rectangle((left, top, right, bottom), fill=(WHITE,) * 3)
+    draw.text(
+        ((left + right) / 2, top - 4),
+        length_in_words(length).replace("µ", "u"),
+        fill=(WHITE,) * 3,
+        stroke_fill=(BLACK,) * 3,
+        stroke_width=1,
+        font=ImageFont.load_default(14),
+        anchor="mb",
+    )
+    return np.asarray(drawn)
 
 
 def sheet(

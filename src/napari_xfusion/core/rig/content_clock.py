@@ -136,7 +136,7 @@ def _find(views: Views, bounds: tuple[float, float] | None, evidence: float) -> 
 
 def _search(views: Views, bounds: tuple[float, float] | None) -> tuple[float, Floats, Floats]:
     """The best stretch, and for it all offsets (C,) and their scores (C, 2): evidence, HR frames inside LR."""
-    coarse = _components(views)
+    coarse = components(views)
     last, since = float(views.when[-1]), views.since
     low, high = bounds or (-since[-FEWEST], last - since[FEWEST - 1])
     starts = np.arange(low, high + STEP, STEP)
@@ -157,7 +157,7 @@ def _stretches(views: Views) -> list[float]:
     return [1 + DRIFT * i / max(count, 1) for i in sorted(range(-count, count + 1), key=abs)]
 
 
-def _components(views: Views) -> Views:
+def components(views: Views) -> Views:
     """The same in the principal components of LR, which hold what changes and little noise."""
     lr = views.lr
     if lr.shape[0] < lr.shape[1]:
@@ -170,19 +170,31 @@ def _components(views: Views) -> Views:
 
 
 def _score(views: Views, table: Image, start: float) -> tuple[float, float]:
-    """How much better HR is explained by LR than by itself, as a logarithm; and how many HR frames are inside LR.
+    """The ``agreement`` of the HR frames inside LR, and how many these are.
 
-    The same correlation is worth more the more frames have it. ``table`` (., P) is LR from time -1 on in steps of GRID.
+    ``table`` (., P) is LR from time -1 on in steps of GRID.
     """
     times = start + views.since
     chosen = views.inside(times)
     count = int(chosen.sum())
     if count < FEWEST:
         return 0.0, count
-    rows = np.rint((times[chosen] + 1) / GRID).astype(np.intp)
-    x, y = _centred(table[rows]), _centred(views.hr[chosen])
-    agreement = max(float(np.vdot(x, y)), 0.0) ** 2 / (float(np.vdot(x, x)) * float(np.vdot(y, y)) + _TINY)
-    return -(count - 1) / 2 * float(np.log(max(1 - agreement, 1e-9))), count
+    return agreement(table[table_rows(times[chosen])], views.hr[chosen]), count
+
+
+def table_rows(times: Floats) -> NDArray[np.intp]:
+    """The rows of a table of LR from time -1 on in steps of GRID."""
+    return np.rint((times + 1) / GRID).astype(np.intp)
+
+
+def agreement(lr: Image, hr: Image) -> float:
+    """How much better changes of HR (n, P) are explained by those of LR than by none: a log likelihood, 0 at least.
+
+    The same correlation is worth more the more frames have it.
+    """
+    x, y = _centred(lr), _centred(hr)
+    square = max(float(np.vdot(x, y)), 0.0) ** 2 / (float(np.vdot(x, x)) * float(np.vdot(y, y)) + _TINY)
+    return -(len(hr) - 1) / 2 * float(np.log(max(1 - square, 1e-9)))
 
 
 class _Sums(NamedTuple):

@@ -225,8 +225,8 @@ class ExperimentPanel(Panel):
         ask_and_save(self, "Numbers of all methods", "methods.csv", CSV, self.write_csv)
 
     def _title(self) -> str:
-        layer = self.sequence.layer()
-        return f"{layer.name.split(' · ')[0]}, simulated" if layer is not None else ""
+        layer, step = self.sequence.layer(), self.settings.value().hr_step
+        return f"{layer.name.split(' · ')[0]}, simulated, HR step {step}" if layer is not None else ""
 
     def _guess(self) -> None:
         """Select a truth, or a sequence that is neither LR nor HR, if none is selected."""

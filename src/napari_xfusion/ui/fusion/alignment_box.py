@@ -12,13 +12,17 @@ from qtpy.QtWidgets import QComboBox, QPushButton, QWidget
 from napari_xfusion.core.calibration import Calibration
 from napari_xfusion.core.plan import parse_times
 from napari_xfusion.core.rig import place_lr
+from napari_xfusion.core.rig.step import HrStep, find_step
+from napari_xfusion.core.types import Token
 from napari_xfusion.errors import InputError, XFusionError
 from napari_xfusion.ui.shared.files_edit import FilesEdit
 from napari_xfusion.ui.shared.form import Form, row
 from napari_xfusion.ui.shared.history import UndoButtons
+from napari_xfusion.ui.shared.job import Outcome, Tell, Worker, until
 from napari_xfusion.ui.shared.steps import StepSection
-from napari_xfusion.ui.shared.widgets import add_row
+from napari_xfusion.ui.shared.widgets import Sentence, add_row, offer
 from napari_xfusion.ui.shared.words import field as label_of
+from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     from napari_xfusion.core.types import Stack
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 OFFSETS = ("lr_time_offset", "hr_time_offset")
 LONGEST_OFFSET = 1e12
 """Nanoseconds."""
+FIND, STOP = "Find HR step and start", "Stop"
+FINDS = "Compare all frames for the HR step and start at which HR agrees best with LR. Check the result."
 
 
 def _offset(camera: str) -> dict[str, Any]:
@@ -69,9 +75,17 @@ class AlignmentBox(StepSection):
         self.pairing["hr_times"].native.setPlaceholderText("from HR step")
         for name in OFFSETS:
             self.pairing[name].native.setSuffix(" ns")
+        self.search, self.found = QPushButton(FIND, self), Sentence(self)
+        self.found.setToolTip("The HR step and start that fit best, or why that is not certain.")
+        self.rows.addRow(self.search)
+        self.rows.addRow(self.found)
+        self._say("")
+        self._stacks: tuple[Stack | None, Stack | None] = (None, None)
+        self._searching = Worker(self, "HR step", ended=self._on_found, every=50)
         self.history = UndoButtons(self, self.saved, self._show, _differences)
         self.rows.addRow(self.history)
         self.open_rig.clicked.connect(lambda _: self.rig_asked.emit())
+        self.search.clicked.connect(lambda _: self._find())
         self.changed.connect(self.history.changed)
         self.rig.textChanged.connect(lambda _: self.changed.emit())
         self.extent.currentIndexChanged.connect(lambda _: self.changed.emit())
@@ -128,8 +142,16 @@ class AlignmentBox(StepSection):
         self.extent.setCurrentText(str(values["extent"]))
         self.pairing.restore(values)
 
-    def update_fields(self, lr: Stack | None) -> None:
-        """Disable what has no effect: the step if times are given, the start without a step, offsets without times."""
+    def update_fields(self, lr: Stack | None, hr: Stack | None) -> None:
+        """Disable what has no effect: the step if times are given, the start without a step, offsets without times.
+
+        A search for the step of another pair ends.
+        """
+        if self._stacks != (lr, hr):
+            self._stacks = lr, hr
+            self._searching.forget()
+            self._say("")
+        self._offer()
         entered = self.pairing.value()
         by_step = not entered.hr_times.strip()
         self.pairing["hr_step"].enabled = by_step
@@ -137,6 +159,48 @@ class AlignmentBox(StepSection):
         for name in OFFSETS:
             self.pairing[name].enabled = lr is not None and lr.clock.interval is not None
         self.extent.setEnabled(bool(self.rig.text().strip()))
+
+    def _offer(self) -> None:
+        reason = "Select LR and HR first." if None in self._stacks else ""
+        self.search.setText(STOP if self._searching.busy else FIND)
+        offer(self.search, "Stop; nothing changes." if self._searching.busy else FINDS, reason)
+
+    def _say(self, words: str) -> None:
+        self.found.setText(words)
+        self.found.setVisible(bool(words))
+
+    def _find(self) -> None:
+        """Find step and start in the background, or stop that."""
+        lr, hr = self._stacks
+        if self._searching.busy:
+            self._searching.cancel()
+        elif lr is not None and hr is not None:
+            try:
+                calibration = self.calibration()
+            except InputError as error:
+                self._say(in_window_words(error))
+                return
+
+            def body(stop: Token, _tell: Tell) -> HrStep:
+                return find_step(lr, hr, calibration, progress=until(stop))
+
+            self._searching.ask(body)
+            self._say("Comparing all frames …")
+            self._offer()
+
+    def _on_found(self, outcome: Outcome) -> None:
+        self._offer()
+        if outcome.value is None:
+            self._say(outcome.in_words() or "Stopped; nothing changed.")
+            return
+        found: HrStep = outcome.value
+        self.history.record()  # what was entered before is one change, this is the next
+        self.pairing.restore({"hr_step": found.step, "hr_start": found.start, "hr_times": ""})
+        self.history.record()
+        self._say(
+            f"HR step {found.step:g} from LR frame {found.start:g}: LR explains {found.explained:.1%} of what changes "
+            "in HR."
+        )
 
 
 def _differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> str:

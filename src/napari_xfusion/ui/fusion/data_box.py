@@ -277,7 +277,7 @@ class DataBox(StepSection):
         """Disable what has no effect or nothing to do."""
         layers = [self.lr.layer(), self.hr.layer()]
         stacks = [_stack_or_none(layer) for layer in layers]
-        self._alignment.update_fields(stacks[0])
+        self._alignment.update_fields(*stacks)
         own = [layer is not None and provenance_of(layer) is not None for layer in layers]
         self.known.offer(stacks, own)
         files = any(stack is not None and isinstance(stack.recording, Recording) for stack in stacks)

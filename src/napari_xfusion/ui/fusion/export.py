@@ -22,7 +22,7 @@ from napari_xfusion.core.quantities import moment
 from napari_xfusion.core.recordings import Fields, Raw, Recording
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, RunRecord, record_path
 from napari_xfusion.core.results.save import save_stack
-from napari_xfusion.core.results.sheet import labelled, sheet
+from napari_xfusion.core.results.sheet import labelled, sheet, with_scale_bar
 from napari_xfusion.core.trust.crate import crate_path
 from napari_xfusion.core.trust.result import Result
 from napari_xfusion.core.types import Progress, Reopenable, Token
@@ -87,6 +87,8 @@ class Pane:
     limits: tuple[float, float]
     gamma: float
     colormap: Any
+    pixel: float | None = None
+    """Width of a pixel in micrometres, where it is known."""
 
     def picture(self, time: float) -> NDArray[np.uint8]:
         """The picture of the nearest frame at ``time``, (H, W, 3); black before the sequence and after it."""
@@ -121,15 +123,31 @@ def pane(layer: Image) -> Pane:
         tuple(layer.contrast_limits),
         float(layer.gamma),
         layer.colormap,
+        _pixel_width(layer),
     )
 
 
+def _pixel_width(layer: Image) -> float | None:
+    """Micrometres from a pixel to the next one on the right, by all of the layer's transforms."""
+    unit = layer.units[-1]
+    if not unit.is_compatible_with("um"):
+        return None
+    right = np.zeros(layer.ndim)
+    right[-1] = 1
+    step = np.subtract(layer.data_to_world(right), layer.data_to_world(np.zeros(layer.ndim)))[-2:]
+    return float((float(np.linalg.norm(step)) * unit).to("um").magnitude)
+
+
 def side_by_side(
-    panes: Sequence[Pane], *, progress: Progress = lambda _done, _total: None
+    panes: Sequence[Pane],
+    *,
+    scale_bar: bool = False,
+    progress: Progress = lambda _done, _total: None,
 ) -> Iterator[NDArray[np.uint8]]:
     """The panes beside each other at every time of the longest one, (H, W, 3), names and time above.
 
-    All get the height of the tallest. Raises InputError where their times have different units.
+    All get the height of the tallest, and with ``scale_bar`` a bar where the size of their pixels is known. Raises
+    InputError where their times have different units.
     """
     units = {p.unit for p in panes if p.unit is not None}
     if len(units) > 1:
@@ -144,7 +162,7 @@ def side_by_side(
     height = max(p.data.shape[-2] for p in panes)
     for i in range(count):
         time = clock.start + i * clock.step
-        row = [labelled(_enlarged(p.picture(time), height), p.name) for p in panes]
+        row = [labelled(_enlarged(p, time, height, scale_bar), p.name) for p in panes]
         said = f"frame {i}" + (f", {moment(time)}" if clock.unit == "s" else "")
         yield labelled(sheet(row, len(row), (0, GAP)), said)
         progress(i + 1, count)
@@ -295,10 +313,13 @@ def _flat(entry: FrameRecord) -> dict[str, Any]:
     return flat
 
 
-def _enlarged(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
-    """The picture at ``height``, by repeated pixels: what a camera saw is not smoothed."""
+def _enlarged(pane: Pane, time: float, height: int, scale_bar: bool) -> NDArray[np.uint8]:
+    """The picture of ``pane`` at ``height``, by repeated pixels: what a camera saw is not smoothed."""
+    picture = pane.picture(time)
     rows = np.arange(height) * picture.shape[0] // height
     width = round(picture.shape[1] * height / picture.shape[0])
     columns = np.arange(width) * picture.shape[1] // width
     enlarged: NDArray[np.uint8] = picture[rows[:, None], columns]
+    if scale_bar and pane.pixel is not None:
+        return with_scale_bar(enlarged, pane.pixel * picture.shape[1] / width)
     return enlarged

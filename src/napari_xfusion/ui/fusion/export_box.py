@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QApplication, QGridLayout, QGroupBox, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QWidget,
+)
 
-from napari_xfusion.core.results.movie_writer import write_movie
+from napari_xfusion.core.results.movie_writer import RATE, write_movie
 from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import OutputError, XFusionError, writing
 from napari_xfusion.ui.fusion import export
@@ -46,6 +56,8 @@ class ExportBox(QGroupBox):
         self.save_view = QPushButton("View …", self)
         self.save_numbers = QPushButton("Numbers …", self)
         self.save_report = QPushButton("Report …", self)
+        self.rate = QSpinBox(self, minimum=1, maximum=120, value=RATE, suffix=" frames/s")
+        self.scale_bar = QCheckBox("Scale bar", self, checked=True)
         self.copy_command = QPushButton("Copy command", self)
         self.cancel = QPushButton("Cancel", self)
         self.status = Sentence(self)
@@ -99,9 +111,16 @@ class ExportBox(QGroupBox):
                 hint="select one or more sequences, or make them visible",
             )
 
+        rate, bar = self.rate.value(), self.scale_bar.isChecked()
+        bare = bar and all(pane.pixel is None for pane in panes)
+
         def body(stop: Token, tell: Tell) -> str:
-            frames = export.side_by_side(panes, progress=_frames(tell))
-            return f"saved {path.name}" if write_movie(frames, path, stop=stop) else "stopped"
+            frames = export.side_by_side(panes, scale_bar=bar, progress=_frames(tell))
+            if not write_movie(frames, path, rate=rate, stop=stop):
+                return "stopped"
+            return f"saved {path.name}" + (
+                "; without a scale bar, as pixel sizes are not known" if bare else ""
+            )
 
         self._begin(body)
 
@@ -263,9 +282,17 @@ class ExportBox(QGroupBox):
         self.page.setOpenExternalLinks(True)
         self.page.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self.page.hide()
-        grid.addWidget(self.cancel, 3, 2)
-        grid.addWidget(self.status, 3, 0, 1, 2)
-        grid.addWidget(self.page, 4, 0, 1, 3)
+        self.rate.setToolTip("Of a movie: frames per second at which it is played.")
+        self.scale_bar.setToolTip(
+            "In a movie: draw a scale bar into each sequence whose pixel size is known."
+        )
+        movie = QHBoxLayout()
+        for widget, stretch in ((QLabel("Movie:", self), 0), (self.rate, 1), (self.scale_bar, 0)):
+            movie.addWidget(widget, stretch)
+        grid.addLayout(movie, 3, 0, 1, 3)
+        grid.addWidget(self.cancel, 4, 2)
+        grid.addWidget(self.status, 4, 0, 1, 2)
+        grid.addWidget(self.page, 5, 0, 1, 3)
 
 
 def _frames(tell: Tell, then: str = "") -> Progress:

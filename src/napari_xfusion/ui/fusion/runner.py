@@ -27,7 +27,7 @@ from napari_xfusion.ui.shared.job import Body, Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.provenance import METADATA
 from napari_xfusion.ui.shared.widgets import draw_later, listen
-from napari_xfusion.ui.shared.words import in_window_words
+from napari_xfusion.ui.shared.words import in_window_words, settings_in_words
 
 if TYPE_CHECKING:
     import napari
@@ -69,6 +69,9 @@ class Result:
     """Frames that a preview has fused with the same settings."""
     spec: OutputSpec | None = None
     done: set[int] = field(default_factory=set)
+    """Targets that the window has heard of."""
+    made: set[int] = field(default_factory=set)
+    """Targets that the sink has: more for a moment, and after the panel was closed."""
     shown: threading.Event = field(default_factory=threading.Event)
     """Set when the layer is on screen. Making one keeps the window busy; work beside it would double that."""
     missing: MissingFrames | None = None
@@ -150,6 +153,10 @@ class Runner(QObject):
         self._bar: Any = None
         self._made: Image | None = None
         """A layer that is not in the viewer yet."""
+        runner = ref(self)
+        self._worker.destroyed.connect(
+            lambda _: _show_last(runner())
+        )  # after the worker has waited for its frame
         listen(self, viewer.layers.events.removed, self._on_removed)
 
     @property
@@ -235,16 +242,18 @@ class Runner(QObject):
         if isinstance(result.sink, MemorySink):
             data: Any = result.sink.data
         else:
-            data = KeptFrames(result.sink, begun.spec, result.done)
+            data = KeptFrames(result.sink, begun.spec, result.made)
         self._pace = Pace(len(begun.done), len(begun.spec.frames))
         if result.layer is not None:
             result.layer.refresh(extent=False)
             result.show_missing()
             result.shown.set()
             return
-        made = result.request.layer(data, plan)
-        known = replace(made.options["metadata"][METADATA], done=result.done)
-        self._made = Image(made.data, **made.options | {"metadata": {METADATA: known}})
+        request = result.request
+        settings = settings_in_words(request.plan, len(request.sequences[0]))
+        made = request.layer(data, plan, detail="".join(f", {each}" for each in settings))
+        provenance = replace(made.options["metadata"][METADATA], done=result.made)
+        self._made = Image(made.data, **made.options | {"metadata": {METADATA: provenance}})
         QTimer.singleShot(DRAWN, self._add_layer)
 
     def _add_layer(self) -> None:
@@ -330,6 +339,14 @@ class Runner(QObject):
             self._result = None
 
 
+def _show_last(runner: Runner | None) -> None:
+    """Show the frame that was at work when the panel was closed."""
+    result = None if runner is None else runner._result
+    if result is not None and result.layer is not None:
+        result.layer.refresh(extent=False, thumbnail=False)
+        result.show_missing()
+
+
 class MissingFrames:
     """Makes the layer of a result transparent at frames that are not fused yet: what is below is seen, and not black.
 
@@ -350,7 +367,7 @@ class MissingFrames:
         viewer, layer, spec = self._viewer(), self._result.layer, self._result.spec
         if viewer is None or layer is None or spec is None or layer not in viewer.layers:
             return
-        missing = spec.frames[frame_on_screen(viewer, layer)] not in self._result.done
+        missing = spec.frames[frame_on_screen(viewer, layer)] not in self._result.made
         if missing and viewer.dims.ndisplay == 2:
             if self._opacity is None:
                 self._opacity, layer.opacity = layer.opacity, 0.0
@@ -368,10 +385,13 @@ def walk(result: Result) -> Body:
         run = Run(request.plan, *request.sequences)
         with sink:
             run.begin(sink)
+            result.made.clear()
+            result.made.update(run.done)
             tell(Begun(run.spec, run.settled.region, frozenset(run.done)))
             while not (result.shown.wait(0.02) or stop.is_set()):
                 pass
             for frame in run.frames(stop, order, result.ready):
+                result.made.add(frame.index)
                 tell(frame.index)
             if run.finished:
                 run.commit()

@@ -15,7 +15,7 @@ from napari_xfusion.core.inspect.attention import NormalisedAttention, normalise
 from napari_xfusion.core.inspect.consistency import Residual, residual
 from napari_xfusion.core.inspect.evaluate import Evaluation, Row, evaluate_frames
 from napari_xfusion.core.results.record import ScoreRecord
-from napari_xfusion.core.rig import FrameReader, Rig, find_hr_times
+from napari_xfusion.core.rig import FrameReader, find_hr_times
 from napari_xfusion.core.sequence import FusedSequence, lr_consistency
 from napari_xfusion.core.trust.sources import Shares, Sources
 from napari_xfusion.core.types import Role, Stack
@@ -33,6 +33,8 @@ class FrameNumbers:
     seen: bool
     """Whether an HR frame was given at its time."""
     residual: Residual | None = None
+    lr_noise: float = 0.0
+    """RMS in grey units of the noise of the LR frame, which is the residual of a perfect result; 0 if not known."""
     row: Row | None = None
     """Against the truth."""
     scores: Mapping[Role, float] | None = None
@@ -51,7 +53,8 @@ def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]
     times = rig.hr_times
     seen = {round(t) for t in times.tolist()}
     remainder = lr_consistency(sequences.fused_stack(), FrameReader(rig))
-    shares = _shares_of(sequences, rig)
+    sources = Sources(FrameReader(rig))
+    shares = _shares_of(sequences, sources)
     scores = _scores_of(sequences, sequence_of)
     there = fused_in(sequences.fused)
     rows = None if sequences.truth is None else _rows(sequences, fused, times.tolist())
@@ -60,7 +63,8 @@ def frame_numbers(sequences: Sequences, sequence_of: Callable[[], FusedSequence]
         frame = first + i
         if there(frame):
             left = residual(frame, remainder.frame(frame))
-            yield FrameNumbers(frame, frame in seen, left, row, scores(frame), shares(frame))
+            noise = float(np.sqrt(sources.sharp.variance(frame).mean(dtype=np.float64)))
+            yield FrameNumbers(frame, frame in seen, left, noise, row, scores(frame), shares(frame))
 
 
 def evaluation_of(numbers: Sequence[FrameNumbers]) -> Evaluation | None:
@@ -95,10 +99,9 @@ def _rows(sequences: Sequences, fused: Stack, times: list[float]) -> Iterator[Ro
     return evaluate_frames(truth, fused, hr_times=times, first=sequences.first)
 
 
-def _shares_of(sequences: Sequences, rig: Rig) -> Callable[[int], Shares]:
+def _shares_of(sequences: Sequences, sources: Sources) -> Callable[[int], Shares]:
     """Shares of the sources of a frame, in the part of the image that is fused and that both cameras see."""
     fused, first, region = stack_of(sequences.fused), sequences.first, sequences.plan.region
-    sources = Sources(FrameReader(rig))
     part = sources.seen & sources.within(region)
     return lambda frame: sources.of(frame, fused.frame(frame - first), region).part(part)
 

@@ -95,15 +95,24 @@ class Plots(QWidget):
         self._write_heading(plot)
 
     def draw_curves(
-        self, plot: int, curves: Sequence[tuple[str, Curve]], seen: NDArray[np.bool_] | None = None
+        self,
+        plot: int,
+        curves: Sequence[tuple[str, Curve]],
+        seen: NDArray[np.bool_] | None = None,
+        levels: Sequence[str] = (),
     ) -> None:
-        """Draw named curves in plot ``plot``; points that are ``seen`` are circled."""
+        """Draw named curves in plot ``plot``; points that are ``seen`` are circled.
+
+        Curves whose names are among ``levels`` are what others are to be compared with: dashed, without circles.
+        """
         item = self.plots[plot]
         for old in list(item.listDataItems()):
             item.removeItem(old)
         for (name, (x, y)), colour in zip(curves, self.palette(plot), strict=False):
-            item.plot(x, y, name=name, pen=pg.mkPen(colour, width=2), connect="finite")
-            if seen is not None:
+            level = name in levels
+            style = Qt.PenStyle.DashLine if level else Qt.PenStyle.SolidLine
+            item.plot(x, y, name=name, pen=pg.mkPen(colour, width=2, style=style), connect="finite")
+            if seen is not None and not level:
                 marks = {"symbol": "o", "symbolSize": 6, "symbolBrush": None, "symbolPen": self.ink}
                 item.plot(x[seen], y[seen], pen=None, **marks)
         self._curves[plot] = list(curves)
@@ -222,10 +231,14 @@ class FramePlots(Plots):
         self.area.scene().sigMouseClicked.connect(self._click)
 
     def show_curves(
-        self, plot: int, curves: Sequence[tuple[str, Curve]], seen: NDArray[np.bool_] | None = None
+        self,
+        plot: int,
+        curves: Sequence[tuple[str, Curve]],
+        seen: NDArray[np.bool_] | None = None,
+        levels: Sequence[str] = (),
     ) -> None:
-        """Draw named curves over frames in plot ``plot``; frames at HR times (``seen``) are circled."""
-        self.draw_curves(plot, curves, seen)
+        """Draw named curves over frames in plot ``plot``, see ``draw_curves``; ``seen`` are frames at HR times."""
+        self.draw_curves(plot, curves, seen, levels)
         self.restyle()
 
     def clear(self) -> None:

@@ -48,9 +48,14 @@ QUALITY = (
     ("SSIM", "Structural similarity to the truth, 7x7 pixels."),
 )
 CONSISTENCY = (
-    ("RMS", "Binned fused minus LR, root mean square in grey units: wrong structure, and noise."),
+    (
+        "RMS",
+        "Binned fused minus LR, root mean square in grey units: wrong structure, and noise. A result without errors "
+        "has the noise of LR, the dashed line.",
+    ),
     ("mean", "Binned fused minus LR, mean in grey units: brightness added (above 0) or lost."),
 )
+NOISE = "LR noise"
 ATTENTION = (
     ("attention score", "Mean attention of the previous (backward) and next (forward) HR frame."),
     ("normalised attention", "Divided by the backward value at the previous HR time."),
@@ -174,8 +179,10 @@ class PlotsDock(Docked):
                 finite = np.where(np.isinf(values), np.nan, values)  # of frames equal to the truth
                 self.quality.show_curves(k, [(name.upper(), (frames, finite))], seen)
         for k, name in enumerate(("rms", "bias")):
-            values = [getattr(each.residual, name) for each in numbers]
-            self.consistency.show_curves(k, [(name, curve(values))], seen)
+            curves = [(name, curve([getattr(each.residual, name) for each in numbers]))]
+            if name == "rms" and any(each.lr_noise for each in numbers):
+                curves.append((NOISE, curve([each.lr_noise for each in numbers])))
+            self.consistency.show_curves(k, curves, seen, levels=(NOISE,))
         if shares := self._shares():
             self.sources.show_shares(shares)
         self._draw_attention()

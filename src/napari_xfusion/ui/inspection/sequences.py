@@ -16,14 +16,10 @@ from napari_xfusion.core.types import Image, Region, Role, Stack
 from napari_xfusion.errors import PairingError, UnknownTimesError, XFusionError
 from napari_xfusion.ui.shared.compare import is_fused
 from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
-from napari_xfusion.ui.shared.words import field, in_window_words
+from napari_xfusion.ui.shared.words import in_window_words, settings_in_words
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-
-SETTINGS = ("separation", "frames", "region", "hr_step", "hr_start", "hr_frames", "keep_flicker", "grey")
-"""Settings in which two results of one method differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +62,10 @@ class Sequences:
     @property
     def settings(self) -> str:
         """The settings of the run that made the fused sequence, where they are not the default: ``Separation 2``."""
-        made, default = self.made_by, Plan()
-        if made is None:
+        if self.made_by is None:
             return ""
-        if self.lr is not None and made.frames == (0, len(stack_of(self.lr))):
-            default = Plan(frames=made.frames)  # as a record has it of all frames
-        values = {
-            name: getattr(made, name) for name in SETTINGS if getattr(made, name) != getattr(default, name)
-        }
-        return ", ".join(f"{field(name)} {in_words(value)}" for name, value in values.items())
+        count = len(stack_of(self.lr)) if self.lr is not None else 0
+        return ", ".join(settings_in_words(self.made_by, count))
 
     @property
     def first(self) -> int:
@@ -137,13 +128,6 @@ class Sequences:
         sequence = stack_of(self.fused)
         there = filter(fused_in(self.fused), range(self.first, self.first + len(sequence)))
         return min(there, key=lambda t: abs(t - frame), default=frame)
-
-
-def in_words(value: object) -> str:
-    """The value of a setting: numbers without needless zeros, ranges as ``2:9``."""
-    if isinstance(value, tuple):
-        return ":".join(map(in_words, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def model_of(method: str) -> str | None:

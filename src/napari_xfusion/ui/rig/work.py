@@ -18,7 +18,7 @@ from napari_xfusion.core.types import Stack, Token
 from napari_xfusion.ui.rig.clock_box import Timing
 from napari_xfusion.ui.rig.geometry_box import CLICKED, Geometry
 from napari_xfusion.ui.rig.overlay import Overlay
-from napari_xfusion.ui.shared.job import Body, Tell
+from napari_xfusion.ui.shared.job import Body, Tell, until
 from napari_xfusion.ui.shared.layers import arrange, lie_upon
 from napari_xfusion.ui.shared.provenance import METADATA, provenance_of
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
 Kind = Literal["checkerboard", "difference"]
-
-
-class _StoppedError(Exception):
-    """Ends work that was cancelled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +80,15 @@ def placement(pair: Pair) -> Mapping:
 def synchronising(pair: Pair, calibration: Calibration | None, entered: Timing) -> Body:
     """Fit the clock; None where that was stopped."""
 
-    def body(stop: Token, _tell: Tell) -> ClockFit | None:
-        def progress(_done: int, _total: int) -> None:
-            if stop.is_set():
-                raise _StoppedError
-
-        try:
-            return synchronise(
-                *pair.stacks,
-                calibration,
-                source=entered.source,
-                hr_step=entered.hr_step or None,
-                exposure_ns=entered.exposure_ns or None,
-                progress=progress,
-            )
-        except _StoppedError:
-            return None
+    def body(stop: Token, _tell: Tell) -> ClockFit:
+        return synchronise(
+            *pair.stacks,
+            calibration,
+            source=entered.source,
+            hr_step=entered.hr_step or None,
+            exposure_ns=entered.exposure_ns or None,
+            progress=until(stop),
+        )
 
     return body
 

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_xfusion.core.types import Token
+from napari_xfusion.core.types import Progress, Token
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.ui.shared.words import in_window_words
 
@@ -30,6 +30,20 @@ EXIT_PATIENCE = 120.0
 """Seconds that Python waits for it when it ends: a thread still in OpenCV then would crash the process."""
 
 log = logging.getLogger("napari_xfusion")
+
+
+class StoppedError(Exception):
+    """Ends a request that was asked to stop."""
+
+
+def until(stop: Token) -> Progress:
+    """What a function of the core reports its progress to, to be ended when ``stop`` is set."""
+
+    def progress(_done: int, _total: int) -> None:
+        if stop.is_set():
+            raise StoppedError
+
+    return progress
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,8 @@ class Workbench:
         try:
             value = request.body(request.stop, lambda item: self._answer(request, item))
             return Outcome(value, cancelled=request.stop.is_set())
+        except StoppedError:
+            return Outcome(cancelled=True)
         except BaseException as error:  # a thread that dies would leave the window waiting
             if not isinstance(error, XFusionError):
                 log.exception("a request of the window failed")

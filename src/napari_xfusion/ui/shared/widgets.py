@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QIcon, QResizeEvent, QShowEvent, QValidator
+from qtpy.QtGui import QIcon, QPixmap, QResizeEvent, QShowEvent, QValidator
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -92,6 +92,8 @@ class Panel(Docked):
         ]
         mine = [dock for dock in docks if self in dock.findChildren(Panel)]
         others = [dock for dock in docks if dock not in mine and dock.findChildren(Panel)]
+        for dock in mine:
+            dock.setWindowTitle(dock.windowTitle().partition(" (")[0])  # four names have to fit on the tabs
         if mine and others:
             window.tabifyDockWidget(others[-1], mine[0])
             mine[0].raise_()
@@ -159,7 +161,9 @@ class Section(QCollapsible):
     """A collapsible section with ``rows`` of settings, collapsed at first."""
 
     def __init__(self, title: str, parent: QWidget) -> None:
-        super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        blank = QPixmap(1, 1)  # an icon without pixels is false in PySide6, and superqt then fails
+        blank.fill(Qt.GlobalColor.transparent)
+        super().__init__(title, parent, expandedIcon=QIcon(blank), collapsedIcon=QIcon(blank))
         self._title = title
         self.rows = form(content := QWidget(self))
         self.setContent(content)
@@ -280,7 +284,10 @@ def draw_later(widget: QWidget, milliseconds: int) -> None:
     timer = QTimer(window)  # the widget may be deleted before
 
     def draw() -> None:
-        window.setUpdatesEnabled(True)
+        parent: Any = (
+            timer.parent()
+        )  # PySide6 crashes where the timer's end is that of the last name of the window
+        parent.setUpdatesEnabled(True)
         timer.deleteLater()
 
     window.setUpdatesEnabled(False)

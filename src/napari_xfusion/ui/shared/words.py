@@ -7,6 +7,7 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from napari_xfusion.core.doctor import log_file, start_log
+from napari_xfusion.core.plan import Plan
 from napari_xfusion.errors import XFusionError, XFusionWarning, render
 
 if TYPE_CHECKING:
@@ -48,6 +49,38 @@ FIELDS = {
 def field(setting: str) -> str:
     """The label of a setting in the panels."""
     return FIELDS.get(setting, setting.replace("_", " "))
+
+
+SETTINGS = (
+    *("separation", "frames", "region", "hr_step", "hr_start", "lr_time_offset", "hr_time_offset", "extent"),
+    *("keep_flicker", "hr_frames", "grey"),
+)
+"""Settings in which results of one method differ, and whose values are short."""
+
+
+def settings_in_words(plan: Plan, count: int) -> list[str]:
+    """The settings of a run of ``count`` LR frames that are not the default: ``Separation 2``, ``Frames 3:9``.
+
+    Which method and model it is by is not among them.
+    """
+    default = Plan(
+        frames=(0, count) if plan.frames == (0, count) else None
+    )  # a record has them of all frames
+    settings = ["with a rig file"] if plan.calibration is not None else []
+    for name in SETTINGS:
+        value = getattr(plan, name)
+        if value != getattr(default, name):
+            settings.append(field(name) if value is True else f"{field(name)} {_value_in_words(value)}")
+    settings += [f"{flaw} corrected" for flaw in plan.correct if flaw not in default.correct]
+    settings += [f"{flaw} not corrected" for flaw in default.correct if flaw not in plan.correct]
+    return settings
+
+
+def _value_in_words(value: object) -> str:
+    """Numbers without needless zeros, frames as ``2:9``, a region as ``0:40,0:64``."""
+    if type(value) is tuple:
+        return ":".join(map(_value_in_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def in_window_words(problem: BaseException | XFusionWarning) -> str:
