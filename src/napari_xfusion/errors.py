@@ -167,7 +167,7 @@ class TrainingError(XFusionError):
 
 WARNINGS: dict[str, tuple[str, str]] = {
     "absent-chunks": (
-        "A Zarr does not contain some of its chunks; they read as zero.",
+        "Chunks of a Zarr are absent and read as zero, or outside of its shape and not read.",
         "Copy the recording again.",
     ),
     "aligned": (

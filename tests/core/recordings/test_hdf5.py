@@ -349,6 +349,43 @@ def test_cut_files_are_refused(tmp_path, length):
         open_stack(tmp_path / "b.h5")
 
 
+def chunk_key(path: Path, number: int) -> int:
+    """Where a file of format 1.8 describes a chunk of its only chunked dataset: size, filter mask, four offsets."""
+    data, at = path.read_bytes(), -1
+    while (at := data.index(b"TREE", at + 1)) and data[at + 4] != 1:
+        pass
+    return at + 24 + number * (8 + 4 * 8 + 8)
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 31), (2, 20, 31), (1, 10, 31)])
+def test_a_damaged_index_of_chunks_gives_no_frames_of_zeros(tmp_path, shape):
+    """HDF5 counts and lists the chunk, does not find it, and reads the fill value."""
+    path = write(tmp_path / "a.h5", {"d": SEQUENCE}, chunks=shape, compression="gzip")
+    last = SEQUENCE.size // np.prod(shape) - 1
+    with path.open("r+b") as file:
+        file.seek(chunk_key(path, last) + 8 + 24 + 6)
+        file.write(b"\xff")
+    stack = open_stack(path)
+    np.testing.assert_array_equal(stack.frame(0), SEQUENCE[0])
+    with pytest.raises(DamagedFileError, match=r"a\.h5::/d frame 5: expected a chunk at \("):
+        stack.frame(5)
+
+
+def test_frames_that_are_stored_as_zeros_are_read(tmp_path):
+    path = write(tmp_path / "a.h5", {"d": np.zeros_like(SEQUENCE)}, chunks=(2, 7, 31), compression="gzip")
+    assert not frames(path).any()
+
+
+def test_a_chunk_whose_filters_were_not_applied_must_be_complete(tmp_path):
+    """HDF5 would read the compressed bytes, and what follows them in memory, as pixels."""
+    path = write(tmp_path / "a.h5", {"d": SEQUENCE}, chunks=(1, 20, 31), compression="gzip")
+    with path.open("r+b") as file:
+        file.seek(chunk_key(path, 2) + 4)
+        file.write(b"\xff")
+    with pytest.raises(DamagedFileError, match=r"expected 1240 bytes in the chunk at \(2, 0, 0\), found \d+"):
+        open_stack(path)
+
+
 def test_hr_times_and_attributes_are_told(tmp_path):
     data = {"a/data": SEQUENCE, "a/hr_times": np.arange(6) * 10.0, "a/frame_time": 0.001}
     path = write(tmp_path / "a.h5", data, {"a/data": {"scale_factor": 2.0}})

@@ -9,7 +9,7 @@ import pytest
 
 from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import DamagedFileError, InputError
 from tests.sequences import moving_discs
 
 av = pytest.importorskip("av", reason="PyAV (extra movie) is not installed")
@@ -86,19 +86,50 @@ def test_times_are_frame_numbers_and_content_has_a_digest(tmp_path):
         stack.frame(40)
 
 
-def test_a_movie_that_is_cut_is_told_or_shorter(movie):
-    """Containers with an index at the end cannot be opened; the others end early. No frame is made up."""
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_movie_that_is_cut_is_told(movie, share):
+    """FFmpeg reads what is left of an AVI or Matroska as a shorter movie, the last frame of it as half grey."""
     path, *_ = movie
-    expected = [open_stack(path).frame(i) for i in range(40)]
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    good = 0
-    with pytest.raises(InputError, match=path.name):
-        stack = open_stack(path)
-        for i in range(40):
-            np.testing.assert_array_equal(stack.frame(i), expected[i])
-            good += 1
-    assert good < 40
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DamagedFileError, match=rf"{path.name}: expected \d+ bytes as it declares"):
+        open_stack(path)
+
+
+def test_a_movie_whose_writer_has_not_finished_is_as_long_as_its_frames(tmp_path):
+    """Matroska states no size until it is closed."""
+    path = tmp_path / "sequence.mkv"
+    given = write(path, *CODECS["mkv without loss"][1:])
+    data = path.read_bytes()
+    place = data.index(b"\x18S\x80g") + 4
+    path.write_bytes(data[:place] + b"\x01" + b"\xff" * 7 + data[place + 8 : len(data) // 2])
+    stack = open_stack(path)
+    assert 10 < len(stack) < 40
+    for i in range(len(stack)):
+        np.testing.assert_array_equal(stack.frame(i), given[i])
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "tag", "offset", "value", "found"),
+    [
+        ("a.mov", "png", b"stts", 8, b"\xff", "a table larger than any"),
+        ("a.avi", "ffv1", b"strf", 12, b"\xff\xff\0\0\xff\xff\0\0", "codec ffv1 without"),
+        ("a.avi", "ffv1", b"strf", 12, b"\xe0\x2e\0\0\xe0\x2e\0\0", "(12000, 12000)"),
+        ("a.mov", "png", b"stts", 12, b"\x00\x00\x00\x50", "40 of 80 planned frames"),
+    ],
+)
+def test_absurd_numbers_of_a_movie_are_told(tmp_path, name, codec, tag, offset, value, found):
+    path = tmp_path / name
+    write(path, codec, "gray", {})
+    data = bytearray(path.read_bytes())
+    place = data.rindex(tag) + offset
+    data[place : place + len(value)] = value
+    path.write_bytes(data)
+    try:
+        said = [str(x) for x in open_stack(path).metadata.warnings]
+    except DamagedFileError as error:
+        said = [str(error)]
+    assert [x for x in said if found in x and path.name in x], said
 
 
 def test_without_pyav_its_extra_is_named(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Zarr arrays and OME-Zarr groups through open_stack."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -118,6 +119,31 @@ def test_absent_chunks_are_counted(tmp_path: Path) -> None:
         (path / f"{i}.0.0").unlink()
     (warning,) = open_stack(path).metadata.warnings
     assert (warning.code, warning.subject) == ("absent-chunks", str(path))
+    assert warning.text == "2 chunks are absent and read as zero."
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_shape_that_leaves_out_chunks_is_told(tmp_path: Path, version: int) -> None:
+    """The shape is a number in a text, which nothing else confirms."""
+    path = tmp_path / "sequence.zarr"
+    array = zarr.create_array(
+        str(path), shape=(6, 20, 31), dtype="u2", chunks=(1, 20, 31), zarr_format=version
+    )
+    array[:] = SEQUENCE
+    header = path / ("zarr.json" if version == 3 else ".zarray")
+    header.write_text(re.sub(r"\[\s*6,", "[4,", header.read_text(), count=1))
+    stack = open_stack(path)
+    (warning,) = stack.metadata.warnings
+    assert (len(stack), warning.code) == (4, "absent-chunks")
+    assert warning.text.startswith("2 chunks are outside of its shape (4, 20, 31)")
+
+
+def test_chunks_in_shards_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "sequence.zarr"
+    options = {"shape": (6, 20, 31), "chunks": (1, 20, 31), "shards": (2, 20, 31)}
+    array = zarr.create_array(str(path), dtype="u2", **options)
+    array[:4] = SEQUENCE[:4]
+    (warning,) = open_stack(path).metadata.warnings
     assert warning.text == "2 chunks are absent and read as zero."
 
 

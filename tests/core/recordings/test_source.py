@@ -73,3 +73,10 @@ def test_a_disk_that_fails_while_frames_are_read_is_no_damage(tmp_path, monkeypa
     with pytest.raises(InputError, match="disk or the connection") as caught:
         stack.frame(1)
     assert not isinstance(caught.value, DamagedFileError)
+
+
+def test_a_library_that_cannot_be_loaded_is_no_damage():
+    problem = "cannot be loaded: No module named 'cv3'"
+    with pytest.raises(InputError, match=problem) as caught, told("a.tif", "a TIFF"):
+        import cv3  # noqa: F401
+    assert not isinstance(caught.value, DamagedFileError)

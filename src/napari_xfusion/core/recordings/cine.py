@@ -19,7 +19,7 @@ from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.recordings.packed import P10, packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.sidecar import Sidecar, check_count
-from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
+from napari_xfusion.core.recordings.source import FileBytes, check_frames, damaged, digest_files, told
 from napari_xfusion.core.recordings.stamps import stamped
 from napari_xfusion.core.types import CameraFacts, Metadata, Region, Stack
 from napari_xfusion.errors import InputError, XFusionWarning
@@ -217,6 +217,7 @@ def _refused(where: Path, found: str) -> InputError:
 def _places(file: FileBytes, header: _Header, bitmap: _Bitmap, packing: _Packing) -> NDArray[np.int64]:
     """(T,) places of the frames, which must lie in the file without overlap and leave no space for another one."""
     pixels = bitmap.height * bitmap.width
+    check_frames(header.frames, file.path)
     if bitmap.height < 1 or bitmap.width < 1:
         raise damaged(file.path, "frames of one pixel at least", f"{bitmap.height} x {bitmap.width}")
     size = packed_bytes(pixels, packing.bits)
@@ -287,7 +288,7 @@ def _facts(
     fallback = Clock.regular(header.frames, _interval(setup))
     clock, odd, apart = fallback, list(_setup_warnings(setup, packing, path)), ""
     if stamps is None:
-        odd.append(_no_stamps(fallback, path))
+        odd.append(_no_stamps(fallback, setup, path))
     else:
         since, apart = _since_trigger(stamps, header)
         clock, warnings = stamped(since, fallback, path)
@@ -381,8 +382,13 @@ def _compare(clock: Clock, header: Clock, where: Path) -> Iterator[XFusionWarnin
         yield XFusionWarning("frame-rate", text, str(where))
 
 
-def _no_stamps(fallback: Clock, where: Path) -> XFusionWarning:
-    instead = "its frame rate gives the times" if fallback.known else "its times are unknown"
+def _no_stamps(fallback: Clock, setup: _Setup, where: Path) -> XFusionWarning:
+    rate = setup["exact_rate"] or setup["rate"] or 0
+    instead = (
+        "its frame rate gives the times"
+        if fallback.known
+        else f"its times are unknown, as its frame rate is {rate:g}. Save it again in PCC with the time stamps"
+    )
     return XFusionWarning("unsure-times", f"It has no time stamps; {instead}.", str(where))
 
 

@@ -234,7 +234,7 @@ def _not_a_frame(file: Path, kind: Foreign) -> InputError:
     damage = kind.what in ("an empty file", "another kind of file")
     error = DamagedFileError if damage else InputError
     hint = "copy or export it again from the original" if damage else kind.hint
-    return error(file, expected="a frame as TIFF or PNG", found=kind.what, hint=hint)
+    return error(file, expected="a frame as TIFF, PNG or PCO b16", found=kind.what, hint=hint)
 
 
 def _frames_of(folder: Path) -> list[Path]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.source import (
     MOST_DECODED,
     FileBytes,
+    check_frames,
     check_grey,
     damaged,
     refusal,
@@ -42,6 +43,7 @@ from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
 CACHE = 1 << 26
 """Bytes of decoded chunks in the cache: frames that share chunks are then decoded once."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_Part = tuple[slice, slice]
 _WRITING, _SWMR = 1, 4
 """Flags of a superblock: a program writes the file, and allows others to read it meanwhile."""
 
@@ -125,11 +127,23 @@ class Hdf5File:
     def read(self, dataset: str, index: Any) -> Any:
         """Values of the dataset at a path in the file; from any thread (HDF5 reads in one at a time)."""
         with self._lock:
-            if not self.file.id.valid:
-                self._begin()
-            if dataset not in self._known:
-                self._known[dataset] = self.file[dataset]
-            return self._known[dataset][index]
+            return self._open(dataset)[index]
+
+    def stores(self, dataset: str, place: tuple[int, ...]) -> bool:
+        """Whether the index of chunks leads to one that begins at ``place``; reads it."""
+        with self._lock:
+            try:
+                self._open(dataset).id.read_direct_chunk(place)
+            except (OSError, RuntimeError, ValueError):
+                return False
+            return True
+
+    def _open(self, dataset: str) -> Any:
+        if not self.file.id.valid:
+            self._begin()
+        if dataset not in self._known:
+            self._known[dataset] = self.file[dataset]
+        return self._known[dataset]
 
     def _begin(self) -> None:
         state = self.path.stat()
@@ -258,8 +272,18 @@ def _stack(place: _Place, options: Options, key: int) -> Stack:
     clock, recorded = times.clock(frames, meaning.interval(beside)), meaning.recorded(beside, len(frames))
     if recorded is not None and options.times_path is None:
         clock = recorded.clock
+    chunks, fill = _stored_chunks(dataset, axes), dataset.fillvalue
+
+    def read(i: int) -> NDArray[Any]:
+        frame = whole.read(frames[i])
+        for start, part in chunks(frames[i]):
+            values = frame[part]
+            if values[0, 0] == fill and (values == fill).all():
+                _check_stored(place, start, frames[i])
+        return frame
+
     return whole.derive(
-        lambda i: whole.read(frames[i]),
+        read,
         (len(frames), *whole.shape[1:]),
         whole.dtype,
         source=str(place.held.path),
@@ -302,6 +326,7 @@ def _check_frames(dataset: Any, axes: Axes, shape: tuple[int, ...], where: str) 
     if dataset.chunks and prod(dataset.chunks) * dtype.itemsize > MOST_DECODED:
         raise damaged(where, f"chunks of at most {MOST_DECODED} bytes", f"chunks of {dataset.chunks}")
     _check_filters(dataset, where)
+    _check_sizes(dataset, where)
     _check_sources(dataset, where)
 
 
@@ -319,6 +344,27 @@ def _check_filters(dataset: Any, where: str) -> None:
             problem=f"its values are compressed with the filter {code} ({title[:60]}), which is not installed",
             hint="run pip install hdf5plugin; for a filter it lacks, run h5repack -f GZIP=4 where it is installed",
         )
+
+
+def _check_sizes(dataset: Any, where: str) -> None:
+    """Raise DamagedFileError for a chunk that is not filtered and not complete.
+
+    HDF5 takes such a chunk, and what follows it in memory, for the values.
+    """
+    if dataset.is_virtual or not dataset.chunks:
+        return
+    every = (1 << dataset.id.get_create_plist().get_nfilters()) - 1
+    size = dataset.dtype.itemsize * prod(dataset.chunks)
+    wrong: list[Any] = []
+
+    def look(chunk: Any) -> None:
+        if chunk.filter_mask & every == every and chunk.size != size:
+            wrong.append(chunk)
+
+    dataset.id.chunk_iter(look)
+    if wrong:
+        place = tuple(map(int, wrong[0].chunk_offset))
+        raise damaged(where, f"{size} bytes in the chunk at {place}", f"{wrong[0].size}")
 
 
 def _can_decode(h5py: Any, code: int) -> bool:
@@ -363,6 +409,7 @@ def _frames_of(
 ) -> tuple[list[int], list[XFusionWarning]]:
     """Numbers of the frames in the dataset that are complete and of this ``image_key``, and what is odd."""
     count = 1 if axes.frames is None else int(place.dataset.shape[axes.frames])
+    check_frames(count, place.where)
     complete, said = _complete(place, axes, count)
     keys = meaning.image_key(beside)
     if keys is None:
@@ -422,6 +469,30 @@ def _complete(place: _Place, axes: Axes, count: int) -> tuple[int, list[XFusionW
         text = f"{absent} chunks are absent and read as the fill value {dataset.fillvalue}."
         said.append(XFusionWarning("absent-chunks", text, where))
     return last, said
+
+
+def _stored_chunks(dataset: Any, axes: Axes) -> Callable[[int], Iterator[tuple[tuple[int, ...], _Part]]]:
+    """Where the chunks of a frame begin and their part of it, for a dataset that has all its chunks; else none."""
+    if dataset.is_virtual or not dataset.chunks:
+        return lambda _: iter(())
+    starts = [range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+    if dataset.id.get_num_chunks() != prod(map(len, starts)):
+        return lambda _: iter(())
+    rows, columns = (starts[k].step for k in (axes.rows, axes.columns))
+
+    def chunks(i: int) -> Iterator[tuple[tuple[int, ...], _Part]]:
+        here = (x[i // x.step :][:1] if k == axes.frames else x for k, x in enumerate(starts))
+        for start in product(*here):
+            y, x = start[axes.rows], start[axes.columns]
+            yield start, (slice(y, y + rows), slice(x, x + columns))
+
+    return chunks
+
+
+def _check_stored(place: _Place, start: tuple[int, ...], i: int) -> None:
+    """Raise DamagedFileError where the index leads to no chunk: HDF5 reads its values as the fill value."""
+    if not place.held.stores(place.paths[0], start):
+        raise damaged(f"{place.where} frame {i}", f"a chunk at {start}", "none in the index of chunks")
 
 
 def _slow(dataset: Any, axes: Axes, where: str) -> Iterator[XFusionWarning]:

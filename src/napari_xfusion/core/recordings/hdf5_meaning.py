@@ -201,7 +201,8 @@ def own_times(beside: Beside, axis: int, frames: list[int], where: object) -> Ti
     try:
         return given_times(dataset, frames, where)
     except XFusionError as error:
-        text = f"The times in {dataset.name} are not used: {error.problem}."
+        remedy = f"{error.hint[:1].upper()}{error.hint[1:]}"
+        text = f"The times in {dataset.name} are not used: {error.problem}. {remedy}."
         return Times(None, (XFusionWarning("times-unused", text, str(where)),))
 
 

@@ -6,6 +6,7 @@ that read such files agree, for frames of 400 x 250 pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from napari_xfusion.core.clock import PICOSECONDS, Clock
 from napari_xfusion.core.recordings.readers import HPVX_HEADER, HPVX_PIXELS, HPVX_SPEED, Options
 from napari_xfusion.core.recordings.shimadzu import picoseconds
-from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
+from napari_xfusion.core.recordings.source import FileBytes, check_frames, damaged, digest_files, told
 from napari_xfusion.core.types import CameraFacts, Metadata, Stack
 from napari_xfusion.errors import XFusionWarning
 
@@ -37,6 +38,7 @@ def open_hpvx(path: Path, _options: Options) -> Stack:
         frames, rest = divmod(values, _SHAPE[0] * _SHAPE[1])
         start = place + _PAYLOAD
         left = file.size - start - 2 * values
+        check_frames(frames, path)
         if rest or not frames or not 0 <= left < 2 * _SHAPE[0] * _SHAPE[1]:
             expected = f"complete frames of {_SHAPE[0]} x {_SHAPE[1]} pixels of 16 bits"
             raise damaged(path, expected, f"{values} values in {file.size - start} bytes")
@@ -48,6 +50,7 @@ def open_hpvx(path: Path, _options: Options) -> Stack:
             file.read_into(image.reshape(-1).view(np.uint8).data, start + i * image.nbytes)
             return image.astype(np.int16, copy=False)[::-1]
 
+    clock = Clock.regular(frames, None if period is None else period / PICOSECONDS)
     text = "Its format is not documented and was not verified with a file of a camera. Compare a frame and the times."
     return Stack(
         shape=(frames, *_SHAPE),
@@ -55,16 +58,23 @@ def open_hpvx(path: Path, _options: Options) -> Stack:
         read=read,
         digest=digest_files([path], names=False),
         source=str(path),
-        clock=Clock.regular(frames, None if period is None else period / PICOSECONDS),
+        clock=clock,
         metadata=Metadata(
             camera=CameraFacts(
                 name="Shimadzu HPV-X",
                 exposure_ns=None if exposure is None else round(exposure / 1000),
-                timing="" if period is None else "the period of the header, from the first frame on",
+                timing="" if not clock.known else "the period of the header, from the first frame on",
             ),
-            warnings=(XFusionWarning("unverified", text, str(path)),),
+            warnings=(XFusionWarning("unverified", text, str(path)), *_no_times(clock, period, path)),
         ),
     )
+
+
+def _no_times(clock: Clock, period: int | None, where: Path) -> Iterator[XFusionWarning]:
+    if not clock.known:
+        found = "no period" if period is None else f"{period / 1000:g} ns as the period"
+        text = f"It gives {found} of the frames; times are unknown. Export it as TIFF with its .ini file."
+        yield XFusionWarning("unsure-times", text, str(where))
 
 
 def _time(head: bytes, tag: bytes) -> int | None:

@@ -21,9 +21,9 @@ from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.recordings.packed import packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import Options
 from napari_xfusion.core.recordings.sidecar import Sidecar, check_count
-from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
+from napari_xfusion.core.recordings.source import FileBytes, check_frames, damaged, digest_files, told
 from napari_xfusion.core.types import CameraFacts, Metadata, Region, Stack
-from napari_xfusion.errors import InputError, XFusionWarning
+from napari_xfusion.errors import DamagedFileError, InputError, XFusionWarning
 
 _MOST_HEADER = 1 << 24
 _FIELDS = {
@@ -163,7 +163,10 @@ def _xml(data: bytes, where: Path) -> Iterator[tuple[str, str]]:
     start, end = data.find(b"<cih>"), data.rfind(b"</cih>")
     if end < start or b"<!DOCTYPE" in data[start:end] or b"<!ENTITY" in data[start:end]:
         raise damaged(where, "XML from <cih> to </cih>", "none")
-    root = ET.fromstring(data[start : end + 6].decode("utf-8", "replace"))  # noqa: S314 - no entities, see above
+    try:
+        root = ET.fromstring(data[start : end + 6].decode("utf-8", "replace"))  # noqa: S314 - no entities, see above
+    except ET.ParseError as error:
+        raise damaged(where, "XML from <cih> to </cih>", str(error)) from error
     found = {name: root.findtext(place) for name, (_, place) in _FIELDS.items() if place}
     return ((name, text.strip()) for name, text in found.items() if text is not None)
 
@@ -288,12 +291,22 @@ def _layout(header: CihHeader, file: FileBytes) -> _Layout:
     fitting = next((x for x in layouts if x.frames * x.frame_bytes == file.size), None)
     if fitting is None:
         wanted = " or ".join(str(x.frames * x.frame_bytes) for x in layouts)
-        raise damaged(
+        raise DamagedFileError(
             file.path,
-            f"{wanted} bytes: {frames} frames of {height} x {width} pixels of {bits} bits by {header.path.name}",
-            f"{file.size} bytes, {file.size / layouts[0].frame_bytes:.6g} frames",
+            expected=f"{wanted} bytes: {frames} frames of {height} x {width} pixels of {bits} bits by "
+            f"{header.path.name}",
+            found=f"{file.size} bytes, {file.size / layouts[0].frame_bytes:.6g} frames",
+            hint=f"copy both files again from the original, {header.path.name} can be of another recording",
         )
+    check_frames(frames, header.path)
     return fitting
+
+
+def _rounded(first: Fraction, step: Fraction, count: int) -> list[int]:
+    """``first + i * step`` as the nearest integers; in integers, which takes a tenth of the time of fractions."""
+    unit = 2 * first.denominator * step.denominator
+    start = int(first * unit) + unit // 2
+    return [x // unit for x in range(start, start + int(step * unit) * count, int(step * unit))]
 
 
 def _clock(header: CihHeader) -> tuple[Clock, tuple[XFusionWarning, ...]]:
@@ -302,8 +315,12 @@ def _clock(header: CihHeader) -> tuple[Clock, tuple[XFusionWarning, ...]]:
     if found is not None:
         step, start = found[0] * PICOSECONDS, found[1]
         first = start * step / header.number("step", 1, 1)
-        times = [round(first + i * step) for i in range(count)] if step >= 1 else []
+        times = _rounded(first, step, count) if step >= 1 else []
         if times and times[-1] - times[0] <= LONGEST:
             return Clock.model_construct(times_ps=tuple(times), source="rate", uncertainty_ps=None), ()
-    text = "Its header gives no frame rate; times are unknown."
+    rate = header.texts.get("rate", "")[:40]
+    text = (
+        f"Its header gives no frame rate ({_FIELDS['rate'][0]} is {rate!r}); times are unknown. "
+        "Correct it there, or give the HR frames in LR frame numbers."
+    )
     return Clock.regular(count), (XFusionWarning("unsure-times", text, str(header.path)),)

@@ -28,7 +28,10 @@ def read_xml(path: Path, data: bytes, frames: int) -> Sidecar | None:
     """
     if b"TIMEBLOCK" not in data.upper() or b"<!ENTITY" in data:
         return None
-    root = ET.fromstring(data)  # noqa: S314 - entities, the way to a bomb, are refused above
+    try:
+        root = ET.fromstring(data)  # noqa: S314 - entities, the way to a bomb, are refused above
+    except ET.ParseError as error:
+        raise damaged(path, "complete XML", str(error)) from error
     lines = [
         x.text or ""
         for x in root.iter()

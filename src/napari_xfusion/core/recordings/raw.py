@@ -13,10 +13,10 @@ from pydantic import Field, ValidationError
 from napari_xfusion.core.clock import LONGEST, PICOSECONDS, Clock
 from napari_xfusion.core.recordings.packed import packed_bytes, unpack
 from napari_xfusion.core.recordings.readers import RAW_ENDINGS, Options
-from napari_xfusion.core.recordings.source import FileBytes, damaged, digest_files, told
+from napari_xfusion.core.recordings.source import FileBytes, check_frames, digest_files, told
 from napari_xfusion.core.types import CameraFacts, Metadata, Stack
 from napari_xfusion.core.value import Value
-from napari_xfusion.errors import InputError
+from napari_xfusion.errors import DamagedFileError, InputError
 
 _MOST = 1 << 20
 _PACKED = {"packed10": 10, "packed12": 12}
@@ -52,7 +52,7 @@ class RawDescription(Value):
     bottom_up: bool = False
     """Whether the first row is the lowest."""
     bits: Annotated[int, Field(ge=1, le=32)] | None = None
-    frame_rate: Annotated[float, Field(gt=0, lt=1e12)] | None = None
+    frame_rate: Annotated[float, Field(gt=1e-6, lt=1e12)] | None = None
     """Frames per second."""
     first_ns: Annotated[int, Field(ge=-(10**18), le=10**18)] = 0
     """Time of the first frame in nanoseconds, from the trigger for instance."""
@@ -111,11 +111,13 @@ def open_raw(path: Path, _options: Options) -> Stack:
     if frames is None:
         step = said.frame_bytes + said.gap
         wanted = f"{said.frames} frames" if said.frames else "complete frames"
-        raise damaged(
+        raise DamagedFileError(
             frames_file,
-            f"{wanted} of {said.frame_bytes} bytes by {text_file.name}",
-            f"{file.size} bytes, {max(file.size - said.offset, 0) / step:.6g} frames",
+            expected=f"{wanted} of {said.frame_bytes} bytes by {text_file.name}",
+            found=f"{file.size} bytes, {max(file.size - said.offset, 0) / step:.6g} frames",
+            hint=f"correct {text_file.name}, or copy the frames again from the original",
         )
+    check_frames(frames, text_file)
     dtype = said.stored.newbyteorder("=")
 
     def read(i: int) -> NDArray[Any]:
@@ -151,12 +153,13 @@ def read_description(path: Path) -> RawDescription:
         data = file.read(0, min(file.size, _MOST)).decode("utf-8-sig", "replace")
     try:
         return RawDescription.model_validate(tomllib.loads(data))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(path, expected="TOML", found=str(error), hint=hint) from error
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise InputError(path, problem=f"{field}: {first['msg']}", hint=hint) from error
+        field, given = ".".join(map(str, first["loc"])), first["input"]
+        value = f" = {str(given)[:40]}" if isinstance(given, str | int | float) else ""
+        raise InputError(path, problem=f"{field}{value}: {first['msg']}", hint=hint) from error
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

@@ -33,8 +33,10 @@ def read_ini(path: Path, data: bytes, count: int) -> Sidecar | None:
     parser = ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
         parser.read_string(text)
-    except Error as error:
+    except (Error, AttributeError) as error:  # the latter where a key without value continues
         raise damaged(path, "an .ini file of a Shimadzu HPV-X", str(error)[:100]) from error
+    if not parser.has_section("REC_INFO"):
+        raise damaged(path, "a section [REC_INFO]", "none")
     recording = parser["REC_INFO"]
     period = picoseconds(recording.get("RecSpeed"))
     if period is None or period < 1:

@@ -14,6 +14,8 @@ from napari_xfusion.errors import InputError, XFusionWarning
 
 _MOST = 1 << 24
 """Bytes of a sidecar."""
+_MOST_FILES = 8
+"""Of one kind in a folder; more are one for each frame, which no camera's program is known to write."""
 _HERE = "napari_xfusion.core.recordings."
 _KINDS = {
     ".ini": _HERE + "shimadzu:read_ini",
@@ -44,17 +46,21 @@ def with_sidecar(stack: Stack, place: Path) -> Stack:
     """
     if stack.metadata.camera != CameraFacts():
         return stack
-    for path in _candidates(place):
-        try:
-            found = _read(path, len(stack))
-        except InputError as error:
-            return _warned(stack, f"{path.name} is not used: {error.problem}.")
-        if found is None:
+    for paths in _candidates(place):
+        found = [x for x in (_read(path, len(stack)) for path in paths) if x is not None]
+        if not found:
             continue
-        metadata = replace(
-            stack.metadata, camera=found.camera, warnings=(*stack.metadata.warnings, *found.warnings)
-        )
-        clock = found.clock if found.clock.known else stack.clock
+        sidecar, *others = found
+        if others:
+            names = " and ".join(x.name for x in paths[:2])
+            text = f"{names} can describe the frames, none of them is used. Keep the one of this recording."
+            return _warned(stack, text)
+        if isinstance(sidecar, InputError):
+            remedy = f"{sidecar.hint[:1].upper()}{sidecar.hint[1:]}, or remove it"
+            return _warned(stack, f"{Path(sidecar.subject).name} is not used: {sidecar.problem}. {remedy}.")
+        notes = (*stack.metadata.warnings, *sidecar.warnings)
+        metadata = replace(stack.metadata, camera=sidecar.camera, warnings=notes)
+        clock = sidecar.clock if sidecar.clock.known else stack.clock
         return replace(stack, clock=clock, metadata=metadata)
     return stack
 
@@ -74,28 +80,37 @@ def check_count(path: Path, described: int, frames: int) -> None:
         )
 
 
-def _read(path: Path, frames: int) -> Sidecar | None:
-    with told(path, "a file that describes frames"):
-        file = FileBytes(path)
-        read: Callable[[Path, bytes, int], Sidecar | None] = resolve_name(_KINDS[path.suffix.lower()])
-        return read(path, file.read(0, min(file.size, _MOST)), frames)
+def _read(path: Path, frames: int) -> Sidecar | InputError | None:
+    """What a file says, or what is wrong with it; None where it is of another program."""
+    try:
+        with told(path, "a file that describes frames"):
+            file = FileBytes(path)
+            read: Callable[[Path, bytes, int], Sidecar | None] = resolve_name(_KINDS[path.suffix.lower()])
+            return read(path, file.read(0, min(file.size, _MOST)), frames)
+    except InputError as error:
+        return error
 
 
-def _candidates(place: Path) -> Iterator[Path]:
-    """Files that may describe ``place``: of its name; the only one of its kind in a folder or, of .ini, above it.
+def _candidates(place: Path) -> Iterator[list[Path]]:
+    """Files that may describe ``place``: of its name; of one kind in a folder; the only .ini in one above it.
 
     Shimadzu's program writes frames to TIFF16/NAME, and the .ini file to a folder above.
     """
     if not place.is_dir():
-        yield from (x for x in map(place.with_suffix, _KINDS) if x.is_file())
+        yield from ([x] for x in map(place.with_suffix, _KINDS) if x.is_file())
         return
     folder = place.absolute()
     for ending in _KINDS:
-        above = (folder, folder.parent, folder.parent.parent) if ending == ".ini" else (folder,)
         named = folder.parent / f"{folder.name}{ending}"
         if named.is_file():
-            yield named
-        for each in above:
-            inside = [x for x in each.glob(f"*{ending}") if x.is_file() and x.name.lower() != "desktop.ini"]
+            yield [named]
+        yield _of_kind(folder, ending)
+        for above in (folder.parent, folder.parent.parent) if ending == ".ini" else ():
+            inside = _of_kind(above, ending)
             if len(inside) == 1:
-                yield inside[0]
+                yield inside
+
+
+def _of_kind(folder: Path, ending: str) -> list[Path]:
+    found = [x for x in folder.glob(f"*{ending}") if x.is_file() and x.name.lower() != "desktop.ini"]
+    return sorted(found) if len(found) <= _MOST_FILES else []

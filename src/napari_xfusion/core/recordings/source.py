@@ -23,6 +23,8 @@ GREY_DTYPES = frozenset(("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"))
 """uint8/16/32, int8/16/32, float16/32/64, as kind and bytes."""
 MOST_DECODED = 1 << 30
 """Bytes of the largest frame that a header may claim where the size of the file does not vouch for it."""
+MOST_FRAMES = 10**7
+"""Frames of the longest sequence; a damaged header can claim more, for whose times there is no memory."""
 _CHUNK = 1 << 20
 
 
@@ -72,6 +74,12 @@ def damaged(where: object, expected: str, found: str) -> DamagedFileError:
     )
 
 
+def check_frames(frames: int, where: object) -> None:
+    """Raise DamagedFileError for more frames than any recording has."""
+    if frames > MOST_FRAMES:
+        raise damaged(where, f"at most {MOST_FRAMES} frames", f"{frames}")
+
+
 @contextmanager
 def told(where: object, expected: str) -> Iterator[None]:
     """Turn whatever libraries raise on a file's content into one DamagedFileError; our own errors pass.
@@ -85,6 +93,10 @@ def told(where: object, expected: str) -> Iterator[None]:
     except MemoryError as error:
         raise InputError(
             where, problem="there is too little memory to read it", hint="free memory, and run the same again"
+        ) from error
+    except ImportError as error:
+        raise InputError(
+            where, problem=f"what reads it cannot be loaded: {error}", hint="install napari-xfusion again"
         ) from error
     except Exception as error:  # decoders raise a dozen types on damaged bytes
         cause = refusal(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
@@ -32,7 +33,7 @@ def stamped(times: Sequence[int], fallback: Clock, where: object) -> tuple[Clock
     false = np.flatnonzero(_impossible(times))
     repaired = _interpolated(times, false) if 0 < len(false) <= max(1, len(times) // 100) else list(times)
     if any(b <= a for a, b in pairwise(repaired)) or repaired[-1] - repaired[0] > LONGEST:
-        return fallback, (_refused(fallback, where),)
+        return fallback, (_refused(repaired, fallback, where),)
     clock = Clock(times_ps=tuple(repaired), source="stamps")
     warnings = [_repaired(false, where)] if len(false) else []
     return clock, (*warnings, *gaps(clock, where))
@@ -77,7 +78,7 @@ def _interpolated(times: Sequence[int], false: NDArray[np.int64]) -> list[int]:
     if len(true) < 2:
         return repaired
     for i in wrong:
-        after = next((k for k, n in enumerate(true) if n > i), len(true) - 1)
+        after = min(bisect_right(true, i), len(true) - 1)
         a, b = (true[max(after - 1, 0)], true[max(after, 1)])
         repaired[i] = times[a] + (times[b] - times[a]) * (i - a) // (b - a)
     return repaired
@@ -90,6 +91,13 @@ def _repaired(false: NDArray[np.int64], where: object) -> XFusionWarning:
     return XFusionWarning("unsure-times", text, str(where))
 
 
-def _refused(fallback: Clock, where: object) -> XFusionWarning:
+def _refused(times: Sequence[int], fallback: Clock, where: object) -> XFusionWarning:
+    k = next((k for k, (a, b) in enumerate(pairwise(times)) if b <= a), None)
+    if k is None:
+        odd = f"span {_moment(times[-1] - times[0])}"
+    else:
+        since = [_moment(t - times[0]) for t in times[k : k + 2]]
+        odd = f"do not increase: frame {k} is at {since[0]}, frame {k + 1} at {since[1]} since the first"
     instead = "the frame rate gives the times" if fallback.known else "times are unknown"
-    return XFusionWarning("unsure-times", f"Its time stamps do not increase; {instead}.", str(where))
+    text = f"Its time stamps {odd}; {instead}. Export it again from the original."
+    return XFusionWarning("unsure-times", text, str(where))

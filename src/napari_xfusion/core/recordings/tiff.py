@@ -130,6 +130,7 @@ def _sequence(file: FileBytes, *, part: bool) -> tuple[list[TiffPage], list[Segm
     if first is None:
         raise damaged(file.path, "at least one page", "none")
     wanted = said.frames or len(frames)
+    source.check_frames(wanted, file.path)
     extent = None if pyramid else named
     if len(frames) == 1 and wanted > 1 and _continues(file, first, frames[0], wanted, part=part):
         frames = _following(file, frames[0], wanted)
