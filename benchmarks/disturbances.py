@@ -158,7 +158,8 @@ def measure(shot: Shot, row: Row, methods: list[str], correct: tuple[Flaw, ...])
     lr, hr = (as_stack(_frames(stack), name=stack.source) for stack in (made.lr, made.hr))
     targets = row.targets or shot.targets
     grey, _ = percentile_map(shot.sequence, len(shot.sequence))
-    truth = np.stack([np.clip(grey.to_grey(made.truth.frame(t)), 0, 1) for t in targets])
+    light = np.stack([made.truth.frame(t) for t in targets]).astype(np.float64)
+    truth = np.clip(grey.to_grey(light), 0, 1)
     seen = ~outside_ellipse(truth.shape[1:]) if row.smaller_field else np.ones(truth.shape[1:], bool)
     found: dict[str, float | None] = {}
     for method in methods:
@@ -168,10 +169,10 @@ def measure(shot: Shot, row: Row, methods: list[str], correct: tuple[Flaw, ...])
         except XFusionError:
             found[method] = None
             continue
-        results = np.stack([grey.to_grey(image) for image in images])
+        results = np.stack(images).astype(np.float64)
         if row.flickers:
-            results *= np.vdot(results, truth) / np.vdot(results, results)
-        pairs = zip(truth[:, seen], np.clip(results, 0, 1)[:, seen], strict=True)
+            results *= np.vdot(results, light) / np.vdot(results, results)
+        pairs = zip(truth[:, seen], np.clip(grey.to_grey(results), 0, 1)[:, seen], strict=True)
         found[method] = float(np.mean([psnr(*pair) for pair in pairs]))
     return found
 

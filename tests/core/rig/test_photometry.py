@@ -11,7 +11,7 @@ from napari_xfusion.core.rig import FrameReader, make_rig
 from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.photometry import Photometry, Shading
 from napari_xfusion.core.session import Session
-from tests.core.rig.shots import COUNT, STEP, codes, shot
+from tests.core.rig.shots import COUNT, SCALE, STEP, codes, shot
 from tests.tables import crossed
 
 
@@ -63,6 +63,16 @@ def test_uneven_illumination_is_corrected(kind):
     rig = spoilt.rig()
     assert codes(rig) == {"shading"}
     np.testing.assert_allclose(light_of(rig, "lr", 30), pair.lr[30], atol=6 * pair.noise)
+
+
+def test_bright_air_of_uneven_illumination_is_no_part_that_a_camera_does_not_see():
+    """HR is as bright as it gets there, and LR is not on the dark side."""
+    pair = shot(3)
+    air = np.arange(pair.lr.shape[2]) >= 14
+    lr, truth = pair.lr.copy(), pair.truth.copy()
+    lr[:, :, air], truth[:, :, np.repeat(air, SCALE)] = 1.0, 1.0
+    spoilt = replace(pair, lr=lr * (1 + tilt(pair, -0.4)), hr=truth[::STEP])
+    assert "blind" not in codes(spoilt.rig())
 
 
 @pytest.mark.parametrize(("gamma", "seed"), crossed([0.5, 1.6, 2.2], [0, 2, 3]))

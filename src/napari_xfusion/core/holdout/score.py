@@ -44,8 +44,8 @@ EQUAL = 0.05
 """dB within which two methods count as equal in any case: the expected error at the real gap is no more certain."""
 EQUAL_ONCE = 0.5
 """The same where a single HR frame was left out, and the scatter is unknown."""
-EQUAL_AT_MOST = 0.3
-"""dB of the expected PSNR beyond which a faster method is not worth the loss, even where that is uncertain."""
+EQUAL_AT_MOST = 0.1
+"""dB beyond which a faster method is not worth the loss, even where that is uncertain."""
 LEAST_GAIN = 0.1
 """dB by which other HR times or another place must improve the score."""
 FEW = 3
@@ -112,6 +112,15 @@ class MethodScore(Value):
         """``unseen``, or ``psnr`` where no target is unseen."""
         return self.psnr if self.unseen is None else self.unseen
 
+    @property
+    def merit(self) -> float:
+        """What methods are ranked by, dB: the mean of ``psnr`` and ``expected``.
+
+        Differences between methods at the real gap lie between those at twice that and those of their extrapolations,
+        each of which has an error of its own.
+        """
+        return (self.psnr + self.expected) / 2
+
 
 class Choice(Value):
     """The recommended method."""
@@ -120,7 +129,7 @@ class Choice(Value):
     runner_up: str | None = None
     """The best of the others; None where there is one method."""
     margin: float | None = None
-    """Expected dB that ``method`` is above it; negative where both count as equal and ``method`` is the faster one."""
+    """dB of merit that ``method`` is above it; negative where both count as equal and ``method`` is the faster one."""
     margin_error: float | None = None
     """Standard error of their difference over the frames; None of a single frame."""
     clear: bool = True
@@ -364,19 +373,19 @@ def _step(rig: Rig, rows: Sequence[_Row], count: int) -> StepScore:
 
 
 def choose(scores: Sequence[MethodScore]) -> Choice:
-    """The method with the best expected PSNR; of those that count as equal to it, the fastest."""
-    top = max(scores, key=lambda each: each.expected)
-    close = [each for each in scores if top.expected - each.expected <= _tolerance(top, each)]
-    equal = [each for each in close if len(each.frames) == 1 or top.expected - each.expected <= EQUAL_AT_MOST]
+    """The method with the most merit; of those that count as equal to it, the fastest."""
+    top = max(scores, key=lambda each: each.merit)
+    close = [each for each in scores if top.merit - each.merit <= _tolerance(top, each)]
+    equal = [each for each in close if len(each.frames) == 1 or top.merit - each.merit <= EQUAL_AT_MOST]
     chosen = min(equal, key=lambda each: each.cost)
     others = [each for each in scores if each is not chosen]
     if not others:
         return Choice(method=chosen.method)
-    second = max(others, key=lambda each: each.expected)
+    second = max(others, key=lambda each: each.merit)
     return Choice(
         method=chosen.method,
         runner_up=second.method,
-        margin=chosen.expected - second.expected,
+        margin=chosen.merit - second.merit,
         margin_error=standard_error(_differences(chosen, second)),
         clear=len(close) == 1,
     )

@@ -61,6 +61,8 @@ STAMP_STEP = 3
 """Times by which a time stamp differs more from the row below than the pixels next to it."""
 FOLLOWS = 0.5
 """Correlation of the ranks of LR and HR pixels in a part of the field that both cameras see."""
+AT_EDGE = 0.3
+"""Share of the change of HR at the edge of such a part that LR must show."""
 BLURS = (0.3, 0.5, 0.8, 1.3)
 """LR pixels by which LR may be blurred beyond the area of its pixels."""
 FEW = 4
@@ -268,10 +270,10 @@ class _Pair:
     def blind(self) -> tuple[Mask, Mask]:
         """LR pixels (h, w) that LR and HR do not see: they are dark there, or else as bright as they get."""
         extremes = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.align)
-        for lr, hr in zip(*extremes, strict=True):
+        for (lr, hr), sees in zip(zip(*extremes, strict=True), (self._follows, self._steps), strict=True):
             # What is dark in both cameras may be an object that reaches into such a part.
             parts = [
-                [part for part in _border_parts(one & ~other) if not self._follows(part)]
+                [part for part in _border_parts(one & ~other) if not sees(part)]
                 for one, other in ((lr, hr), (hr, lr))
             ]
             found = self._blind_of(parts)
@@ -303,12 +305,19 @@ class _Pair:
         """Whether both cameras see a part (h, w) of the field: where LR is brighter there, so is HR, however little."""
         inner = _inner(part)
         judged = inner if inner.sum() >= SMALLEST_PART else part  # at an edge, pixels are half in the dark
-        away = []
-        for images in (self.lr_filled, self.binned):
-            _, ranks = np.unique(np.median(images[:, judged], axis=0), return_inverse=True)
-            away.append(ranks - ranks.mean())
-        alike = float(away[0] @ away[1])
-        return alike > FOLLOWS * float(np.linalg.norm(away[0]) * np.linalg.norm(away[1]))
+        lr, hr = (np.median(images, axis=0) for images in (self.lr_filled, self.binned))
+        ranks = [np.unique(each[judged], return_inverse=True)[1] for each in (lr, hr)]
+        low, high = (each - each.mean() for each in ranks)
+        return float(low @ high) > FOLLOWS * float(np.linalg.norm(low) * np.linalg.norm(high))
+
+    def _steps(self, part: Mask) -> bool:
+        """Whether both cameras see a bright part (h, w): both change at its edge, whatever the illumination is."""
+        lr, hr = (
+            np.median(images[:, grown(part)], axis=0).astype(np.float64)
+            for images in (self.lr_filled, self.binned)
+        )
+        hr -= hr.mean()
+        return float(lr @ hr) > AT_EDGE * self.straight.span * float(hr @ hr)
 
     def without(self, ignored: Mask) -> Self:
         """Without the LR pixels ``ignored`` (h, w), and with those that differ from HR in all frames by one sign."""

@@ -52,7 +52,7 @@ def score_lines(score: Score, method: str) -> Iterator[Line]:
     text = f"{method} is expected to reach {mine.expected:.1f} dB on unseen frames; HR noise limits it to "
     yield Line(GOOD, f"{text}{score.ceiling:.1f} dB.", "error")
     if best.method != method and score.choice.clear:
-        better = f"{best.method} is better here by {best.expected - mine.expected:.1f} dB."
+        better = f"{best.method} is better here by {best.merit - mine.merit:.1f} dB."
         yield Line(LOOK, better, "method")
     else:
         yield Line(GOOD, "No other method that was scored is clearly better here.", "method")
