@@ -141,7 +141,9 @@ def test_a_folder_of_stacks_is_a_folder_of_sequences(tmp_path):
             lambda p: tifffile.imwrite(p, moving_discs(15, (32, 64))), "smaller crop", id="too small"
         ),
         pytest.param(
-            lambda p: p.write_bytes(b"\0\0\0\x20ftypisom nothing"), "movie", id="movie without a track"
+            lambda p: p.write_bytes(b"\0\0\0\x20ftypisom nothing".ljust(32)),
+            "movie",
+            id="movie without a track",
         ),
         pytest.param(
             lambda p: p.write_bytes(b"no sequence at all"), "another kind of file", id="no sequence"
