@@ -98,12 +98,13 @@ def hits(share, seed=0):
     return fault
 
 
-@pytest.mark.parametrize("name", ["lr", "hr"])
-def test_hits_of_the_sensor_are_filled(name):
+@pytest.mark.parametrize(("name", "fault"), [("lr", hits(0.002)), ("hr", hits(0.002)), ("hr", hits(0.02))])
+def test_hits_of_the_sensor_are_filled(name, fault):
+    """Of many hits some lie next to each other, and the lower one is hidden until the higher one is filled in."""
     pair = shot()
-    rig = pair.rig(**{f"{name}_faults": hits(0.002)})
+    rig = pair.rig(**{f"{name}_faults": fault})
     assert codes(rig) <= {"spikes", "bad-pixels"}
-    good, hit = (pair.cameras(**{f"{name}_faults": fault}) for fault in (None, hits(0.002)))
+    good, hit = (pair.cameras(**{f"{name}_faults": each}) for each in (None, fault))
     camera, number = rig.cameras[name], 0 if name == "lr" else 1
     frames = camera.frames()
     seen = np.stack([frames.frame(i) for i in range(len(frames))]).astype(int)

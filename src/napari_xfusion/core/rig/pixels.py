@@ -432,7 +432,8 @@ def _accept(
     once = np.nonzero((out & ~often).reshape(shape))
     at = once[1] if owner is None else owner.ravel()[once[1]]
     gain, change = (x.reshape(shape)[once[0], at] for x in evidence)
-    spike = _least_height(height.reshape(shape)[once], gain, change, noise)
+    least = min(map(_least_step, seen.images))
+    spike = _least_height(height.reshape(shape)[once], gain, change, noise, least)
     return health.model_copy(
         update={
             "pixels": tuple(sorted({*health.pixels, *pixels.tolist(), *_unread_stamp(seen.images)})),
@@ -477,10 +478,15 @@ def _alone(mask: Mask) -> Mask:
 
 
 def _least_height(
-    height: NDArray[np.float32], gain: NDArray[np.float64], change: NDArray[np.float64], noise: float
+    height: NDArray[np.float32],
+    gain: NDArray[np.float64],
+    change: NDArray[np.float64],
+    noise: float,
+    least: float = 0.0,
 ) -> float:
     """The height above which most of what stands out is wrong; infinity where that is nothing.
 
+    Pixels that stand out only after others are filled in are less than ``least`` high, and count where most are higher.
     What cannot be judged alone counts by the share that it gains: 1 on average where it is wrong, else -1.
     """
     share = np.clip(gain / np.maximum(change, 1e-300), -1, 1)
@@ -494,8 +500,11 @@ def _least_height(
     if change[above].sum() < (2 * CERTAIN * noise) ** 2 or gain[above].sum() < change[above].sum() / 2:
         return np.inf
     lowest = float(height[order[last]])
+    if lowest < least:
+        if balance[last] < len(above) / 2 or np.mean(height[above] >= least) < 0.5:
+            return np.inf
+        lowest = least
     below = float(height[order[last + 1]]) if last + 1 < len(order) else 0.0
-    # Pixels that stand out only after others are filled in may have no height of their own.
     return math.sqrt(lowest * (below or lowest / 2)) if lowest > 0 else np.inf
 
 
