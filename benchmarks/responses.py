@@ -11,9 +11,7 @@ slower.
 
 from __future__ import annotations
 
-import argparse
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from time import perf_counter
@@ -23,9 +21,8 @@ import napari
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_xfusion.core.catalogue import DEFAULT_METHOD
 from napari_xfusion.ui.shared import compat
-from window import live
+from window import asked_for, live, own_settings
 
 LONGEST = 120
 """Seconds that an action is waited for."""
@@ -168,11 +165,8 @@ class Actions:
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--method", default=DEFAULT_METHOD)
-    method = parser.parse_args().method
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CONFIG_HOME"] = folder  # the user's settings stay as they are
+    method = asked_for().parse_args().method
+    with own_settings():
         before = os.getloadavg()[0]
         actions = Actions(method)
         print(f"| {method} | answer, s | longest gap, s |\n|---|---|---|")

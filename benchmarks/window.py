@@ -18,7 +18,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from time import perf_counter
 
@@ -190,13 +191,25 @@ def of_a_larger_sequence(window: Window) -> list[Row]:
     ]
 
 
-def main() -> None:
-    """Print a table."""
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """The user's settings stay as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = folder
+        yield
+
+
+def asked_for() -> argparse.ArgumentParser:
+    """What all benchmarks of a napari window can be asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--method", default=DEFAULT_METHOD)
-    method = parser.parse_args().method
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CONFIG_HOME"] = folder  # the user's settings stay as they are
+    return parser
+
+
+def main() -> None:
+    """Print a table."""
+    method = asked_for().parse_args().method
+    with own_settings():
         measure(method)
 
 

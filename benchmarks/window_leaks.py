@@ -10,18 +10,14 @@ fifth.
 
 from __future__ import annotations
 
-import argparse
 import gc
-import os
-import tempfile
 import threading
 
 import psutil
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_xfusion.core.catalogue import DEFAULT_METHOD
-from window import Window, live
+from window import Window, asked_for, live, own_settings
 
 WARM = 5
 """Rounds after which caches are full."""
@@ -65,12 +61,10 @@ def one_round(window: Window, inspect: object) -> None:
 
 def main() -> None:
     """Print a table, a line a round."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--method", default=DEFAULT_METHOD)
+    parser = asked_for()
     parser.add_argument("--runs", type=int, default=20)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CONFIG_HOME"] = folder  # the user's settings stay as they are
+    with own_settings():
         measure(arguments.method, arguments.runs)
 
 

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_xfusion.core.inspect.measure import measure
 from napari_xfusion.core.inspect.places import Area, Line, Measure, Scale
-from napari_xfusion.ui.inspection.measuring import scale_of
+from napari_xfusion.ui.shared.provenance import scale_of
 from tests.ui.samples import add_sample, sample, wait
 
 

@@ -10,8 +10,8 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from napari_xfusion.core.rig.grey import huber_weights
+from napari_xfusion.core.rig.pattern import Pairs
 from napari_xfusion.core.rig.photometry import Array, Photometry, Shading, along, monotone_curve
-from napari_xfusion.core.types import Image
 from napari_xfusion.errors import XFusionWarning
 
 LEAST_GAIN = 0.15
@@ -24,12 +24,10 @@ MOST_PIXELS = 60_000
 """Pixels that a model is fitted to."""
 FEWEST_PIXELS = 200
 """Pixels of LR that both cameras see; fewer show too little."""
-Common = Sequence[tuple[Image, Image]]
-"""LR frames (h, w) and HR frames binned to (h, w), of common times, in grey units."""
 
 
 def fit_field(
-    common: Common, which: Sequence[str], usable: NDArray[np.bool_]
+    common: Pairs, which: Sequence[str], usable: NDArray[np.bool_]
 ) -> tuple[Photometry, tuple[XFusionWarning, ...]]:
     """What makes LR differ from HR by position (``shading``) and by grey value (``response``), as far as named.
 
@@ -72,7 +70,7 @@ class _Sample(NamedTuple):
     """(N,) which half each belongs to."""
 
     @classmethod
-    def of(cls, common: Common, usable: NDArray[np.bool_]) -> _Sample:
+    def of(cls, common: Pairs, usable: NDArray[np.bool_]) -> _Sample:
         shape = usable.shape
         y, x = (
             np.broadcast_to(each, shape)

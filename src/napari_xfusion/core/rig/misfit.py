@@ -303,8 +303,9 @@ def _find_delay(common: Common, lr: Callable[[float], Image], last: int) -> tupl
         return _band(lr(float(min(max(i, 0), last))))
 
     timed = [_Timed.of(time, _band(image)) for time, image in inner]
-    coarse = [np.mean([each.relative(frame, d) for each in timed]) for d in tried]
-    starts = {0.0, float(tried[int(np.argmin(coarse))])}
+    absolute = np.array([[each.difference(frame, d) for d in tried] for each in timed])
+    coarse = (absolute / np.maximum(absolute[:, [tried.index(0)]], 1e-30)).mean(axis=0)
+    starts = {0.0, float(tried[int(coarse.argmin())])}
     found = [_refined(timed, frame, start, (tried[0], tried[-1])) for start in starts]
     best = min(found, key=lambda each: each.left)
     before = float(np.mean([each.step(frame, 0.0).left for each in timed]))
@@ -376,12 +377,9 @@ class _Timed(NamedTuple):
         brightness, _ = np.linalg.qr(np.stack([np.ones(image.size), image.ravel()], axis=1))
         return cls(time, image, brightness)
 
-    def relative(self, frame: Callable[[int], Image], late: int) -> float:
-        """Mean square difference to LR where the time is ``late`` LR frames too large, over that where it is right."""
-        there, here = (
-            _difference(self.image, interpolate(frame, time)) for time in (self.time - late, self.time)
-        )
-        return there / max(here, 1e-30)
+    def difference(self, frame: Callable[[int], Image], late: int) -> float:
+        """Mean square difference to LR where the time is ``late`` LR frames too large."""
+        return _difference(self.image, interpolate(frame, self.time - late))
 
     def step(self, frame: Callable[[int], Image], late: float) -> _Step:
         """What explains the difference to LR where the time is ``late`` LR frames too large."""

@@ -35,7 +35,7 @@ from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, grown, mask_of, repaired
 from napari_xfusion.core.rig.misfit import SMALLEST_SIDE, Misfit, find_misfit, misfit_warnings
-from napari_xfusion.core.rig.pattern import Pattern, find_pattern, grain
+from napari_xfusion.core.rig.pattern import find_pattern, grain
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
     orientation_warnings,
@@ -201,7 +201,8 @@ class _Recordings:
         binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
         rest = find_misfit(binned, reader.lr_at, len(rig) - 1)
         if rest is None or not rest.matters(self.lr.shape[1:]):  # a shift is no shading
-            rig = correct_pattern(correct_field(rig, self.plan, pairs), self.plan)
+            even = correct_field(rig, self.plan, pairs)
+            rig = correct_pattern(even, self.plan, pairs if even is rig else _pairs(FrameReader(even)))
         return rig, rest
 
     def _blur(self, rig: Rig) -> Blur:
@@ -299,18 +300,23 @@ def correct_field(rig: Rig, plan: Plan, pairs: Sequence[tuple[Image, Image]]) ->
     return _compared(_with(rig, rig.fast.photometry.model_copy(update=update), rig.hr.photometry, warnings))
 
 
-def correct_pattern(rig: Rig, plan: Plan) -> Rig:
-    """``rig`` without the fixed pattern of LR, where ``plan`` asks for that."""
+def correct_pattern(rig: Rig, plan: Plan, pairs: Sequence[tuple[Image, Image]]) -> Rig:
+    """``rig`` without the fixed pattern of LR, where ``plan`` asks for that.
+
+    ``pairs`` are those of ``correct_field``, of this rig.
+    """
     if rig.grey_rule != "match" or "pattern" not in plan.correct:
         return rig
-    reader, seen, black = FrameReader(rig), ~_unseen(rig), _black(rig.hr)
+    seen, black = ~_unseen(rig), _black(rig.hr)
+    if find_pattern(pairs, seen, black) is None:  # before HR is looked at closely
+        return rig
+    reader = FrameReader(rig)
     mean_hr = np.mean([reader.hr_frame(k) for k in _common(rig)], axis=0)
     of_hr = grain(mean_hr, black) / math.sqrt(math.prod(rig.fast.mapping.scale))
-
-    def find(count: int) -> Pattern | None:
-        return find_pattern(_pairs(reader, count), seen, black, of_hr)
-
-    if find(COMMON_TIMES) is None or (found := find(MOST_TIMES)) is None:
+    if find_pattern(pairs, seen, black, of_hr) is None:
+        return rig
+    found = find_pattern(_pairs(reader, MOST_TIMES), seen, black, of_hr)
+    if found is None:
         return rig
     photometry = rig.fast.photometry.model_copy(update={"pattern": found})
     size = float(np.std(found.sensitivity[seen]))

@@ -93,7 +93,7 @@ def grain(image: Image, black: float) -> float:
     return spread(cv2.filter2D(np.log(light), -1, SECOND, borderType=cv2.BORDER_REFLECT))
 
 
-def find_pattern(pairs: Pairs, usable: Mask, black: float, of_hr: float) -> Pattern | None:
+def find_pattern(pairs: Pairs, usable: Mask, black: float, of_hr: float = 0.0) -> Pattern | None:
     """The pattern of LR, or None where there are fewer than ``FEWEST`` pairs or it is not certain.
 
     ``usable`` (h, w) are the pixels that both cameras see; ``black`` is the grey value of no light, ``of_hr`` the

@@ -298,7 +298,7 @@ class _Pair:
         # Pixels at an edge are half in the dark; those that are alone look like dead ones.
         binned = np.stack([self.align.down(image) for image in self.hr.images])
         alone = np.abs(np.median(np.stack(self.lr.images) - line.span * binned - line.zero, axis=0)) > least
-        lr, hr = (_spread(each, off | alone) for each in (lr, hr))
+        lr, hr = (_with_edge(each, off | alone) for each in (lr, hr))
         return lr, hr
 
     def _follows(self, part: Mask) -> bool:
@@ -356,7 +356,7 @@ def _inner(part: Mask) -> Mask:
     return np.asarray(cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8)), bool)
 
 
-def _spread(part: Mask, off: Mask) -> Mask:
+def _with_edge(part: Mask, off: Mask) -> Mask:
     """A part (h, w) of the field with what differs between the cameras next to it, and at the border."""
     if not part.any():
         return part

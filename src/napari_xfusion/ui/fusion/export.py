@@ -28,7 +28,14 @@ from napari_xfusion.core.trust.result import Result
 from napari_xfusion.core.types import Progress, Reopenable, Token
 from napari_xfusion.errors import InputError, OutputExistsError, writing
 from napari_xfusion.ui.shared.compare import FUSED
-from napari_xfusion.ui.shared.provenance import in_unit, pixels_of, provenance_of, sequence_record, stack_of
+from napari_xfusion.ui.shared.provenance import (
+    in_unit,
+    pixels_of,
+    provenance_of,
+    scale_of,
+    sequence_record,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -109,7 +116,7 @@ class Pane:
 def pane(layer: Image) -> Pane:
     """A layer as it looks now; raises InputError for one that is no sequence of grey frames."""
     stack_of(layer)
-    start, step, unit = 0.0, 1.0, None
+    start, step, unit, scale = 0.0, 1.0, None, scale_of(layer)
     if layer.ndim == 3:
         step, seconds = float(layer.scale[0]), in_unit(layer, 0, "s")
         factor, unit = (1.0, str(layer.units[0])) if seconds is None else (seconds / step, "s")
@@ -123,19 +130,8 @@ def pane(layer: Image) -> Pane:
         tuple(layer.contrast_limits),
         float(layer.gamma),
         layer.colormap,
-        _pixel_width(layer),
+        scale.x if scale.unit == "um" else None,
     )
-
-
-def _pixel_width(layer: Image) -> float | None:
-    """Micrometres from a pixel to the next one on the right, by all of the layer's transforms."""
-    unit = layer.units[-1]
-    if not unit.is_compatible_with("um"):
-        return None
-    right = np.zeros(layer.ndim)
-    right[-1] = 1
-    step = np.subtract(layer.data_to_world(right), layer.data_to_world(np.zeros(layer.ndim)))[-2:]
-    return float((float(np.linalg.norm(step)) * unit).to("um").magnitude)
 
 
 def side_by_side(

@@ -44,13 +44,13 @@ from napari_xfusion.ui.inspection.numbers import hr_times_of
 from napari_xfusion.ui.inspection.plots import FramePlots, Kymographs
 from napari_xfusion.ui.inspection.sequences import Sequences, interval_problem
 from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
-from napari_xfusion.ui.shared.provenance import fused_in, in_unit, stack_of
+from napari_xfusion.ui.shared.provenance import fused_in, in_unit, scale_of, stack_of
 from napari_xfusion.ui.shared.widgets import Sentence, offer, prepare_fields
 from napari_xfusion.ui.shared.words import in_window_words
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Layer, Shapes
+    from napari.layers import Shapes
 
 SHAPE = "measure"
 """The layer with the line or region."""
@@ -441,19 +441,6 @@ def outline(layer: Shapes) -> tuple[str, NDArray[np.float64]] | None:
         down, across = (corners[3] - corners[0]) / 2, (corners[1] - corners[0]) / 2
         corners = centre + np.sin(angles) * down + np.cos(angles) * across
     return ("line" if kind in LINES else "region"), corners
-
-
-def scale_of(layer: Layer) -> Scale:
-    """Size of a pixel of a layer in the world: in micrometres where its units are lengths, else in world pixels."""
-    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
-    y, x = (
-        float(np.linalg.norm(np.asarray(layer.data_to_world(np.eye(layer.ndim)[axis])) - origin))
-        for axis in (-2, -1)
-    )
-    if in_unit(layer, -1, "um") is None:
-        return Scale(y, x, "pixel")
-    factor = float((1.0 * layer.units[-1]).to("um").magnitude)
-    return Scale(y * factor, x * factor, "um")
 
 
 def numbers_of(sequences: Sequences) -> dict[str, NDArray[np.float64]]:

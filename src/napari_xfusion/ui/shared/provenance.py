@@ -10,8 +10,10 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import dask.array as da
+import numpy as np
 
 from napari_xfusion.core.clock import Clock
+from napari_xfusion.core.inspect.places import Scale
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.recordings.describe import sequence_axis
 from napari_xfusion.core.results.record import AnyRecord, FrameRecord, LayerRecord, RunRecord, SequenceRecord
@@ -179,6 +181,19 @@ def in_unit(layer: Layer, axis: int, unit: str) -> float | None:
     if not layer.units[axis].is_compatible_with(unit):
         return None
     return float((float(layer.scale[axis]) * layer.units[axis]).to(unit).magnitude)
+
+
+def scale_of(layer: Layer) -> Scale:
+    """Size of a pixel of a layer in the world: in micrometres where its units are lengths, else in world pixels."""
+    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
+    y, x = (
+        float(np.linalg.norm(np.asarray(layer.data_to_world(np.eye(layer.ndim)[axis])) - origin))
+        for axis in (-2, -1)
+    )
+    if in_unit(layer, -1, "um") is None:
+        return Scale(y, x, "pixel")
+    factor = float((1.0 * layer.units[-1]).to("um").magnitude)
+    return Scale(y * factor, x * factor, "um")
 
 
 def sequence_record(layer: Layer) -> AnyRecord:
