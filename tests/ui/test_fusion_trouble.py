@@ -331,12 +331,12 @@ def test_a_misfit_of_the_cameras_is_corrected_by_one_click(panel_on, qtbot):
     button = panel.check.mend
     assert "LR pixels to the left" in panel.check.words
     assert not button.isHidden()
-    assert button.text() == "Correct shift and turn"
+    assert button.text() == "Correct placement"
     button.click()
     settled(panel, qtbot)
     assert panel.method.options["align"].value
     assert not panel.method.advanced.isHidden()
-    assert panel._request.plan.correct == (*FLAWS, "shift", "turn")
+    assert panel._request.plan.correct == (*FLAWS, "shift", "turn", "scale")
     assert "resampled" in panel.check.words
     assert button.isHidden()
     assert panel.run_box.run.isEnabled()

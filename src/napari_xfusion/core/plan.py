@@ -21,13 +21,15 @@ from napari_xfusion.core.value import Value
 from napari_xfusion.errors import InputError, PairingError, XFusionError, reason_of
 
 GreyRule = Literal["match", "percentile", "none"]
-Flaw = Literal["frames", "pixels", "brightness", "shading", "response", "pattern", "shift", "turn", "time"]
+Flaw = Literal[
+    "frames", "pixels", "brightness", "shading", "response", "pattern", "shift", "turn", "scale", "time"
+]
 """What pairing looks for and can correct."""
-MISFITS: tuple[Flaw, ...] = ("shift", "turn", "time")
+MISFITS: tuple[Flaw, ...] = ("shift", "turn", "scale", "time")
 """What it corrects where that is asked for only: where LR lies on HR, and HR times."""
 FLAWS: tuple[Flaw, ...] = tuple(flaw for flaw in get_args(Flaw) if flaw not in MISFITS)
 """What it corrects by default."""
-MENDED_BY: dict[str, tuple[Flaw, ...]] = {"misplaced": ("shift", "turn"), "delayed": ("time",)}
+MENDED_BY: dict[str, tuple[Flaw, ...]] = {"misplaced": ("shift", "turn", "scale"), "delayed": ("time",)}
 """By code of a warning, what corrects it."""
 
 

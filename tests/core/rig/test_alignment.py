@@ -36,6 +36,7 @@ def alignment(down, right, turn=0.0):
     [
         pytest.param({"shift": (-1.0, 0.5)}, id="shift"),
         pytest.param({"turn": -1.5}, id="turn"),
+        pytest.param({"larger": 0.03}, id="larger"),
         pytest.param({"late": 3.0}, id="late"),
     ],
 )
@@ -45,6 +46,7 @@ def test_a_misfit_is_in_the_rig_when_it_is_corrected(misfit):
     placement = Placement.of(rig.grids.mapping.then(rig.fast.mapping.inverse), rig.grids.lr_shape)
     assert placement[:2] == pytest.approx(misfit.get("shift", (0, 0)), abs=0.15)
     assert math.degrees(placement.turn) == pytest.approx(misfit.get("turn", 0), abs=0.15)
+    assert placement.larger == pytest.approx(misfit.get("larger", 0), abs=0.004)
     seen = rig.fast.clock.frames_of(rig.hr.clock)
     assert np.median(times - seen) == pytest.approx(misfit.get("late", 0), abs=0.2)
     assert not {"misplaced", "delayed"} & {note.code for note in rig.warnings}

@@ -17,14 +17,14 @@ MARGIN, FRAMES, STEP = 32, 41, 8
 MOVING = ("advected", "nonsense", "stirring")
 
 
-def cameras(kind, seed, *, shift=(0.0, 0.0), turn=0.0, late=0.0, noise=0.01):
-    """LR (T, 40, 60) and HR (N, 160, 240) of a scene; LR's image is shifted (LR pixels) and turned (degrees)."""
+def cameras(kind, seed, *, shift=(0.0, 0.0), turn=0.0, larger=0.0, late=0.0, noise=0.01):
+    """LR (T, 40, 60) and HR (N, 160, 240) of a scene; LR's image is shifted (LR pixels), turned (degrees) and enlarged."""
     rng = np.random.default_rng(seed)
     scene = make_scene(KINDS[kind], (160 + 2 * MARGIN, 240 + 2 * MARGIN), rng)
 
     def placed(image):
         middle = (np.array(image.shape[::-1]) - 1) / 2
-        matrix = cv2.getRotationMatrix2D(middle.tolist(), -turn, 1)
+        matrix = cv2.getRotationMatrix2D(middle.tolist(), -turn, 1 + larger)
         matrix[:, 2] += 4 * np.array(shift[::-1])
         border = cv2.BORDER_REPLICATE
         return cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=border)
@@ -71,6 +71,22 @@ def test_a_turn_is_reported(kind, turn):
     assert numbers(text) == pytest.approx([abs(turn)], rel=0.25)
 
 
+@pytest.mark.parametrize(("kind", "larger"), crossed(MOVING, [0.02, -0.03]))
+def test_another_magnification_is_reported(kind, larger):
+    text = warnings_of(*cameras(kind, 2, larger=larger))["misplaced"]
+    assert f"{'larger' if larger > 0 else 'smaller'} against HR" in text
+    assert numbers(text) == pytest.approx([100 * abs(larger)], rel=0.2)
+
+
+@pytest.mark.parametrize("kind", ["advected", "bubbles"])
+def test_a_shift_and_a_delay_are_both_reported(kind):
+    found = warnings_of(*cameras(kind, 3, shift=(0.0, 1.5), late=-2.0))
+    assert numbers(found["misplaced"]) == pytest.approx([1.5], rel=0.2)
+    assert "to the right" in found["misplaced"]
+    assert numbers(found["delayed"])[0] == pytest.approx(2.0, rel=0.2)
+    assert "too early" in found["delayed"]
+
+
 @pytest.mark.parametrize(("kind", "late"), crossed(MOVING, [1.0, 4.0, -3.0]))
 def test_hr_times_that_are_off_are_reported(kind, late):
     text = warnings_of(*cameras(kind, 3, late=late))["delayed"]
@@ -93,6 +109,16 @@ SHOTS = list(product([0.1, 0.01], [11, 12]))
 def test_cameras_that_agree_give_no_such_warning(kind, shot):
     noise, seed = shot
     assert not {"misplaced", "delayed"} & warnings_of(*cameras(kind, seed, noise=noise)).keys()
+
+
+def test_times_are_not_known_from_where_a_jump_ends():
+    """From the end of a jump on, all LR frames are alike; which of them fits best is noise."""
+    lr, hr, times = cameras("advected", 7)
+    moving = np.clip(np.arange(FRAMES), 10, 16)
+    hr = np.stack([np.kron(lr[moving[t]], np.ones((4, 4), np.float32)) for t in times])
+    rng = np.random.default_rng(0)
+    lr = lr[moving] + 0.02 * np.ptp(lr) * rng.standard_normal(lr.shape).astype(np.float32)
+    assert "delayed" not in warnings_of(lr, hr, times)
 
 
 def test_a_scene_that_stands_still_says_nothing_of_times():

@@ -250,6 +250,18 @@ def test_lr_turns_clockwise_about_the_middle():
     assert_allclose(frames_of(made.lr), np.rot90(binned(square), -1, axes=(1, 2)), atol=2)
 
 
+@pytest.mark.parametrize(("turn", "larger"), [(0.25, 0.0), (-1.0, 0.0), (0.0, 0.01), (2.0, -0.03)])
+def test_lr_is_turned_and_enlarged_by_that_much(turn, larger):
+    """Where a point is in LR is seen in a film whose grey values are its coordinates."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float32)
+    angle = np.radians(turn)
+    for ramp, along in ((y, (np.cos(angle), -np.sin(angle))), (x, (np.sin(angle), np.cos(angle)))):
+        made = experiment(movie=np.stack([ramp] * FRAMES), lr_turn=turn, lr_larger=larger)
+        down, right = np.gradient(frames_of(made.lr)[0][3:-3, 3:-3] / 4)
+        assert_allclose(down, along[0] / (1 + larger), atol=1e-3)
+        assert_allclose(right, along[1] / (1 + larger), atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("late", "stated", "shown"),
     [(1, (1, 5, 9), (0, 4, 8)), (0.5, (0.5, 4.5, 8.5), (0, 4, 8)), (-2, (2, 6, 10), (4, 8, 12))],

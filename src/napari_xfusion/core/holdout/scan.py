@@ -22,7 +22,7 @@ from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.methods import Fuser, make_fuser
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.rig import FrameReader, Rig
-from napari_xfusion.core.rig.misfit import find_delay
+from napari_xfusion.core.rig.registration import find_delay
 from napari_xfusion.core.rig.timing import CLOSEST
 
 TIMED = 24

@@ -34,7 +34,7 @@ from napari_xfusion.core.rig.frames import FrameReader, mean_during
 from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, grown, mask_of, repaired
-from napari_xfusion.core.rig.misfit import SMALLEST_SIDE, Misfit, find_misfit, misfit_warnings
+from napari_xfusion.core.rig.misfit import Misfit, misfit_warnings
 from napari_xfusion.core.rig.pattern import find_pattern, grain
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
@@ -43,6 +43,7 @@ from napari_xfusion.core.rig.plausibility import (
     size_warnings,
     time_warnings,
 )
+from napari_xfusion.core.rig.registration import SMALLEST_SIDE, find_misfit
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.scan import grid_of, hidden, scan, too_long
 from napari_xfusion.core.rig.timing import Times, find_hr_times

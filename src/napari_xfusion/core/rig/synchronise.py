@@ -21,7 +21,7 @@ from napari_xfusion.core.rig.content_clock import (
     Refused,
     find_clock,
 )
-from napari_xfusion.core.rig.misfit import DELAYS
+from napari_xfusion.core.rig.registration import DELAYS
 from napari_xfusion.core.rig.scan import too_long
 from napari_xfusion.core.rig.timing import centre_ns, given_hr_times, times_by_clock
 from napari_xfusion.core.types import Progress, Stack

@@ -73,6 +73,8 @@ class Disturbances(Value):
     """LR pixels by which the LR image lies too far to the right and too low"""
     lr_turn: Finite = 0.0
     """degrees by which the LR image is turned clockwise about its middle"""
+    lr_larger: Annotated[float, Field(gt=-0.5, lt=1)] = 0.0
+    """share by which the LR image is enlarged about its middle"""
     lr_blur: Annotated[float, Field(ge=0, le=8)] = 0.0
     """standard deviation in LR pixels of the Gaussian by which the LR image is blurred, in addition to its pixels"""
     hr_late: Finite = 0.0

@@ -40,7 +40,7 @@ class Options:
     align: Annotated[
         bool,
         row(
-            "Correct shift and turn",
+            "Correct placement",
             "Fuse with LR where it lies on HR by what both show, where it does not fit.",
         ),
     ] = False
@@ -63,7 +63,7 @@ class Options:
     tile: Annotated[int, row("Tile size", "Network tiles in LR pixels. 0: from free memory.", 0, 4096)] = 0
 
 
-MISFITS_BY: dict[str, tuple[Flaw, ...]] = {"align": ("shift", "turn"), "retime": ("time",)}
+MISFITS_BY: dict[str, tuple[Flaw, ...]] = {"align": ("shift", "turn", "scale"), "retime": ("time",)}
 """Fields of the options that correct a misfit of the cameras."""
 
 
