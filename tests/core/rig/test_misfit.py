@@ -18,7 +18,7 @@ MOVING = ("advected", "nonsense", "stirring")
 
 
 def cameras(kind, seed, *, shift=(0.0, 0.0), turn=0.0, larger=0.0, late=0.0, noise=0.01):
-    """LR (T, 40, 60) and HR (N, 160, 240) of a scene; LR's image is shifted (LR pixels), turned (degrees) and enlarged."""
+    """LR (T, 40, 60) and HR (N, 160, 240) of a scene; LR is shifted (LR pixels), turned (degrees) and enlarged."""
     rng = np.random.default_rng(seed)
     scene = make_scene(KINDS[kind], (160 + 2 * MARGIN, 240 + 2 * MARGIN), rng)
 
