@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from qtpy.QtGui import QTextDocument
-from qtpy.QtWidgets import QScrollArea
+from qtpy.QtWidgets import QAbstractSpinBox, QScrollArea
 
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
@@ -188,6 +188,10 @@ def test_recordings_of_another_reader_are_opened_again_and_rates_give_the_step(v
     assert other.data.known.value() == panel.data.known.value()
 
 
+ROOM = 6
+"""Screen pixels that a number box needs next to its text."""
+
+
 def cut(panel):
     """The texts that the panel does not show completely."""
     area, labels = panel.findChild(QScrollArea), panel.findChildren(WrappedLabel)
@@ -199,6 +203,10 @@ def cut(panel):
         document.setTextWidth(label.width())
         if document.size().width() > label.width() or label.height() < label.heightForWidth(label.width()):
             yield label.text()
+    for box in filter(QAbstractSpinBox.isVisible, panel.findChildren(QAbstractSpinBox)):
+        field = box.lineEdit()
+        if field.fontMetrics().horizontalAdvance(box.text()) + ROOM > field.width():
+            yield box.text()
     if area.widget().width() > area.viewport().width():
         yield "the panel is wider than its dock"
 

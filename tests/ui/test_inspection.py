@@ -113,8 +113,8 @@ def test_every_kind_of_layer_lies_where_its_sequences_do_and_shows_what_the_core
         "HR grey values)",
     ]
     if hasattr(baseline, "colorbar"):  # since napari 0.9
+        wait(qtbot, lambda: all(layer.colorbar.visible for layer in numbers))
         assert not baseline.colorbar.visible
-        assert all(layer.colorbar.visible for layer in numbers)
         assert {layer.colorbar.position for layer in numbers} == {"bottom_left"}  # not on the name
 
     # None is added twice.
@@ -296,7 +296,7 @@ def test_pixels_that_are_filled_in_and_sources_of_detail_have_a_layer_each(viewe
     for name, colours in (("main source of detail", 7), ("the method's own", 0)):
         (content,) = [each for each in panel.contents if each.name == name]
         panel.show_content(content)
-        wait(qtbot, panel.cancel.isHidden)
+        wait(qtbot, lambda: panel.cancel.isHidden() and not panel._background._asked)
         layer = viewer.layers[-1]
         image = shown(viewer, layer, qtbot)
         assert image.shape == (144, 240)
@@ -316,7 +316,7 @@ def test_one_layer_shows_what_is_selected_and_can_be_left(viewer, layers, qtbot)
     def show(name):
         (content,) = [each for each in panel.contents if each.name == name]
         panel.show_content(content)
-        wait(qtbot, panel.cancel.isHidden)
+        wait(qtbot, lambda: panel.cancel.isHidden() and not panel._background._asked)
 
     made = []
     for name in ("fused − bicubic", "LR, frame-divided", "standard deviation", "LR consistency", "by flow"):
@@ -584,7 +584,7 @@ def test_closing_in_the_middle_leaves_nothing(viewer, layers, qtbot, monkeypatch
     wait_for_thread("napari-xfusion")
 
 
-def test_layers_are_compared_by_one_contrast_in_a_grid_and_in_turn_by_a_key(viewer, layers):
+def test_layers_are_compared_by_one_contrast_in_a_grid_and_in_turn_by_a_key(viewer, layers, qtbot):
     box = open_panel(viewer).findChild(ComparingBox)
     before = {name: list(layer.contrast_limits) for name, layer in layers.items()}
     layers["truth"].gamma = 0.8
@@ -606,11 +606,11 @@ def test_layers_are_compared_by_one_contrast_in_a_grid_and_in_turn_by_a_key(view
     # Names are shown in the grid, and the box follows that of the window.
     box.grid.click()
     assert compat.grid(viewer).enabled
-    assert all(layer.name_overlay.visible for layer in viewer.layers)
+    wait(qtbot, lambda: all(layer.name_overlay.visible for layer in viewer.layers))
     assert {layer.name_overlay.font_size for layer in viewer.layers} == {8}  # cells are narrow
     box.grid.click()
     assert not compat.grid(viewer).enabled
-    assert not any(layer.name_overlay.visible for layer in viewer.layers)
+    wait(qtbot, lambda: not any(layer.name_overlay.visible for layer in viewer.layers))
     compare(viewer)
     assert box.grid.isChecked()
     compat.grid(viewer).enabled = False

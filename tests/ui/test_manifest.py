@@ -59,6 +59,20 @@ def test_preferences_have_the_defaults_of_the_manifest_and_are_kept(plugin_setti
         settings.computing.device = "abacus"
 
 
+def test_preferences_are_read_without_another_search_for_plugins():
+    """It parses the manifest of every plugin, while the window waits; napari has searched when it started."""
+    code = """
+from npe2 import PluginManager, PluginManifest
+manager = PluginManager.instance()
+manager.discover()
+PluginManifest.discover = None
+from napari_xfusion.ui.shared.preferences import preferences
+assert preferences().heat == "inferno"
+assert manager.discover.__self__ is manager
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_without_a_page_of_preferences_the_manifest_s_defaults_hold():
     compat._defaults.cache_clear()
     settings = compat._defaults(PLUGIN)

@@ -293,6 +293,18 @@ def test_profiles_of_both_cameras_lie_at_the_same_place():
     assert np.ptp(drawn[0]) > 200
 
 
+@pytest.mark.drawn(True)
+def test_the_plots_of_a_tab_are_built_when_it_is_first_shown(dock, viewer, qtbot):
+    """Each takes pyqtgraph 10 ms. The cursors are at the slider, the headings there, whenever that is."""
+    assert not dock.attention._built
+    viewer.dims.set_current_step(0, 7)
+    dock.tabs.setCurrentWidget(dock.attention)
+    wait(qtbot, lambda: dock.attention._built)
+    assert [cursor.value() for cursor in dock.attention.cursors] == [7, 7]
+    assert "normalised attention" in dock.attention.headings[1].text()
+    assert not dock.profile._built
+
+
 def test_closing_while_numbers_come_leaves_nothing(dock, viewer, qtbot, pace, opened_by_close):
     """Of timers and widgets ``nothing_left`` makes sure, the fixture of every window test."""
     opened_by_close(pace)

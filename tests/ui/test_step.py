@@ -70,3 +70,22 @@ def test_a_search_can_be_stopped(panel, qtbot, monkeypatch):
     assert times(panel) == (0, 0, "")
     assert panel.alignment.found.text() == "Stopped; nothing changed."
     assert panel.alignment.search.text() == "Find HR step and start"
+
+
+def test_a_step_at_which_hr_and_lr_do_not_agree_offers_the_search(viewer, qtbot):
+    """One LR frame wrong of ten: HR correlates with LR by 0.99 even so."""
+    viewer.open_sample("napari-xfusion", "two-cameras")
+    panel = open_panel(viewer, qtbot)
+    assert panel.check.search.isHidden()
+    panel.alignment.pairing["hr_step"].value = 9
+    settled(panel, qtbot)
+    assert not panel.check.search.isHidden()
+    assert panel.sections.next is panel.check.search  # the times in the files say 10
+    panel.check.search.click()
+    wait(qtbot, lambda: not panel.alignment._searching.busy)
+    assert times(panel) == (10, 0, "")
+    settled(panel, qtbot)
+    assert panel.check.search.isHidden()
+    panel.alignment.pairing["hr_times"].value = "2, 12, 22, 32, 42, 50"
+    settled(panel, qtbot)
+    assert panel.check.search.isHidden()  # the user knows the times

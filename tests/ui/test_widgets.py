@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import threading
+from functools import partial
 
 import pytest
-from qtpy.QtCore import QLocale, QPoint, QPointF, Qt
+from qtpy.QtCore import QLocale, QPoint, QPointF, Qt, QTimer
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
@@ -22,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xfusion.ui.shared.widgets import Panel, Sentence, draw_later, form
+from napari_xfusion.ui.shared.widgets import Panel, Sentence, draw_later, form, in_turns
 from tests.tables import crossed
 from tests.ui.samples import add_sample, wait
 
@@ -41,6 +42,29 @@ def test_the_main_window_is_drawn_again_though_the_widget_went(qtbot, floating):
     assert not window.updatesEnabled()
     dock.deleteLater()
     wait(qtbot, window.updatesEnabled)
+
+
+def test_between_turns_the_window_reacts_and_what_is_left_goes_with_its_owner(qtbot):
+    done = []
+    owner = QWidget()
+    qtbot.addWidget(owner)
+
+    def act(k):
+        done.append(k)
+        QTimer.singleShot(0, lambda: done.append(-k))
+
+    in_turns(owner, *(partial(act, k) for k in (1, 2, 3)))
+    assert not done
+    wait(qtbot, lambda: len(done) == 6)
+    assert done == [1, -1, 2, -2, 3, -3]
+
+    done.clear()
+    gone, ended = QWidget(), []
+    gone.destroyed.connect(lambda: ended.append(True))
+    in_turns(gone, gone.deleteLater, partial(done.append, 1))
+    wait(qtbot, lambda: bool(ended))
+    qtbot.wait(20)
+    assert not done
 
 
 def turn_wheel(widget):

@@ -169,6 +169,11 @@ class AlignmentBox(StepSection):
         self.found.setText(words)
         self.found.setVisible(bool(words))
 
+    def find_step(self) -> None:
+        """Find step and start, unless that is being done."""
+        if not self._searching.busy:
+            self._find()
+
     def _find(self) -> None:
         """Find step and start in the background, or stop that."""
         lr, hr = self._stacks

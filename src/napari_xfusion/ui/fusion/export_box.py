@@ -287,12 +287,13 @@ class ExportBox(QGroupBox):
             "In a movie: draw a scale bar into each sequence whose pixel size is known."
         )
         movie = QHBoxLayout()
-        for widget, stretch in ((QLabel("Movie:", self), 0), (self.rate, 1), (self.scale_bar, 0)):
+        for widget, stretch in ((QLabel("Movie:", self), 0), (self.rate, 1)):
             movie.addWidget(widget, stretch)
-        grid.addLayout(movie, 3, 0, 1, 3)
+        grid.addLayout(movie, 3, 0, 1, 3)  # next to the check box, the rate would have no space for its unit
+        grid.addWidget(self.scale_bar, 4, 0, 1, 2)
         grid.addWidget(self.cancel, 4, 2)
-        grid.addWidget(self.status, 4, 0, 1, 2)
-        grid.addWidget(self.page, 5, 0, 1, 3)
+        grid.addWidget(self.status, 5, 0, 1, 3)
+        grid.addWidget(self.page, 6, 0, 1, 3)
 
 
 def _frames(tell: Tell, then: str = "") -> Progress:

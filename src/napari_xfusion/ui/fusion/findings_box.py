@@ -1,4 +1,4 @@
-"""The section Check: what was found about the pair, warnings, and the button that corrects a misfit."""
+"""The section Check: what was found about the pair, warnings, and buttons that correct a misfit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_xfusion.core.plan import Flaw
+from napari_xfusion.ui.fusion.alignment_box import FIND, FINDS
 from napari_xfusion.ui.fusion.request import Findings
 from napari_xfusion.ui.shared.steps import Fact, Facts, StepSection
 from napari_xfusion.ui.shared.widgets import Sentence
@@ -16,25 +17,31 @@ class FindingsBox(StepSection):
 
     mend_asked = Signal(tuple)
     """What is to be corrected."""
+    step_asked = Signal()
+    """The HR step and start are to be found."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__("Check", parent)
         self._mends: tuple[Flaw, ...] = ()
         self.notes, self.facts, self.mend = Sentence(self), Facts(self), QPushButton(self)
+        self.search = QPushButton(FIND, self)
+        self.search.setToolTip(FINDS)
         self.notes.setToolTip("What is odd about the recordings; Troubleshooting explains each.")
         self.facts.setToolTip("How the sequences pair, and the cost of a run.")
         self.mend.setToolTip("Fuse the cameras as they fit by what both show.")
-        for widget in (self.mend, self.notes, self.facts):
+        for widget in (self.search, self.mend, self.notes, self.facts):
             self.rows.addRow(widget)
         self.mend.clicked.connect(lambda _: self.mend_asked.emit(self._mends))
+        self.search.clicked.connect(lambda _: self.step_asked.emit())
         self.show_findings(Findings())
 
     def show_findings(self, findings: Findings) -> None:
-        """Show ``findings``, and a button that corrects what can be corrected."""
+        """Show ``findings``, and buttons that correct what can be corrected."""
         self._mends = findings.mends
-        names = ["shift and turn"] * ("shift" in findings.mends) + ["HR times"] * ("time" in findings.mends)
+        names = ["placement"] * ("shift" in findings.mends) + ["HR times"] * ("time" in findings.mends)
         self.mend.setText(f"Correct {' and '.join(names)}")
         self.mend.setVisible(bool(findings.mends))
+        self.search.setVisible(findings.step_doubtful)
         self.notes.setText("\n".join(findings.notes))
         self.notes.setVisible(bool(findings.notes))
         self.facts.show_rows(Fact(name, (words,)) for name, words in findings.facts)

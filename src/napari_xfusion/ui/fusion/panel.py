@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,8 @@ from napari_xfusion.ui.shared.steps import StepSection
 from napari_xfusion.ui.shared.widgets import (
     Follower,
     Panel,
+    bring_into_view,
+    in_turns,
     listen,
     scale_bar_in_2d,
 )
@@ -105,6 +108,9 @@ class FusionPanel(Panel):
         self.data.guess()
         self._connect()
         self._examine()
+        # napari makes an overlay when it is first shown, and draws it, in 0.1 s.
+        overlays = compat.text_overlay(viewer), compat.scale_bar(viewer)
+        in_turns(self, *(partial(setattr, x, "visible", True) for x in overlays))
 
     def choose(self, layers: list[Layer]) -> None:
         """Select LR and HR among ``layers``."""
@@ -262,6 +268,11 @@ class FusionPanel(Panel):
         self.sections.taken.add(step)
         self._show_steps()
 
+    def _find_step(self) -> None:
+        """Find HR step and start, where the search and what it finds are seen."""
+        self.alignment.find_step()
+        bring_into_view(self.alignment.found)
+
     def _open_panel(self, name: str) -> Any:
         _, panel = self._viewer.window.add_plugin_dock_widget(PLUGIN, name)
         return panel
@@ -400,6 +411,7 @@ class FusionPanel(Panel):
         self.data.redrawn.connect(self._redrawn.start)
         self.data.pair_changed.connect(self.method.reset_pair)
         self.check.mend_asked.connect(self.method.correct)
+        self.check.step_asked.connect(self._find_step)
         self.alignment.rig_asked.connect(lambda: self._open_panel(RIG))
         self.judge.inspect_asked.connect(self.inspect)
         self.judge.trust.asked.connect(self.sections.answer)
@@ -430,8 +442,6 @@ class FusionPanel(Panel):
         listen(self, self._viewer.dims.events.current_step, self._on_slider)
         for emitter in (compat.camera(self._viewer).events.zoom, compat.camera(self._viewer).events.center):
             listen(self, emitter, self._view_changed.start)
-        compat.text_overlay(self._viewer).visible = True
-        compat.scale_bar(self._viewer).visible = True
         scale_bar_in_2d(self, self._viewer)
 
 
@@ -440,6 +450,8 @@ def _read(files: Iterable[Recording | Stack], before: Iterable[Stack]) -> list[S
 
 
 def _examined(request: Request) -> tuple[Request, Findings]:
+    from napari_xfusion.ui.shared import timeline  # noqa: F401, PLC0415 - takes 0.1 s, and is needed next
+
     for stack in request.sequences:
         remember(stack)
     return request, examine(request)

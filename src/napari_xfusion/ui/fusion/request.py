@@ -151,6 +151,8 @@ class Findings:
     """That a run is expected to take on two cores."""
     rig: Rig | None = None
     """The cameras as paired."""
+    step_doubtful: bool = False
+    """Whether HR frames agree with LR at other times than those of the HR step, or of the HR file."""
 
     @classmethod
     def of_problem(cls, error: XFusionError, **found: Any) -> Self:
@@ -176,14 +178,16 @@ def examine(request: Request) -> Findings:
             _check_output(request, found.estimate["output_mb"] * 1e6)
         except XFusionError as error:
             problem = error
+    codes = frozenset(note.code for note in found.notes)
     known: dict[str, Any] = {
         "facts": tuple((name, request.by_name(words)) for name, words in found.pair_facts()),
         "notes": tuple(request.by_name(in_window_words(note)) for note in found.notes),
-        "codes": frozenset(note.code for note in found.notes),
+        "codes": codes,
         "mends": tuple(flaw for note in found.notes for flaw in MENDED_BY.get(note.code, ())),
         "familiar": familiar,
         "seconds": found.estimate.get("seconds", 0.0),
         "rig": found.rig,
+        "step_doubtful": "delayed" in codes and request.plan.clock is None and request.plan.hr_times is None,
     }
     if problem is None:
         return Findings(**known)

@@ -88,6 +88,7 @@ class Sections:
         return {
             panel.data.open: now.sequences is None,
             panel.data.again: now.foreign,
+            panel.check.search: now.findings.step_doubtful and "hr-interval" in now.findings.codes,
             panel.check.mend: bool(now.findings.mends),
             panel.run_box.preview: now.ready and not done and PREVIEWED not in self.taken,
             panel.run_box.run: now.ready and not done,

@@ -35,7 +35,14 @@ from napari_xfusion.ui.shared.help import HelpButton
 from napari_xfusion.ui.shared.keys import KEYS, bind
 from napari_xfusion.ui.shared.layers import LayerData, redraw
 from napari_xfusion.ui.shared.place import frame_on_screen, keep_in_view
-from napari_xfusion.ui.shared.provenance import METADATA, content_of, layers_of, learn, provenance_of
+from napari_xfusion.ui.shared.provenance import (
+    METADATA,
+    LayerRole,
+    content_of,
+    layers_of,
+    learn,
+    provenance_of,
+)
 from napari_xfusion.ui.shared.widgets import (
     Follower,
     LayerCombo,
@@ -43,6 +50,7 @@ from napari_xfusion.ui.shared.widgets import (
     Sentence,
     add_row,
     form,
+    in_turns,
     listen,
     offer,
     scale_bar_in_2d,
@@ -276,6 +284,7 @@ class InspectPanel(Panel):
         shown = LayerData(sequence, made.options)
         if self._inspected is None:
             layer = self._inspected = Image(sequence, **made.options)
+            compat.show_colorbar(layer, on=False)  # places it: later, each change of its place is drawn
             sequence.awake = True
             self._viewer.add_layer(layer)
         else:
@@ -285,10 +294,18 @@ class InspectPanel(Panel):
                 setattr(layer, name, made.options.get(name, default))
             layer.contrast_limits_range = layer.contrast_limits
         sequence.made_as = made_as
-        is_number = known.role != "baseline"
-        compat.show_colorbar(layer, is_number)
-        layer.name_overlay.visible = is_number or compat.grid(self._viewer).enabled  # it contains the unit
+        # Layer, colour bar and name take napari 0.1 s each.
+        in_turns(self, *(partial(show, layer, known.role) for show in (self._show_colorbar, self._show_name)))
         self._update_layer_tools()
+
+    def _show_colorbar(self, layer: Layer, role: LayerRole) -> None:
+        if layer in self._viewer.layers:
+            compat.show_colorbar(layer, role != "baseline")
+
+    def _show_name(self, layer: Layer, role: LayerRole) -> None:
+        """Show the name where it contains a unit, and in a grid."""
+        if layer in self._viewer.layers:
+            layer.name_overlay.visible = role != "baseline" or compat.grid(self._viewer).enabled
 
     def _shown_already(self, made_as: tuple[Any, ...]) -> bool:
         """Whether a layer already shows the same of the same data; if so, make it visible and select it."""

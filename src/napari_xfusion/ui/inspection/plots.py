@@ -13,7 +13,7 @@ import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
 from qtpy.QtCore import QRect, QSize, Qt, Signal
-from qtpy.QtGui import QPainter
+from qtpy.QtGui import QPainter, QShowEvent
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from skimage.measure import profile_line
@@ -22,6 +22,7 @@ from napari_xfusion.core.inspect.attention import Scores, histogram
 from napari_xfusion.core.trust.sources import FINE, LR, Shares
 from napari_xfusion.ui.shared.colours import legible, lines
 from napari_xfusion.ui.shared.provenance import pixels_of
+from napari_xfusion.ui.shared.widgets import in_turns
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -59,16 +60,41 @@ class Plots(QWidget):
         self._heads = QHBoxLayout()
         layout.addLayout(self._heads)
         layout.addWidget(self.area, stretch=1)
-        self.plots: list[pg.PlotItem] = []
-        self.headings: list[QLabel] = []
+        self._plots: list[pg.PlotItem] = []
+        self._headings: list[QLabel] = []
+        self._built = False
         self._quantities: list[str] = []
         self._curves: list[list[tuple[str, Curve]]] = []
         self._read_at: float | None = None
         self._seen = False
 
+    @property
+    def plots(self) -> list[pg.PlotItem]:
+        """The plots. Each takes pyqtgraph 10 ms, so they are built when they are first shown or drawn into."""
+        if not self._built:
+            self._built = True
+            self.build()
+            self.read_at(self._read_at)
+            self.restyle()
+        return self._plots
+
+    @property
+    def headings(self) -> list[QLabel]:
+        """What is above each plot."""
+        return self._headings if self.plots else []
+
+    def build(self) -> None:
+        """Add the plots that are there from the beginning."""
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Build the plots after the window has made place for them."""
+        super().showEvent(event)
+        if not self._built:
+            in_turns(self, lambda: self.plots)
+
     def add_plot(self, x: str, y: str, tip: str) -> pg.PlotItem:
         """Add a plot on the right, of the quantity ``y`` over ``x``; either may be ''."""
-        plot = self.area.addPlot(0, len(self.plots))
+        plot = self.area.addPlot(0, len(self._plots))
         if x:
             plot.setLabel("bottom", x)
         plot.setToolTip(tip)
@@ -83,15 +109,16 @@ class Plots(QWidget):
         heading.setContentsMargins(6, 2, 6, 0)
         heading.setVisible(bool(y))
         self._heads.addWidget(heading, stretch=1)
-        self.plots.append(plot)
-        self.headings.append(heading)
+        self._plots.append(plot)
+        self._headings.append(heading)
         self._quantities.append(y)
         self._curves.append([])
         return plot
 
     def set_quantity(self, plot: int, y: str) -> None:
         """Rename the quantity of plot ``plot``."""
-        self._quantities[plot] = y
+        if self.plots:  # they are built with their first quantities
+            self._quantities[plot] = y
         self._write_heading(plot)
 
     def draw_curves(
@@ -122,7 +149,7 @@ class Plots(QWidget):
     def read_at(self, x: float | None) -> None:
         """Show the values of all curves at ``x`` in the headings."""
         self._read_at = x
-        for plot in range(len(self.plots)):
+        for plot in range(len(self._plots)):
             self._write_heading(plot)
 
     @property
@@ -162,7 +189,7 @@ class Plots(QWidget):
         ]
         if self._seen and self._curves[plot]:
             parts.append("○&nbsp;with&nbsp;an&nbsp;HR&nbsp;frame, else&nbsp;unseen")
-        self.headings[plot].setText(" &nbsp; ".join(parts))
+        self._headings[plot].setText(" &nbsp; ".join(parts))
 
     def _value_of(self, curve: Curve) -> str:
         """The value of a curve at the cursor."""
@@ -182,7 +209,7 @@ class Plots(QWidget):
             f"QLabel {{ background: {theme.background.as_hex()}; color: {theme.text.as_hex()} }}"
         )
         pen = pg.mkPen(theme.text.as_hex())
-        for plot in self.plots:
+        for plot in self._plots:
             for side in ("left", "bottom"):
                 axis = plot.getAxis(side)
                 axis.setPen(pen)
@@ -219,16 +246,25 @@ class FramePlots(Plots):
         self, viewer: Viewer, axes: Sequence[tuple[str, str]], parent: QWidget | None = None
     ) -> None:
         super().__init__(viewer, parent)
-        self.cursors: list[pg.InfiniteLine] = []
-        for name, tip in axes:
+        self._axes = axes
+        self._cursors: list[pg.InfiniteLine] = []
+        self.area.scene().sigMouseClicked.connect(self._click)
+
+    @property
+    def cursors(self) -> list[pg.InfiniteLine]:
+        """The line at the displayed frame, of each plot."""
+        return self._cursors if self.plots else []
+
+    def build(self) -> None:
+        """See ``Plots.build``."""
+        for name, tip in self._axes:
             plot = self.add_plot("LR frame", name, tip)
-            if self.plots[0] is not plot:
-                plot.setXLink(self.plots[0])
-            cursor = pg.InfiniteLine(movable=True, angle=90)
+            if self._cursors:
+                plot.setXLink(self._plots[0])
+            cursor = pg.InfiniteLine(self._read_at or 0, movable=True, angle=90)
             cursor.sigDragged.connect(lambda line: self._move(line.value()))
             plot.addItem(cursor, ignoreBounds=True)
-            self.cursors.append(cursor)
-        self.area.scene().sigMouseClicked.connect(self._click)
+            self._cursors.append(cursor)
 
     def show_curves(
         self,
@@ -243,19 +279,19 @@ class FramePlots(Plots):
 
     def clear(self) -> None:
         """Remove the curves."""
-        for plot in range(len(self.plots)):
+        for plot in range(len(self._plots)):
             self.show_curves(plot, [])
 
     def show_frame(self, frame: float) -> None:
         """Put all cursors at ``frame``."""
-        for cursor in self.cursors:
+        for cursor in self._cursors:
             cursor.setValue(frame)
         self.read_at(frame)
 
     def restyle(self) -> None:
         """See ``Plots.restyle``."""
         super().restyle()
-        for cursor in self.cursors:
+        for cursor in self._cursors:
             cursor.setPen(pg.mkPen(self.ink, style=Qt.PenStyle.DashLine))
             cursor.setHoverPen(pg.mkPen(self.ink, width=2))
 
@@ -274,6 +310,10 @@ class SourcePlots(FramePlots):
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, SHARES, parent)
+
+    def build(self) -> None:
+        """See ``Plots.build``."""
+        super().build()
         self._heads.setStretch(0, 2)  # six curves have long names
         self.area.ci.layout.setColumnStretchFactor(0, 2)
 
@@ -294,8 +334,16 @@ class HistogramPlots(Plots):
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
-        self.images: list[pg.ImageItem] = []
+        self._images: list[pg.ImageItem] = []
         self._rows: list[tuple[str, float, str, int]] = []
+
+    @property
+    def images(self) -> list[pg.ImageItem]:
+        """The histogram of each plot."""
+        return self._images if self.plots else []
+
+    def build(self) -> None:
+        """See ``Plots.build``."""
         for name in ("backward", "forward"):
             plot = self.add_plot(
                 "LR frames since the previous HR frame",
@@ -306,12 +354,12 @@ class HistogramPlots(Plots):
             image = pg.ImageItem()
             image.setColorMap(pg.colormap.get("inferno"))
             plot.addItem(image)
-            self.images.append(image)
+            self._images.append(image)
 
     def clear(self) -> None:
         """Remove the histograms."""
         self._rows = []
-        for image in self.images:
+        for image in self._images:
             image.clear()
 
     @property
@@ -346,16 +394,20 @@ class ProfilePlot(Plots):
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
+        self.area.scene().sigMouseMoved.connect(self._follow)
+
+    def build(self) -> None:
+        """See ``Plots.build``."""
         self.add_plot(
             "distance along the line",
             "displayed grey value",
             "0 and 1 are the contrast limits of each layer, so that LR and HR can be compared.",
         )
-        self.area.scene().sigMouseMoved.connect(self._follow)
 
     def show_profiles(self, curves: Sequence[tuple[str, Curve]], unit: str) -> None:
         """Draw named curves over the distance in ``unit``."""
-        self.draw_curves(0, curves)
+        if curves or self._plots:
+            self.draw_curves(0, curves)
         if curves:
             self.plots[0].setLabel("bottom", f"distance along the line ({unit})")
         self.restyle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ from napari_xfusion.ui.shared.job import Outcome, Tell, Worker
 from napari_xfusion.ui.shared.place import frame_on_screen
 from napari_xfusion.ui.shared.provenance import learn
 from napari_xfusion.ui.shared.saving import CSV, SVG, ask_and_save
-from napari_xfusion.ui.shared.widgets import Docked, Follower, Sentence, listen, offer
+from napari_xfusion.ui.shared.widgets import Docked, Follower, Sentence, in_turns, listen, offer
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -117,10 +118,12 @@ class PlotsDock(Docked):
         """Compute the numbers of the selected sequences."""
         sequences = self._shown = self._sequences()
         self.numbers = []
-        for plots in (self.quality, self.consistency, self.attention, self.histograms, self.sources):
-            plots.clear()
+        tabs = self.quality, self.consistency, self.attention, self.histograms, self.sources
+        for tab in tabs:
+            tab.clear()
         self.compute.setEnabled(False)
         self.cancel.setEnabled(True)
+        in_turns(self, *(partial(getattr, tab, "plots") for tab in tabs))  # before there are numbers to draw
 
         def body(stop: Token, tell: Tell) -> None:
             plan = sequences.network()

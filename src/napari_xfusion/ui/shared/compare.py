@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image, Vectors
 from numpy.typing import NDArray
+from qtpy.QtWidgets import QApplication
 
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import (
@@ -19,6 +21,7 @@ from napari_xfusion.ui.shared.provenance import (
     pixels_of,
     provenance_of,
 )
+from napari_xfusion.ui.shared.widgets import in_turns
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -64,9 +67,15 @@ def is_fused(layer: Layer) -> bool:
 def show_grid(viewer: Viewer, on: bool) -> None:
     """Switch the grid on, each visible layer in a cell with its name, or off."""
     compat.grid(viewer).enabled = on
-    for layer in viewer.layers:
-        layer.name_overlay.visible = on
-        layer.name_overlay.font_size = FONTS[on]
+    # Each name takes napari 0.1 s in a grid of 13 cells.
+    application: Any = QApplication.instance()
+    in_turns(application, *(partial(_show_name, viewer, layer) for layer in viewer.layers))
+
+
+def _show_name(viewer: Viewer, layer: Layer) -> None:
+    if layer in viewer.layers:  # a closing viewer removes its layers first
+        on = compat.grid(viewer).enabled
+        layer.name_overlay.font_size, layer.name_overlay.visible = FONTS[on], on
 
 
 def link_contrast(viewer: Viewer, on: bool) -> list[Layer]:

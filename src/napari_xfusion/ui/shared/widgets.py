@@ -277,6 +277,24 @@ def scale_bar_in_2d(owner: QObject, viewer: napari.Viewer) -> None:
     listen(owner, viewer.dims.events.ndisplay, follow)
 
 
+def in_turns(owner: QObject, *acts: Callable[[], object]) -> None:
+    """Call each of ``acts`` in a later turn of the event loop than the one before: the window draws and reacts between.
+
+    What is left is not called once ``owner`` is destroyed.
+    """
+    left, timer = iter(acts), QTimer(owner)
+
+    def act() -> None:
+        following = next(left, None)
+        if following is None:
+            timer.deleteLater()
+        else:
+            following()
+
+    timer.timeout.connect(act)
+    timer.start(0)
+
+
 def draw_later(widget: QWidget, milliseconds: int) -> None:
     """Suspend drawing of the main window for this time, so that several changes are drawn at once."""
     window = widget.window()
