@@ -3,8 +3,11 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from threading import Thread
 
+import numpy as np
 import pytest
 
 import napari_xfusion
@@ -24,6 +27,7 @@ def part_of(module: str) -> str | None:
     return parts[1] if parts[1] in LEVEL else None
 
 
+@cache
 def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -101,3 +105,12 @@ def test_public_names_exist():
         assert getattr(napari_xfusion, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = napari_xfusion.nothing
+
+
+def test_numbers_have_the_same_types_in_every_thread():
+    """A window computes in a thread what a command computes in its first one; NumPy before 2.1.2 promotes otherwise."""
+    types = []
+    thread = Thread(target=lambda: types.append((np.ones(3, np.float32) - np.float64(1 / 3)).dtype))
+    thread.start()
+    thread.join()
+    assert types == [np.float64]

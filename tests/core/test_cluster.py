@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 
+import dask.base
 import numpy as np
 import pytest
 import tifffile
@@ -61,6 +62,12 @@ def test_workers_give_the_bytes_of_one_process(workers, recordings, tmp_path):
         assert bytes_of(shared / name) == [
             part.replace(b"alone", b"shared") for part in bytes_of(alone / name)
         ], name
+
+
+def test_what_else_is_computed_by_dask_stays_in_this_process(workers):
+    """Layers of napari are dask arrays too; the workers may not see their files."""
+    workers._connected()
+    assert dask.base.get_scheduler() is None
 
 
 def test_the_environment_of_this_process_stays(monkeypatch):

@@ -38,7 +38,8 @@ def threads() -> set[threading.Thread]:
     return {
         thread
         for thread in set(threading.enumerate()) - kept
-        if not isinstance(thread, threading._DummyThread) and not thread.name.startswith(TEMPORARY_THREADS)
+        if not isinstance(thread, threading._DummyThread)
+        and not any(name.startswith(TEMPORARY_THREADS) for name in (thread.name, type(thread).__name__))
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -68,6 +69,23 @@ def wait(qtbot, true: Callable[[], bool]) -> None:
     qtbot.waitUntil(true, timeout=1_200_000)
 
 
+@contextmanager
+def destroyed(qtbot, widget) -> Iterator[None]:
+    """What is done in here destroys the widget, at once or soon.
+
+    ``qtbot.waitSignal`` would disconnect from a signal that is gone, of which PySide6 warns.
+    """
+    gone = []
+    widget.destroyed.connect(lambda *_: gone.append(True))
+    yield
+    wait(qtbot, lambda: bool(gone))
+
+
+def computed(panel, qtbot) -> None:
+    """Wait until what the Inspect panel was asked for is shown: an answer that is ready waits for the timer's tick."""
+    wait(qtbot, lambda: panel.cancel.isHidden() and not panel._background._asked)
+
+
 def press(panel, qtbot, tip: str) -> None:
     """Show what the Inspect panel explains so in a layer of its own, one for each input of a network."""
     wanted = tip.removeprefix("Add a layer: ")
@@ -76,6 +94,5 @@ def press(panel, qtbot, tip: str) -> None:
     for content in found:
         assert panel.content.model().item(panel.content.findData(content)).isEnabled()
         panel.show_content(content)
-        # An answer that is ready at once is delivered only when the timer ticks.
-        wait(qtbot, lambda: panel.cancel.isHidden() and not panel._background._asked)
+        computed(panel, qtbot)
         panel.keep_layer()

@@ -19,7 +19,7 @@ from napari_xfusion.core.types import Region
 from napari_xfusion.ui.fusion import FusionPanel
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.provenance import fused_in, provenance_of, stack_of
-from tests.ui.samples import wait
+from tests.ui.samples import destroyed, wait
 from tests.ui.sequences import Pace, ended, fused_layer, open_panel, open_sequences, settled, write_sequences
 
 METHOD = "flow"
@@ -192,7 +192,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
     viewer.dims.set_current_step(0, 6)  # the frame at work
     assert layer.opacity == 0
     opened_by_close(pace, 1)
-    with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
+    with destroyed(qtbot, panel):
         viewer.window.remove_dock_widget(panel)
     wait(qtbot, lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
     assert layer.opacity == 1
@@ -464,7 +464,7 @@ def test_the_label_is_true_without_a_pair_and_goes_with_layers_and_panel(panel, 
     viewer.add_layer(lr)
     panel.data.lr.choose(lr)
     wait(qtbot, lambda: label.text.startswith("frame "))
-    with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
+    with destroyed(qtbot, panel):
         viewer.window.remove_dock_widget(panel)
     assert label.text == ""
 

@@ -1,5 +1,7 @@
 """What can go wrong is said in the panel, in words and before it runs; nothing hangs, nothing is lost."""
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 import tifffile
@@ -14,7 +16,6 @@ from napari_xfusion.ui.shared.words import in_window_words
 from tests.core.networks.test_engine import Limited, loaded
 from tests.core.rig.test_misfit import cameras
 from tests.sequences import moving_discs, two_cameras
-from tests.tables import crossed
 from tests.ui.samples import wait
 from tests.ui.sequences import Pace, ended, fused_layer, open_panel, settled
 
@@ -106,24 +107,22 @@ UNPAIRED = {
 }
 
 
-@pytest.mark.parametrize(("case", "order"), crossed(list(UNPAIRED), [1, -1]))
-def test_two_sequences_that_do_not_pair_are_chosen_and_it_is_said_why(
-    make_napari_viewer, plugin, qtbot, case, order
-):
-    lr, hr, said = UNPAIRED[case]
-    viewer = make_napari_viewer(show=False)
-    for name, sequence in (("LR", lr), ("HR", hr))[::order]:
-        viewer.add_image(sequence, name=name, **COMMON)
-    panel = open_panel(viewer, qtbot)
-    assert (panel.data.lr.currentText(), panel.data.hr.currentText()) == ("LR", "HR")
-    assert said in refused(panel)
+def test_two_sequences_that_do_not_pair_are_chosen_and_it_is_said_why(make_napari_viewer, plugin, qtbot):
+    viewer, panel = make_napari_viewer(show=False), None
+    for (case, (lr, hr, said)), order in zip(UNPAIRED.items(), cycle([1, -1])):
+        viewer.layers.clear()
+        for name, sequence in (("LR", lr), ("HR", hr))[::order]:
+            viewer.add_image(sequence, name=name, **COMMON)
+        panel = panel or open_panel(viewer, qtbot)
+        settled(panel, qtbot)
+        assert (panel.data.lr.currentText(), panel.data.hr.currentText()) == ("LR", "HR"), case
+        assert said in refused(panel), case
 
-
-def test_a_sequence_that_fits_takes_the_place_of_one_that_does_not(make_napari_viewer, plugin, qtbot):
-    viewer = make_napari_viewer(show=False)
+    # One that fits takes the place of one that does not.
+    viewer.layers.clear()
     for name, sequence in (("other", HR[:1]), ("LR", LR)):
         viewer.add_image(sequence, name=name, **COMMON)
-    panel = open_panel(viewer, qtbot)
+    settled(panel, qtbot)
     assert panel.data.hr.currentText() == "other"
     viewer.add_image(HR, name="HR", **COMMON)
     settled(panel, qtbot)
@@ -198,6 +197,15 @@ def test_fields_that_cannot_be(panel_on, tmp_path, qtbot):
         panel.output.path.setText(str(tmp_path / name) if name else "")
         settled(panel, qtbot)
         assert said in refused(panel)
+
+    # Two names that look the same where the field is narrow are two names.
+    panel.output.path.setFixedWidth(30)
+    for folder in ("first", "second"):
+        output = tmp_path / folder / "fused.tif"
+        output.parent.mkdir()
+        panel.output.path.setText(str(output))
+        settled(panel, qtbot)
+        assert panel._request.output == output
 
 
 def test_another_result_is_kept_unless_it_is_to_be_replaced(panel_on, tmp_path, qtbot):

@@ -10,7 +10,7 @@ from qtpy.QtTest import QTest
 from napari_xfusion.ui.inspection.comparing import ComparingBox
 from napari_xfusion.ui.shared.help import ORDER, HelpCard, help_html, help_table
 from napari_xfusion.ui.shared.keys import KEYS
-from tests.ui.samples import wait
+from tests.ui.samples import destroyed, wait
 from tests.ui.sequences import Pace, ended, open_panel, open_sequences, settled, write_sequences
 
 DOCS = Path(__file__).parents[2] / "docs" / "napari.md"
@@ -81,6 +81,6 @@ def test_every_key_is_bound_and_does_what_the_card_says(viewer, tmp_path, qtbot,
         press(Qt.Key.Key_F1, closes or card, Qt.KeyboardModifier.NoModifier)
         wait(qtbot, lambda: main.findChild(HelpCard) is None)
     for each in (inspect, panel):
-        with qtbot.waitSignal(each.destroyed, timeout=1_200_000):
+        with destroyed(qtbot, each):
             viewer.window.remove_dock_widget(each)
     assert not viewer.keymap

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from napari.layers._layer_actions import _duplicate_layer
-from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -33,7 +32,7 @@ from napari_xfusion.ui.shared.compare import link_contrast
 from napari_xfusion.ui.shared.layers import sequence_pair
 from napari_xfusion.ui.shared.provenance import METADATA, provenance_of
 from tests.ui.leaks import wait_for_thread
-from tests.ui.samples import PLAN, add_sample, press, sample, wait, write_small_network
+from tests.ui.samples import PLAN, add_sample, computed, press, sample, wait, write_small_network
 from tests.ui.sequences import Pace
 
 pytestmark = pytest.mark.drawn(False)
@@ -261,13 +260,22 @@ def test_attention_of_every_input_lies_on_the_network_grid(viewer, layers, qtbot
     )
 
 
-def test_a_run_in_progress_shows_through_as_its_frames_come(viewer, layers, qtbot):
+def test_a_run_in_progress_shows_through_as_its_frames_come_in_limits_of_a_frame_that_is_there(
+    viewer, layers, qtbot
+):
     fused = layers["fused"]
-    done = set(range(51)) - {5}
+    done = set(range(20)) - {5}
     in_progress(fused, done)
+    viewer.dims.set_current_step(0, 45)
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
     layer = viewer.layers["fused − bicubic (HR grey values) · melt"]
+    viewer.dims.set_current_step(0, 19)
+    reach = np.percentile(np.abs(shown(viewer, layer, qtbot)), 99.5)
+    low, high = layer.contrast_limits
+    assert -low == high == pytest.approx(recipes._rounded_up(reach), rel=1e-5)
+    assert reach <= high < 2 * reach
+    viewer.dims.set_current_step(0, 5)
     drained(panel, qtbot)
     assert np.isnan(np.asarray(layer.data[5])).all()
     done.add(5)
@@ -296,7 +304,7 @@ def test_pixels_that_are_filled_in_and_sources_of_detail_have_a_layer_each(viewe
     for name, colours in (("main source of detail", 7), ("the method's own", 0)):
         (content,) = [each for each in panel.contents if each.name == name]
         panel.show_content(content)
-        wait(qtbot, lambda: panel.cancel.isHidden() and not panel._background._asked)
+        computed(panel, qtbot)
         layer = viewer.layers[-1]
         image = shown(viewer, layer, qtbot)
         assert image.shape == (144, 240)
@@ -316,7 +324,7 @@ def test_one_layer_shows_what_is_selected_and_can_be_left(viewer, layers, qtbot)
     def show(name):
         (content,) = [each for each in panel.contents if each.name == name]
         panel.show_content(content)
-        wait(qtbot, lambda: panel.cancel.isHidden() and not panel._background._asked)
+        computed(panel, qtbot)
 
     made = []
     for name in ("fused − bicubic", "LR, frame-divided", "standard deviation", "LR consistency", "by flow"):
@@ -383,7 +391,9 @@ def listeners(layer) -> int:
     return len(layer.events.set_data.callbacks)
 
 
-def test_only_the_chosen_fused_sequence_is_followed(viewer, layers, qtbot):
+def test_results_and_previews_are_not_offered_as_recordings_and_the_chosen_result_is_followed(
+    viewer, layers, qtbot
+):
     other = viewer.add_image(layers["fused"].data, metadata=dict(layers["fused"].metadata), name="other")
     before = listeners(other), listeners(layers["fused"])
     panel = open_panel(viewer)
@@ -397,10 +407,9 @@ def test_only_the_chosen_fused_sequence_is_followed(viewer, layers, qtbot):
     viewer.dims.set_current_step(0, 9)
     panel.boxes["fused"].choose(None)
     assert listeners(other) == before[0]
+    viewer.layers.remove(other)
+    panel.boxes["fused"].choose(layers["fused"])
 
-
-def test_results_and_previews_are_not_offered_as_recordings(viewer, layers, qtbot):
-    panel = open_panel(viewer)
     for tip in (
         "Add a layer: the same two sequences fused by bicubic",
         "Add a layer: truth, each frame divided",
@@ -438,17 +447,6 @@ def test_a_result_without_a_record_is_by_no_known_method(viewer, layers):
     assert panel.sequences.method is None
 
 
-def test_the_scale_bar_is_off_in_3d(viewer, layers):
-    open_panel(viewer)
-    bar = compat.scale_bar(viewer)
-    for visible in (True, False):
-        bar.visible = visible
-        viewer.dims.ndisplay = 3
-        assert not bar.visible
-        viewer.dims.ndisplay = 2
-        assert bar.visible == visible
-
-
 def test_a_layer_is_made_anew_of_other_data_in_the_same_layers(viewer, layers, qtbot):
     panel = open_panel(viewer)
     press(panel, qtbot, "Add a layer: the same two sequences fused by flow.")
@@ -460,19 +458,6 @@ def test_a_layer_is_made_anew_of_other_data_in_the_same_layers(viewer, layers, q
     assert len(made) == 2
     expected = next(fuse(Plan(method="flow"), as_stack(moved), hr, targets=[5])).image
     np.testing.assert_array_equal(shown(viewer, made[1], qtbot), expected)
-
-
-def test_a_difference_has_limits_of_a_frame_that_is_fused(viewer, layers, qtbot):
-    in_progress(layers["fused"], range(20))  # a run has come so far
-    viewer.dims.set_current_step(0, 45)
-    panel = open_panel(viewer)
-    press(panel, qtbot, "Add a layer: the fused sequence minus bicubic")
-    viewer.dims.set_current_step(0, 19)
-    layer = viewer.layers["fused − bicubic (HR grey values) · melt"]
-    reach = np.percentile(np.abs(shown(viewer, layer, qtbot)), 99.5)
-    low, high = layer.contrast_limits
-    assert -low == high == pytest.approx(recipes._rounded_up(reach), rel=1e-5)
-    assert reach <= high < 2 * reach
 
 
 def test_sequences_pair_at_the_times_at_which_hr_is_shown(viewer, qtbot):
@@ -514,11 +499,29 @@ def test_with_nothing_loaded_every_button_says_why_it_is_off_and_sequences_are_c
         assert not enabled
         assert "Not available: Select" in tip
     assert panel.status.text() == "Select an LR sequence and an HR sequence first."
+    contrast = panel.findChild(ComparingBox).contrast
+    for _ in range(2):
+        contrast.click()
+    assert not contrast.isChecked()
+    mask = viewer.add_image(np.zeros((3, 8, 8), bool), name="mask")
+    divide_frames(viewer)
+    assert "mask: expected grey values" in notification_manager.records[-1].message
+    assert list(viewer.layers) == [mask]
+    viewer.layers.remove(mask)
     layers = add_sample(viewer)
     assert {name: getattr(panel.sequences, name) for name in layers} == layers
     viewer.layers.remove(layers["fused"])
     assert panel.sequences.fused is None
     assert panel.sequences.lr is layers["lr"]
+
+    # The scale bar is off in 3-D.
+    bar = compat.scale_bar(viewer)
+    for visible in (True, False):
+        bar.visible = visible
+        viewer.dims.ndisplay = 3
+        assert not bar.visible
+        viewer.dims.ndisplay = 2
+        assert bar.visible == visible
 
 
 def test_sequences_that_do_not_fit_and_methods_without_weights_are_told_in_words(
@@ -677,11 +680,8 @@ def test_wipe_reveals_one_layer_up_to_the_slider(viewer, layers, qtbot):
     assert layers["lr"].visible
     assert not layers["hr"].visible
 
-
-def test_a_wipe_looks_as_its_layer_and_ends_when_it_is_removed(viewer, layers):
-    box = ComparingBox(PublicOnlyProxy(viewer))  # as napari hands it to plugins
+    # It looks as its layer, and ends when it is removed.
     box.left.choose(layers["hr"])
-    box.right.choose(layers["truth"])
     box.wipe.click()
     layers["hr"].contrast_limits = (700, 2000)
     wipe = viewer.layers[-2]
@@ -689,24 +689,12 @@ def test_a_wipe_looks_as_its_layer_and_ends_when_it_is_removed(viewer, layers):
     viewer.layers.remove(wipe)
     assert not box.wipe.isChecked()
     assert len(viewer.layers) == len(layers)
-    assert all(layer.visible for layer in viewer.layers)
+    knows_its_columns_however_the_axes_lie(viewer, box)
 
 
-def drag(canvas, start, stop) -> None:
-    """With the left mouse button, on the canvas."""
-    QTest.mousePress(canvas.native, Qt.MouseButton.LeftButton, pos=start)
-    for k in range(1, 4):
-        QTest.mouseMove(canvas.native, start + (stop - start) * k / 3)
-        QApplication.processEvents()
-    QTest.mouseRelease(canvas.native, Qt.MouseButton.LeftButton, pos=stop)
-    QApplication.processEvents()
-
-
-def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers):
-    box = open_panel(viewer).findChild(ComparingBox)
+def knows_its_columns_however_the_axes_lie(viewer, box):
     square = np.ones((16, 16, 16), np.float32)
     box.left.choose(viewer.add_image([square, square[:, ::2, ::2]], multiscale=True, name="square"))
-    box.right.choose(layers["truth"])
     box.wipe.click()
     box.slider.setValue(250)
     data = viewer.layers[-2].data
@@ -719,18 +707,14 @@ def test_wipe_knows_its_columns_however_the_axes_lie(viewer, layers):
         assert np.isfinite(data[5]).sum() == 4 * 16, order
 
 
-def test_one_contrast_without_such_layers_does_nothing(viewer):
-    box = open_panel(viewer).findChild(ComparingBox)
-    for _ in range(2):
-        box.contrast.click()
-    assert not box.contrast.isChecked()
-
-
-def test_frame_division_of_a_mask_is_told(viewer):
-    viewer.add_image(np.zeros((3, 8, 8), bool), name="mask")
-    divide_frames(viewer)
-    assert "mask: expected grey values" in notification_manager.records[-1].message
-    assert len(viewer.layers) == 1
+def drag(canvas, start, stop) -> None:
+    """With the left mouse button, on the canvas."""
+    QTest.mousePress(canvas.native, Qt.MouseButton.LeftButton, pos=start)
+    for k in range(1, 4):
+        QTest.mouseMove(canvas.native, start + (stop - start) * k / 3)
+        QApplication.processEvents()
+    QTest.mouseRelease(canvas.native, Qt.MouseButton.LeftButton, pos=stop)
+    QApplication.processEvents()
 
 
 def test_the_commands_of_the_menu(viewer, layers):

@@ -8,7 +8,7 @@ from napari_xfusion.ui.inspection.magnifier import short_name
 from napari_xfusion.ui.shared import compat
 from napari_xfusion.ui.shared.place import sampled
 from napari_xfusion.ui.shared.provenance import METADATA
-from tests.ui.samples import add_sample, press, wait
+from tests.ui.samples import add_sample, destroyed, press, wait
 from tests.ui.test_inspection import in_progress
 
 HR_PIXEL = 2.0
@@ -55,7 +55,7 @@ def test_the_magnifier_shows_the_place_below_the_mouse_in_all_sequences(viewer, 
     panel.toggle_magnifier()
     panel.show_plots()
     wait(qtbot, lambda: compat.camera(viewer).zoom < zoom)
-    with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
+    with destroyed(qtbot, panel):
         viewer.window.remove_dock_widget(panel)
     wait(qtbot, lambda: list(viewer.mouse_move_callbacks) == callbacks)
     assert not viewer.keymap

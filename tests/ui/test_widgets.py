@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_xfusion.ui.shared.widgets import Panel, Sentence, draw_later, form, in_turns
 from tests.tables import crossed
-from tests.ui.samples import add_sample, wait
+from tests.ui.samples import add_sample, destroyed, wait
 
 PANELS = ("Fusion", "Inspect", "Virtual experiment")
 
@@ -155,7 +155,7 @@ def test_a_panel_and_the_plots_go_with_their_docks_and_come_again(make_napari_vi
         before = set(threading.enumerate())
         dock, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", name)
         listening = len(viewer.layers.events.removed.callbacks)
-        with qtbot.waitSignal(panel.destroyed, timeout=1_200_000):
+        with destroyed(qtbot, panel):
             dock.destroyOnClose()
         del dock, panel
         gc.collect()
@@ -163,7 +163,7 @@ def test_a_panel_and_the_plots_go_with_their_docks_and_come_again(make_napari_vi
         assert len(viewer.layers.events.removed.callbacks) < listening
     _, panel = viewer.window.add_plugin_dock_widget("napari-xfusion", "Inspect")
     plots = panel.show_plots()
-    with qtbot.waitSignal(plots.destroyed, timeout=1_200_000):
+    with destroyed(qtbot, plots):
         plots.parent().destroyOnClose()
     assert panel.show_plots().isVisibleTo(viewer.window._qt_window)
 

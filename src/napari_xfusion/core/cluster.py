@@ -128,7 +128,7 @@ class Cluster:
         def start() -> tuple[Client, Any]:
             made = slurm_cluster(options)
             made.scale(jobs=jobs)
-            return Client(made), made
+            return Client(made, set_as_default=False), made
 
         return cls(start, patience=None, **settings)
 
@@ -485,7 +485,7 @@ def _start_local(workers: int) -> tuple[Client, Any]:
             silence_logs=logging.CRITICAL,
             env=dict.fromkeys(_ONE_THREAD, threads),
         )
-    return Client(made), made
+    return Client(made, set_as_default=False), made
 
 
 def _restore(environment: Mapping[str, str | None]) -> None:
@@ -503,7 +503,7 @@ def _cores() -> int:
 
 def _connect(address: str) -> Client:
     try:
-        return Client(address, timeout=CONNECT_SECONDS)
+        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
         text = " ".join(str(error).split())[:200]
         raise ClusterError(

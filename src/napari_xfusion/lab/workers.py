@@ -47,6 +47,8 @@ def share(
     those at work are asked to stop. Raises what ``work`` raises, and OutputError, with ``hint``, when a
     process was killed.
     """
+    if stop.is_set():
+        return
     # Spawned, not forked: a fork of a process with threads (torch, OpenCV) may hang.
     context = multiprocessing.get_context("spawn")
     halt, counted = context.Event(), context.Value("q", 0)

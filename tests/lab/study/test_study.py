@@ -205,54 +205,43 @@ def odd(name):
     return sequence[:4].astype(np.uint16)
 
 
-PLAIN = {"series": [{"method": "bicubic"}, {"method": "interpolation"}], "clusters": {}, "runs": 0}
+ODD = {
+    "constant": ("one grey value throughout", ["noisy"]),
+    "nan": ("NaN, infinite", []),
+    "short": ("4 frames are too few for condition base", ["base", "noisy", "apart"]),
+}
+"""What is said of a sequence, and the conditions that are left out of it."""
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "said", "left_out"),
-    [
-        pytest.param("constant", {"runs": 1}, "one grey value throughout", ["noisy"], id="constant"),
-        pytest.param("nan", PLAIN, "NaN, infinite", [], id="NaN"),
-        pytest.param(
-            "short",
-            PLAIN,
-            "4 frames are too few for condition base",
-            ["base", "noisy", "apart"],
-            id="too short",
-        ),
-    ],
-)
-def test_odd_sequences_are_told_and_what_can_be_done_is_done(
-    name, settings, said, left_out, tmp_path, perhaps_figures
-):
-    movie = write_sequence(tmp_path / f"{name}.tif", odd(name))
-    done = study([movie], tmp_path / "out", small_plan(**settings))
+def test_odd_sequences_are_told_and_what_can_be_done_is_done(tmp_path, perhaps_figures):
+    """In one study, where two sequences of one name are told apart."""
+    (tmp_path / "again").mkdir()
+    movies = [write_sequence(tmp_path / f"{name}.tif", odd(name)) for name in ODD]
+    movies.append(write_sequence(tmp_path / "again" / "short.tif", odd("short")))
+    series = [{"method": "bicubic"}, {"method": "bayesian-paper"}]
+    clusters = {"fractions": [0.3], "separations": [1]}
+    done = study(movies, tmp_path / "out", small_plan(series=series, clusters=clusters, runs=1))
     assert done.finished
-    assert any(said in str(note) for note in done.notes), done.notes
     assert not any(str(tmp_path) in str(note) for note in done.notes)
     facts = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert facts["sequences"][0]["summary"]["bicubic"]["unseen"]["frames"] > 0
+    assert [sequence["name"] for sequence in facts["sequences"]] == [*ODD, "short-2"]
     with (tmp_path / "out" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
-    done_conditions = {row["condition"] for row in rows} & set(CONDITIONS)
-    assert done_conditions == set(CONDITIONS) - set(left_out)
     assert all(not math.isnan(float(row["psnr"])) for row in rows)
-    assert said in (tmp_path / "out" / "report.html").read_text()
+    for sequence in facts["sequences"]:
+        name = sequence["name"]
+        said, left_out = ODD[name.removesuffix("-2")]
+        assert any(said in str(note) for note in done.notes), done.notes
+        assert said in (tmp_path / "out" / "report.html").read_text()
+        assert sequence["summary"]["bicubic"]["unseen"]["frames"] > 0
+        done_conditions = {row["condition"] for row in rows if row["movie"] == name} & set(CONDITIONS)
+        assert done_conditions == set(CONDITIONS) - set(left_out), name
 
 
 def test_a_sequence_that_allows_nothing_is_told(tmp_path):
     movie = write_sequence(tmp_path / "two.tif", (moving_discs(2, SIZE) * 3000).astype(np.uint16))
     with pytest.raises(InputError, match="too few"):
         study([movie], tmp_path / "out", small_plan())
-
-
-def test_sequences_of_one_name_are_told_apart(small, no_figures, tmp_path):
-    (tmp_path / "discs").mkdir()
-    other = write_sequence(tmp_path / "discs" / "discs.tif", odd("nan"))
-    plan = small_plan(conditions={"base": {"hr_step": 4}}, clusters={}, runs=0)
-    assert study([small.movie, other], tmp_path / "out", plan).finished
-    facts = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [sequence["name"] for sequence in facts["sequences"]] == ["discs", "discs-2"]
 
 
 def test_a_range_of_frames_of_which_a_damaged_cell_is_computed_again(small, no_figures, tmp_path):

@@ -35,6 +35,17 @@ MEMORY, FILE = "memory", "file"
 ENDINGS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NeXus (*.nxs)"
 
 
+class _Name(QElidingLineEdit):
+    """A field that reports each file name: ``textChanged`` is about the elided one, which two names may share."""
+
+    renamed = Signal()
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Set another name."""
+        super().setText(text)
+        self.renamed.emit()
+
+
 class OutputBox(QGroupBox):
     """Frames, region, destination."""
 
@@ -47,7 +58,7 @@ class OutputBox(QGroupBox):
             viewer, lambda layer: type(layer).__name__ == "Shapes", none="full frame", parent=self
         )
         self.destination = QComboBox(self)
-        self.path = QElidingLineEdit(parent=self)
+        self.path = _Name(parent=self)
         self.browse = QPushButton("…", self)
         self.overwrite = QCheckBox("Overwrite", self)
         self._count = 0
@@ -64,6 +75,7 @@ class OutputBox(QGroupBox):
         self.region.chosen.connect(self._on_region)
         self.destination.currentIndexChanged.connect(lambda _: self._on_output())
         self.path.textChanged.connect(lambda _: self._on_path())
+        self.path.renamed.connect(self._on_path)
         self.overwrite.toggled.connect(lambda _: self.changed.emit())
         self.browse.clicked.connect(lambda _: self._browse())
         self._on_output()

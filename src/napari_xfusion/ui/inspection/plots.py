@@ -12,7 +12,7 @@ import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
-from qtpy.QtCore import QRect, QSize, Qt, Signal
+from qtpy.QtCore import QPoint, QRect, QSize, Qt, Signal
 from qtpy.QtGui import QPainter, QShowEvent
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
@@ -177,7 +177,7 @@ class Plots(QWidget):
         picture.setSize(QSize(self.width(), self.height()))
         picture.setViewBox(QRect(0, 0, self.width(), self.height()))
         painter = QPainter(picture)
-        self.render(painter)
+        self.render(painter, QPoint())  # PySide6 has no default
         painter.end()
 
     def _write_heading(self, plot: int) -> None:
