@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -56,6 +56,9 @@ SIGMAS_DELAY = 4.0
 """The same for a delay; its standard error is on the safe side."""
 PLACED, LATE = (0, 1, 2, 3), 4
 """Of the five numbers that are found: those of a ``Placement``, and by how many LR frames HR times are too large."""
+
+LATER = np.eye(5)[LATE]
+"""One LR frame of delay."""
 
 Common = Sequence[tuple[float, Image]]
 """HR times in LR frame numbers, and the HR frames of these times, binned to (h, w), in grey units."""
@@ -118,7 +121,10 @@ class _Fit(NamedTuple):
     """Standard errors; infinite where a number was not looked for."""
     left: float
     """Mean logarithm of the mean square differences."""
+    which: Sequence[int]
+    """HR frames."""
     steps: Sequence[_Step]
+    """What each of them says there."""
 
 
 class _View(NamedTuple):
@@ -171,10 +177,8 @@ class _Comparison:
 
         self.frame = frame
         inner = [k for k, time in enumerate(self.times) if REACH <= time <= last - REACH]
-        if len(inner) < 2:
-            inner = list(
-                range(1, len(self.times) - 1)
-            )  # the first and the last one may lie at the ends of LR
+        if len(inner) < 2:  # the first and the last one may lie at the ends of LR
+            inner = list(range(1, len(self.times) - 1))
         self.inner = inner
         self.delays = [d for d in DELAYS if all(0 <= self.times[k] - d <= last for k in inner)]
 
@@ -194,8 +198,7 @@ class _Comparison:
             return place
         after = self.delay(placed.at)
         starts = placed.at + late.at, late.at, *(() if after is None else (after.at,))
-        fits = [self.fit(start, (*PLACED, LATE), self.inner) for start in starts]
-        both = min((fit for fit in fits if fit is not None), key=lambda fit: fit.left, default=None)
+        both = self._best(starts, (*PLACED, LATE))
         if both is not None and self._better(both.steps, late.steps):
             found = self._significant(both)
             if found.any() and self.is_late(both, placed.at):
@@ -209,13 +212,9 @@ class _Comparison:
         """The delay that explains HR best where LR is placed so; None where it cannot be known."""
         if len(self.inner) < 2 or len(self.delays) < 3:
             return None
-        late = np.arange(5) == LATE
-        tried = [place + d * late for d in self.delays]
+        tried = [place + d * LATER for d in self.delays]
         best = min(tried, key=lambda at: self._left(at, self.inner))
-        fits = [
-            self.fit(start, (LATE,), self.inner) for start in {tuple(at): at for at in (place, best)}.values()
-        ]
-        return min((fit for fit in fits if fit is not None), key=lambda fit: fit.left, default=None)
+        return self._best({tuple(at): at for at in (place, best)}.values(), (LATE,))
 
     def is_late(self, fit: _Fit, otherwise: Five) -> bool:
         """Whether a delay is significant, against the numbers ``otherwise``."""
@@ -232,11 +231,13 @@ class _Comparison:
         before = [self.step(k, otherwise, late=True) for k in self.inner]
         if self._better(fit.steps, before):
             return True
-        weights = np.array([1 / step.left for step in before])
-        push = weights * [step.push[LATE] for step in before]
-        size = float(weights @ [step.curvature[LATE, LATE] for step in before])
-        scatter = float(push @ push) * len(push) / (len(push) - 1)
-        return float(push.sum() * np.sign(late)) > SIGMAS_DELAY * math.sqrt(max(scatter, ALIKE * size))
+        (change,), (error,) = _solved(before, [LATE])
+        return bool(change * np.sign(late) > SIGMAS_DELAY * error)
+
+    def _best(self, starts: Iterable[Five], free: Sequence[int]) -> _Fit | None:
+        """The best fit of the inner HR frames from these first guesses."""
+        fits = (self.fit(start, free, self.inner) for start in starts)
+        return min((fit for fit in fits if fit is not None), key=lambda fit: fit.left, default=None)
 
     def fit(self, start: Five, free: Sequence[int], which: Sequence[int]) -> _Fit | None:
         """The numbers ``free`` from a first guess, by HR frames ``which``; None where they show too little.
@@ -247,23 +248,16 @@ class _Comparison:
         ends = (self.delays[0], self.delays[-1]) if self.delays else (0, 0)
         for _ in range(ROUNDS):
             steps = [self.step(k, at, late=LATE in free) for k in which]
-            weights = np.array([1 / step.left for step in steps])
-            pushes = weights[:, None] * np.array([step.push[numbers] for step in steps])
-            curvature = np.einsum("k,kij->ij", weights, [step.curvature for step in steps])[
-                np.ix_(numbers, numbers)
-            ]
-            if not (np.diag(curvature) > 0).all():
+            if not all(sum(step.curvature[n, n] for step in steps) > 0 for n in numbers):
                 return None
-            change = np.linalg.pinv(curvature) @ pushes.sum(axis=0)
+            change, error = _solved(steps, numbers)
             if (np.abs(change) * self.reach[numbers] < 1e-3).all():
                 break
             at[numbers] += np.clip(change * self.reach[numbers], -1, 1) / self.reach[numbers]
             at[LATE] = np.clip(at[LATE], *ends)
-        inverse = np.linalg.pinv(curvature)
-        scatter = inverse @ (pushes.T @ pushes) @ inverse * len(steps) / (len(steps) - 1)
-        error = np.full(5, np.inf)
-        error[numbers] = np.sqrt(np.maximum(np.diag(scatter), np.diag(inverse) * ALIKE))
-        return _Fit(at, error, float(np.mean([math.log(step.left) for step in steps])), steps)
+        errors = np.full(5, np.inf)
+        errors[numbers] = error
+        return _Fit(at, errors, float(np.mean([math.log(step.left) for step in steps])), which, steps)
 
     def step(self, k: int, at: Five, *, late: bool) -> _Step:
         """What HR frame ``k`` says of the numbers near ``at``; of time only where it may be ``late``."""
@@ -320,7 +314,7 @@ class _Comparison:
         """A placement without what is not significant, and without a delay."""
         far = (np.abs(fit.at) > SIGMAS * fit.error) & (np.abs(fit.at) * self.reach > FINEST)
         far[LATE] = False
-        before = self._without(fit)
+        before = [self.step(k, fit.at * LATER, late=False) for k in fit.which]  # where LR lies as it should
         gains = [b.left - step.left for b, step in zip(before, fit.steps, strict=True)]
         expected = [min(step.explained, b.left) for b, step in zip(before, fit.steps, strict=True)]
         explained = np.median(np.divide(gains, np.maximum(expected, 1e-30)))
@@ -328,11 +322,6 @@ class _Comparison:
         if explained < LEAST_EXPLAINED or alike < LEAST_CORRELATION:  # something else makes them differ
             far[:] = False
         return np.where(far, fit.at, 0.0)
-
-    def _without(self, fit: _Fit) -> list[_Step]:
-        """The steps of a fit where LR lies where it should."""
-        which = range(len(self.times)) if len(fit.steps) == len(self.times) else self.inner
-        return [self.step(k, fit.at * (np.arange(5) == LATE), late=False) for k in which]
 
     def _start(self) -> Five:
         """A first guess of the placement: none, or the shift of the phase correlation."""
@@ -355,10 +344,8 @@ class _Comparison:
             linear, shift = Placement(*at[:LATE].tolist()).matrix(self.shape)
             (yy, yx), (xy, xx) = linear
             matrix = np.array([[xx, xy, shift[1]], [yx, yy, shift[0]]])
-            flags = (
-                cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            )  # cubic interpolation of OpenCV moves smooth images
-            # Before the filters, so that they see the same at the borders of both images.
+            # Not cubic, by which OpenCV moves smooth images; before the filters, which then see the same at borders.
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             image = cv2.warpAffine(
                 image, matrix, self.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
             )
@@ -371,6 +358,19 @@ class _Comparison:
         around = cv2.GaussianBlur((change**2).reshape(h, w), (0, 0), BLUR).ravel()
         moving: NDArray[np.float64] = np.maximum(1 - CLEARLY * of_noise / np.maximum(around, 1e-30), 0)
         return moving
+
+
+def _solved(
+    steps: Sequence[_Step], numbers: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By how much the ``numbers`` differ from those of the steps, and the standard errors."""
+    weights = np.array([1 / step.left for step in steps])
+    pushes = weights[:, None] * np.array([step.push[numbers] for step in steps])
+    curvature = np.einsum("k,kij->ij", weights, [step.curvature for step in steps])
+    inverse = np.linalg.pinv(curvature[np.ix_(numbers, numbers)])
+    scatter = inverse @ (pushes.T @ pushes) @ inverse * len(steps) / (len(steps) - 1)
+    error = np.sqrt(np.maximum(np.diag(scatter), np.diag(inverse) * ALIKE))
+    return inverse @ pushes.sum(axis=0), error
 
 
 def _band(image: Image) -> Image:
