@@ -227,7 +227,7 @@ def test_resume_in_memory_after_the_panel_was_closed_and_after_another_run(
 
 @pytest.mark.parametrize("name", ["fused.tif", "fused.zarr"])
 def test_resume_from_the_file_after_a_new_viewer(
-    name, make_napari_viewer, plugin, sequences, pace, qtbot, tmp_path
+    name, make_napari_viewer, plugin, sequences, pace, opened_by_close, qtbot, tmp_path
 ):
     def opened():
         viewer = make_napari_viewer(show=False)
@@ -240,8 +240,8 @@ def test_resume_from_the_file_after_a_new_viewer(
     viewer, panel = opened()
     assert panel.run_box.run.text() == "Run"
     run_for(panel, qtbot, pace, 6)
+    opened_by_close(pace, 1)
     viewer.close()
-    pace.allow(1)
     wait(qtbot, lambda: not [t for t in threading.enumerate() if t.name.startswith("fusion")])
     viewer, panel = opened()
     assert panel.run_box.run.text() == "Resume"
