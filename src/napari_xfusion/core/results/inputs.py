@@ -25,8 +25,7 @@ def moved(record: RunRecord, lr: object, hr: object) -> RunRecord:
     for (name, known), stack in zip(record.inputs.items(), stacks, strict=True):
         if stack.digest() != known.sha256:
             raise other_recording(name.upper(), stack.source)
-    fast, sharp = (camera.reading(stack) for camera, stack in zip((rig.fast, rig.hr), stacks, strict=True))
-    return record.model_copy(update={"rig": rig.replaced(fast=fast, sharp=(sharp, *rig.sharp[1:]))})
+    return record.model_copy(update={"rig": rig.reading(*stacks)})
 
 
 def inputs_of(record: RunRecord, *given: object) -> list[Stack]:

@@ -14,6 +14,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from napari_xfusion.core.rig.grey import huber_weights
+from napari_xfusion.core.rig.middle import median
 from napari_xfusion.core.rig.photometry import Array, Photometry, robust_gains
 from napari_xfusion.errors import XFusionWarning
 
@@ -230,14 +231,14 @@ def _own_lines(values: Array) -> tuple[Array, Array]:
     """Gain and offset (N, 2) of frames (N, n) against what stays the same in all of them, (n,)."""
     lines = np.tile(_SAME, (len(values), 1))
     chosen = values[np.unique(np.linspace(0, len(values) - 1, min(len(values), 128)).astype(int))]
-    reference, weights = np.median(chosen, axis=0), np.ones(values.shape[1])
+    reference, weights = median(chosen, axis=0), np.ones(values.shape[1])
     for _ in range(3):
         lines = robust_gains(values, reference[None], weights)
         even = _undone(values, lines)
         some = even[:: max(1, len(even) // 128)]
-        reference = np.median(some, axis=0)
-        moved = np.median(np.abs(some - reference), axis=0)
-        weights = 1 / (moved**2 + np.median(moved) ** 2 / 4 + 1e-12)
+        reference = median(some, axis=0)
+        moved = median(np.abs(some - reference), axis=0)
+        weights = 1 / (moved**2 + median(moved) ** 2 / 4 + 1e-12)
     return lines, reference
 
 

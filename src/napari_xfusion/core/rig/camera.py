@@ -90,6 +90,12 @@ class Camera(Value):
         camera._stack = stack
         return camera
 
+    def closed(self) -> Self:
+        """The camera without its open recording."""
+        camera = self.model_copy()
+        camera._stack = None
+        return camera
+
     def __len__(self) -> int:
         return self.shape[0]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import Affine, fill_invalid, percentile_map, sample_frames
 from napari_xfusion.core.plan import GreyRule
+from napari_xfusion.core.rig.middle import median
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.errors import PairingError, XFusionWarning
 
@@ -152,7 +153,7 @@ def _match(seen: NDArray[Any], binned: Image) -> Line | None:
     robust = _huber(lr[middle], grey[middle])
     if robust is not None:
         residual = _residual(lr, grey, robust)
-        bad = residual > FAR * 1.4826 * float(np.median(residual))
+        bad = residual > FAR * 1.4826 * float(median(residual))
         tilted = all_pixels is None or 2 * np.median(residual) < np.median(_residual(lr, grey, all_pixels))
         if tilted and bad.any():
             return Line(robust, bad.reshape(seen.shape))
@@ -184,7 +185,7 @@ def huber_weights(
     residual: NDArray[np.float64], before: NDArray[np.float64], sigmas: float = HUBER
 ) -> NDArray[np.float64]:
     """Weights (N,) of absolute residuals for the next fit; those of ``before`` where half of the residuals are 0."""
-    limit = sigmas * 1.4826 * float(np.median(residual))
+    limit = sigmas * 1.4826 * float(median(residual))
     return np.minimum(1.0, limit / np.maximum(residual, 1e-300)) if limit > 0 else before
 
 
@@ -206,6 +207,7 @@ def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float((a * b).sum(dtype=np.float64)) / norm if norm > 0 else float(a.any() == b.any())
 
 
-def spread(residual: NDArray[Any]) -> float:
+def spread(residual: NDArray[np.floating]) -> float:
     """Standard deviation from the median absolute deviation: motion is not noise."""
-    return 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    values = residual.ravel()
+    return 1.4826 * float(median(np.abs(values - median(values))))

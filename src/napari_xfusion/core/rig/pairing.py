@@ -34,6 +34,7 @@ from napari_xfusion.core.rig.frames import FrameReader, mean_during
 from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, grown, mask_of, repaired
+from napari_xfusion.core.rig.known import known
 from napari_xfusion.core.rig.misfit import Misfit, misfit_warnings
 from napari_xfusion.core.rig.pattern import find_pattern, grain
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
@@ -95,7 +96,7 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
         *time_warnings(lr, hr, recordings.stated, plan),
         *(() if plan.calibration else (*size_warnings(lr, hr, grid), *orientation_warnings(lr, hr))),
     )
-    rig, seen, measured = _settle(recordings)
+    rig, seen, measured = recordings.settled()
     wanted = measured.only(plan.correct)
     if wanted != measured:
         rig = _compared(recordings.placed(rig, wanted))
@@ -155,6 +156,20 @@ class _Recordings:
     """Of LR pixels to the HR grid, by the rig file or the sizes of the frames."""
     stated: Times
     """HR times in LR frame numbers, by the plan or the file."""
+
+    def settled(self) -> tuple[Rig, Misfit, Misfit]:
+        """As ``_settle``, which looks at recordings once, however often they are paired."""
+        plan = self.plan
+        takes_weights = METHODS[plan.method].takes_weights
+        settings = plan.calibration, plan.grey, plan.correct, plan.keep_flicker, takes_weights
+        stacks = self.lr, self.hr
+
+        def find() -> tuple[Rig, Misfit, Misfit]:
+            rig, seen, place = _settle(self)
+            return rig.closed(), seen, place
+
+        rig, seen, place = known(stacks, ("settled", *settings, self.stated.tobytes()), find)
+        return rig.reading(*stacks), seen, place
 
     @property
     def divisions(self) -> int | None:

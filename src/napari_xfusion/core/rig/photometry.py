@@ -9,6 +9,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from napari_xfusion.core.rig.grey import HUBER
+from napari_xfusion.core.rig.middle import median
 from napari_xfusion.core.rig.pattern import Pattern
 from napari_xfusion.core.types import Image
 from napari_xfusion.core.value import Value
@@ -131,11 +132,11 @@ def robust_gains(
         gain = covariance / np.where(variance > 0, variance, np.inf)
         offset = y_mean - gain * x_mean
         residual = np.abs(y - gain[:, None] * x - offset[:, None])
-        limit = HUBER * 1.4826 * np.median(residual, axis=1, keepdims=True)
+        limit = HUBER * 1.4826 * median(residual)[:, None]
         weight = base * np.where(limit > 0, np.minimum(1.0, limit / np.maximum(residual, 1e-300)), 1.0)
     level = gain <= LEAST_GAIN
     gain = np.where(level, 1.0, gain)
-    return np.stack([gain, np.where(level, np.median(y - x, axis=1), offset)], axis=1)
+    return np.stack([gain, np.where(level, median(y - x), offset)], axis=1)
 
 
 def monotone_curve(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[Array, Array]:
@@ -148,7 +149,7 @@ def monotone_curve(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[Ar
     order = np.argsort(x)
     parts = np.split(order, np.searchsorted(x[order], edges[1:-1]))
     least = max(8, len(x) // 2000)
-    points = np.array([(np.mean(x[part]), np.median(y[part])) for part in parts if len(part) >= least])
+    points = np.array([(np.mean(x[part]), median(y[part])) for part in parts if len(part) >= least])
     if len(points) < 4:
         return none
     xs, ys = points[:, 0], np.maximum.accumulate(points[:, 1])
@@ -162,7 +163,7 @@ def follow(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[Array, Arr
     ends = np.array([x.min(), max(x.max(), x.min() + 1e-6 * (1 + abs(x.min())))], np.float64)
     line = ends, gain * ends + offset
     rest = np.abs(y - along(x, *line))
-    limit = 4 * 1.4826 * float(np.median(rest))
+    limit = 4 * 1.4826 * float(median(rest))
     half = np.arange(len(x)) % 2 == 0
     left = 0.0
     for mask in (half, ~half):

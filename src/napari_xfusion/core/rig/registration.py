@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xfusion.core.rig.frames import interpolate
+from napari_xfusion.core.rig.middle import median
 from napari_xfusion.core.rig.misfit import SHORTEST_DELAY, Misfit, Placement
 from napari_xfusion.core.types import Image
 
@@ -271,7 +272,7 @@ class _Comparison:
         steepest = math.sqrt(square / view.square)
         slope = max(product / view.square, LEAST_SLOPE * steepest)
         left = -view.other(here) / slope
-        sigma = 1.4826 * float(np.median(np.abs(left)))
+        sigma = 1.4826 * float(median(np.abs(left)))
         clipped = np.clip(left, -FAR * sigma, FAR * sigma)
         noise = sigma**2 / (part**2 + (1 - part) ** 2)
         slopes = view.slopes

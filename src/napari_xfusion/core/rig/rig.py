@@ -17,7 +17,7 @@ from napari_xfusion.core.plan import GreyRule, Plan
 from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.grids import Grids
-from napari_xfusion.core.types import Region
+from napari_xfusion.core.types import Region, Stack
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import XFusionWarning
 
@@ -77,6 +77,14 @@ class Rig(Value):
     def replaced(self, **fields: Any) -> Self:
         """The rig with other fields. Not a copy, which would keep what the rig has computed from those it had."""
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
+
+    def reading(self, lr: Stack, hr: Stack) -> Self:
+        """The rig with the same recordings in other places, open; of the sharp cameras ``hr`` is the first."""
+        return self.replaced(fast=self.fast.reading(lr), sharp=(self.hr.reading(hr), *self.sharp[1:]))
+
+    def closed(self) -> Self:
+        """The rig without open recordings."""
+        return self.replaced(fast=self.fast.closed(), sharp=tuple(camera.closed() for camera in self.sharp))
 
     @property
     def lr_noise(self) -> float:
