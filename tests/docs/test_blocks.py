@@ -23,6 +23,12 @@ from tests.docs.blocks import PAGES, Block, blocks
 from tests.sequences import moving_discs, two_cameras
 
 RUNNABLE = [page for page in PAGES if any(b.language in ("bash", "python") for b in blocks(page))]
+SLOW = {"tutorial-rig.md", "scale.md"}
+"""Their commands are also run by tests of the window and of the command line."""
+IN_THIS_PROCESS = [
+    pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in SLOW else [])
+    for page in RUNNABLE
+]
 IN_A_SHELL = [
     pytest.param(page, id=page.name, marks=[] if page.name == "trouble.md" else pytest.mark.slow)
     for page in RUNNABLE
@@ -53,7 +59,7 @@ def environment(monkeypatch):
 
 
 @pytest.mark.early
-@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", IN_THIS_PROCESS)
 def test_the_blocks_of_a_page_run(page, sequences, environment, tmp_path, monkeypatch, capsys):
     """In this process, where all that a command imports is there already."""
     folder = shutil.copytree(sequences, tmp_path / "sequences")

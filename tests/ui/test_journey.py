@@ -61,31 +61,29 @@ def frames(extent):
 
 
 @pytest.fixture
-def picture(request, viewer, extent, tmp_path):
+def picture(request, viewer, extent):
     """Saves what the window shows of the sample."""
     folder = request.config.getoption("--pictures") if extent == "the whole" else None
-    return camera_of(viewer, tmp_path, folder)
+    return camera_of(viewer, folder)
 
 
 @pytest.fixture
-def rig_picture(request, viewer, tmp_path):
+def rig_picture(request, viewer):
     """Saves what the window shows of the two cameras."""
-    return camera_of(viewer, tmp_path, request.config.getoption("--pictures"))
+    return camera_of(viewer, request.config.getoption("--pictures"))
 
 
-def camera_of(viewer, folder, kept):
-    """Saves what the window shows in ``folder``, and small in ``kept``; a picture of nothing is a failure."""
+def camera_of(viewer, folder):
+    """Saves what the window shows in ``folder``, where there is one; a picture of nothing is a failure."""
 
     def save(name: str) -> None:
         QApplication.processEvents()
-        path = Path(folder) / f"window-{name}.png"
-        viewer.screenshot(str(path), canvas_only=False, flash=False)
-        image = Image.open(path)
+        image = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False))
         assert image.size == (1366, 768)  # it fits a small laptop
         assert len(image.convert("L").getcolors()) > 20
-        if kept:  # few colours keep the repository small, and nobody sees the difference
+        if folder:  # few colours keep the repository small, and nobody sees the difference
             small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            small.save(Path(kept) / path.name, optimize=True)
+            small.save(Path(folder) / f"window-{name}.png", optimize=True)
 
     return save
 
