@@ -8,8 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from functools import cache
+from typing import TYPE_CHECKING
 
 from napari_xfusion.core.allocator import keep_freed_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +45,6 @@ def _at_home(word: str) -> str:
 def _run(arguments: list[str]) -> int:
     # Imported here, so that Ctrl-C also works in the first seconds, when users notice a typing error.
     from napari_xfusion._version import __version__  # noqa: PLC0415 - see above
-    from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see above
     from napari_xfusion.cli.terminal import log, optional, report, tell  # noqa: PLC0415 - see above
     from napari_xfusion.cli.words import as_facts, in_options  # noqa: PLC0415 - see above
     from napari_xfusion.core.doctor import log_file, start_log  # noqa: PLC0415 - see above
@@ -52,7 +56,7 @@ def _run(arguments: list[str]) -> int:
         tell("error: an argument is empty. Was a variable of the shell not set?")
         return 2
     try:
-        app(args=[a for a in arguments if a != "--debug"], prog_name="napari-xfusion")
+        _command()(args=[a for a in arguments if a != "--debug"], prog_name="napari-xfusion")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
     except Exception as raised:  # the user gets one line, the log gets the traceback
@@ -66,6 +70,16 @@ def _run(arguments: list[str]) -> int:
         tell(f"error: {in_options(error)} (log: {log_file()})")
         return 1
     return 0
+
+
+@cache
+def _command() -> Callable[..., object]:
+    """All commands. Typer looks at every argument of each, for longer than a small command takes."""
+    from typer.main import get_command  # noqa: PLC0415 - see ``_run``
+
+    from napari_xfusion.cli.commands import app  # noqa: PLC0415 - see ``_run``
+
+    return get_command(app)
 
 
 def _explained(error: Exception) -> Exception:

@@ -182,7 +182,7 @@ class _Pair:
         """LR values from HR values by all frames."""
         return along(binned, *self.points).astype(np.float32)
 
-    @property
+    @cached_property
     def straight(self) -> Affine:
         """LR values from HR values by a line."""
         gain, offset = robust_gain(self.lr_filled[:, self.seen].ravel(), self.binned[:, self.seen].ravel())
@@ -207,7 +207,8 @@ class _Pair:
     @cached_property
     def models(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """LR by HR, with and without what stands out of HR."""
-        return self.expected(self.hr.images), self.expected(self.hr_filled)
+        filled = self.expected(self.hr_filled)
+        return (self.expected(self.hr.images) if any(out.any() for out in self.hr.out) else filled), filled
 
     @cached_property
     def noise(self) -> float:
@@ -284,6 +285,8 @@ class _Pair:
     def _blind_of(self, parts: list[list[Mask]]) -> tuple[Mask, Mask]:
         """Those of the parts (h, w) of LR and HR in which the other camera shows something else."""
         none = np.zeros(self.seen.shape, bool)
+        if not any(parts):
+            return none, none
         suspect = grown(np.any([none, *parts[0], *parts[1]], axis=0))
         pair = replace(self, seen=~suspect) if suspect.mean() < LARGEST_PART else self
         line = pair.straight
