@@ -81,7 +81,7 @@ GOOD = {"vendor": "Mesa", "renderer": "llvmpipe (LLVM 15)", "version": "4.5 (Com
     ],
 )
 def test_what_comes_of_opengl(probe, facts, problem):
-    found = try_opengl("PyQt6", probe=probe, seconds=2 if "Event" in probe else 60)
+    found = try_opengl("PyQt6", probe=probe, seconds=0.5 if "Event" in probe else 60)
     assert found.facts == facts
     assert bool(found.problem) == bool(problem)
     assert re.search(problem, found.problem)

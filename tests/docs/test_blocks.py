@@ -23,7 +23,7 @@ from tests.docs.blocks import PAGES, Block, blocks
 from tests.sequences import moving_discs, two_cameras
 
 RUNNABLE = [page for page in PAGES if any(b.language in ("bash", "python") for b in blocks(page))]
-SLOW = {"tutorial-rig.md", "scale.md"}
+SLOW = {"tutorial.md", "tutorial-rig.md", "scale.md"}
 """Their commands are also run by tests of the window and of the command line."""
 IN_THIS_PROCESS = [
     pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in SLOW else [])
