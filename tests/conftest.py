@@ -39,9 +39,13 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_finish():
-    """Modules and the list of tests live as long as the process: no later garbage collection looks at them again."""
+    """Modules and the list of tests live as long as the process: no later garbage collection looks at them again.
+
+    Each window of napari makes so many objects that Python would collect dozens of times in each test.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(trylast=True)

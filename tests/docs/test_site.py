@@ -21,7 +21,7 @@ NOTEBOOKS = sorted(path.stem for path in (ROOT / "docs" / "notebooks").glob("*.i
 
 @pytest.fixture(
     scope="module",
-    params=["notebooks as they are", pytest.param("notebooks executed", marks=pytest.mark.slow)],
+    params=["notebooks as they are", "notebooks executed"],
 )
 def site(request, tmp_path_factory):
     """The folder of the site; whether its notebooks were executed."""
@@ -33,9 +33,9 @@ def site(request, tmp_path_factory):
     return folder, executed
 
 
-@pytest.mark.early
+@pytest.mark.slow
 def test_the_site_is_whole(site):
-    """One build for all."""
+    """One build for all; continuous integration builds it with every commit."""
     site, executed = site
     pages = {
         path.relative_to(site).as_posix(): path.read_text(encoding="utf-8") for path in site.rglob("*.html")
