@@ -220,18 +220,18 @@ class _Comparison:
     def is_late(self, fit: _Fit, otherwise: Five) -> bool:
         """Whether a delay is significant, against the numbers ``otherwise``."""
         late, error = fit.at[LATE], fit.error[LATE]
-        chance = math.sqrt(2 * ALIKE / (len(self.inner) * self._size))
-        moves = float(np.mean([step.moves for step in fit.steps]))
-        if moves <= 1 + max(LEAST_MOTION, SIGMAS_DELAY * chance):
-            return False
         if abs(late) <= max(SHORTEST_DELAY, SIGMAS_DELAY * error):
             return False
         # The standard error is that near the best place. Where a jump of the picture alone holds it there, other LR
         # frames are as good: either the difference is smaller by more than noise of two LR frames differs, or it
         # already points there at the stated times.
         before = [self.step(k, otherwise, late=True) for k in self.inner]
-        if self._better(fit.steps, before):
+        if self._better(fit.steps, before) or self._resembles(fit.at, otherwise):
             return True
+        chance = math.sqrt(2 * ALIKE / (len(self.inner) * self._size))
+        moves = float(np.mean([step.moves for step in fit.steps]))
+        if moves <= 1 + max(LEAST_MOTION, SIGMAS_DELAY * chance):
+            return False
         (change,), (error,) = _solved(before, [LATE])
         return bool(change * np.sign(late) > SIGMAS_DELAY * error)
 
@@ -266,12 +266,7 @@ class _Comparison:
         time = view.time - at[LATE]
         i = min(max(math.floor(time), 0), self.last)
         part = time - i
-        here = self._moved(self._frame_at(time), at)
-        here -= here.mean()
-        product, square = float(here @ view.image), max(float(here @ here), 1e-30)
-        steepest = math.sqrt(square / view.square)
-        slope = max(product / view.square, LEAST_SLOPE * steepest)
-        left = -view.other(here) / slope
+        left, slope, correlation = self._difference(view, at)
         sigma = 1.4826 * float(median(np.abs(left)))
         clipped = np.clip(left, -FAR * sigma, FAR * sigma)
         noise = sigma**2 / (part**2 + (1 - part) ** 2)
@@ -295,8 +290,17 @@ class _Comparison:
             left=max(float(np.mean(left**2)) + noise * 2 * part * (1 - part), 1e-30),
             moves=moves,
             explained=float(np.mean((at[:LATE] @ slopes) ** 2)),
-            correlation=product / (view.square * steepest),
+            correlation=correlation,
         )
+
+    def _difference(self, view: _View, at: Five) -> tuple[NDArray[np.float64], float, float]:
+        """By how much (n,) HR differs from LR, the contrast of LR against HR, and their correlation."""
+        here = self._moved(self._frame_at(view.time - at[LATE]), at)
+        here -= here.mean()
+        product, square = float(here @ view.image), max(float(here @ here), 1e-30)
+        steepest = math.sqrt(square / view.square)
+        slope = max(product / view.square, LEAST_SLOPE * steepest)
+        return -view.other(here) / slope, slope, product / (view.square * steepest)
 
     @property
     def _size(self) -> int:
@@ -307,6 +311,22 @@ class _Comparison:
         """Whether the difference of the inner HR frames is smaller, by more than noise of two LR frames differs."""
         gain = sum(math.log(b.left / a.left) for a, b in zip(after, before, strict=True))
         return gain > SIGMAS_DELAY * math.sqrt(4 * ALIKE * len(self.inner) / self._size)
+
+    def _resembles(self, at: Five, otherwise: Five) -> bool:
+        """Whether the inner HR frames resemble LR ``at`` these numbers more than ``otherwise``, where both differ.
+
+        A small part of the picture may be all that moves. By how much the squares of the differences differ there is
+        known to twice the noise times the difference of the two LR images.
+        """
+        gain = variance = 0.0
+        for k in self.inner:
+            now, before = (self._difference(self.views[k], each)[0] for each in (at, otherwise))
+            noise = max((1.4826 * float(median(np.abs(now)))) ** 2, 1e-30)
+            change = before - now
+            moving = self._moving(change, 2 * noise)
+            gain += float(moving @ (before**2 - now**2)) / noise
+            variance += 4 * ALIKE * float(moving @ change**2) / noise
+        return gain > SIGMAS_DELAY * math.sqrt(variance)
 
     def _left(self, at: Five, which: Collection[int]) -> float:
         return float(np.mean([math.log(self.step(k, at, late=False).left) for k in which]))
