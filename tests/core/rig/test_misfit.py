@@ -101,6 +101,15 @@ def test_half_an_lr_frame_is_seen_where_a_part_of_the_picture_moves(kind, late):
     assert numbers(text)[0] == pytest.approx(abs(late), abs=0.15)
 
 
+@pytest.mark.parametrize(
+    ("kind", "seed", "late"), [("crack", 35, 1.3), ("crack", 35, 3.5), ("bubbles", 30, -0.8)]
+)
+def test_a_small_part_that_moves_is_enough(kind, seed, late):
+    text = warnings_of(*cameras(kind, seed, late=late))["delayed"]
+    assert f"too {'late' if late > 0 else 'early'}" in text
+    assert numbers(text)[0] == pytest.approx(abs(late), rel=0.2)
+
+
 SHOTS = list(product([0.1, 0.01], [11, 12]))
 """Noise of 20 and 40 dB, and seed."""
 
