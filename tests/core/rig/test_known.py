@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.plan import MISFITS, Plan, make_plan
 from napari_xfusion.core.recordings import as_stack, open_stack
-from napari_xfusion.core.rig import make_rig
+from napari_xfusion.core.rig import make_rig, pairing
 from napari_xfusion.core.rig.known import MOST, known
+from tests.core.rig.shots import STEP, shot
 from tests.sequences import moving_discs, two_cameras
 
 
@@ -95,3 +96,35 @@ def test_a_rig_that_is_known_is_that_of_a_first_look_and_keeps_no_recording_open
     del rigs
     gc.collect()
     assert not any(ref() for ref in opened)
+
+
+class Watched(Plan):
+    """Notes which of its settings are looked at."""
+
+    def __getattribute__(self, name):
+        if name in Plan.model_fields:
+            ASKED.add(name)
+        return super().__getattribute__(name)
+
+
+ASKED: set[str] = set()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"method": "flow"}, {"method": "lite"}, {"correct": MISFITS}, {"grey": "percentile"}], ids=repr
+)
+def test_a_rig_depends_on_no_setting_but_those_by_which_it_is_known(settings, monkeypatch):
+    settle, asked = pairing._settle, set()
+
+    def watched(recordings):
+        ASKED.clear()
+        found = settle(recordings)
+        asked.update(ASKED)
+        return found
+
+    monkeypatch.setattr(pairing, "_settle", watched)
+    lr, hr = shot().cameras()
+    hr[:, 5:8, 9] = 4000
+    make_rig(Watched(hr_step=STEP, **settings), as_stack(lr, name="LR"), as_stack(hr, name="HR"))
+    assert asked
+    assert asked <= {"calibration", "grey", "correct", "keep_flicker", "method"}
