@@ -111,7 +111,9 @@ ASKED: set[str] = set()
 
 
 @pytest.mark.parametrize(
-    "settings", [{"method": "flow"}, {"method": "lite"}, {"correct": MISFITS}, {"grey": "percentile"}], ids=repr
+    "settings",
+    [{"method": "flow"}, {"method": "lite"}, {"correct": MISFITS}, {"grey": "percentile"}],
+    ids=repr,
 )
 def test_a_rig_depends_on_no_setting_but_those_by_which_it_is_known(settings, monkeypatch):
     settle, asked = pairing._settle, set()
