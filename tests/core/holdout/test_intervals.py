@@ -51,6 +51,26 @@ def test_unseen_frames_lie_inside_as_often_as_they_are_to(method):
             np.testing.assert_allclose(halves[inside], whole[inside], rtol=1e-5)
 
 
+def test_what_moves_between_two_hr_frames_only_is_covered_too():
+    """No HR frame that is left out shows how large errors are then: these groups are those of simulated shots."""
+    jump = slice(19, 24)
+    truth = TRUTH[[0] * 19 + [5, 10, 15, 20, 25] + [30] * 13]
+    rng = np.random.default_rng(1)
+    seen = (truth + rng.normal(0, NOISE, truth.shape)).astype(np.float32)
+    lr = (binned(truth) + rng.normal(0, NOISE / 4, LR.shape)).astype(np.float32)
+    plan = plan_of("flow")
+    rig, fuser = rig_of(plan, lr, seen[::STEP]), make_fuser(plan)
+    found = calibrate_intervals(plan, rig, fuser, coverage=0.9)
+    moves = np.abs(truth[jump] - truth[18]) > NOISE
+    moves &= np.abs(truth[jump] - truth[24]) > NOISE
+    with Session(plan, rig, fuser) as session:
+        frames = list(session.frames(range(jump.start, jump.stop), STOP))
+        half = np.stack([found.half_widths(frame, session.reader, None) for frame in frames])
+    inside = np.abs(np.stack([frame.image for frame in frames]) - seen[jump]) <= half
+    assert moves.sum() > 1000
+    assert inside[moves].mean() > 0.84  # groups put together: 0.79
+
+
 def test_intervals_are_written_beside_the_result_and_resumed(tmp_path):
     fused, interval = tmp_path / "fused.tif", tmp_path / "interval.tif"
     plan = plan_of("bicubic", frames=(0, 8))

@@ -4,11 +4,12 @@ Split conformal prediction (Papadopoulos et al. 2002; Lei et al., J. Am. Stat. A
 frames that were left out as calibration data. The error of a pixel is divided by the HR noise at its brightness.
 Pixels are grouped by how difficult the method finds them, its variance against that noise, and by how much the fused
 image has changed around them since the HR frame before and until the one after; a group's quantile of the normalised
-error, times the noise, is the half width. Brightness enters by the noise, the distance to the HR frames by both, so
-that the groups hold at the real gap, too.
+error, times the noise, is the half width. What happens between two HR frames only, nothing that was left out shows:
+groups of few pixels have the quantiles of simulated shots (benchmarks/simulated_intervals.py). Brightness enters by
+the noise, the distance to the HR frames by both, so that the groups hold at the real gap, too.
 
-Of fewer than FEWEST HR frames none can be left out to calibrate on and another one to judge by. The quantiles are
-those of simulated shots then (benchmarks/simulated_intervals.py).
+Of fewer than FEWEST HR frames none can be left out to calibrate on and another one to judge by. All quantiles are
+those of simulated shots then.
 
 A new HR frame has noise of its own: the interval is one for the value that the HR camera would have recorded, and
 wider than one for the scene without noise would have to be.
@@ -58,7 +59,7 @@ AROUND = 1.5
 LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95, 0.99)
 """Coverages of the intervals from simulated shots; others are interpolated."""
 LEAST = 400
-"""Pixels of a group at least; smaller ones are put together."""
+"""Pixels of a group that tell its quantile, at least."""
 PIXELS = 40_000
 """Pixels that are looked at in each frame; neighbours hardly differ."""
 SEED = 0
@@ -193,13 +194,23 @@ def calibrate_intervals(
         found += [_errors(left, reader, guess, curve) for guess in left.guesses(gap, plan, fuser, stop)]
         if stop.is_set():
             return None
+    beyond = _simulated_table(plan.method, "widths", coverage) if plan.method in _tables() else None
+
+    def widths(of: Sequence[_Errors]) -> Values:
+        size, difficulty, change = (
+            np.concatenate([getattr(each, name) for each in of]) for name in ("size", "difficulty", "change")
+        )
+        return _widths_of(size, difficulty, change, coverage, beyond)
+
+    def reached_by_others(one: _Errors) -> float:
+        others = widths([x for x in found if x.frame != one.frame])
+        return float(np.mean(one.size <= others[one.difficulty, one.change]))
+
     alone = [each for each in found if each.gap.length == 1]
-    reached = np.array(
-        [_reached(each, [x for x in found if x.frame != each.frame], coverage) for each in alone]
-    )
+    reached = np.array([reached_by_others(each) for each in alone])
     return Intervals(
         coverage=coverage,
-        widths=tuple(map(tuple, _widths(found, coverage).tolist())),
+        widths=tuple(map(tuple, widths(found).tolist())),
         brightness=tuple(curve.brightness.tolist()),
         variance=tuple(curve.variance.tolist()),
         frames=len(alone),
@@ -224,14 +235,9 @@ def _tables() -> dict[str, dict[str, Values]]:
 
 
 def _simulated(method: str, curve: NoiseCurve, coverage: float) -> Intervals:
-    """Beyond LEVELS the widths grow, and shrink, as those of a normal distribution."""
-    table, level = _tables()[method], min(max(coverage, LEVELS[0]), LEVELS[-1])
     widths, reached, scatter = (
-        scipy.interpolate.interp1d(LEVELS, table[key], axis=0)(level)
-        for key in ("widths", "reached", "scatter")
+        _simulated_table(method, key, coverage) for key in ("widths", "reached", "scatter")
     )
-    normal = NormalDist()
-    widths *= normal.inv_cdf((1 + coverage) / 2) / normal.inv_cdf((1 + level) / 2)
     return Intervals(
         coverage=coverage,
         widths=tuple(map(tuple, widths.tolist())),
@@ -243,29 +249,35 @@ def _simulated(method: str, curve: NoiseCurve, coverage: float) -> Intervals:
     )
 
 
-def _reached(one: _Errors, others: Sequence[_Errors], coverage: float) -> float:
-    """Coverage of one frame by intervals from the others."""
-    return float(np.mean(one.size <= _widths(others, coverage)[one.difficulty, one.change]))
-
-
-def _widths(found: Sequence[_Errors], coverage: float) -> Values:
-    """Quantiles of normalised errors by group."""
-    size, difficulty, change = (
-        np.concatenate([getattr(each, name) for each in found]) for name in ("size", "difficulty", "change")
+def _simulated_table(method: str, key: str, coverage: float) -> Values:
+    """Beyond LEVELS the widths grow, and shrink, as those of a normal distribution."""
+    level = min(max(coverage, LEVELS[0]), LEVELS[-1])
+    values: Values = np.asarray(
+        scipy.interpolate.interp1d(LEVELS, _tables()[method][key], axis=0)(level), float
     )
-    return _widths_of(size, difficulty, change, coverage)
+    if key == "widths":
+        normal = NormalDist()
+        values *= normal.inv_cdf((1 + coverage) / 2) / normal.inv_cdf((1 + level) / 2)
+    return values
 
 
-def _widths_of(size: Values, difficulty: Groups, change: Groups, coverage: float) -> Values:
-    """Quantiles of ``size`` by group; where there are few, of all changes, then of the next difficulty up."""
+def _widths_of(
+    size: Values, difficulty: Groups, change: Groups, coverage: float, beyond: Values | None = None
+) -> Values:
+    """Quantiles of ``size`` by group; where there are few, those ``beyond``.
+
+    Without these, of all changes, then of the next difficulty up.
+    """
     table = np.full((len(DIFFICULTIES) + 1, (len(CHANGES) + 1) ** 2), np.nan)
-    for i in range(table.shape[0]):
+    for i, j in np.ndindex(*table.shape):
         hard = difficulty == i
-        for j in range(table.shape[1]):
-            same = hard & (change == j)
-            same = same if same.sum() >= LEAST else hard
-            if same.sum() >= LEAST:
-                table[i, j] = _quantile(size[same], coverage)
+        same = hard & (change == j)
+        if beyond is None and same.sum() < LEAST:
+            same = hard
+        if same.sum() >= LEAST:
+            table[i, j] = _quantile(size[same], coverage)
+    if beyond is not None:
+        return np.where(np.isfinite(table), table, beyond)
     known = np.flatnonzero(np.isfinite(table[:, 0]))
     if not len(known):
         return np.full_like(table, _quantile(size, coverage))

@@ -265,11 +265,11 @@ class _Comparison:
         view = self.views[k]
         time = view.time - at[LATE]
         i = min(max(math.floor(time), 0), self.last)
-        part = time - i
+        share = _of_frame(time)
         left, slope, correlation = self._difference(view, at)
         sigma = 1.4826 * float(median(np.abs(left)))
         clipped = np.clip(left, -FAR * sigma, FAR * sigma)
-        noise = sigma**2 / (part**2 + (1 - part) ** 2)
+        noise = sigma**2 / share
         slopes = view.slopes
         curvature, push, moves = np.zeros((5, 5)), np.zeros(5), 0.0
         curvature[:LATE, :LATE], push[:LATE] = slopes @ slopes.T, slopes @ clipped
@@ -287,7 +287,7 @@ class _Comparison:
         return _Step(
             curvature=curvature,
             push=push,
-            left=max(float(np.mean(left**2)) + noise * 2 * part * (1 - part), 1e-30),
+            left=max(float(np.mean(left**2)) + noise * (1 - share), 1e-30),
             moves=moves,
             explained=float(np.mean((at[:LATE] @ slopes) ** 2)),
             correlation=correlation,
@@ -315,12 +315,14 @@ class _Comparison:
     def _resembles(self, at: Five, otherwise: Five) -> bool:
         """Whether the inner HR frames resemble LR ``at`` these numbers more than ``otherwise``, where both differ.
 
-        A small part of the picture may be all that moves. By how much the squares of the differences differ there is
-        known to twice the noise times the difference of the two LR images.
+        A small part of the picture may be all that moves. There, the squares of the differences differ by the change of
+        LR times the sum of both: known to twice the noise times the change. Between two LR frames there is less noise
+        than in one of them, so the times that are compared differ by entire frames.
         """
+        near = otherwise + (at - np.rint(at)) * LATER
         gain = variance = 0.0
         for k in self.inner:
-            now, before = (self._difference(self.views[k], each)[0] for each in (at, otherwise))
+            now, before = (self._difference(self.views[k], each)[0] for each in (at, near))
             noise = max((1.4826 * float(median(np.abs(now)))) ** 2, 1e-30)
             change = before - now
             moving = self._moving(change, 2 * noise)
@@ -379,6 +381,12 @@ class _Comparison:
         around = cv2.GaussianBlur((change**2).reshape(h, w), (0, 0), BLUR).ravel()
         moving: NDArray[np.float64] = np.maximum(1 - CLEARLY * of_noise / np.maximum(around, 1e-30), 0)
         return moving
+
+
+def _of_frame(time: float) -> float:
+    """The variance of noise between two LR frames, as a share of that of one of them."""
+    part = time - math.floor(time)
+    return part**2 + (1 - part) ** 2
 
 
 def _solved(
