@@ -9,7 +9,7 @@ one HR frame every 10, and the tensile sequence with one every 4 where ../shared
 4x4 pixels at an LR PSNR of 40 dB. Figures are mean PSNR in dB over unseen targets, or over the targets that a row
 names, on the grey scale of the undisturbed sequence, which is the truth. The beam of all sequences flickers by about
 1 % itself, and nothing tells that from flicker of a camera. So rows of flicker are of the same sequences with a
-steady beam: scenes drawn so, tensile divided by the open beam beside the bar. The scale of brightness is unknown
+steady beam: scenes drawn so, tensile divided by the open beam next to the bar. The scale of brightness is unknown
 there: results are compared after one gain for all of them together. Where one camera sees less of the field, they are
 compared where both see. Results are kept in a JSON file, by what is corrected, row, shot and method; the table joins
 them by arrows. A pair that is refused has no figure. About 12 minutes on two free cores.
