@@ -157,7 +157,7 @@ def lr_consistency(sequence: Stack, reader: FrameReader) -> Stack:
     rig = reader.rig
 
     def read(t: int) -> Image:
-        fused = rig.hr.grey.to_grey(sequence.frame(t))
+        fused = rig.compared(t, sequence.frame(t))
         return consistency(fused, reader.lr_frame(t), rig.alignment.down)
 
     return rig.fast.open().derive(

@@ -11,6 +11,7 @@ from napari_xfusion.core.rig import FrameReader, make_rig
 from napari_xfusion.core.rig.brightness import WINDOW, _running_median
 from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.photometry import Photometry, Shading
+from napari_xfusion.core.sequence import lr_consistency
 from napari_xfusion.core.session import Session
 from tests.core.rig.shots import COUNT, SCALE, STEP, codes, shot
 from tests.tables import crossed
@@ -152,6 +153,21 @@ def test_flicker_can_be_kept():
     expected = float(lr[brightest].item() / np.median(lr))
     ratio = fused_mean(kept, brightest) / fused_mean(without, brightest)
     assert ratio == pytest.approx(expected, rel=0.03)
+
+
+def test_a_result_with_flicker_is_compared_with_frames_without():
+    """So that what LR shows is no disagreement, and no change since the HR frames."""
+    pair, (gains, _) = shot(5), random_gains(0.1)
+    spoilt = changed(pair, gains)
+    rows = []
+    for keep in (False, True):
+        rig = spoilt.rig(keep_flicker=keep)
+        plan = make_plan(method="bicubic", hr_step=STEP, keep_flicker=keep, dtype="float32")
+        with Session(plan, rig) as session:
+            fused = as_stack(np.stack([frame.image for frame in session.frames(range(COUNT), _Never())]))
+        left = lr_consistency(fused, FrameReader(rig))
+        rows.append([np.abs(left.frame(t).mean()) for t in range(COUNT)])
+    np.testing.assert_allclose(*rows, atol=1e-4)
 
 
 @pytest.mark.parametrize("which", ["brightness", "shading", "response", "pattern"])

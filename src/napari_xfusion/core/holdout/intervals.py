@@ -119,9 +119,8 @@ class Intervals(Value):
 
     def _in_noise(self, frame: FusedFrame, reader: FrameReader, region: Region | None) -> tuple[Image, Image]:
         """Half widths (H, W) in standard deviations of the HR noise, and these, grey units."""
-        units = reader.rig.hr.grey
-        image = units.to_grey(frame.image)
-        std = None if frame.std is None else frame.std / np.float32(units.span)
+        image = reader.rig.compared(frame.index, frame.image)
+        std = None if frame.std is None else frame.std / np.float32(reader.rig.hr.grey.span)
         fields = _fields(reader, _Fused(float(frame.index), image, std, region), self.curve)
         return np.array(self.widths, np.float32)[fields.difficulty, fields.change], fields.noise
 

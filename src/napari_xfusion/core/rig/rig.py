@@ -17,7 +17,7 @@ from napari_xfusion.core.plan import GreyRule, Plan
 from napari_xfusion.core.rig.alignment import Alignment
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.grids import Grids
-from napari_xfusion.core.types import Region, Stack
+from napari_xfusion.core.types import Image, Region, Stack
 from napari_xfusion.core.value import Value
 from napari_xfusion.errors import XFusionWarning
 
@@ -90,6 +90,11 @@ class Rig(Value):
     def lr_noise(self) -> float:
         """Standard deviation of one LR pixel about the binned HR image, grey units; 0 where it is not known."""
         return self.fast.noise or 0.0
+
+    def compared(self, target: int, image: NDArray[Any]) -> Image:
+        """A result (H, W) for an LR frame in grey units, as frames of both cameras are read: without flicker."""
+        grey = self.hr.grey.to_grey(image)
+        return self.fast.photometry.taken_off(target, grey).astype(np.float32, copy=False)
 
     @cached_property
     def grids(self) -> Grids:

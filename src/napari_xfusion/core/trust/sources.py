@@ -160,8 +160,7 @@ class Sources:
 
     def placed(self, target: int, image: NDArray[Any], region: Region | None) -> Image:
         """A fused image in grey units on the grid on which methods fuse; LR with detail outside of ``region``."""
-        grey = self.rig.hr.grey.to_grey(image)
-        grey = self.rig.fast.photometry.taken_off(target, grey).astype(np.float32)
+        grey = self.rig.compared(target, image)
         if region is not None:
             nearest = min(
                 neighbours(self.rig.hr_times, target), key=lambda k: abs(self.rig.hr_times[k] - target)
