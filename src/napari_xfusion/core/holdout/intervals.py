@@ -249,7 +249,10 @@ def _simulated(method: str, curve: NoiseCurve, coverage: float) -> Intervals:
 
 
 def _simulated_table(method: str, key: str, coverage: float) -> Values:
-    """Beyond LEVELS the widths grow, and shrink, as those of a normal distribution."""
+    """The "widths" of simulated shots, what they have "reached" on others, or the "scatter" of that.
+
+    Beyond LEVELS the widths grow, and shrink, as those of a normal distribution.
+    """
     level = min(max(coverage, LEVELS[0]), LEVELS[-1])
     values: Values = np.asarray(
         scipy.interpolate.interp1d(LEVELS, _tables()[method][key], axis=0)(level), float
