@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,7 @@ def scene(kind: str, *, steady: bool = False) -> Stack:
     rng = np.random.default_rng([SEED, list(KINDS).index(kind)])
     drawn = make_scene(KINDS[kind], SHAPE, rng)
     if steady:
-        drawn = replace(drawn, flicker=lambda _t: 1.0)
+        drawn = drawn.steady
     clean = np.stack([drawn.image(t - FRAMES // 2) for t in range(FRAMES)])
     light = rng.poisson(clean * PHOTONS) / PHOTONS + READ_NOISE * rng.standard_normal(clean.shape)
     return as_stack(np.clip(np.rint(light * WHITE), 0, 4095).astype(np.uint16), name=kind)

@@ -16,7 +16,7 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -77,8 +77,9 @@ class Rig:
             sharp[corner[0] : corner[0] + HR[0], corner[1] : corner[1] + HR[1]][None],
         )
         kind = list(KINDS.values())[number % len(KINDS)]
-        scene = make_scene(kind, (HR[0] + 2 * AROUND, HR[1] + 2 * AROUND), rng)
-        scene = replace(scene, flicker=lambda _t: 1.0)  # which pairing takes off
+        scene = make_scene(
+            kind, (HR[0] + 2 * AROUND, HR[1] + 2 * AROUND), rng
+        ).steady  # pairing takes flicker off
         view = View.of(
             mapping, shape, (HR[0] + 2 * AROUND, HR[1] + 2 * AROUND), corner=(AROUND,) * 2, blur=blur
         )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from time import perf_counter
@@ -75,7 +75,7 @@ def scene_shot(number: int, late: float = 0.0, shift: int = 0) -> Shot:
     """Shot ``number``; LR of scenes is ``late`` LR frames, and shifted by ``shift`` HR pixels down."""
     rng = np.random.default_rng([SEED, number])
     name, kind = list(KINDS.items())[number % len(KINDS)]
-    scene = replace(make_scene(kind, HR, rng), flicker=lambda _t: 1.0)  # which pairing takes off
+    scene = make_scene(kind, HR, rng).steady  # pairing takes flicker off
     truth = np.stack([scene.image(t - FRAMES / 2) for t in range(FRAMES)])
     source = truth if not late else np.stack([scene.image(t + late - FRAMES / 2) for t in range(FRAMES)])
     return _recorded(name, truth, np.roll(source, shift, axis=1), rng, STEP)

@@ -83,7 +83,7 @@ class VirtualPair:
         count = int(rng.integers(6, max(7, min(60, int(frames / step) + 1))))
         late = max(frames - 1 - (count - 1) * step, 0) + 1.5 * step
         return cls(
-            scene=scene if motion == "moving" else replace(scene, flicker=lambda _: 1.0),
+            scene=scene if motion == "moving" else scene.steady,
             pace=0.0 if motion == "static" else pace,
             swing=(rng.uniform(8, 60), rng.uniform(2, 20)) if motion == "periodic" else None,
             frames=frames,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -53,8 +53,8 @@ class Shot:
 def shot(seed=2, noise=0.01):
     """One of the scenes in steady light; seeds 0 to 6 are the kinds. Made once for several tests: read only."""
     rng = np.random.default_rng(seed)
-    scene = make_scene(list(KINDS.values())[seed % len(KINDS)], tuple(n + 32 for n in SHAPE), rng)
-    scene = replace(scene, flicker=lambda _: 1.0)
+    kind = list(KINDS.values())[seed % len(KINDS)]
+    scene = make_scene(kind, tuple(n + 32 for n in SHAPE), rng).steady
     light = np.stack([scene.image(t - COUNT / 2)[16:-16, 16:-16] for t in range(COUNT)]).astype(np.float64)
     low, high = np.percentile(light, (0.35, 99.65))
     light = 0.1 + 0.8 * (light - low) / (high - low)

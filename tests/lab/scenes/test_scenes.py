@@ -84,6 +84,13 @@ def test_the_same_seed_gives_the_same_bytes_and_no_other_does(name):
             assert np.abs(one - other).mean() > 0.005
 
 
+def test_a_steady_beam_is_all_that_differs_in_a_steady_scene():
+    drawn = scene("stirring", 3)
+    for t in (-7.5, 4.0):
+        assert drawn.flicker(t) != 1
+        np.testing.assert_allclose(drawn.steady.image(t) * drawn.flicker(t), drawn.image(t), rtol=1e-6)
+
+
 def test_times_are_those_of_the_paper():
     for seed in range(40):
         s, times = (drawn := sample("nonsense", seed, 16)).separation, drawn.times

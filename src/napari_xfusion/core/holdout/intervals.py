@@ -271,13 +271,17 @@ def _widths_of(
     Without these, of all changes, then of the next difficulty up.
     """
     table = np.full((len(DIFFICULTIES) + 1, (len(CHANGES) + 1) ** 2), np.nan)
-    for i, j in np.ndindex(*table.shape):
-        hard = difficulty == i
-        same = hard & (change == j)
-        if beyond is None and same.sum() < LEAST:
-            same = hard
-        if same.sum() >= LEAST:
-            table[i, j] = _quantile(size[same], coverage)
+    rows, columns = table.shape
+    group = columns * difficulty + change
+    ordered = size[np.argsort(group, kind="stable")]
+    first = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=table.size))])
+    for i, j in np.ndindex(rows, columns):
+        row = columns * i
+        same = ordered[first[row + j] : first[row + j + 1]]
+        if beyond is None and len(same) < LEAST:
+            same = ordered[first[row] : first[row + columns]]
+        if len(same) >= LEAST:
+            table[i, j] = _quantile(same, coverage)
     if beyond is not None:
         return np.where(np.isfinite(table), table, beyond)
     known = np.flatnonzero(np.isfinite(table[:, 0]))

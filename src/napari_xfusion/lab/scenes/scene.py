@@ -9,8 +9,8 @@ random numbers when it is made, so the image at a time does not depend on earlie
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -49,6 +49,11 @@ class Scene:
     """Standard deviation, pixels."""
     blur: float
     """Standard deviation of the detector's blur, pixels."""
+
+    @property
+    def steady(self) -> Self:
+        """The same in a beam that does not flicker."""
+        return replace(self, flicker=lambda _t: 1.0)
 
     def image(self, t: float) -> Image:
         """Return the intensity (H, W) at the time ``t``, float32, 1 in the free beam, without noise."""
