@@ -49,6 +49,7 @@ SEED = 40_000
 PHOTONS, READ_NOISE, WHITE = 6000.0, 0.0015, 2600.0
 """Photons of a pixel in the full beam, read noise as a share of it, counts of it."""
 LR_PSNR = 40.0
+SCALE = 4
 OPEN_BEAM = 32
 """Columns of tensile, at its left, in which there is nothing but the beam."""
 
@@ -77,15 +78,14 @@ class Row:
     targets: tuple[int, ...] | None = None
     steady: bool = False
     """Whether the beam itself does not flicker: as with nothing but the disturbance."""
-
-    @property
-    def smaller_field(self) -> bool:
-        """Whether one camera sees less."""
-        return self.disturbances.lr.round_field or self.disturbances.hr.round_field
+    inside: bool = False
+    """Whether results are compared inside the round field only, in complete LR pixels."""
 
 
-def _row(targets: tuple[int, ...] | None = None, *, steady: bool = False, **disturbances: Any) -> Row:
-    return Row(Disturbances.model_validate(disturbances), targets, steady)
+def _row(
+    targets: tuple[int, ...] | None = None, *, steady: bool = False, inside: bool = False, **disturbances: Any
+) -> Row:
+    return Row(Disturbances.model_validate(disturbances), targets, steady, inside)
 
 
 def _rows() -> dict[str, Row]:
@@ -100,6 +100,8 @@ def _rows() -> dict[str, Row]:
     return {
         "undisturbed": _row(),
         "undisturbed, steady beam": _row(steady=True),
+        "undisturbed, inside the round field": _row(inside=True),
+        "undisturbed, at LR frame 7": _row((7,)),
         **apart,
         "flicker of the beam, 10 %": _row(beam_flicker=0.1, steady=True),
         "LR drifts by 30 %": _row(lr={"drift": 0.3}),
@@ -128,8 +130,8 @@ def _rows() -> dict[str, Row]:
         "HR frame 1 black": _row(hr={"black": (1,)}),
         "HR frame 1 repeats frame 0": _row(hr={"stuck": (1,)}),
         "pco time stamps in both": _row(lr={"stamp": True}, hr={"stamp": True}),
-        "round field of HR": _row(hr={"round_field": True}),
-        "round field of LR": _row(lr={"round_field": True}),
+        "round field of HR": _row(inside=True, hr={"round_field": True}),
+        "round field of LR": _row(inside=True, lr={"round_field": True}),
         "HR exposure of 9 LR frames": _row(hr_exposure=9),
         "3 LR frames with closed shutter, at frames 1 and 2": _row((1, 2), lr={"closed": 3}),
     }
@@ -174,7 +176,7 @@ def measure(shot: Shot, row: Row, methods: list[str], correct: tuple[Flaw, ...])
     grey, _ = percentile_map(sequence, len(sequence))
     light = np.stack([made.truth.frame(t) for t in targets]).astype(np.float64)
     truth = np.clip(grey.to_grey(light), 0, 1)
-    seen = ~outside_ellipse(truth.shape[1:]) if row.smaller_field else np.ones(truth.shape[1:], bool)
+    seen = _inside(truth.shape[1:]) if row.inside else np.ones(truth.shape[1:], bool)
     found: dict[str, float | None] = {}
     for method in methods:
         plan = make_plan(method=method, hr_times=made.hr.metadata.hr_times, dtype="float32", correct=correct)
@@ -189,6 +191,13 @@ def measure(shot: Shot, row: Row, methods: list[str], correct: tuple[Flaw, ...])
         pairs = zip(truth[:, seen], np.clip(grey.to_grey(results), 0, 1)[:, seen], strict=True)
         found[method] = float(np.mean([psnr(*pair) for pair in pairs]))
     return found
+
+
+def _inside(shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The HR pixels (H, W) of the LR pixels that lie in the round field of both cameras completely."""
+    h, w = (side // SCALE for side in shape)
+    blocks = ~outside_ellipse(shape).reshape(h, SCALE, w, SCALE)
+    return np.kron(blocks.all(axis=(1, 3)) & ~outside_ellipse((h, w)), np.ones((SCALE, SCALE), bool))
 
 
 def _frames(stack: Stack) -> NDArray[Any]:

@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from napari_xfusion import simulate
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.lab.scenes import KINDS
 from napari_xfusion.lab.scenes.scene import make_scene
+from napari_xfusion.lab.virtual.disturbances import Disturbances
 from tests.sequences import binned, reader_of, stack
 from tests.tables import crossed
 
@@ -108,6 +110,29 @@ def test_a_small_part_that_moves_is_enough(kind, seed, late):
     text = warnings_of(*cameras(kind, seed, late=late))["delayed"]
     assert f"too {'late' if late > 0 else 'early'}" in text
     assert numbers(text)[0] == pytest.approx(abs(late), rel=0.2)
+
+
+def test_what_moves_slowly_tells_of_times_by_its_change_in_many_lr_frames():
+    """From one LR frame to the next, the crack changes less than noise does."""
+    text = warnings_of(*cameras("crack", 44, late=1.5, noise=0.012))["delayed"]
+    assert "too late" in text
+    assert numbers(text)[0] == pytest.approx(1.5, rel=0.2)
+
+
+@pytest.mark.parametrize("shift", [(0.56, 0.69), (0.6, 0.6), (0.5, 1.0)])
+def test_a_shift_is_reported_where_it_makes_fine_structure_look_like_flaws(shift):
+    scene = make_scene(KINDS["crack"], (160, 224), np.random.default_rng([52_000, 24]))
+    film = 2600 * np.stack([scene.image(t - 30) for t in range(61)])
+    disturbances = Disturbances(lr_shift=shift[::-1])
+    made = simulate(stack(film), 8, lr_psnr=40, seed=24, disturbances=disturbances)
+    lr, hr = (
+        np.stack([each.frame(i)[border:-border, border:-border] for i in range(len(each))])
+        for each, border in ((made.lr, 4), (made.hr, 16))
+    )
+    text = warnings_of(lr, hr, made.hr_times)["misplaced"]
+    assert sorted(numbers(text)) == pytest.approx(sorted(shift), rel=0.2)
+    assert "to the right" in text
+    assert " down" in text
 
 
 SHOTS = list(product([0.1, 0.01], [11, 12]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,22 +123,47 @@ def _require_one_event(rig: Rig) -> None:
         )
 
 
+def _steady(rig: Rig) -> bool:
+    """Whether the brightness of no frame was corrected."""
+    return not any(camera.photometry.lines for camera in rig.cameras.values())
+
+
+def _doubted(recordings: _Recordings, rig: Rig) -> tuple[Rig, Misfit | None]:
+    """``rig``, whose pixels or frames look wrong, or the one of all pixels, and the misfit of that.
+
+    Where LR does not lie on HR, fine structure looks like bad pixels, and HR frames as of something else. Where its
+    response is no line, dark parts do.
+    """
+    whole, misfit = recordings.as_recorded.pair(Misfit())
+    frames = any(camera.health.frames for camera in rig.cameras.values())
+    if whole.fast.photometry.response[0] and not frames and whole.correlation > rig.correlation:
+        rig = whole
+    return rig, misfit
+
+
 def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:
     """The rig where the cameras agree, the misfit that is seen, and the one that this rig takes into account."""
     shape, place = recordings.lr.shape[1:], Misfit()
     rig, misfit = recordings.pair(place)
+    certain = misfit is not None or all(camera.health.good for camera in rig.cameras.values())
+    if not certain:
+        rig, misfit = _doubted(recordings, rig)
     if misfit is None or not misfit.matters(shape):
         return rig, place, place
-    seen = misfit
+    seen = misfit if certain else place
     for _ in range(REFINEMENTS):
         tried = place.then(misfit, shape)
         if len(recordings.inside(tried)) < 2:
             break
         found, rest = recordings.pair(tried)
         worse = rig.correlation - found.correlation
-        if worse > (MOST_WORSE if rest is None else 0):  # flicker at wrong times may follow HR by chance
+        if rest is None and certain:
+            # What looked like flicker at wrong times, and followed HR, may be gone at the right ones.
+            explained = _steady(found) and not _steady(rig)
+            worse -= math.inf if explained else MOST_WORSE
+        if worse > 0:
             break
-        rig, place, seen = found, tried, tried
+        rig, place, seen, certain = found, tried, tried, True
         if rest is None:
             break
         misfit = rest
@@ -170,6 +195,12 @@ class _Recordings:
 
         rig, seen, place = known(stacks, ("settled", *settings, self.stated.tobytes()), find)
         return rig.reading(*stacks), seen, place
+
+    @property
+    def as_recorded(self) -> Self:
+        """The same with all frames and pixels."""
+        correct = tuple(flaw for flaw in self.plan.correct if flaw not in ("frames", "pixels"))
+        return replace(self, plan=self.plan.model_copy(update={"correct": correct}))
 
     @property
     def divisions(self) -> int | None:
@@ -212,14 +243,25 @@ class _Recordings:
         rig = self._matched(misfit, stated or SHARP)
         if self.plan.calibration is not None and stated is None and any(blur := self._blur(rig)):
             rig = self._matched(misfit, blur)  # against HR that is sharper, contrast and noise are others
-        reader = FrameReader(rig)
-        pairs = _pairs(reader)
-        binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
-        rest = find_misfit(binned, reader.lr_at, len(rig) - 1)
-        if rest is None or not rest.matters(self.lr.shape[1:]):  # a shift is no shading
-            even = correct_field(rig, self.plan, pairs)
+        pairs = _pairs(FrameReader(rig))
+        rest, even = self._rest(rig, pairs), correct_field(rig, self.plan, pairs)
+        matters = self._matters(rest)
+        if matters and even is not rig:
+            # A response that is no line looks a little like a misfit; but a misfit is no shading.
+            still = self._rest(even, _pairs(FrameReader(even)))
+            matters = self._matters(still)
+            rest = rest if matters else still
+        if not matters:
             rig = correct_pattern(even, self.plan, pairs if even is rig else _pairs(FrameReader(even)))
         return rig, rest
+
+    def _rest(self, rig: Rig, pairs: Sequence[tuple[Image, Image]]) -> Misfit | None:
+        """What misfit is left of ``rig``, whose frames of common times are ``pairs``."""
+        binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
+        return find_misfit(binned, FrameReader(rig).lr_at, len(rig) - 1)
+
+    def _matters(self, misfit: Misfit | None) -> bool:
+        return misfit is not None and misfit.matters(self.lr.shape[1:])
 
     def _blur(self, rig: Rig) -> Blur:
         """See ``Camera.blur``, of LR, as it is measured."""

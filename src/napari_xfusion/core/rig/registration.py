@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import cv2
@@ -43,8 +44,8 @@ LEAST_CHANGE = 1e-3
 """Share of the square of a change in time that is more than noise, at least."""
 ALIKE = 2 * math.pi * BLUR**2
 """Pixels in which blurred noise is alike."""
-LEAST_MOTION = 0.2
-"""By which changes of LR must exceed those of noise, as a share of these, for times to be known."""
+TREND = (1.5, 2.5, 3.5)
+"""LR frames before and after a time from which the change of LR there is taken; nearer ones are compared with HR."""
 CLEARLY = 3.0
 """Times by which the square of a change exceeds that of noise where something moves."""
 FAR = 8.0
@@ -107,8 +108,6 @@ class _Step(NamedTuple):
     """Products of these changes and the difference."""
     left: float
     """Mean square difference, were LR not interpolated in time, which makes its noise smaller."""
-    moves: float
-    """Mean square of the change in time over that of noise."""
     explained: float
     """Mean square that the change of place would explain."""
     correlation: float
@@ -126,6 +125,33 @@ class _Fit(NamedTuple):
     """HR frames."""
     steps: Sequence[_Step]
     """What each of them says there."""
+
+    @property
+    def alike(self) -> bool:
+        """Whether the cameras show the same there."""
+        return float(np.median([step.correlation for step in self.steps])) >= LEAST_CORRELATION
+
+
+@dataclass(frozen=True, eq=False)
+class _Difference:
+    """By how much HR differs from LR."""
+
+    left: NDArray[np.float64]
+    """(n,)"""
+    slope: float
+    """Contrast of LR against HR."""
+    correlation: float
+
+    @cached_property
+    def noise(self) -> float:
+        """Mean square, outliers left out."""
+        return max((1.4826 * float(median(np.abs(self.left)))) ** 2, 1e-30)
+
+    @property
+    def clipped(self) -> NDArray[np.float64]:
+        """(n,) without outliers."""
+        far = FAR * math.sqrt(self.noise)
+        return np.clip(self.left, -far, far)
 
 
 class _View(NamedTuple):
@@ -188,26 +214,37 @@ class _Comparison:
         none = np.zeros(5)
         if len(self.times) < 2:
             return none
-        every = range(len(self.times))
-        placed = self.fit(self._start(), PLACED, every)
+        placed = self.fit(self._start(), PLACED, range(len(self.times)))
         place = none if placed is None else self._significant(placed)
         late = self.delay(none)
-        is_late = late is not None and self.is_late(late, none)
-        if placed is None or not place.any():
-            return late.at if late is not None and is_late else none
         if late is None:
             return place
+        is_late = self.is_late(late, none)
+        if placed is None:
+            return late.at if is_late else none
+        if place.any() or is_late or abs(self._points(none)) > SIGMAS_DELAY:
+            both = self._placed_and_late(placed, late)
+            if both.any():
+                return both
+        if is_late and (not place.any() or late.left < self._left(placed.at, self.inner)):
+            return late.at
+        return place
+
+    def _placed_and_late(self, placed: _Fit, late: _Fit) -> Five:
+        """The numbers that are significant, a delay among them; 0 where they explain no more than one of these fits."""
         after = self.delay(placed.at)
         starts = placed.at + late.at, late.at, *(() if after is None else (after.at,))
         both = self._best(starts, (*PLACED, LATE))
-        if both is not None and self._better(both.steps, late.steps):
-            found = self._significant(both)
-            if found.any() and self.is_late(both, placed.at):
-                found[LATE] = both.at[LATE]
-                return found
-        if is_late and late.left < self._left(placed.at, self.inner):
-            return late.at
-        return place
+        if both is None or not self._better(both.steps, late.steps):
+            return np.zeros(5)
+        # A little of a wrong placement may look like a delay; it is measured again without what is known of it.
+        if not self._better(both.steps, [self.step(k, placed.at, late=True) for k in self.inner]):
+            return np.zeros(5)
+        found = self._significant(both)
+        if not found.any() or not self.is_late(both, placed.at):
+            return np.zeros(5)
+        found[LATE] = both.at[LATE]
+        return found
 
     def delay(self, place: Five) -> _Fit | None:
         """The delay that explains HR best where LR is placed so; None where it cannot be known."""
@@ -220,20 +257,14 @@ class _Comparison:
     def is_late(self, fit: _Fit, otherwise: Five) -> bool:
         """Whether a delay is significant, against the numbers ``otherwise``."""
         late, error = fit.at[LATE], fit.error[LATE]
-        if abs(late) <= max(SHORTEST_DELAY, SIGMAS_DELAY * error):
+        if abs(late) <= max(SHORTEST_DELAY, SIGMAS_DELAY * error) or not fit.alike:
             return False
         # The standard error is that near the best place. Where a jump of the picture alone holds it there, other LR
-        # frames are as good: either the difference is smaller by more than noise of two LR frames differs, or it
-        # already points there at the stated times.
-        before = [self.step(k, otherwise, late=True) for k in self.inner]
-        if self._better(fit.steps, before) or self._resembles(fit.at, otherwise):
-            return True
-        chance = math.sqrt(2 * ALIKE / (len(self.inner) * self._size))
-        moves = float(np.mean([step.moves for step in fit.steps]))
-        if moves <= 1 + max(LEAST_MOTION, SIGMAS_DELAY * chance):
-            return False
-        (change,), (error,) = _solved(before, [LATE])
-        return bool(change * np.sign(late) > SIGMAS_DELAY * error)
+        # frames are as good: HR resembles LR more there, or the difference already points there at the stated times.
+        return (
+            self._resembles(fit.at, otherwise)
+            or float(np.sign(late)) * self._points(otherwise) > SIGMAS_DELAY
+        )
 
     def _best(self, starts: Iterable[Five], free: Sequence[int]) -> _Fit | None:
         """The best fit of the inner HR frames from these first guesses."""
@@ -266,41 +297,36 @@ class _Comparison:
         time = view.time - at[LATE]
         i = min(max(math.floor(time), 0), self.last)
         share = _of_frame(time)
-        left, slope, correlation = self._difference(view, at)
-        sigma = 1.4826 * float(median(np.abs(left)))
-        clipped = np.clip(left, -FAR * sigma, FAR * sigma)
-        noise = sigma**2 / share
+        difference = self._difference(view, at)
+        clipped, noise = difference.clipped, difference.noise / share
         slopes = view.slopes
-        curvature, push, moves = np.zeros((5, 5)), np.zeros(5), 0.0
+        curvature, push = np.zeros((5, 5)), np.zeros(5)
         curvature[:LATE, :LATE], push[:LATE] = slopes @ slopes.T, slopes @ clipped
         if late:
             # Change from frames that are not compared, so that their noise has nothing to do with the difference.
             change = self._moved((self.frame(i - 1) - self.frame(i + 2)) * np.float32(1 / 3), at)
-            change = view.other(change) / slope
+            change = view.other(change) / difference.slope
             of_noise = noise * 2 / 9
             moving = self._moving(change, of_noise)
             size = float((moving * change) @ change)
             curvature[LATE, :LATE] = curvature[:LATE, LATE] = slopes @ (moving * change)
             curvature[LATE, LATE] = max(size - of_noise * float(moving.sum()), LEAST_CHANGE * size)
             push[LATE] = (moving * change) @ clipped
-            moves = float(np.mean(change**2)) / max(of_noise, 1e-30)
         return _Step(
             curvature=curvature,
             push=push,
-            left=max(float(np.mean(left**2)) + noise * (1 - share), 1e-30),
-            moves=moves,
+            left=max(float(np.mean(difference.left**2)) + noise * (1 - share), 1e-30),
             explained=float(np.mean((at[:LATE] @ slopes) ** 2)),
-            correlation=correlation,
+            correlation=difference.correlation,
         )
 
-    def _difference(self, view: _View, at: Five) -> tuple[NDArray[np.float64], float, float]:
-        """By how much (n,) HR differs from LR, the contrast of LR against HR, and their correlation."""
+    def _difference(self, view: _View, at: Five) -> _Difference:
         here = self._moved(self._frame_at(view.time - at[LATE]), at)
         here -= here.mean()
         product, square = float(here @ view.image), max(float(here @ here), 1e-30)
         steepest = math.sqrt(square / view.square)
         slope = max(product / view.square, LEAST_SLOPE * steepest)
-        return -view.other(here) / slope, slope, product / (view.square * steepest)
+        return _Difference(-view.other(here) / slope, slope, product / (view.square * steepest))
 
     @property
     def _size(self) -> int:
@@ -322,13 +348,38 @@ class _Comparison:
         near = otherwise + (at - np.rint(at)) * LATER
         gain = variance = 0.0
         for k in self.inner:
-            now, before = (self._difference(self.views[k], each)[0] for each in (at, near))
-            noise = max((1.4826 * float(median(np.abs(now)))) ** 2, 1e-30)
-            change = before - now
-            moving = self._moving(change, 2 * noise)
-            gain += float(moving @ (before**2 - now**2)) / noise
-            variance += 4 * ALIKE * float(moving @ change**2) / noise
+            now, before = (self._difference(self.views[k], each) for each in (at, near))
+            change = before.left - now.left
+            moving = self._moving(change, 2 * now.noise)
+            gain += float(moving @ (before.left**2 - now.left**2)) / now.noise
+            variance += 4 * ALIKE * float(moving @ change**2) / now.noise
         return gain > SIGMAS_DELAY * math.sqrt(variance)
+
+    def _points(self, at: Five) -> float:
+        """By how many standard errors of noise the difference of the inner HR frames is what a delay would leave,
+        positive where HR times are late.
+
+        Of what moves slowly, the change in many LR frames has little noise.
+        """
+        trend = np.array(TREND) / (2 * np.square(TREND).sum())
+        push = variance = 0.0
+        for view in (self.views[k] for k in self.inner):
+            time = view.time - at[LATE]
+            difference = self._difference(view, at)
+            noise = difference.noise / _of_frame(time)
+            moved = self._moved(self._trend(math.floor(time), trend), at)
+            change = view.other(moved) / difference.slope
+            change *= self._moving(change, noise * float(trend @ trend))
+            push += float(change @ difference.clipped) / noise
+            variance += ALIKE * float(change @ change) / noise
+        return push / math.sqrt(max(variance, 1e-30))
+
+    def _trend(self, i: int, weights: NDArray[np.float64]) -> Image:
+        """What becomes less from LR frame to LR frame (h, w) around the middle of ``i`` and the next one."""
+        change = np.zeros(self.shape, np.float32)
+        for n, weight in enumerate(weights, 1):
+            change += np.float32(weight) * (self.frame(i - n) - self.frame(i + 1 + n))
+        return change
 
     def _left(self, at: Five, which: Collection[int]) -> float:
         return float(np.mean([math.log(self.step(k, at, late=False).left) for k in which]))
@@ -341,8 +392,7 @@ class _Comparison:
         gains = [b.left - step.left for b, step in zip(before, fit.steps, strict=True)]
         expected = [min(step.explained, b.left) for b, step in zip(before, fit.steps, strict=True)]
         explained = np.median(np.divide(gains, np.maximum(expected, 1e-30)))
-        alike = float(np.median([step.correlation for step in fit.steps]))
-        if explained < LEAST_EXPLAINED or alike < LEAST_CORRELATION:  # something else makes them differ
+        if explained < LEAST_EXPLAINED or not fit.alike:  # something else makes them differ
             far[:] = False
         return np.where(far, fit.at, 0.0)
 
@@ -398,7 +448,8 @@ def _solved(
     curvature = np.einsum("k,kij->ij", weights, [step.curvature for step in steps])
     inverse = np.linalg.pinv(curvature[np.ix_(numbers, numbers)])
     scatter = inverse @ (pushes.T @ pushes) @ inverse * len(steps) / (len(steps) - 1)
-    error = np.sqrt(np.maximum(np.diag(scatter), np.diag(inverse) * ALIKE))
+    variance = np.maximum(np.diag(scatter), np.diag(inverse) * ALIKE)
+    error = np.sqrt(np.where(variance > 0, variance, np.inf))
     return inverse @ pushes.sum(axis=0), error
 
 
