@@ -11,8 +11,8 @@ names, on the grey scale of the undisturbed sequence, which is the truth. The be
 1 % itself, and nothing tells that from flicker of a camera. So rows of flicker are of the same sequences with a
 steady beam: scenes drawn so, tensile divided by the open beam next to the bar. The scale of brightness is unknown
 there: results are compared after one gain for all of them together. Where one camera sees less of the field, they are
-compared where both see. Results are kept in a JSON file, by what is corrected, row, shot and method; the table joins
-them by arrows. A pair that is refused has no figure. About 12 minutes on two free cores.
+compared in LR pixels that both see completely. Results are kept in a JSON file, by what is corrected, row, shot and
+method; the table joins them by arrows. A pair that is refused has no figure. About 12 minutes on two free cores.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from napari_xfusion.core.grey import percentile_map
 from napari_xfusion.core.inspect.metrics import psnr
 from napari_xfusion.core.plan import FLAWS, Flaw, make_plan
 from napari_xfusion.core.recordings import as_stack
-from napari_xfusion.core.types import Stack
+from napari_xfusion.core.types import SCALE, Stack
 from napari_xfusion.errors import XFusionError
 from napari_xfusion.lab.scenes import KINDS, make_scene
 from napari_xfusion.lab.virtual.disturbances import Disturbances
@@ -49,7 +49,6 @@ SEED = 40_000
 PHOTONS, READ_NOISE, WHITE = 6000.0, 0.0015, 2600.0
 """Photons of a pixel in the full beam, read noise as a share of it, counts of it."""
 LR_PSNR = 40.0
-SCALE = 4
 OPEN_BEAM = 32
 """Columns of tensile, at its left, in which there is nothing but the beam."""
 

@@ -77,9 +77,8 @@ class Rig:
             sharp[corner[0] : corner[0] + HR[0], corner[1] : corner[1] + HR[1]][None],
         )
         kind = list(KINDS.values())[number % len(KINDS)]
-        scene = make_scene(
-            kind, (HR[0] + 2 * AROUND, HR[1] + 2 * AROUND), rng
-        ).steady  # pairing takes flicker off
+        around = HR[0] + 2 * AROUND, HR[1] + 2 * AROUND
+        scene = make_scene(kind, around, rng).steady  # pairing takes flicker off
         view = View.of(
             mapping, shape, (HR[0] + 2 * AROUND, HR[1] + 2 * AROUND), corner=(AROUND,) * 2, blur=blur
         )

@@ -148,7 +148,7 @@ def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:
     certain = misfit is not None or all(camera.health.good for camera in rig.cameras.values())
     if not certain:
         rig, misfit = _doubted(recordings, rig)
-    if misfit is None or not misfit.matters(shape):
+    if misfit is None or not recordings.matters(misfit):
         return rig, place, place
     seen = misfit if certain else place
     for _ in range(REFINEMENTS):
@@ -168,6 +168,13 @@ def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:
             break
         misfit = rest
     return rig, seen, place
+
+
+def _rest(reader: FrameReader, pairs: Sequence[tuple[Image, Image]]) -> Misfit | None:
+    """What misfit is left of the reader's rig, whose frames of common times are ``pairs``."""
+    rig = reader.rig
+    binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
+    return find_misfit(binned, reader.lr_at, len(rig) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,24 +250,21 @@ class _Recordings:
         rig = self._matched(misfit, stated or SHARP)
         if self.plan.calibration is not None and stated is None and any(blur := self._blur(rig)):
             rig = self._matched(misfit, blur)  # against HR that is sharper, contrast and noise are others
-        pairs = _pairs(FrameReader(rig))
-        rest, even = self._rest(rig, pairs), correct_field(rig, self.plan, pairs)
-        matters = self._matters(rest)
-        if matters and even is not rig:
-            # A response that is no line looks a little like a misfit; but a misfit is no shading.
-            still = self._rest(even, _pairs(FrameReader(even)))
-            matters = self._matters(still)
-            rest = rest if matters else still
-        if not matters:
-            rig = correct_pattern(even, self.plan, pairs if even is rig else _pairs(FrameReader(even)))
-        return rig, rest
+        reader = FrameReader(rig)
+        pairs = _pairs(reader)
+        rest, even = _rest(reader, pairs), correct_field(rig, self.plan, pairs)
+        if even is not rig:
+            reader = FrameReader(even)
+            pairs = _pairs(reader)
+            if self.matters(rest):
+                # A response that is no line looks a little like a misfit; but a misfit is no shading.
+                still = _rest(reader, pairs)
+                if not self.matters(still):
+                    rest = still
+        return (rig if self.matters(rest) else correct_pattern(even, self.plan, pairs)), rest
 
-    def _rest(self, rig: Rig, pairs: Sequence[tuple[Image, Image]]) -> Misfit | None:
-        """What misfit is left of ``rig``, whose frames of common times are ``pairs``."""
-        binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
-        return find_misfit(binned, FrameReader(rig).lr_at, len(rig) - 1)
-
-    def _matters(self, misfit: Misfit | None) -> bool:
+    def matters(self, misfit: Misfit | None) -> bool:
+        """Whether there is a misfit, and one that is large enough to be taken into account."""
         return misfit is not None and misfit.matters(self.lr.shape[1:])
 
     def _blur(self, rig: Rig) -> Blur:

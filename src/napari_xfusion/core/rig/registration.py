@@ -224,25 +224,24 @@ class _Comparison:
             return late.at if is_late else none
         if place.any() or is_late or abs(self._points(none)) > SIGMAS_DELAY:
             both = self._placed_and_late(placed, late)
-            if both.any():
+            if both is not None:
                 return both
         if is_late and (not place.any() or late.left < self._left(placed.at, self.inner)):
             return late.at
         return place
 
-    def _placed_and_late(self, placed: _Fit, late: _Fit) -> Five:
-        """The numbers that are significant, a delay among them; 0 where they explain no more than one of these fits."""
+    def _placed_and_late(self, placed: _Fit, late: _Fit) -> Five | None:
+        """The significant numbers, a delay among them; None where they explain no more than one of these fits."""
         after = self.delay(placed.at)
         starts = placed.at + late.at, late.at, *(() if after is None else (after.at,))
         both = self._best(starts, (*PLACED, LATE))
-        if both is None or not self._better(both.steps, late.steps):
-            return np.zeros(5)
         # A little of a wrong placement may look like a delay; it is measured again without what is known of it.
-        if not self._better(both.steps, [self.step(k, placed.at, late=True) for k in self.inner]):
-            return np.zeros(5)
+        alone = late.steps, [self.step(k, placed.at, late=True) for k in self.inner]
+        if both is None or not all(self._better(both.steps, steps) for steps in alone):
+            return None
         found = self._significant(both)
         if not found.any() or not self.is_late(both, placed.at):
-            return np.zeros(5)
+            return None
         found[LATE] = both.at[LATE]
         return found
 
@@ -304,8 +303,7 @@ class _Comparison:
         curvature[:LATE, :LATE], push[:LATE] = slopes @ slopes.T, slopes @ clipped
         if late:
             # Change from frames that are not compared, so that their noise has nothing to do with the difference.
-            change = self._moved((self.frame(i - 1) - self.frame(i + 2)) * np.float32(1 / 3), at)
-            change = view.other(change) / difference.slope
+            change = view.other(self._moved(self._trend(i, (1 / 3,)), at)) / difference.slope
             of_noise = noise * 2 / 9
             moving = self._moving(change, of_noise)
             size = float((moving * change) @ change)
@@ -367,15 +365,18 @@ class _Comparison:
             time = view.time - at[LATE]
             difference = self._difference(view, at)
             noise = difference.noise / _of_frame(time)
-            moved = self._moved(self._trend(math.floor(time), trend), at)
+            moved = self._moved(self._trend(math.floor(time), trend.tolist()), at)
             change = view.other(moved) / difference.slope
             change *= self._moving(change, noise * float(trend @ trend))
             push += float(change @ difference.clipped) / noise
             variance += ALIKE * float(change @ change) / noise
         return push / math.sqrt(max(variance, 1e-30))
 
-    def _trend(self, i: int, weights: NDArray[np.float64]) -> Image:
-        """What becomes less from LR frame to LR frame (h, w) around the middle of ``i`` and the next one."""
+    def _trend(self, i: int, weights: Sequence[float]) -> Image:
+        """Frames before the middle of LR frame ``i`` and the next one less those after it (h, w), without both.
+
+        ``weights`` of the nearest pair and of further ones.
+        """
         change = np.zeros(self.shape, np.float32)
         for n, weight in enumerate(weights, 1):
             change += np.float32(weight) * (self.frame(i - n) - self.frame(i + 1 + n))
