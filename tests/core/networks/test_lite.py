@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from napari_xfusion.core.networks.build import initialise, lite
-from napari_xfusion.core.networks.lite import LR_STRIP, REACH, TAPS, Inputs, _filter, _framed, facts_of
+from napari_xfusion.core.networks.lite import CPU_STRIP, REACH, TAPS, Inputs, _filter, _neighbours, facts_of
 
 
 def inputs(h: int = 8, w: int = 12, batch: int = 1) -> Inputs:
@@ -33,18 +33,21 @@ def test_the_filters_are_sums_over_neighbours():
                         there = image[min(max(y + dy, 0), H - 1), min(max(x + dx, 0), W - 1)]
                         expected[y, x] += weights[tap, y, x] * (there - candidates[0, y, x])
                 tap += 1
-    framed = [_framed(torch.from_numpy(c)[None, None]) for c in candidates]
-    found = _filter(framed, pixel_unshuffle(torch.from_numpy(weights)[None], 4))
-    np.testing.assert_allclose(pixel_shuffle(found, 4)[0, 0].numpy(), expected, atol=1e-4)
+    around = [
+        _neighbours(torch.from_numpy(c)[None, None], s // 2) for c, s in zip(candidates, REACH, strict=True)
+    ]
+    under = pixel_unshuffle(torch.from_numpy(weights)[None], 4)
+    found = _filter(around, under.view(TAPS, 4, 4, 1, H // 4, W // 4))
+    np.testing.assert_allclose(pixel_shuffle(found.view(1, 16, H // 4, W // 4), 4)[0, 0], expected, atol=1e-4)
 
 
 def test_strips_change_nothing():
     network = lite(4, 4, 4, 1)
     initialise(network, torch.Generator().manual_seed(0))
-    x = inputs(h=2 * LR_STRIP + 6)
+    x = inputs(h=2 * CPU_STRIP // 12 + 6)
     with torch.inference_mode():
         in_strips = network(x).image
-    assert torch.equal(in_strips, network(x).image.detach())
+    np.testing.assert_allclose(in_strips, network(x).image.detach(), atol=1e-6)
 
 
 def test_what_it_is_told_is_about_one():

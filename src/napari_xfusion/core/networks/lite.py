@@ -35,8 +35,8 @@ LIMITS = (-1.0, 3.0)
 """Grey values that the network looks at; beyond, as in a defect pixel, ``base`` stays as it is."""
 SHARE, QUIET, COARSER = 0.25, 4.0, 4.0
 """Of the limit to what ``base`` may change by; see `limit_of`."""
-LR_STRIP = 8
-"""LR rows whose filters are in memory at once: 54 numbers for each HR pixel, which a processor's cache holds."""
+CPU_STRIP, GPU_STRIP = 1024, 8192
+"""LR pixels whose filters are in memory at once, 3.4 kB each: what a processor's cache holds, few launches on a GPU."""
 LEAST_ERROR = 1e-4
 """Smallest standard deviation that counts, grey units."""
 
@@ -114,16 +114,25 @@ class Lite(nn.Module):
 
     def _filtered(self, x: Inputs, fused: Tensor) -> Tensor:
         """What the filters make of all candidates, less ``base``: (B, 1, H, W)."""
-        height = fused.shape[2]
-        rows = height if torch.is_grad_enabled() else LR_STRIP
+        height, width = fused.shape[2:]
+        strip = CPU_STRIP if fused.device.type == "cpu" else GPU_STRIP
+        rows = height if torch.is_grad_enabled() else max(1, strip // width)
         candidates = (x.base, *x.warped.chunk(2, 1), *x.static.chunk(2, 1), x.mean)
-        framed = [_framed(image.clamp(*LIMITS)) for image in candidates]
+        around = [
+            _neighbours(image.clamp(*LIMITS), side // 2)
+            for image, side in zip(candidates, REACH, strict=True)
+        ]
+        # As a matrix product, of which the bias is one more column, the weights lie tap by tap in memory; what a
+        # convolution gives has to be arranged afterwards.
+        matrix = torch.cat([each.view(len(each), -1) for each in self.filters.parameters()], 1)
+        features = functional.pad(fused, [0] * 5 + [1], value=1.0).transpose(0, 1)
         strips = []
         for top in range(0, height, rows):
-            weights = self.filters(fused[:, :, top : top + rows]).float()
-            parts = [image[:, :, :, top : top + weights.shape[2] + 2] for image in framed]
-            strips.append(_filter(parts, weights))
-        return functional.pixel_shuffle(torch.cat(strips, 2), SCALE)
+            part = features[:, :, top : top + rows]
+            weights = torch.mm(matrix, part.flatten(1)).float()
+            here = [image[..., top : top + rows, :] for image in around]
+            strips.append(_filter(here, weights.view(TAPS, SCALE, SCALE, *part.shape[1:])))
+        return functional.pixel_shuffle(torch.cat(strips, 3).flatten(0, 1).transpose(0, 1), SCALE)
 
     def _encode(self, x: Inputs, apart: Tensor) -> list[Tensor]:
         """Features (B, n, h, w) of the five inputs, in the order of ROLES."""
@@ -182,46 +191,36 @@ def _around(squares: Tensor) -> Tensor:
     return functional.avg_pool2d(functional.pad(squares, [1] * 4, mode="replicate").sqrt(), 3, stride=1)
 
 
-def _framed(image: Tensor) -> Tensor:
-    """HR images (B, 1, H, W) as (B, 4, 4, h + 2, w + 2): rows and columns of HR pixels under LR pixels.
+def _neighbours(image: Tensor, reach: int) -> Tensor:
+    """HR images (B, 1, H, W) as (4 + 2 reach, 4 + 2 reach, B, h, w), the edge repeated.
 
-    With one more LR pixel on every side, the edge repeated.
+    Of every LR pixel: rows and columns of the HR pixels under it, and of ``reach`` HR pixels around it. A neighbour of
+    all HR pixels is a slice of them.
     """
     under = functional.pixel_unshuffle(functional.pad(image, [SCALE] * 4, mode="replicate"), SCALE)
-    return under.view(len(image), SCALE, SCALE, *under.shape[2:])
+    under = under.transpose(0, 1).reshape(SCALE, SCALE, len(image), *under.shape[2:])
+    if not reach:
+        return under[..., 1:-1, 1:-1]
+    above, rows, below = under[-reach:, ..., :-2, :], under[..., 1:-1, :], under[:reach, ..., 2:, :]
+    under = torch.cat([above, rows, below])
+    left, columns, right = under[:, -reach:, ..., :-2], under[..., 1:-1], under[:, :reach, ..., 2:]
+    return torch.cat([left, columns, right], 1)
 
 
-def _filter(framed: list[Tensor], weights: Tensor) -> Tensor:
-    """Sum over all taps of weight times (candidate there - ``base`` here): (B, 16, h, w).
+def _filter(around: list[Tensor], weights: Tensor) -> Tensor:
+    """Sum over all taps of weight times (candidate there - ``base`` here): (4, 4, B, h, w).
 
-    ``weights`` (B, TAPS * 16, h, w), the candidates as `_framed`. In this order no tap's weights, which are by far
+    ``weights`` (TAPS, 4, 4, B, h, w), the candidates as `_neighbours`. In this order no tap's weights, which are by far
     the most numbers here, have to be moved in memory.
     """
-    weights = weights.view(len(weights), TAPS, SCALE, SCALE, *weights.shape[2:])
-    total = -weights.sum(1) * framed[0][..., 1:-1, 1:-1]
-    tap = 0
-    for image, side in zip(framed, REACH, strict=True):
-        reach = range(-(side // 2), side // 2 + 1)
-        for down in reach:
-            rows = _further(image, down, axis=0)
-            for right in reach:
-                total = torch.addcmul(total, weights[:, tap], _further(rows, right, axis=1))
-                tap += 1
-    return total.flatten(1, 2)
-
-
-def _further(framed: Tensor, by: int, axis: int) -> Tensor:
-    """The HR pixels ``by`` further down (axis 0) or to the right (1), without the outer LR pixels along this axis."""
-    inner = framed.shape[3 + axis] - 2
-
-    def part(first: int, count: int, lr: int) -> Tensor:
-        return framed.narrow(1 + axis, first, count).narrow(3 + axis, 1 + lr, inner)
-
-    if by == 0:
-        return part(0, SCALE, 0)
-    if by > 0:
-        return torch.cat([part(by, SCALE - by, 0), part(0, by, 1)], 1 + axis)
-    return torch.cat([part(SCALE + by, -by, -1), part(0, SCALE + by, 0)], 1 + axis)
+    reach = REACH[0] // 2
+    total = -weights.sum(0) * around[0][reach : reach + SCALE, reach : reach + SCALE]
+    taps = iter(weights)
+    for image, side in zip(around, REACH, strict=True):
+        for down in range(side):
+            for right in range(side):
+                total.addcmul_(next(taps), image[down : down + SCALE, right : right + SCALE])
+    return total
 
 
 def facts_of(noise: float, weights: tuple[float, float], distance: float, quiet: float) -> tuple[float, ...]:
