@@ -367,7 +367,7 @@ class _Comparison:
             noise = difference.noise / _of_frame(time)
             moved = self._moved(self._trend(math.floor(time), trend.tolist()), at)
             change = view.other(moved) / difference.slope
-            change *= self._moving(change, noise * float(trend @ trend))
+            change *= self._moving(change, 2 * noise * float(trend @ trend))
             push += float(change @ difference.clipped) / noise
             variance += ALIKE * float(change @ change) / noise
         return push / math.sqrt(max(variance, 1e-30))
