@@ -46,6 +46,14 @@ def test_flicker_of_each_camera_is_corrected(seed, size):
     assert np.diff(ratio).std() < 0.15 * size * np.sqrt(2)
 
 
+def test_little_flicker_of_lr_is_corrected_where_the_cameras_differ_for_certain():
+    pair, (lr, _) = shot(2), random_gains(0.005)
+    assert changed(pair, lr, lr[::STEP]).rig().fast.photometry.lines == ()
+    rig = changed(pair, lr).rig()
+    seen = np.array([light_of(rig, "lr", i).mean() for i in range(COUNT)])
+    assert np.diff(seen / pair.lr.mean(axis=(1, 2))).std() < 0.5 * np.diff(lr.ravel()).std()
+
+
 def test_drift_of_lr_follows_hr():
     pair = shot()
     rig = changed(pair, np.linspace(1, 1.3, COUNT)[:, None, None]).rig()

@@ -81,7 +81,10 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
     lr_lines, hr_lines = np.tile(_SAME, (len(lr.frames), 1)), np.tile(_SAME, (len(hr.frames), 1))
     found = []
     size = _fast(own.level) * own.effect
-    if size > (LEAST_SHARED if shared else LEAST_CHANGE) and _fast(own.level) > CERTAIN * own.error:
+    least, certain = (LEAST_SHARED if shared else LEAST_CHANGE), CERTAIN
+    if not shared and _fast(beside.level) > CERTAIN * beside.error:  # one of the cameras flickers for certain
+        least, certain = least / 2, certain / 2
+    if size > least and _fast(own.level) > certain * own.error:
         lr_lines = own.without_slow().lines
         found.append(_flickers("both cameras" if shared else "LR", size))
     own_lines = lr_lines
