@@ -2,6 +2,7 @@
 
     python benchmarks/disturbances.py --correct none                  all rows; a second call resumes
     python benchmarks/disturbances.py --correct auto --only flicker   the rows whose name contains a word
+    python benchmarks/disturbances.py --shape 400 1024 --json large.json       simulated shots of another size
     python benchmarks/disturbances.py --table                         print the table only
 
 Two simulated shots (128x192 pixels, seeds that no training uses, 12-bit camera with 6000 photons per pixel) with
@@ -139,11 +140,14 @@ def _rows() -> dict[str, Row]:
 ROWS = _rows()
 
 
-def shots() -> list[Shot]:
-    """Return the shots that are available."""
-    unseen = (6, 8, 13, 15, 17, 19)
-    found = [Shot(k, scene(k), scene(k, steady=True), 10, unseen) for k in ("powder", "stirring")]
-    if TENSILE.exists():
+def shots(shape: tuple[int, int] = SHAPE) -> list[Shot]:
+    """Return the shots that are available, simulated ones of ``shape`` (H, W)."""
+    unseen, size = (6, 8, 13, 15, 17, 19), "" if shape == SHAPE else f", {shape[0]}x{shape[1]}"
+    found = [
+        Shot(k + size, scene(k, shape), scene(k, shape, steady=True), 10, unseen)
+        for k in ("powder", "stirring")
+    ]
+    if shape == SHAPE and TENSILE.exists():
         tensile = open_stack(TENSILE)
         found.append(Shot("tensile", tensile, _normalised(tensile), 4, (5, 6, 7, 9, 10)))
     return found
@@ -155,10 +159,10 @@ def _normalised(sequence: Stack) -> Stack:
     return as_stack(np.rint(frames * beam.mean() / beam).astype(np.uint16), name=sequence.source)
 
 
-def scene(kind: str, *, steady: bool = False) -> Stack:
+def scene(kind: str, shape: tuple[int, int] = SHAPE, *, steady: bool = False) -> Stack:
     """Return a new scene of a kind, recorded by a 12-bit camera (T, H, W)."""
     rng = np.random.default_rng([SEED, list(KINDS).index(kind)])
-    drawn = make_scene(KINDS[kind], SHAPE, rng)
+    drawn = make_scene(KINDS[kind], shape, rng)
     if steady:
         drawn = drawn.steady
     clean = np.stack([drawn.image(t - FRAMES // 2) for t in range(FRAMES)])
@@ -203,13 +207,13 @@ def _frames(stack: Stack) -> NDArray[Any]:
     return np.stack([stack.frame(i) for i in range(len(stack))])
 
 
-def run(path: Path, label: str, words: list[str], methods: list[str]) -> None:
+def run(path: Path, label: str, words: list[str], methods: list[str], shape: tuple[int, int]) -> None:
     """Measure what the file does not contain under ``label`` yet; every row is saved when it is measured."""
     results: dict[str, Cells] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     cells = results.setdefault(label, {})
     correct: tuple[Flaw, ...] = FLAWS if label == "auto" else ()
     wanted = [name for name in ROWS if not words or any(word in name for word in words)]
-    for shot in shots():
+    for shot in shots(shape):
         for name in wanted:
             there = cells.setdefault(name, {}).setdefault(shot.name, {})
             missing = [method for method in methods if method not in there]
@@ -244,11 +248,13 @@ def main() -> None:
     parser.add_argument("--correct", choices=["none", "auto"], default="auto")
     parser.add_argument("--only", action="append", default=[], metavar="ROW", help="rows that contain this")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--shape", type=int, nargs=2, default=SHAPE, metavar=("H", "W"))
     parser.add_argument("--json", type=Path, default=Path("disturbances.json"), metavar="FILE")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     asked = parser.parse_args()
     if not asked.table:
-        run(asked.json, asked.correct, asked.only, asked.methods)
+        height, width = asked.shape
+        run(asked.json, asked.correct, asked.only, asked.methods, (height, width))
     sys.stdout.write(table(json.loads(asked.json.read_text(encoding="utf-8"))))
 
 

@@ -95,8 +95,10 @@ class _Repaired:
         spikes = np.abs(excess(frame.astype(np.float32))) > self.health.spike
         if not self.health.lasting or not spikes.any():
             return spikes
-        near = [self._read(j).astype(np.float32) for j in (i - 1, i + 1) if 0 <= j < len(self.stack)]
-        return spikes & ~_seen_nearby(frame.astype(np.float32), near)
+        last = len(self.stack) - 1
+        near = {0: (1, 2), last: (last - 1, last - 2)}.get(i, (i - 1, i + 1))
+        others = [(abs(j - i), self._read(j).astype(np.float32)) for j in near if 0 <= j <= last]
+        return spikes & ~_seen_nearby(frame.astype(np.float32), others)
 
     def _read(self, i: int) -> NDArray[Any]:
         frame = self._raw.get(i)
@@ -128,16 +130,19 @@ def local_square(difference: Image) -> Image:
     return mean
 
 
-def _seen_nearby(frame: Image, near: list[Image]) -> Mask:
-    """Pixels that have one half as bright, or dark, next to them in the frames before and after.
+def _seen_nearby(frame: Image, others: list[tuple[int, Image]]) -> Mask:
+    """Pixels (H, W) that have one half as bright, or dark, next to them in all ``others``, frames and how far they are.
 
-    A spark moves by a pixel or two from frame to frame; a hit of the sensor is in one frame only.
+    A spark moves by a pixel or two from frame to frame; a hit of the sensor is in one frame only. What stays at its
+    place next to it is no spark that came from there.
     """
-    height, kernel = frame - cv2.medianBlur(frame, 5), np.ones((5, 5), np.uint8)
+    height = frame - cv2.medianBlur(frame, 5)
     seen = np.ones(frame.shape, bool)
-    for other in near:
-        heights = other - cv2.medianBlur(other, 5)
-        bright, dark = cv2.dilate(heights, kernel) > height / 2, cv2.erode(heights, kernel) < height / 2
+    for far, other in others:
+        kernel = np.ones((4 * far + 1, 4 * far + 1), np.uint8)
+        here, change = other - cv2.medianBlur(other, 5), other - frame
+        bright = np.maximum(here, cv2.dilate(change, kernel)) > height / 2
+        dark = np.minimum(here, cv2.erode(change, kernel)) < height / 2
         seen &= np.where(height > 0, bright, dark)
     return seen
 

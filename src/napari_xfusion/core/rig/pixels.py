@@ -33,6 +33,8 @@ LEAST_OUT = 0.03
 """The same as a share of the image's range: noise may be none."""
 LASTING = 0.95
 """Share of the pixels that do not change in the first half of the frames that then never change."""
+CHANCE = 0.01
+"""Of a pixel that stands out to have the same value in all frames where its neighbours change, at most."""
 MOST_STUCK = 0.02
 """Share of pixels that may be stuck."""
 MOST_NEXT = 2
@@ -430,7 +432,9 @@ def _accept(
     gain, change = (x.reshape(shape).sum(axis=0)[at] for x in evidence)
     high = np.median(height.reshape(shape)[:, numbers], axis=0)
     alone = change > (CERTAIN * noise) ** 2  # the others are judged together
+    constant = _constant(seen.images).ravel()[numbers]
     wrong = np.where(alone, gain > change / 2, high >= _least_height(high, gain, change, noise))
+    wrong |= constant & (gain > -change / 2)
     pixels = np.union1d(numbers[wrong], np.flatnonzero(_stuck(seen.images) & out.any(axis=0)))
     once = np.nonzero((out & ~often).reshape(shape))
     at = once[1] if owner is None else owner.ravel()[once[1]]
@@ -471,6 +475,18 @@ def _stuck(images: list[Image]) -> Mask:
     if len(stack) < 4 or not lasting:
         return np.zeros_like(constant)
     return constant & _alone(constant)
+
+
+def _constant(images: list[Image]) -> Mask:
+    """Single pixels that never change, next to such that do so often that this is no chance."""
+    stack = np.stack(images)
+    again = (stack[1:] == stack[:-1]).sum(axis=0).astype(np.float32)
+    steps = len(stack) - 1
+    around = (cv2.boxFilter(again, -1, (3, 3), normalize=False) - again) / (8 * steps)
+    constant = again == steps
+    unlikely = np.maximum(around, 1 / (8 * steps)) ** steps < CHANCE
+    found: Mask = constant & _alone(constant) & unlikely
+    return found
 
 
 def _alone(mask: Mask) -> Mask:
