@@ -86,19 +86,31 @@ class _Repaired:
         return as_dtype(between(self._frame(left), self._frame(right), part), self.stack.dtype)
 
     def _frame(self, i: int) -> NDArray[Any]:
-        frame, bad = self._read(i), self._bad
-        if self.health.spike is not None:
-            bad = bad | self._spikes(i, frame)
-        return fill(frame, bad)
-
-    def _spikes(self, i: int, frame: NDArray[Any]) -> Mask:
-        spikes = np.abs(excess(frame.astype(np.float32))) > self.health.spike
+        frame = self._read(i)
+        if self.health.spike is None:
+            return fill(frame, self._bad)
+        image = frame.astype(np.float32)
+        spikes = np.abs(excess(image)) > self.health.spike
         if not self.health.lasting or not spikes.any():
-            return spikes
+            return fill(frame, self._bad | spikes)
         last = len(self.stack) - 1
         near = {0: (1, 2), last: (last - 1, last - 2)}.get(i, (i - 1, i + 1))
         others = [(abs(j - i), self._read(j).astype(np.float32)) for j in near if 0 <= j <= last]
-        return spikes & ~_seen_nearby(frame.astype(np.float32), others)
+        spikes &= ~_seen_nearby(image, others)
+        filled = fill(frame, self._bad | spikes)
+        # Where little moves, the next frames show what is below.
+        guides = [self._without_spikes(other, image, self.health.spike) for far, other in others if far == 1]
+        if not guides:
+            return filled
+        guide = np.mean(guides, axis=0, dtype=np.float32)
+        guided = fill_like(filled.astype(np.float32), guide, spikes)
+        return as_dtype(np.where(spikes, guided, filled), frame.dtype)
+
+    def _without_spikes(self, image: Image, next_to: Image, spike: float) -> Image:
+        """A frame (H, W) without what stands out in it and not in the frame next to it."""
+        struck = (np.abs(excess(image)) > spike) & (np.abs(image - next_to) > spike / 2)
+        filled: Image = fill(image, self._bad | struck)
+        return filled
 
     def _read(self, i: int) -> NDArray[Any]:
         frame = self._raw.get(i)
