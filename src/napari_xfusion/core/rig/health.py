@@ -15,6 +15,7 @@ from pydantic import Field
 
 from napari_xfusion.core.grey import as_dtype
 from napari_xfusion.core.optical_flow import find_motion, warp
+from napari_xfusion.core.rig.scan import plain, zero_of
 from napari_xfusion.core.types import Image, Stack
 from napari_xfusion.core.value import Value
 
@@ -73,6 +74,7 @@ class _Repaired:
         self.stack, self.health = stack, health
         self._bad = mask_of(health.pixels, stack.shape[1:])
         self._usable = health.usable(len(stack))
+        self._zero = zero_of(stack) if health.spike is not None else 0.0
         self._raw: OrderedDict[int, NDArray[Any]] = OrderedDict()
 
     def __call__(self, i: int) -> NDArray[Any]:
@@ -89,22 +91,22 @@ class _Repaired:
         frame = self._read(i)
         if self.health.spike is None:
             return fill(frame, self._bad)
-        image = frame.astype(np.float32)
+        image = plain(frame, self._zero)
         spikes = np.abs(excess(image)) > self.health.spike
         if not self.health.lasting or not spikes.any():
             return fill(frame, self._bad | spikes)
         last = len(self.stack) - 1
         near = {0: (1, 2), last: (last - 1, last - 2)}.get(i, (i - 1, i + 1))
-        others = [(abs(j - i), self._read(j).astype(np.float32)) for j in near if 0 <= j <= last]
+        others = [(abs(j - i), plain(self._read(j), self._zero)) for j in near if 0 <= j <= last]
         spikes &= ~_seen_nearby(image, others)
         filled = fill(frame, self._bad | spikes)
         # Where little moves, the next frames show what is below.
         guides = [self._without_spikes(other, image, self.health.spike) for far, other in others if far == 1]
         if not guides:
             return filled
-        guide = np.mean(guides, axis=0, dtype=np.float32)
-        guided = fill_like(filled.astype(np.float32), guide, spikes)
-        return as_dtype(np.where(spikes, guided, filled), frame.dtype)
+        guide: Image = np.stack(guides).mean(axis=0)
+        guided = fill_like(plain(filled, self._zero), guide, spikes)
+        return np.where(spikes, as_dtype(guided + np.float64(self._zero), frame.dtype), filled)
 
     def _without_spikes(self, image: Image, next_to: Image, spike: float) -> Image:
         """A frame (H, W) without what stands out in it and not in the frame next to it."""
