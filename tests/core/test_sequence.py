@@ -114,3 +114,9 @@ def test_difference_is_signed_and_in_camera_units():
     minus = difference(stack(TRUTH), open_sequence("bicubic").images())
     expected = TRUTH[4] - next(fuse(Plan(method="bicubic", hr_times=TIMES), LR, HR, targets=[4])).image
     np.testing.assert_allclose(minus.frame(4), expected, atol=1e-2)
+
+
+def test_difference_of_large_integers_is_exact():
+    one = (2_000_000_000 + np.arange(24).reshape(2, 3, 4)).astype(np.uint32)
+    minus = difference(stack(one), stack(one[::-1]))
+    np.testing.assert_array_equal(minus.frame(1), np.full((3, 4), 12.0))

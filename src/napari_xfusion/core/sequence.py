@@ -169,7 +169,7 @@ def difference(sequence: Stack, other: Stack) -> Stack:
     """``sequence`` - ``other``, float32, frame by frame in camera units; made when it is read."""
 
     def read(t: int) -> Image:
-        image: Image = np.subtract(sequence.frame(t), other.frame(t), dtype=np.float32)
+        image: Image = np.subtract(sequence.frame(t), other.frame(t), dtype=np.float64).astype(np.float32)
         return image
 
     return sequence.derive(

@@ -144,6 +144,28 @@ def test_a_hit_next_to_what_stays_at_its_place_is_filled(dtype, offset):
     np.testing.assert_array_equal(left, sparks.astype(dtype))
 
 
+@pytest.mark.parametrize("seen_by_one", ["lr", "hr"])
+def test_an_offset_that_float32_does_not_hold_changes_nothing(seen_by_one):
+    pair, offset = shot(4), 2_000_000_000
+    faults = {"lr_faults": hits(0.002), "hr_faults": hits(0.002)}
+    faults[f"{seen_by_one}_faults"] = dark_corners
+    plain, far = (
+        FrameReader(make_rig(make_plan(method="flow", hr_step=STEP), *stacks))
+        for stacks in (
+            [
+                as_stack(each.astype(np.uint32) + np.uint32(add), name="camera")
+                for each in pair.cameras(**faults)
+            ]
+            for add in (0, offset)
+        )
+    )
+    assert "blind" in codes(plain.rig)
+    for i in (0, 20, 33):
+        np.testing.assert_allclose(far.lr_frame(i), plain.lr_frame(i), atol=1e-5)
+    for k in (0, 2, 6):
+        np.testing.assert_allclose(far.hr_frame(k), plain.hr_frame(k), atol=1e-5)
+
+
 def test_sparks_that_both_cameras_see_stay():
     pair = shot(4)  # a spray
     light = pair.lr.copy()

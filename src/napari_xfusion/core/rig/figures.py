@@ -22,6 +22,7 @@ from napari_xfusion.core.rig.pairing import make_rig
 from napari_xfusion.core.rig.pattern import SECOND, SMOOTH, without_smooth
 from napari_xfusion.core.rig.photometry import along, follow
 from napari_xfusion.core.rig.rig import Rig
+from napari_xfusion.core.rig.scan import plain, zero_of
 from napari_xfusion.core.types import Stack
 from napari_xfusion.errors import PairingError
 
@@ -59,10 +60,11 @@ def measure_figures(rig: Rig) -> CameraFigures:
     if int(seen.sum()) < FEWEST_PIXELS or len(numbers) < FEWEST_PAIRS:
         return CameraFigures(noise=noise)
     hr, times = rig.hr.frames(), rig.fast.clock.frames_of(rig.hr.clock)
+    zero = zero_of(hr)
     lows, highs = [], []
     for k in numbers:
         lows.append(interpolate(lambda i: fill_invalid(lr.frame(i))[0].astype(np.float64), float(times[k])))
-        highs.append(rig.alignment.down(fill_invalid(hr.frame(k))[0].astype(np.float32)).astype(np.float64))
+        highs.append(rig.alignment.down(plain(hr.frame(k), zero)) + np.float64(zero))
     low, high = np.stack(lows), np.stack(highs)
     relation = GreyRelation(**_points(high[:, seen], low[:, seen]))
     residual = low - along(high, np.array(relation.hr), np.array(relation.lr))

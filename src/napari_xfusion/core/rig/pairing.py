@@ -443,8 +443,11 @@ def _complete(
     low: NDArray[Any], high: NDArray[Any], line: Affine, blind: Sequence[NDArray[np.bool_]], grids: Grids
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """An LR and an HR frame of one moment, each as the other one shows it where it sees nothing."""
-    expected = line.from_grey(grids.down(high.astype(np.float32)))
-    seen = grids.up(line.to_grey(low))
+    # Float32 holds values about these.
+    middle = np.float64(np.median(high))
+    below = line.zero + line.span * middle
+    expected = line.span * grids.down((high - middle).astype(np.float32)) + below
+    seen = grids.up(((low - below) / line.span).astype(np.float32)) + middle
     return np.where(blind[0], expected, low), np.where(grids.enlarged(blind[1]), seen, high)
 
 
