@@ -13,7 +13,7 @@ from napari_xfusion.core.rig.field import fit_field
 from napari_xfusion.core.rig.photometry import Photometry, Shading
 from napari_xfusion.core.sequence import lr_consistency
 from napari_xfusion.core.session import Session
-from tests.core.rig.shots import COUNT, SCALE, STEP, codes, shot
+from tests.core.rig.shots import COUNT, SCALE, SHAPE, STEP, codes, shot
 from tests.tables import crossed
 
 
@@ -62,6 +62,17 @@ def test_drift_of_lr_follows_hr():
         np.testing.assert_allclose(light_of(rig, "lr", i).mean(), pair.lr[i].mean(), rtol=0.03)
 
 
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_drift_of_lr_leaves_a_little_flicker_of_the_beam_in_both(seed):
+    """With few HR frames: HR over LR bends, which is no flicker of one camera."""
+    pair, gains = shot(seed), random_gains(0.005)[0]
+    rig = changed(pair, gains * np.linspace(1, 1.3, COUNT)[:, None, None], gains[::STEP]).rig()
+    assert codes(rig) == {"drift"}
+    for i in range(0, COUNT, 6):
+        expected = (gains[i] * pair.lr[i]).mean()
+        np.testing.assert_allclose(light_of(rig, "lr", i).mean(), expected, rtol=0.01)
+
+
 def tilt(pair, size=0.2):
     return size * np.linspace(-0.5, 0.5, pair.lr.shape[2])
 
@@ -93,6 +104,18 @@ def test_a_response_that_is_no_line_is_corrected(seed, gamma):
     assert codes(rig) == {"response"}
     rest = light_of(rig, "lr", 30) - pair.lr[30]
     assert np.sqrt(np.mean(rest**2)) < 3 * pair.noise
+
+
+def test_a_response_that_is_no_line_is_no_label_where_most_of_the_field_is_bright():
+    """A line through most pixels is far off the others; but LR follows HR there."""
+    pair = shot(3, noise=0.002)
+    dark = np.arange(SHAPE[1]) < 0.1 * SHAPE[1]
+    light = np.where(dark, 0.05 + 0.6 * pair.truth, 0.75 + 0.1 * pair.truth)
+    h, w = (n // SCALE for n in SHAPE)
+    lr = light.reshape(COUNT, h, SCALE, w, SCALE).mean((2, 4)) ** 2.2
+    rig = replace(pair, truth=light, lr=lr, hr=light[::STEP]).rig()
+    assert codes(rig) == {"response"}
+    assert rig.hr.grey.span > 0.5 * 3000
 
 
 @pytest.mark.parametrize("photons", [5, 10, 40])

@@ -77,7 +77,8 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
         return Photometries(Photometry(), Photometry(), ())
     at = np.clip(np.searchsorted(lr.frames, np.rint(hr_times)), 0, len(lr.frames) - 1)
     own, beside = _follow_alone(lr), _follow_other(hr, lr.values[at])
-    shared = _fast(beside.level) - 2 * beside.error < SHARED * _fast(own.level)
+    by_hr = _follow_other(lr._replace(values=lr.values[at]), hr.values)  # as it drifts; HR by LR would bend
+    shared = _fast(by_hr.level) - 2 * by_hr.error < SHARED * _fast(own.level)
     lr_lines, hr_lines = np.tile(_SAME, (len(lr.frames), 1)), np.tile(_SAME, (len(hr.frames), 1))
     found = []
     size = _fast(own.level) * own.effect
@@ -88,18 +89,18 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
         lr_lines = own.without_slow().lines
         found.append(_flickers("both cameras" if shared else "LR", size))
     own_lines = lr_lines
-    beside = _follow_other(hr, _undone(lr.values, lr_lines)[at])
-    change, fast = float(beside.level.std()), _fast(beside.level)
     if shared:
         hr_lines = np.stack([np.interp(hr_times, lr.frames, each) for each in lr_lines.T], axis=1)
-    elif len(hr.frames) < FEWEST_FRAMES or max(change, fast) < max(
+    beside = _follow_other(hr._replace(values=_undone(hr.values, hr_lines)), _undone(lr.values, lr_lines)[at])
+    change, fast = float(beside.level.std()), _fast(beside.level)
+    if len(hr.frames) < FEWEST_FRAMES or max(change, fast) < max(
         LEAST_CHANGE / beside.effect, CERTAIN * beside.error
     ):
         pass
-    elif fast < SMOOTH * change:
+    elif beside.drifts:
         lr_lines = _drift(lr, lr_lines, beside.lines, hr_times)
         found.append(_drifts(float(np.ptp(beside.level)) * beside.effect))
-    else:
+    elif not shared:
         hr_lines = beside.without_slow().lines
         found.append(_flickers("HR", fast * beside.effect))
     return Photometries(
@@ -129,6 +130,11 @@ class _Course(NamedTuple):
         return self._replace(
             level=self.level - _slow(self.level), gain=1 + self.gain - _running_median(self.gain)
         )
+
+    @property
+    def drifts(self) -> bool:
+        """Whether most of the change is slow."""
+        return _fast(self.level) < SMOOTH * float(self.level.std())
 
     @property
     def slope(self) -> float:
@@ -298,8 +304,8 @@ def _robust_polynomial(time: Array, values: Array, degree: int) -> Array:
 
 def _drift(lr: Blocks, lr_lines: Array, hr_lines: Array, hr_times: Array) -> Array:
     """LR lines with which LR follows HR, ``hr_lines`` being HR over LR at ``hr_times``; linear in between."""
-    lines = np.stack([np.interp(lr.frames, hr_times, each) for each in hr_lines.T], axis=1)
-    inverse = np.stack([1 / lines[:, 0], -lines[:, 1] / lines[:, 0]], axis=1)
+    inverses = 1 / hr_lines[:, 0], -hr_lines[:, 1] / hr_lines[:, 0]
+    inverse = np.stack([np.interp(lr.frames, hr_times, each) for each in inverses], axis=1)
     # Seen = flicker(drift(LR as it should be)).
     gain = lr_lines[:, 0] * inverse[:, 0]
     return np.stack([gain, lr_lines[:, 0] * inverse[:, 1] + lr_lines[:, 1]], axis=1)

@@ -27,6 +27,10 @@ HUBER = 1.345
 """Standard deviations from which a pixel counts less."""
 FAR = 8.0
 """Standard deviations from that line beyond which a pixel does not belong to it."""
+FOLLOW = 0.75
+"""Correlation of LR and HR among such pixels, where they do belong together and the response is no line."""
+FEWEST = 50
+"""Such pixels that tell it."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _match(seen: NDArray[Any], binned: Image) -> Line | None:
     LR is the dependent variable because it is the noisier one: the other way round noise would flatten
     the slope. Huber weights keep what moved between the two exposures from tilting it. They do not help against
     HR pixels far beyond all others, such as a label of the camera: a line through the middle of the HR values is
-    taken where it leaves much less of LR unexplained.
+    taken where it leaves much less of LR unexplained, unless LR follows HR among the others, too, by another line.
     """
     lr, grey = (x.ravel().astype(np.float64) for x in (seen, binned))
     all_pixels = _huber(lr, grey)
@@ -155,7 +159,8 @@ def _match(seen: NDArray[Any], binned: Image) -> Line | None:
         residual = _residual(lr, grey, robust)
         bad = residual > FAR * 1.4826 * float(median(residual))
         tilted = all_pixels is None or 2 * np.median(residual) < np.median(_residual(lr, grey, all_pixels))
-        if tilted and bad.any():
+        bent = bad.sum() >= FEWEST and correlation(lr[bad], grey[bad]) > FOLLOW
+        if tilted and bad.any() and not bent:
             return Line(robust, bad.reshape(seen.shape))
     return None if all_pixels is None else Line(all_pixels, None)
 
