@@ -77,8 +77,9 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
         return Photometries(Photometry(), Photometry(), ())
     at = np.clip(np.searchsorted(lr.frames, np.rint(hr_times)), 0, len(lr.frames) - 1)
     own, beside = _follow_alone(lr), _follow_other(hr, lr.values[at])
-    by_hr = _follow_other(lr._replace(values=lr.values[at]), hr.values)  # as it drifts; HR by LR would bend
-    shared = _fast(by_hr.level) - 2 * by_hr.error < SHARED * _fast(own.level)
+    # What drifts is straight in one of them and bends in the other.
+    apart = beside, _follow_other(lr._replace(values=lr.values[at]), hr.values)
+    shared = min(_fast(each.level) - 2 * each.error for each in apart) < SHARED * _fast(own.level)
     lr_lines, hr_lines = np.tile(_SAME, (len(lr.frames), 1)), np.tile(_SAME, (len(hr.frames), 1))
     found = []
     size = _fast(own.level) * own.effect
