@@ -144,6 +144,15 @@ def test_a_hit_next_to_what_stays_at_its_place_is_filled(dtype, offset):
     np.testing.assert_array_equal(left, sparks.astype(dtype))
 
 
+def test_a_frame_that_is_left_out_is_no_guide_for_hits_in_the_next():
+    steep = 1000 + 200 * np.indices((24, 24))[1] * np.ones((6, 1, 1))
+    struck = steep.copy()
+    struck[2, 11, 11] += 9000
+    struck[3, 11, 11] += 3000  # of something else, and less than a hit
+    frames = repaired(as_stack(struck.astype("u2"), name="LR"), Health(spike=4000, lasting=True, frames=(3,)))
+    np.testing.assert_allclose(frames.frame(2), steep[2], atol=5)
+
+
 @pytest.mark.parametrize("seen_by_one", ["lr", "hr"])
 def test_an_offset_that_float32_does_not_hold_changes_nothing(seen_by_one):
     pair, offset = shot(4), 2_000_000_000

@@ -97,20 +97,21 @@ class _Repaired:
             return fill(frame, self._bad | spikes)
         last = len(self.stack) - 1
         near = {0: (1, 2), last: (last - 1, last - 2)}.get(i, (i - 1, i + 1))
-        others = [(abs(j - i), plain(self._read(j), self._zero)) for j in near if 0 <= j <= last]
-        spikes &= ~_seen_nearby(image, others)
+        others = {j: plain(self._read(j), self._zero) for j in near if 0 <= j <= last}
+        spikes &= ~_seen_nearby(image, [(abs(j - i), other) for j, other in others.items()])
         filled = fill(frame, self._bad | spikes)
         # Where little moves, the next frames show what is below.
-        guides = [self._without_spikes(other, image, self.health.spike) for far, other in others if far == 1]
+        next_to = [others[j] for j in others if abs(j - i) == 1 and j not in self.health.frames]
+        guides = [self._without_spikes(other, image, self.health.spike) for other in next_to]
         if not guides:
             return filled
         guide: Image = np.stack(guides).mean(axis=0)
         guided = fill_like(plain(filled, self._zero), guide, spikes)
         return np.where(spikes, as_dtype(guided + np.float64(self._zero), frame.dtype), filled)
 
-    def _without_spikes(self, image: Image, next_to: Image, spike: float) -> Image:
-        """A frame (H, W) without what stands out in it and not in the frame next to it."""
-        struck = (np.abs(excess(image)) > spike) & (np.abs(image - next_to) > spike / 2)
+    def _without_spikes(self, image: Image, other: Image, spike: float) -> Image:
+        """A frame (H, W) without what stands out in it and not in the ``other`` next to it."""
+        struck = (np.abs(excess(image)) > spike) & (np.abs(image - other) > spike / 2)
         filled: Image = fill(image, self._bad | struck)
         return filled
 
