@@ -40,7 +40,7 @@ AGREES = 0.1
 """Share by which such a change may differ from that of intensities where its standard error is less."""
 LEAST_LIGHT = 1e-3
 """Grey value of a part of the field, over that of no light."""
-SHARED = 0.2
+SHARED = 0.25
 """Flicker of HR over LR, as a share of LR's, below which both cameras see it: it is the beam's."""
 LEAST_SHARED = 0.025
 """Grey units of such flicker; methods cope with less."""

@@ -433,7 +433,9 @@ def _accept(
     high = np.median(height.reshape(shape)[:, numbers], axis=0)
     alone = change > (CERTAIN * noise) ** 2  # the others are judged together
     constant = _constant(seen.images).ravel()[numbers]
-    wrong = np.where(alone, gain > change / 2, high >= _least_height(high, gain, change, noise))
+    # Where much more is gained than what is filled in changes, something else makes the cameras differ.
+    own = gain < 3 * change + 2 * CERTAIN * noise * np.sqrt(change)
+    wrong = np.where(alone, (gain > change / 2) & own, high >= _least_height(high, gain, change, noise))
     wrong |= constant & (gain > -change / 2)
     pixels = np.union1d(numbers[wrong], np.flatnonzero(_stuck(seen.images) & out.any(axis=0)))
     once = np.nonzero((out & ~often).reshape(shape))
