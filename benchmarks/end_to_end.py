@@ -79,9 +79,7 @@ class Rig:
         kind = list(KINDS.values())[number % len(KINDS)]
         around = HR[0] + 2 * AROUND, HR[1] + 2 * AROUND
         scene = make_scene(kind, around, rng).steady  # pairing takes flicker off
-        view = View.of(
-            mapping, shape, (HR[0] + 2 * AROUND, HR[1] + 2 * AROUND), corner=(AROUND,) * 2, blur=blur
-        )
+        view = View.of(mapping, shape, around, corner=(AROUND,) * 2, blur=blur)
         sequence = [scene.image(t - FRAMES / 2) for t in range(FRAMES)]
         truth = np.stack([image[AROUND:-AROUND, AROUND:-AROUND] for image in sequence])
         low, high = np.percentile(truth[::8], (0.35, 99.65)).tolist()
