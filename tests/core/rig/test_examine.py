@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_xfusion.core.clock import Clock
 from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import FrameReader, make_rig
@@ -236,12 +237,55 @@ def test_bad_hr_frames_are_not_used(value):
     assert codes(rig) == {"bad-frames"}
 
 
-def test_frames_before_the_shutter_opens_are_left_out():
-    def close(recording):
-        recording[:4] = 200
+def closed(count):
+    def fault(recording):
+        recording[:count] = 200
 
-    rig = shot().rig(lr_faults=close)
+    return fault
+
+
+def missed(pair, rig, i):
+    """Root mean square error of LR frame ``i`` as it is read, in light."""
+    seen = rig.fast.grey.from_grey(FrameReader(rig).lr_frame(i))
+    return np.sqrt(np.mean(((seen - 200) / 3000 - pair.lr[i]) ** 2))
+
+
+def test_before_the_shutter_of_lr_opens_hr_shows_what_was():
+    pair = shot(3)
+    rig = pair.rig(lr_faults=closed(4))
     assert rig.fast.health.frames == (0, 1, 2, 3)
+    assert codes(rig) == {"bad-frames"}
+    assert rig.compared_exposures == (1, 2, 3, 4, 5, 6)
+    assert missed(pair, rig, 0) < pair.noise / 4  # HR frame 0, binned
+    held = [np.sqrt(np.mean((pair.lr[i] - pair.lr[4]) ** 2)) for i in (1, 2)]
+    assert all(missed(pair, rig, i) < each / 2 for i, each in zip((1, 2), held, strict=True))
+
+
+@pytest.mark.parametrize(("exposure_ms", "is_taken"), [(1, True), (6, False)])
+def test_a_lost_lr_frame_is_no_hr_frame_that_is_exposed_much_longer(exposure_ms, is_taken):
+    pair = shot(3)
+    rig = pair.rig(lr_faults=set_frame(30, 0))
+    clock = Clock.regular(COUNT, 1e-3)
+    fast = rig.fast.model_copy(update={"clock": clock})
+    update = {"clock": clock.at(rig.hr_times), "exposure_ns": exposure_ms * 1e6}
+    rig = rig.replaced(fast=fast, sharp=(rig.hr.model_copy(update=update),))
+    assert (missed(pair, rig, 30) < pair.noise / 4) == is_taken
+
+
+def test_before_the_shutter_of_lr_opens_what_hr_does_not_see_is_as_lr_shows_it_later():
+    pair = shot(3)
+    rig = pair.rig(lr_faults=closed(4), hr_faults=dark_corners)
+    assert rig.fast.health.frames == (0, 1, 2, 3)
+    assert rig.hr.health.blind
+    blind = mask_of(rig.hr.health.blind, pair.lr.shape[1:])
+    reader = FrameReader(rig)
+    np.testing.assert_allclose(reader.lr_frame(0)[blind], reader.lr_frame(4)[blind])
+    assert not np.allclose(reader.lr_frame(0)[~blind], reader.lr_frame(4)[~blind])
+
+
+def test_an_hr_frame_before_both_shutters_open_is_left_out():
+    rig = shot(3).rig(lr_faults=closed(4), hr_faults=closed(1))
+    assert (rig.fast.health.frames, rig.hr.health.frames) == ((0, 1, 2, 3), (0,))
 
 
 def dark_corners(recording):

@@ -92,7 +92,7 @@ def find_offset(left: LeftOut, plan: Plan, frames: Sequence[int]) -> Found | Non
 def _find_late(rig: Rig, errors: Callable[[Sequence[Rig]], Values]) -> Found:
     """The time offset of HR."""
     reader = FrameReader(rig)
-    numbers = sample_frames(len(rig.exposures), TIMED)
+    numbers = [rig.compared_exposures[j] for j in sample_frames(len(rig.compared_exposures), TIMED)]
     common = [(float(rig.hr_times[k]), rig.grids.down(reader.hr_frame(k))) for k in numbers]
     late = find_delay(common, reader.lr_at, len(rig) - 1)
     if not late:

@@ -201,7 +201,8 @@ class SharpFrames:
 
     @property
     def _sample(self) -> list[int]:
-        return sample_frames(len(self.times), SAMPLES)
+        common = self.reader.rig.compared_exposures
+        return [common[j] for j in sample_frames(len(common), SAMPLES)]
 
     def _at_hr(self, k: int) -> Image:
         """LR (h, w) at the time of HR frame ``k``, without the noise that the binned frame shows to be noise."""

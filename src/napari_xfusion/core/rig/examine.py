@@ -127,7 +127,12 @@ def _bad_frames(
     lr_bad = _unlike(_likeness(lr), lr.shape[1]) | _rare_repeats(scans[0])
     nearest = np.rint(np.clip(hr_times, 0, len(lr) - 1)).astype(int)
     between = np.einsum("kn,kn->k", hr, lr[nearest])
-    comparable = ~lr_bad[nearest] & (hr_times >= 0) & (hr_times <= len(lr) - 1)
+    lost, usable = lr_bad[nearest], np.flatnonzero(~lr_bad)
+    if lost.any() and len(usable):
+        after = np.searchsorted(usable, nearest[lost])
+        around = usable[np.clip([after - 1, after], 0, len(usable) - 1)]
+        between[lost] = np.einsum("kn,jkn->jk", hr[lost], lr[around]).max(axis=0)
+    comparable = (hr_times >= 0) & (hr_times <= len(lr) - 1)
     hr_bad = _rare_repeats(scans[1])
     unchanged = np.concatenate(
         [[False], (scans[0].blocks[nearest[1:]] == scans[0].blocks[nearest[:-1]]).all(axis=1)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import fill_invalid, sample_frames
 from napari_xfusion.core.rig.camera import Camera
-from napari_xfusion.core.rig.health import fill, fill_like, mask_of
+from napari_xfusion.core.rig.health import between, fill, fill_like, mask_of
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Image, Region, Role
@@ -131,6 +132,7 @@ class FrameReader:
         self._hr = FrameCache(self._hr_frame, 4)
         self._binned: FrameCache[int, Image] = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
         grid, health = rig.grids.lr_shape, rig.fast.health
+        self._lost, self._usable = frozenset(health.frames), health.usable(len(rig))
         self._lr_bad = mask_of(health.pixels + health.blind, grid)
         self._hr_blind = [mask_of(camera.health.blind, grid) | rig.alignment.blind for camera in rig.sharp]
 
@@ -205,6 +207,26 @@ class FrameReader:
         return Frame(key, float(self.rig.hr_times[k]), lambda: self._hr(k))
 
     def _lr_frame(self, i: int) -> Image:
+        """LR frame ``i``; one that is lost as ``_between`` has it."""
+        return self._between(i) if i in self._lost and len(self._usable) else self._seen(i)
+
+    def _between(self, i: int) -> Image:
+        """The lost LR frame ``i`` (h, w) between those before and after it, or HR frames that are nearer in time."""
+        after = int(np.searchsorted(self._usable, i))
+        lr = {float(j): partial(self._seen, j) for j in self._usable[max(after - 1, 0) : after + 1].tolist()}
+        start = max((time for time in lr if time < i), default=-np.inf)
+        stop = min((time for time in lr if time > i), default=np.inf)
+        rig, hr, blind = self.rig, {}, np.zeros(self.rig.grids.lr_shape, bool)
+        for k in {*neighbours(rig.hr_times, i)}:
+            number, time = rig.exposures[k].camera, float(rig.hr_times[k])
+            # A frame of a long exposure shows no moment.
+            if start < time < stop and rig.sharp[number].exposure_in(rig.fast.clock) <= stop - start:
+                hr[time] = partial(self._binned, k)
+                blind |= self._hr_blind[number]
+        image = _moved_to(i, lr | hr)
+        return _shared(np.where(blind, _moved_to(i, lr), image) if blind.any() else image)
+
+    def _seen(self, i: int) -> Image:
         """LR frame ``i``, bad pixels as the binned HR frames and their neighbours have them."""
         image = self._read_lr(i)
         if not self._lr_bad.any():
@@ -243,6 +265,16 @@ class FrameReader:
             return _shared(camera.photometry(i, camera.grey.to_grey(frame)))
 
         return read
+
+
+def _moved_to(time: float, frames: Mapping[float, Callable[[], Image]]) -> Image:
+    """The image (h, w) at ``time`` from the last frame before it and the first after it; of ``frames``, by time."""
+    before = max((t for t in frames if t <= time), default=min(frames))
+    after = min((t for t in frames if t >= time), default=max(frames))
+    if before == after:
+        return frames[before]()
+    part = (time - before) / (after - before)
+    return between(frames[before](), frames[after](), part).astype(np.float32)
 
 
 def _shared(image: Image) -> Image:

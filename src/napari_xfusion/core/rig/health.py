@@ -48,6 +48,10 @@ class Health(Value):
         """Numbers of the usable ones of ``count`` frames."""
         return np.setdiff1d(np.arange(count), self.frames)
 
+    def shown(self, times: NDArray[np.float64]) -> Mask:
+        """Which of ``times`` (N,), in frame numbers, lie at a usable frame or between two of them."""
+        return ~np.isin(np.floor(times), self.frames) & ~np.isin(np.ceil(times), self.frames)
+
 
 def mask_of(numbers: Sequence[int], shape: tuple[int, int]) -> Mask:
     """The pixels (h, w) of ``numbers``, counted row by row."""

@@ -305,6 +305,8 @@ class _Recordings:
             return mean_during(lambda i: fill_invalid(lr.frame(i))[0], time, exposure, last=len(lr) - 1)
 
         usable = np.intersect1d(seen.hr.usable(len(hr)), self.inside(misfit))
+        shown = usable[seen.lr.shown(hr_times[usable])]
+        usable = shown if len(shown) > 1 else usable
         times = {
             float(hr_times[k]): k for k in (int(usable[j]) for j in sample_frames(len(usable), COMMON_TIMES))
         }
@@ -402,7 +404,7 @@ def _compared(rig: Rig) -> Rig:
 def _pairs(reader: FrameReader, count: int = COMMON_TIMES) -> list[tuple[Image, Image]]:
     """LR frames (h, w) and HR frames binned to (h, w), of up to ``count`` common times."""
     rig = reader.rig
-    numbers = sample_frames(len(rig.exposures), count)
+    numbers = _common(rig, count)
     return [(reader.lr_during(k), rig.grids.down(reader.hr_frame(k))) for k in numbers]
 
 
@@ -451,9 +453,10 @@ def _complete(
     return np.where(blind[0], expected, low), np.where(grids.enlarged(blind[1]), seen, high)
 
 
-def _common(rig: Rig) -> list[int]:
-    """Frames among ``Rig.exposures`` at whose times the cameras are compared."""
-    return sample_frames(len(rig.exposures), COMMON_TIMES)
+def _common(rig: Rig, count: int = COMMON_TIMES) -> list[int]:
+    """Up to ``count`` frames among ``Rig.exposures`` at whose times the cameras are compared."""
+    found = rig.compared_exposures
+    return [found[j] for j in sample_frames(len(found), count)]
 
 
 def place_lr(lr: Stack, hr: Stack, calibration: Calibration | None = None) -> Mapping:

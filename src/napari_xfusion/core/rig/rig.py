@@ -132,6 +132,12 @@ class Rig(Value):
         return np.array([time for time, _ in self._by_time])
 
     @cached_property
+    def compared_exposures(self) -> tuple[int, ...]:
+        """Numbers among ``exposures`` of those while LR has usable frames; all, where that are fewer than two."""
+        shown = np.flatnonzero(self.fast.health.shown(self.hr_times))
+        return tuple(shown.tolist() if len(shown) > 1 else range(len(self.exposures)))
+
+    @cached_property
     def _by_time(self) -> list[tuple[float, Exposure]]:
         return sorted(
             (float(time), Exposure(number, frame))
