@@ -5,12 +5,15 @@ import pytest
 from scipy.ndimage import fourier_shift, gaussian_filter, laplace
 from skimage.registration import phase_cross_correlation
 
-from napari_xfusion.lab.scenes import KINDS, draw_clean, draw_sample, make_scene
+from napari_xfusion.lab.scenes import KINDS, Clean, draw_clean, draw_sample, expose, make_scene
 from napari_xfusion.lab.scenes.motion import Motion, draw_motion
 from napari_xfusion.lab.scenes.sample import HR_READ_NOISE, RANGE, SHIFT
 from napari_xfusion.lab.scenes.scene import FASTEST, grid
 from napari_xfusion.lab.scenes.shapes import Balls, chords
 from napari_xfusion.lab.scenes.texture import FINER, SIZE, look_up, texture
+
+EVEN = np.ones((64, 64), np.float32), np.array([-1, 0, 1, -2, 3], np.float32)
+"""Truth and times of a sample in which nothing is."""
 
 kinds = pytest.mark.parametrize("name", KINDS)
 
@@ -19,8 +22,8 @@ def scene(name, seed, shape=(64, 96)):
     return make_scene(KINDS[name], shape, np.random.default_rng(seed))
 
 
-def sample(name, seed, crop=64, apart=0.0):
-    return draw_sample(KINDS[name], np.random.default_rng(seed), crop, apart)
+def sample(name, seed, crop=64, apart=0.0, faulty=0.0):
+    return draw_sample(KINDS[name], np.random.default_rng(seed), crop, apart=apart, faulty=faulty)
 
 
 def binned(image):
@@ -139,6 +142,26 @@ def test_the_noise_is_that_of_the_two_cameras():
         if 100 < drawn.b0 < 2 * drawn.hr_photons and grey.sum() > 300:
             lr = ((drawn.lr[1] - mean) / np.sqrt(np.abs(mean) / drawn.b0))[grey]
             assert lr.std() == pytest.approx(1, abs=0.15)
+
+
+def test_faults_are_of_each_camera_and_leave_the_truth():
+    """The noise is the same with and without them, since they are drawn after it."""
+    even = Clean(*(np.ones((n, side, side), np.float32) for n, side in ((5, 16), (2, 64))), *EVEN, False)
+    gains, patterns, stripes = [], [], []
+    for seed in range(20):
+        plain, drawn = (expose(even, np.random.default_rng(seed), share) for share in (0.0, 1.0))
+        np.testing.assert_array_equal(drawn.seen, plain.seen)
+        lr, hr = (np.median(b / a, axis=(1, 2)) for a, b in ((plain.lr, drawn.lr), (plain.hr, drawn.hr)))
+        assert len({*lr, *hr}) > 3
+        gains += [*lr, *hr]
+        rest = drawn.hr / plain.hr / hr[:, None, None]
+        patterns.append(rest.mean(axis=0).std())
+        along = max((rest[0] - rest[1]).mean(axis=axis).std() for axis in (0, 1))
+        stripes.append(along / 2**0.5)
+    assert np.ptp(gains) < 0.045
+    assert 0.005 < np.std(gains) < 0.02
+    assert 0.01 < np.median(patterns) < max(patterns) < 0.035
+    assert 0.002 < np.median(stripes) < max(stripes) < 0.013
 
 
 def test_motion_is_as_fast_as_asked_for_and_nowhere_much_faster():

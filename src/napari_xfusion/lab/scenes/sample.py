@@ -14,6 +14,8 @@ from napari_xfusion.core.grey import PERCENTILES
 from napari_xfusion.core.types import SCALE, Image
 from napari_xfusion.lab.scenes import scene
 from napari_xfusion.lab.scenes.scene import Kind, make_scene
+from napari_xfusion.lab.virtual.disturbances import Disturbances, Faults
+from napari_xfusion.lab.virtual.faulty import FaultyCamera
 from napari_xfusion.lab.virtual.noise import poisson_noise
 
 HR_PHOTONS = (500.0, 2e6)
@@ -30,6 +32,10 @@ APART = 0.25
 """Share of the simulated samples whose cameras do not fit: LR is shifted against HR, and less sharp than its pixels."""
 SHIFT, BLUR = 0.5, 1.6
 """The largest shift along each axis, and standard deviation of the blur of LR there, in HR pixels."""
+FAULTY = 0.25
+"""Share of the simulated samples whose cameras have faults."""
+FAULTS = Faults(flicker=0.02, pattern=0.03, stripes=0.01)
+"""The most of each, about what pairing leaves of larger ones."""
 LONE = 0.04
 """Share of the targets before the first HR frame or after the last, which then serves as both."""
 
@@ -94,9 +100,11 @@ class Sample(NamedTuple):
     """(M,): these times in LR frames relative to the target."""
 
 
-def draw_sample(kind: Kind, rng: np.random.Generator, crop: int = 256, apart: float = APART) -> Sample:
+def draw_sample(
+    kind: Kind, rng: np.random.Generator, crop: int = 256, *, apart: float = APART, faulty: float = FAULTY
+) -> Sample:
     """Draw a scene of ``kind``, a target and its input frames, with noise; see `draw_clean` and `expose`."""
-    return expose(draw_clean(kind, rng, crop, apart=apart), rng)
+    return expose(draw_clean(kind, rng, crop, apart=apart), rng, faulty)
 
 
 def draw_clean(
@@ -155,12 +163,13 @@ def clean_sample(sequence: Image, times: NDArray[np.float32], *, recorded: bool)
     return Clean(_binned(sequence), sequence[3:], sequence[1], times, recorded)
 
 
-def expose(clean: Clean, rng: np.random.Generator) -> Sample:
+def expose(clean: Clean, rng: np.random.Generator, faulty: float = FAULTY) -> Sample:
     """Simulate the cameras on ``clean``, rotated and mirrored at random, all frames together (D11).
 
-    b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has
-    no LR noise. Frames of a sequence contain the noise of its camera, and no HR noise is added. A few targets have
-    an HR frame at their own time, or lie outside the HR sequence.
+    b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has no LR noise.
+    Frames of a sequence contain the noise of its camera, and no HR noise is added. ``faulty`` is the share of the
+    simulated samples with flicker, stripes and a fixed pattern of each camera. A few targets have an HR frame at their
+    own time, or lie outside the HR sequence.
     """
     turn = _draw_turn(rng)
     lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
@@ -172,17 +181,21 @@ def expose(clean: Clean, rng: np.random.Generator) -> Sample:
         hr, seen = (_hr_camera(sequence, photons, rng) for sequence in (hr, truth))
         if rng.random() < ONE_EXPOSURE:
             noise = (_hr_camera(lr[[0, 2]], photons, rng) - lr[[0, 2]]) / SCALE
-            own, *others = _binned(np.stack([seen - truth, *(hr - clear)]))
-            lr = lr + np.stack([noise[0], own, noise[1], *others])
+            shared, *others = _binned(np.stack([seen - truth, *(hr - clear)]))
+            lr = lr + np.stack([noise[0], shared, noise[1], *others])
     if np.isfinite(b0):
         lr = poisson_noise(lr, b0, rng)
+    own = seen
+    if not clean.recorded and rng.random() < faulty:
+        lr, (own, *others) = _with_faults(lr, rng), _with_faults(np.stack([seen, *hr]), rng)
+        hr = np.stack(others)
     times, s = clean.times[:5].copy(), int(clean.times[2])
     there = np.isfinite(clean.times[5:])
     chance = rng.random()
     far, far_lr, far_times = hr[2:], lr[5:], clean.times[5:]
     hr, lr = hr[:2], lr[:5]
     if chance < OWN_FRAME:
-        times[3], hr, lr = 0, np.stack([seen, hr[1]]), lr[[0, 1, 2, 1, 4]]
+        times[3], hr, lr = 0, np.stack([own, hr[1]]), lr[[0, 1, 2, 1, 4]]
     elif chance < OWN_FRAME + LONE:
         only = int(rng.integers(2))
         times[3:], hr, lr = times[3 + only], hr[[only] * 2], lr[[0, 1, 2, 3 + only, 3 + only]]
@@ -216,6 +229,15 @@ def _apart(sequence: Image, rng: np.random.Generator) -> Image:
         cv2.warpAffine(x, move, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT) for x in sequence
     )
     return np.stack([cv2.GaussianBlur(x, (0, 0), blur) for x in shifted])
+
+
+def _with_faults(frames: Image, rng: np.random.Generator) -> Image:
+    """Frames (T, H, W) of one camera with faults of up to FAULTS; 0 is taken for no light."""
+    drawn = Faults(
+        **{name: most * rng.random() for name, most in FAULTS.model_dump(exclude_defaults=True).items()}
+    )
+    camera = FaultyCamera(Disturbances(hr=drawn), "hr", frames.shape[1:], 1.0, int(rng.integers(2**32)))
+    return np.stack([camera.apply(frame, k, 0.0) for k, frame in enumerate(frames)]).astype(np.float32)
 
 
 def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
