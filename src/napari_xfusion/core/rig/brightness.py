@@ -41,7 +41,7 @@ AGREES = 0.1
 LEAST_LIGHT = 1e-3
 """Grey value of a part of the field, over that of no light."""
 SHARED = 0.25
-"""Flicker of HR over LR, as a share of LR's, below which both cameras see it: it is the beam's."""
+"""Flicker of HR over LR, as a share of LR's in the same frames, up to which both cameras see it: it is the beam's."""
 LEAST_SHARED = 0.025
 """Grey units of such flicker; methods cope with less."""
 
@@ -79,7 +79,8 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
     own, beside = _follow_alone(lr), _follow_other(hr, lr.values[at])
     # What drifts is straight in one of them and bends in the other.
     apart = beside, _follow_other(lr._replace(values=lr.values[at]), hr.values)
-    shared = min(_fast(each.level) - 2 * each.error for each in apart) < SHARED * _fast(own.level)
+    there = _fast(own.without_slow().level[at])
+    shared = min(_fast(each.level) - 2 * each.error for each in apart) <= SHARED * there
     lr_lines, hr_lines = np.tile(_SAME, (len(lr.frames), 1)), np.tile(_SAME, (len(hr.frames), 1))
     found = []
     size = _fast(own.level) * own.effect

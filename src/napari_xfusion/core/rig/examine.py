@@ -59,12 +59,12 @@ _LAST: WeakKeyDictionary[Stack, tuple[object, Examination]] = WeakKeyDictionary(
 def _examine(
     lr: Stack, hr: Stack, hr_times: NDArray[np.float64], align: Alignment, which: Sequence[str]
 ) -> Examination:
-    grid, long = grid_of(lr.shape[1:]), [stack for stack in (lr, hr) if too_long(stack)]
+    long = [stack for stack in (lr, hr) if too_long(stack)]
     lr_frames: tuple[int, ...] = ()
     hr_frames: tuple[int, ...] = ()
     if "frames" in which and not long:
-        seen = scan(lr, grid), scan(hr, grid, align)
-        lr_frames, hr_frames = _bad_frames(seen, ~hidden(align.blind, grid), hr_times)
+        seen = scan(lr, lr.shape[1:]), scan(hr, lr.shape[1:], align)
+        lr_frames, hr_frames = _bad_frames(seen, ~hidden(align.blind, grid_of(lr.shape[1:])), hr_times)
     found = Pixels(Health(frames=lr_frames, lasting=True), Health(frames=hr_frames), None)
     if "pixels" in which:
         found = find_pixels((lr, hr), found[:2], hr_times, align)

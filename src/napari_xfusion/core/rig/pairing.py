@@ -410,13 +410,13 @@ def _pairs(reader: FrameReader, count: int = COMMON_TIMES) -> list[tuple[Image, 
 
 def _blocks(rig: Rig, camera: Camera) -> Blocks:
     """Coarse images of the usable frames of a camera, without what one of the cameras does not see."""
-    grid = grid_of(rig.grids.lr_shape)
+    shape = rig.grids.lr_shape
     if camera is rig.hr:
         usable = np.array([exposure.frame for exposure in rig.exposures])
-        coarse = scan(camera.open(), grid, rig.alignment)
+        coarse = scan(camera.open(), shape, rig.alignment)
     else:
-        coarse, usable = scan(camera.open(), grid), camera.health.usable(len(camera))
-    values = coarse.blocks[usable][:, ~hidden(_unseen(rig), grid)] + np.float64(coarse.zero)
+        coarse, usable = scan(camera.open(), shape), camera.health.usable(len(camera))
+    values = coarse.blocks[usable][:, ~hidden(_unseen(rig), grid_of(shape))] + np.float64(coarse.zero)
     grey = camera.grey
     return Blocks((values - grey.zero) / grey.span, usable, len(camera), _black(camera))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import fill_invalid, sample_frames
@@ -27,7 +29,7 @@ class Scan:
     """What was seen of all frames."""
 
     blocks: NDArray[np.float32]
-    """(T, rows * columns) means of blocks, camera units about ``zero``; single pixels that are off do not count."""
+    """(T, rows * columns) means of blocks, camera units about ``zero``; single LR pixels that are off do not count."""
     zero: float
     """Camera value that is 0 in ``blocks``; large offsets would cost float32 its precision."""
     repeats: NDArray[np.bool_]
@@ -41,16 +43,17 @@ def too_long(stack: Stack) -> bool:
     return len(stack) > MOST_FRAMES or int(np.prod(stack.shape, dtype=np.int64)) > MOST_PIXELS
 
 
-def scan(stack: Stack, grid: tuple[int, int], align: Alignment | None = None) -> Scan:
-    """Look at all frames of ``stack``, in blocks on a ``grid`` (rows, columns); repeated calls do not read again.
+def scan(stack: Stack, shape: tuple[int, int], align: Alignment | None = None) -> Scan:
+    """Look at all frames of ``stack``, in blocks of an LR camera of ``shape`` (h, w); see ``grid_of``.
 
-    Blocks are of LR's field; ``align`` places the frames of an HR camera there. Blocks outside of them are their mean.
+    ``align`` places the frames of an HR camera there; what it does not see is as the nearest pixel that it sees.
+    Repeated calls do not read again.
     """
     align = align if align is not None and align.needed else None
     known = _KNOWN.setdefault(stack, {})
-    if (grid, align) not in known:
-        known[grid, align] = _scan(stack, _resize(grid) if align is None else _mean_over(grid, align))
-    return known[grid, align]
+    if (shape, align) not in known:
+        known[shape, align] = _scan(stack, shape, _resize(shape) if align is None else _mean_over(align))
+    return known[shape, align]
 
 
 _KNOWN: WeakKeyDictionary[Stack, dict[tuple[tuple[int, int], Alignment | None], Scan]] = WeakKeyDictionary()
@@ -84,36 +87,37 @@ def hidden(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(share.ravel() > 0)
 
 
-Reduce = Callable[[Image], NDArray[np.float32]]
-"""An image to the means of its blocks (rows * columns,)."""
+Reduce = Callable[[Image], Image]
+"""An image (H, W) to the means of LR pixels (h, w)."""
 
 
-def _resize(grid: tuple[int, int]) -> Reduce:
-    return lambda image: cv2.resize(image, grid[::-1], interpolation=cv2.INTER_AREA).ravel()
+def _resize(shape: tuple[int, int]) -> Reduce:
+    return lambda image: np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
-def _mean_over(grid: tuple[int, int], align: Alignment) -> Reduce:
-    """The means over the HR pixels whose LR pixels are in each block."""
-    (rows, columns), (h, w) = grid, align.grids.lr_shape
-    seen = ~align.unseen(None)
-    pixels = align.owner[seen]
-    block = pixels // w * rows // h * columns + pixels % w * columns // w
-    count = np.bincount(block, minlength=rows * columns)
+def _mean_over(align: Alignment) -> Reduce:
+    """The means over the HR pixels in each LR pixel."""
+    shape = align.grids.lr_shape
+    seen, pixels = ~align.unseen(None), math.prod(shape)
+    owner = align.owner[seen]
+    count = np.bincount(owner, minlength=pixels).reshape(shape)
+    if not count.any():
+        return lambda _image: np.zeros(shape, np.float32)
+    nearest = scipy.ndimage.distance_transform_edt(count == 0, return_distances=False, return_indices=True)
 
-    def reduce(image: Image) -> NDArray[np.float32]:
-        values = image[seen]
-        total = np.bincount(block, values, rows * columns)
-        empty = values.mean() if len(values) else 0.0
-        return np.where(count > 0, total / np.maximum(count, 1), empty).astype(np.float32)
+    def reduce(image: Image) -> Image:
+        total = np.bincount(owner, image[seen], pixels).reshape(shape)
+        mean: Image = (total / np.maximum(count, 1))[tuple(nearest)].astype(np.float32)
+        return mean
 
     return reduce
 
 
-def _scan(stack: Stack, reduce: Reduce) -> Scan:
+def _scan(stack: Stack, shape: tuple[int, int], reduce: Reduce) -> Scan:
     zero = zero_of(stack)
     sample = [plain(stack.frame(i), zero) for i in sample_frames(len(stack), 8)]
     low, high = np.percentile([frame[::2, ::2] for frame in sample], RANGE)
-    span = max(float(high - low), 1e-6)
+    span, grid = max(float(high - low), 1e-6), grid_of(shape)
     blocks = []
     repeats, changed = np.zeros(len(stack), bool), np.zeros(len(stack))
     before = stack.frame(0)
@@ -122,9 +126,10 @@ def _scan(stack: Stack, reduce: Reduce) -> Scan:
         raw = stack.frame(i)
         changed[i] = np.mean(raw[middle] != before[middle])
         repeats[i] = i > 0 and not changed[i] and np.array_equal(raw, before)
-        smooth = cv2.medianBlur(plain(raw, zero), 3)
-        np.clip(smooth, low - span, high + span, out=smooth)
-        blocks.append(reduce(smooth))
+        image = np.clip(plain(raw, zero), np.float32(low - span), np.float32(high + span))
+        # On LR's pixels for both cameras: where there is fine structure, medians of finer pixels have another mean.
+        smooth = cv2.medianBlur(reduce(image), 3)
+        blocks.append(cv2.resize(smooth, grid[::-1], interpolation=cv2.INTER_AREA).ravel())
         before = raw
     return Scan(
         np.stack(blocks), zero, repeats, bool(np.median(changed[1:]) > 0.5) if len(stack) > 1 else False
