@@ -11,10 +11,11 @@ from typing import Any, Self
 import numpy as np
 
 from napari_xfusion.core.methods import Fuser, Stream, make_fuser
+from napari_xfusion.core.optical_flow import enlarge
 from napari_xfusion.core.plan import Plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import FrameReader, Rig, make_rig
-from napari_xfusion.core.types import FusedFrame, Region, Token
+from napari_xfusion.core.types import FusedFrame, Image, Region, Token
 from napari_xfusion.errors import InputError, XFusionWarning
 
 
@@ -65,14 +66,26 @@ class Session:
             self._stream = self.fuser.open(self.reader).__enter__()
         units, dtype = self.rig.hr.grey, np.dtype(self.rig.hr.dtype)
         align, region = self.rig.alignment, region or self._region
-        for frame in self._stream.fuse(map(_number, targets), stop, align.region(region)):
-            std = None if frame.std is None else align.back(frame.std, region) * np.float32(units.span)
+        area = align.region(region)
+        for frame in self._stream.fuse(map(_number, targets), stop, area):
+            std = self._std(frame, area)
+            std = None if std is None else align.back(std, region) * np.float32(units.span)
             image = self.reader.on_hr(frame.index, frame.image, region)
             own = self.reader.recorded_at(frame.index, region) if self._keeps else None
             if own is not None:
                 image, std = own, None if std is None else np.zeros_like(std)
             image = self.rig.fast.photometry.restore(frame.index, image)
             yield replace(frame, image=units.from_grey(image, dtype), std=std)
+
+    def _std(self, frame: FusedFrame, area: Region | None) -> Image | None:
+        """The standard deviation of a fused frame, that of an LR frame that is made of others included."""
+        variance = self.reader.lr_variance(frame.index)
+        if frame.std is None or variance is None:
+            return frame.std
+        large = enlarge(variance, self.rig.grids.hr_shape, self.rig.grids.scale)
+        if area is not None:
+            large = large[area.top : area.bottom, area.left : area.right]
+        return np.sqrt(np.square(frame.std) + large)
 
     def close(self) -> None:
         """Free what the method caches; the next frame opens it again."""

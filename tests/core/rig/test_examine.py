@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from threading import Event
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import FrameReader, make_rig
 from napari_xfusion.core.rig.health import Health, mask_of, repaired
+from napari_xfusion.core.session import Session, rig_of
 from tests.core.rig.shots import COUNT, SCALE, SHAPE, STEP, codes, shot
 from tests.tables import crossed
 
@@ -281,6 +283,19 @@ def test_before_the_shutter_of_lr_opens_what_hr_does_not_see_is_as_lr_shows_it_l
     reader = FrameReader(rig)
     np.testing.assert_allclose(reader.lr_frame(0)[blind], reader.lr_frame(4)[blind])
     assert not np.allclose(reader.lr_frame(0)[~blind], reader.lr_frame(4)[~blind])
+
+
+@pytest.mark.parametrize("seed", [1, 4, 5])
+def test_the_standard_deviation_knows_that_an_lr_frame_is_made_of_others(seed):
+    pair, within = shot(seed), []
+    for fault in (None, set_frame(25, 0)):
+        lr, hr = pair.cameras(fault)
+        plan = make_plan(method="flow", hr_step=STEP)
+        with Session(plan, rig_of(plan, lr, hr)) as session:
+            (frame,) = session.frames([25], Event())
+        error = np.abs((frame.image - 200.0) / 3000 - pair.truth[25])
+        within.append(np.mean(error < 2 * frame.std / 3000))
+    assert within[1] > within[0]
 
 
 def test_an_hr_frame_before_both_shutters_open_is_left_out():

@@ -41,7 +41,7 @@ AGREES = 0.1
 LEAST_LIGHT = 1e-3
 """Grey value of a part of the field, over that of no light."""
 SHARED = 0.25
-"""Flicker of HR over LR, as a share of LR's in the same frames, up to which both cameras see it: it is the beam's."""
+"""Flicker of HR over LR, as a share of LR's, below which both cameras see it: it is the beam's."""
 LEAST_SHARED = 0.025
 """Grey units of such flicker; methods cope with less."""
 
@@ -79,8 +79,7 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
     own, beside = _follow_alone(lr), _follow_other(hr, lr.values[at])
     # What drifts is straight in one of them and bends in the other.
     apart = beside, _follow_other(lr._replace(values=lr.values[at]), hr.values)
-    there = _fast(own.without_slow().level[at])
-    shared = min(_fast(each.level) - 2 * each.error for each in apart) <= SHARED * there
+    shared = min(_about_line(each.level) - 2 * each.error for each in apart) < SHARED * _fast(own.level)
     lr_lines, hr_lines = np.tile(_SAME, (len(lr.frames), 1)), np.tile(_SAME, (len(hr.frames), 1))
     found = []
     size = _fast(own.level) * own.effect
@@ -265,6 +264,15 @@ def _fast(level: Array) -> float:
     second = level[1:-1] - (level[:-2] + level[2:]) / 2
     size = np.sqrt(np.mean(second**2)) if len(second) < FEW else 1.4826 * np.median(np.abs(second))
     return float(size / np.sqrt(1.5))
+
+
+def _about_line(level: Array) -> float:
+    """As ``_fast``; of few frames, of which the last ones count little there, their standard deviation about a line."""
+    if not 3 <= len(level) < FEW:
+        return _fast(level)
+    time = np.linspace(-1, 1, len(level))
+    rest = level - legendre.legval(time, legendre.legfit(time, level, 1))
+    return float(np.sqrt(np.sum(rest**2) / (len(level) - 2)))
 
 
 def _slow(values: Array) -> Array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_xfusion.core.grey import fill_invalid, sample_frames
 from napari_xfusion.core.rig.camera import Camera
-from napari_xfusion.core.rig.health import between, fill, fill_like, mask_of
+from napari_xfusion.core.rig.health import between, fill, fill_like, local_square, mask_of
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Image, Region, Role
@@ -111,6 +111,15 @@ class FrameGroup:
         return roles[role]
 
 
+class Made(NamedTuple):
+    """An LR frame that is made of others."""
+
+    image: Image
+    """(h, w)."""
+    variance: Image
+    """(h, w): its expected square error."""
+
+
 class FrameReader:
     """Reads the frames of a rig in grey units, each once while neighbouring targets need it. Thread-safe.
 
@@ -132,7 +141,9 @@ class FrameReader:
         self._hr = FrameCache(self._hr_frame, 4)
         self._binned: FrameCache[int, Image] = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
         grid, health = rig.grids.lr_shape, rig.fast.health
-        self._lost, self._usable = frozenset(health.frames), health.usable(len(rig))
+        self._usable = health.usable(len(rig))
+        self._lost = frozenset(health.frames if len(self._usable) else ())
+        self._made: FrameCache[int, Made] = FrameCache(self._make, 4)
         self._lr_bad = mask_of(health.pixels + health.blind, grid)
         self._hr_blind = [mask_of(camera.health.blind, grid) | rig.alignment.blind for camera in rig.sharp]
 
@@ -206,12 +217,15 @@ class FrameReader:
         key = FrameKey(exposure.camera + 1, exposure.frame)
         return Frame(key, float(self.rig.hr_times[k]), lambda: self._hr(k))
 
-    def _lr_frame(self, i: int) -> Image:
-        """LR frame ``i``; one that is lost as ``_between`` has it."""
-        return self._between(i) if i in self._lost and len(self._usable) else self._seen(i)
+    def lr_variance(self, i: int) -> Image | None:
+        """Expected square error (h, w) of LR frame ``i`` beyond noise, grey units; None of a frame that is not lost."""
+        return self._made(i).variance if i in self._lost else None
 
-    def _between(self, i: int) -> Image:
-        """The lost LR frame ``i`` (h, w) between those before and after it, or HR frames that are nearer in time."""
+    def _lr_frame(self, i: int) -> Image:
+        return self._made(i).image if i in self._lost else self._seen(i)
+
+    def _make(self, i: int) -> Made:
+        """The lost LR frame ``i``, between those before and after it, or HR frames that are nearer in time."""
         after = int(np.searchsorted(self._usable, i))
         lr = {float(j): partial(self._seen, j) for j in self._usable[max(after - 1, 0) : after + 1].tolist()}
         start = max((time for time in lr if time < i), default=-np.inf)
@@ -223,8 +237,24 @@ class FrameReader:
             if start < time < stop and rig.sharp[number].exposure_in(rig.fast.clock) <= stop - start:
                 hr[time] = partial(self._binned, k)
                 blind |= self._hr_blind[number]
-        image = _moved_to(i, lr | hr)
-        return _shared(np.where(blind, _moved_to(i, lr), image) if blind.any() else image)
+        made = self._moved_to(i, lr | hr)
+        if blind.any():
+            made = Made(*(np.where(blind, *each) for each in zip(self._moved_to(i, lr), made, strict=True)))
+        return Made(*map(_shared, made))
+
+    def _moved_to(self, time: float, frames: Mapping[float, Callable[[], Image]]) -> Made:
+        """Made of the last of ``frames``, by their times, before ``time`` and the first after it."""
+        before = max((t for t in frames if t <= time), default=min(frames))
+        after = min((t for t in frames if t >= time), default=max(frames))
+        if before < after:
+            image, variance = between(frames[before](), frames[after](), (time - before) / (after - before))
+            return Made(image.astype(np.float32), variance)
+        held, away = frames[before](), abs(time - before)
+        if not away or len(self._usable) < 2:
+            return Made(held.copy(), np.zeros_like(held))
+        # Away from all frames: as much as the nearest two differ, for each frame in between.
+        a, b = map(int, self._usable[:2] if before > time else self._usable[-2:])
+        return Made(held.copy(), np.float32(away) * local_square(self._seen(b) - self._seen(a)))
 
     def _seen(self, i: int) -> Image:
         """LR frame ``i``, bad pixels as the binned HR frames and their neighbours have them."""
@@ -265,16 +295,6 @@ class FrameReader:
             return _shared(camera.photometry(i, camera.grey.to_grey(frame)))
 
         return read
-
-
-def _moved_to(time: float, frames: Mapping[float, Callable[[], Image]]) -> Image:
-    """The image (h, w) at ``time`` from the last frame before it and the first after it; of ``frames``, by time."""
-    before = max((t for t in frames if t <= time), default=min(frames))
-    after = min((t for t in frames if t >= time), default=max(frames))
-    if before == after:
-        return frames[before]()
-    part = (time - before) / (after - before)
-    return between(frames[before](), frames[after](), part).astype(np.float32)
 
 
 def _shared(image: Image) -> Image:

@@ -89,7 +89,7 @@ class _Repaired:
         if left == right:
             return self._frame(left)
         part = (i - left) / (right - left)
-        return as_dtype(between(self._frame(left), self._frame(right), part), self.stack.dtype)
+        return as_dtype(between(self._frame(left), self._frame(right), part)[0], self.stack.dtype)
 
     def _frame(self, i: int) -> NDArray[Any]:
         frame = self._read(i)
@@ -129,8 +129,11 @@ class _Repaired:
         return frame
 
 
-def between(before: NDArray[Any], after: NDArray[Any], part: float) -> NDArray[np.float64]:
-    """The image (H, W) at ``part``, 0 to 1, of the way from one frame to another: both moved along the motion."""
+def between(before: NDArray[Any], after: NDArray[Any], part: float) -> tuple[NDArray[np.float64], Image]:
+    """The image (H, W) at ``part``, 0 to 1, of the way from one frame to another, and its variance (H, W).
+
+    Both are moved along the motion; the variance is what they then differ by, as of two measurements of the image.
+    """
     zero = float(before.mean(dtype=np.float64))
     a, b = (np.asarray(frame - np.float64(zero), np.float32) for frame in (before, after))
     there, back = (find_motion(x, y, x.shape, (1.0, 1.0)) for x, y in ((a, b), (b, a)))
@@ -140,7 +143,7 @@ def between(before: NDArray[Any], after: NDArray[Any], part: float) -> NDArray[n
     apart = local_square(warp(a, np.float32(part) * back) - warp(b, np.float32(1 - part) * there))
     moved = apart / np.maximum(apart + local_square(a - b), np.float32(1e-30))
     image: NDArray[np.float64] = (middle + moved * (mixed - middle)).astype(np.float64) + zero
-    return image
+    return image, np.float32(part * (1 - part)) * apart
 
 
 def local_square(difference: Image) -> Image:
