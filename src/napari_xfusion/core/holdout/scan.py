@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.holdout.compare import compare
 from napari_xfusion.core.holdout.left_out import Gap, LeftOut, spread
 from napari_xfusion.core.mapping import Mapping
@@ -92,8 +91,9 @@ def find_offset(left: LeftOut, plan: Plan, frames: Sequence[int]) -> Found | Non
 def _find_late(rig: Rig, errors: Callable[[Sequence[Rig]], Values]) -> Found:
     """The time offset of HR."""
     reader = FrameReader(rig)
-    numbers = [rig.compared_exposures[j] for j in sample_frames(len(rig.compared_exposures), TIMED)]
-    common = [(float(rig.hr_times[k]), rig.grids.down(reader.hr_frame(k))) for k in numbers]
+    common = [
+        (float(rig.hr_times[k]), rig.grids.down(reader.hr_frame(k))) for k in rig.common_exposures(TIMED)
+    ]
     late = find_delay(common, reader.lr_at, len(rig) - 1)
     if not late:
         return Found()

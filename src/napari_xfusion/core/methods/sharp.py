@@ -22,7 +22,6 @@ from functools import cached_property
 
 import numpy as np
 
-from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.methods.hr_noise import NoiseCurve, finest, fit_noise, roughness
 from napari_xfusion.core.methods.local import TINY, kalman_update, local_mean
 from napari_xfusion.core.methods.lr_noise import fit_lr_noise
@@ -201,8 +200,7 @@ class SharpFrames:
 
     @property
     def _sample(self) -> list[int]:
-        common = self.reader.rig.compared_exposures
-        return [common[j] for j in sample_frames(len(common), SAMPLES)]
+        return self.reader.rig.common_exposures(SAMPLES)
 
     def _at_hr(self, k: int) -> Image:
         """LR (h, w) at the time of HR frame ``k``, without the noise that the binned frame shows to be noise."""

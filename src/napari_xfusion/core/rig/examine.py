@@ -63,8 +63,9 @@ def _examine(
     lr_frames: tuple[int, ...] = ()
     hr_frames: tuple[int, ...] = ()
     if "frames" in which and not long:
-        seen = scan(lr, lr.shape[1:]), scan(hr, lr.shape[1:], align)
-        lr_frames, hr_frames = _bad_frames(seen, ~hidden(align.blind, grid_of(lr.shape[1:])), hr_times)
+        shape = lr.shape[1:]
+        seen = scan(lr, shape), scan(hr, shape, align)
+        lr_frames, hr_frames = _bad_frames(seen, ~hidden(align.blind, grid_of(shape)), hr_times)
     found = Pixels(Health(frames=lr_frames, lasting=True), Health(frames=hr_frames), None)
     if "pixels" in which:
         found = find_pixels((lr, hr), found[:2], hr_times, align)

@@ -56,8 +56,7 @@ def measure_figures(rig: Rig) -> CameraFigures:
     lr = rig.fast.frames()
     seen = ~grown(_unseen(rig))
     noise = fit_noise([_triple(lr, i) for i in _middles(len(lr))]) if len(lr) >= 3 else None
-    common = rig.compared_exposures
-    numbers = [rig.exposures[common[j]].frame for j in sample_frames(len(common), PAIRS)]
+    numbers = [rig.exposures[k].frame for k in rig.common_exposures(PAIRS)]
     if int(seen.sum()) < FEWEST_PIXELS or len(numbers) < FEWEST_PAIRS:
         return CameraFigures(noise=noise)
     hr, times = rig.hr.frames(), rig.fast.clock.frames_of(rig.hr.clock)

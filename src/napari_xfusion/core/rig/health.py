@@ -48,9 +48,11 @@ class Health(Value):
         """Numbers of the usable ones of ``count`` frames."""
         return np.setdiff1d(np.arange(count), self.frames)
 
-    def shown(self, times: NDArray[np.float64]) -> Mask:
-        """Which of ``times`` (N,), in frame numbers, lie at a usable frame or between two of them."""
-        return ~np.isin(np.floor(times), self.frames) & ~np.isin(np.ceil(times), self.frames)
+    def comparable(self, times: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Which of ``times`` (N,), in frames, are at a usable frame or between two; all, if fewer than two are."""
+        lost = np.isin(np.floor(times), self.frames) | np.isin(np.ceil(times), self.frames)
+        found = np.flatnonzero(~lost)
+        return found if len(found) > 1 else np.arange(len(times))
 
 
 def mask_of(numbers: Sequence[int], shape: tuple[int, int]) -> Mask:

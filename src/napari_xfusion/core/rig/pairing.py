@@ -173,7 +173,10 @@ def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:
 def _rest(reader: FrameReader, pairs: Sequence[tuple[Image, Image]]) -> Misfit | None:
     """What misfit is left of the reader's rig, whose frames of common times are ``pairs``."""
     rig = reader.rig
-    binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(_common(rig), pairs, strict=True)]
+    binned = [
+        (float(rig.hr_times[k]), high)
+        for k, (_, high) in zip(rig.common_exposures(COMMON_TIMES), pairs, strict=True)
+    ]
     return find_misfit(binned, reader.lr_at, len(rig) - 1)
 
 
@@ -272,7 +275,9 @@ class _Recordings:
         reader = FrameReader(rig)
         lr = reader.lr_frame
         seen, pairs = ~grown(_unseen(rig)), []
-        for time, k in sorted(((float(rig.hr_times[k]), k) for k in _common(rig)), key=_between_frames):
+        for time, k in sorted(
+            ((float(rig.hr_times[k]), k) for k in rig.common_exposures(COMMON_TIMES)), key=_between_frames
+        ):
             near = round(time)
             other = near if near == time else near + (1 if time > near else -1)
             hr, good = reader.hr_frame(k), seen & static(lr(near), lr(other))
@@ -305,8 +310,7 @@ class _Recordings:
             return mean_during(lambda i: fill_invalid(lr.frame(i))[0], time, exposure, last=len(lr) - 1)
 
         usable = np.intersect1d(seen.hr.usable(len(hr)), self.inside(misfit))
-        shown = usable[seen.lr.shown(hr_times[usable])]
-        usable = shown if len(shown) > 1 else usable
+        usable = usable[seen.lr.comparable(hr_times[usable])]
         times = {
             float(hr_times[k]): k for k in (int(usable[j]) for j in sample_frames(len(usable), COMMON_TIMES))
         }
@@ -375,7 +379,7 @@ def correct_pattern(rig: Rig, plan: Plan, pairs: Sequence[tuple[Image, Image]]) 
     if find_pattern(pairs, seen, black) is None:  # before HR is looked at closely
         return rig
     reader = FrameReader(rig)
-    mean_hr = np.mean([reader.hr_frame(k) for k in _common(rig)], axis=0)
+    mean_hr = np.mean([reader.hr_frame(k) for k in rig.common_exposures(COMMON_TIMES)], axis=0)
     of_hr = grain(mean_hr, black) / math.sqrt(math.prod(rig.fast.mapping.scale))
     if find_pattern(pairs, seen, black, of_hr) is None:
         return rig
@@ -404,7 +408,7 @@ def _compared(rig: Rig) -> Rig:
 def _pairs(reader: FrameReader, count: int = COMMON_TIMES) -> list[tuple[Image, Image]]:
     """LR frames (h, w) and HR frames binned to (h, w), of up to ``count`` common times."""
     rig = reader.rig
-    numbers = _common(rig, count)
+    numbers = rig.common_exposures(count)
     return [(reader.lr_during(k), rig.grids.down(reader.hr_frame(k))) for k in numbers]
 
 
@@ -451,12 +455,6 @@ def _complete(
     expected = line.span * grids.down((high - middle).astype(np.float32)) + below
     seen = grids.up(((low - below) / line.span).astype(np.float32)) + middle
     return np.where(blind[0], expected, low), np.where(grids.enlarged(blind[1]), seen, high)
-
-
-def _common(rig: Rig, count: int = COMMON_TIMES) -> list[int]:
-    """Up to ``count`` frames among ``Rig.exposures`` at whose times the cameras are compared."""
-    found = rig.compared_exposures
-    return [found[j] for j in sample_frames(len(found), count)]
 
 
 def place_lr(lr: Stack, hr: Stack, calibration: Calibration | None = None) -> Mapping:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from napari_xfusion.core.files import load_json, save_json
+from napari_xfusion.core.grey import sample_frames
 from napari_xfusion.core.mapping import Mapping
 from napari_xfusion.core.plan import GreyRule, Plan
 from napari_xfusion.core.rig.alignment import Alignment
@@ -131,11 +132,13 @@ class Rig(Value):
         """(N,) their times in LR frame numbers."""
         return np.array([time for time, _ in self._by_time])
 
-    @cached_property
-    def compared_exposures(self) -> tuple[int, ...]:
-        """Numbers among ``exposures`` of those while LR has usable frames; all, where that are fewer than two."""
-        shown = np.flatnonzero(self.fast.health.shown(self.hr_times))
-        return tuple(shown.tolist() if len(shown) > 1 else range(len(self.exposures)))
+    def common_exposures(self, at_most: int) -> list[int]:
+        """Numbers of up to ``at_most`` of ``exposures``, evenly spread, at whose times the cameras can be compared.
+
+        See ``Health.comparable``, of LR.
+        """
+        found = self.fast.health.comparable(self.hr_times)
+        return [int(found[j]) for j in sample_frames(len(found), at_most)]
 
     @cached_property
     def _by_time(self) -> list[tuple[float, Exposure]]:

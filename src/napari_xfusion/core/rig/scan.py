@@ -88,7 +88,7 @@ def hidden(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 Reduce = Callable[[Image], Image]
-"""An image (H, W) to the means of LR pixels (h, w)."""
+"""An image (H, W) to the means of larger pixels (h, w)."""
 
 
 def _resize(shape: tuple[int, int]) -> Reduce:
@@ -117,7 +117,7 @@ def _scan(stack: Stack, shape: tuple[int, int], reduce: Reduce) -> Scan:
     zero = zero_of(stack)
     sample = [plain(stack.frame(i), zero) for i in sample_frames(len(stack), 8)]
     low, high = np.percentile([frame[::2, ::2] for frame in sample], RANGE)
-    span, grid = max(float(high - low), 1e-6), grid_of(shape)
+    span, coarse = max(float(high - low), 1e-6), _resize(grid_of(shape))
     blocks = []
     repeats, changed = np.zeros(len(stack), bool), np.zeros(len(stack))
     before = stack.frame(0)
@@ -129,7 +129,7 @@ def _scan(stack: Stack, shape: tuple[int, int], reduce: Reduce) -> Scan:
         image = np.clip(plain(raw, zero), np.float32(low - span), np.float32(high + span))
         # On LR's pixels for both cameras: where there is fine structure, medians of finer pixels have another mean.
         smooth = cv2.medianBlur(reduce(image), 3)
-        blocks.append(cv2.resize(smooth, grid[::-1], interpolation=cv2.INTER_AREA).ravel())
+        blocks.append(coarse(smooth).ravel())
         before = raw
     return Scan(
         np.stack(blocks), zero, repeats, bool(np.median(changed[1:]) > 0.5) if len(stack) > 1 else False
