@@ -116,7 +116,8 @@ def test_halving_is_the_mean_of_four_pixels(numbered):
     ("words", "names"),
     [
         (["scenes"], list(KINDS)),
-        (["scenes:powder", "scenes:crack", "scenes:powder"], ["powder", "crack"]),
+        (["scenes:powder", "scenes:crack", "scenes:powder"], ["powder", "crack", "powder"]),
+        (["scenes", "scenes:crack"], [*KINDS, "crack"]),
         (["sequence.tif", "scenes:powder", "other.tif"], ["powder", "sequences"]),
     ],
 )

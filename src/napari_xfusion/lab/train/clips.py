@@ -54,15 +54,16 @@ def open_sources(data: Sequence[str], *, halve: bool = False) -> tuple[Source, .
 
     An entry is ``scenes``, one kind of them such as ``scenes:powder``, a sequence (TIFF stack, folder of frames,
     PNG in colour too, Zarr, movie), or a folder of such sequences, as REDS is published. All sequences together are
-    one source; ``halve`` halves the size of their frames. Raises InputError where an entry is none of these.
+    one source; a kind that is named twice is two. ``halve`` halves the size of their frames. Raises InputError where an
+    entry is none of these.
     """
-    kinds: dict[str, None] = {}  # each once, in the order given
+    kinds: list[str] = []
     clips: list[Path] = []
     for word in data:
         if word == SCENES:
-            kinds |= dict.fromkeys(KINDS)
+            kinds += KINDS
         elif word.startswith(f"{SCENES}:"):
-            kinds[_kind(word)] = None
+            kinds.append(_kind(word))
         else:
             clips += find_clips(Path(word))
     sources: list[Source] = [Scenes(kind, KINDS[kind]) for kind in kinds]

@@ -59,7 +59,9 @@ def open_held_out(pool: Pool, task: Task, batch: int) -> HeldOut:
     """Return the samples of ``pool``, always with the same noise."""
     samples = [expose(pool[i], np.random.default_rng([1, i])) for i in range(len(pool))]
     names = [source.name for source in sources_of(pool.plan)]
-    groups = {name: list(range(len(pool)))[k :: len(names)] for k, name in enumerate(names)}
+    groups: dict[str, list[int]] = {name: [] for name in names}
+    for i in range(len(pool)):
+        groups[names[pool.plan.source_of(i)]].append(i)
     groups[ALL] = list(range(len(pool)))
     groups[CLEAN] = [i for i, sample in enumerate(samples) if np.isinf(sample.b0)]
     return HeldOut(
