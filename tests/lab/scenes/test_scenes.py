@@ -235,3 +235,23 @@ def test_balls_set_out_when_they_should_and_drag_slows_them():
     assert balls.at(4.9)[0].size == 0
     assert balls.at(6.0)[0][0] == pytest.approx(2 * (1 - np.exp(-0.5)) / 0.5)
     assert balls.at(1e3)[0][0] == pytest.approx(4)
+
+
+def test_a_sample_runs_backwards_in_time_as_often_as_forwards():
+    times = np.array([-2, 0, 2, -6, 4, -16, 14], np.float32)
+    shown = (times + 20) / 40  # every frame is as bright as it is late
+    sharp = np.ones((7, 16, 16), np.float32) * shown[:, None, None]
+    clean = Clean(sharp[:, ::4, ::4], sharp[3:], sharp[1], times, recorded=True)
+    backwards = []
+    for seed in range(60):
+        sample = expose(clean, np.random.default_rng(seed))
+        back = sample.times[3] == -4 or sample.times[4] == 6
+        backwards.append(back)
+        at = np.concatenate([sample.times[3:], sample.far_times]) * (-1 if back else 1)
+        values = np.concatenate([sample.hr, sample.far]).mean((1, 2))
+        if 0 not in at:  # then the frame has the noise of its own
+            np.testing.assert_allclose(values, (at + 20) / 40, rtol=1e-5)
+        if np.isinf(sample.b0):
+            at = sample.times[:3] * (-1 if back else 1)
+            np.testing.assert_allclose(sample.lr.mean((1, 2)), (at + 20) / 40, rtol=1e-5)
+    assert 20 < sum(backwards) < 40

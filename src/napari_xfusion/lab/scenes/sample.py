@@ -164,7 +164,7 @@ def clean_sample(sequence: Image, times: NDArray[np.float32], *, recorded: bool)
 
 
 def expose(clean: Clean, rng: np.random.Generator, faulty: float = FAULTY) -> Sample:
-    """Simulate the cameras on ``clean``, rotated and mirrored at random, all frames together (D11).
+    """Simulate the cameras on ``clean``, rotated and mirrored at random, all frames together (D11), or backwards in time.
 
     b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has no LR noise.
     Frames of a sequence contain the noise of its camera, and no HR noise is added. ``faulty`` is the share of the
@@ -172,6 +172,8 @@ def expose(clean: Clean, rng: np.random.Generator, faulty: float = FAULTY) -> Sa
     own time, or lie outside the HR sequence.
     """
     turn = _draw_turn(rng)
+    if rng.random() < 0.5:
+        clean = _backwards(clean)
     lr, hr, truth = (turn(frames) for frames in (clean.lr, clean.hr, clean.truth))
     b0 = float("inf") if rng.random() < FREE_OF_NOISE else float(10 ** rng.uniform(1, 7))
     seen, photons = truth, float("inf")
@@ -250,6 +252,13 @@ def _draw_turn(rng: np.random.Generator) -> Callable[[Image], Image]:
         return np.ascontiguousarray(np.rot90(frames, axes=(-2, -1)) if turned else frames)
 
     return turn
+
+
+def _backwards(clean: Clean) -> Clean:
+    """The same with time reversed."""
+    further = range(5, len(clean.times))
+    lr, hr = [2, 1, 0, 4, 3, *further], [1, 0, *(i - 3 for i in further)]
+    return clean._replace(lr=clean.lr[lr], hr=clean.hr[hr], times=-clean.times[lr])
 
 
 def _binned(sequence: Image) -> Image:
