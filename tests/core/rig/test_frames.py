@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_xfusion.core.plan import make_plan
-from napari_xfusion.core.rig.frames import MOST_READ, mean_during
+from napari_xfusion.core.rig.frames import MOST_READ, FrameReader, mean_during
+from napari_xfusion.core.rig.photometry import Photometry
 from napari_xfusion.core.types import ROLES, CameraFacts, Metadata
 from napari_xfusion.errors import PairingError
 from tests.sequences import moving_discs, reader_of, stack, two_cameras
@@ -150,6 +151,32 @@ def test_neighbouring_windows_read_each_frame_once():
     for target in range(30):
         assert all(frame.image is not None for frame in reader.group(target).hr)
     assert reads == [0, 1, 2, 3]
+
+
+def test_a_reader_of_the_same_cameras_with_other_photometry_reads_nothing_again():
+    lr, hr, times = two_cameras(moving_discs(frames=30), 10)
+    hr[1, 20, 30] = 5  # a bad pixel, which is filled in
+    reads = []
+    counted = [stack(lr), stack(hr)]
+    for each, frames in zip(counted, (lr, hr), strict=True):
+        object.__setattr__(each, "read", lambda i, frames=frames: (reads.append(i), frames[i])[1])
+    reader = reader_of(*counted, make_plan(hr_times=times))
+    for k in range(4):
+        assert (reader.binned_hr(k) == reader.rig.grids.down(reader.hr_frame(k))).all()
+        assert reader.lr_during(k).shape == (12, 16)
+    lines = tuple((1 + t / 100, -t / 200) for t in range(30))
+    rig = reader.rig
+    cameras = {
+        "fast": rig.fast.model_copy(update={"photometry": Photometry(lines=lines)}),
+        "sharp": (rig.hr.model_copy(update={"photometry": Photometry(lines=lines[:4])}),),
+    }
+    other, alone = FrameReader(rig.replaced(**cameras), reader), FrameReader(rig.replaced(**cameras))
+    reads.clear()
+    seen = [(other.binned_hr(k), other.lr_during(k)) for k in range(4)]
+    assert reads == []
+    for k, (sharp, fast) in enumerate(seen):
+        np.testing.assert_allclose(sharp, rig.grids.down(alone.hr_frame(k)), atol=1e-6)
+        np.testing.assert_array_equal(fast, alone.lr_during(k))
 
 
 @pytest.mark.parametrize("value", [0, 1, 5], ids=["black", "constant", "saturated"])

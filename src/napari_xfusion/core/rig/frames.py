@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from napari_xfusion.core.grey import fill_invalid, sample_frames
 from napari_xfusion.core.rig.camera import Camera
 from napari_xfusion.core.rig.health import between, fill, fill_like, local_square, mask_of
-from napari_xfusion.core.rig.rig import Rig
+from napari_xfusion.core.rig.rig import Exposure, Rig
 from napari_xfusion.core.rig.timing import neighbours
 from napari_xfusion.core.types import Image, Region, Role
 
+HELD = 2**22
+"""Pixels of the LR frames, and of as many binned HR frames, that are kept: 16 MiB each."""
 MOST_READ = 64
 """LR frames of which the mean is taken during an HR exposure."""
 
@@ -123,23 +125,20 @@ class Made(NamedTuple):
 class FrameReader:
     """Reads the frames of a rig in grey units, each once while neighbouring targets need it. Thread-safe.
 
-    Raises InputError where a recording is missing or has changed.
+    ``like`` is a reader of a rig that differs in photometry only: what it has read is not read again. Raises InputError
+    where a recording is missing or has changed.
     """
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, like: FrameReader | None = None) -> None:
         self.rig = rig
-        self.invalid: dict[str, int] = {}
+        self.invalid: dict[str, int] = {} if like is None else like.invalid
         """Frames read so far that contained NaN, infinity or fill values, and how many; those were filled in."""
-        self._read_lr = self._reader(rig.fast, "LR")
-        self._lr = FrameCache(self._lr_frame, 10)
-        several = len(rig.sharp) > 1
-        self._sharp = [
-            self._reader(camera, f"HR{number}" if several else "HR")
-            for number, camera in enumerate(rig.sharp, 1)
-        ]
+        self._recorded: Recorded = Recorded(rig, self.invalid) if like is None else like._recorded
+        many = HELD // math.prod(rig.grids.lr_shape)
+        self._lr = FrameCache(self._lr_frame, max(10, many))
         self._raw = FrameCache(self._raw_hr, 2)
         self._hr = FrameCache(self._hr_frame, 4)
-        self._binned: FrameCache[int, Image] = FrameCache(lambda k: rig.grids.down(self._read_hr(k)), 4)
+        self._binned: FrameCache[int, Image] = FrameCache(self._bin, max(4, many))
         grid, health = rig.grids.lr_shape, rig.fast.health
         self._usable = health.usable(len(rig))
         self._lost = frozenset(health.frames if len(self._usable) else ())
@@ -158,6 +157,11 @@ class FrameReader:
     def own_hr_frame(self, k: int) -> Image:
         """HR frame ``k`` of ``Rig.exposures`` (H, W) in grey units, read-only, on the camera's own grid."""
         return self._raw(k)
+
+    def binned_hr(self, k: int) -> Image:
+        """HR frame ``k`` of ``Rig.exposures`` as ``hr_frame``, binned to the LR grid (h, w), read-only."""
+        blind = self._hr_blind[self.rig.exposures[k].camera].any()
+        return _shared(self.rig.grids.down(self._hr(k))) if blind else self._binned(k)
 
     @property
     def hr_blind(self) -> NDArray[np.bool_]:
@@ -258,7 +262,7 @@ class FrameReader:
 
     def _seen(self, i: int) -> Image:
         """LR frame ``i``, bad pixels as the binned HR frames and their neighbours have them."""
-        image = self._read_lr(i)
+        image = _shared(self.rig.fast.photometry(i, self._recorded.lr(i)))
         if not self._lr_bad.any():
             return image
         times = self.rig.hr_times
@@ -283,6 +287,37 @@ class FrameReader:
 
     def _raw_hr(self, k: int) -> Image:
         exposure = self.rig.exposures[k]
+        return _shared(
+            self.rig.sharp[exposure.camera].photometry(exposure.frame, self._recorded.hr(exposure))
+        )
+
+    def _bin(self, k: int) -> Image:
+        exposure = self.rig.exposures[k]
+        photometry = self.rig.sharp[exposure.camera].photometry
+        if photometry.uniform:
+            return _shared(photometry(exposure.frame, self._recorded.binned(exposure)))
+        return _shared(self.rig.grids.down(self._read_hr(k)))
+
+
+class Recorded:
+    """Frames of a rig in grey units without photometry, bad pixels filled from their neighbours. Thread-safe."""
+
+    def __init__(self, rig: Rig, invalid: dict[str, int]) -> None:
+        """``invalid`` takes up what is filled in; see `FrameReader.invalid`."""
+        self._invalid = invalid
+        names = [f"HR{number}" if len(rig.sharp) > 1 else "HR" for number in range(1, len(rig.sharp) + 1)]
+        self._sharp = [self._reader(*each) for each in zip(rig.sharp, names, strict=True)]
+        many = HELD // math.prod(rig.grids.lr_shape)
+        self.lr: FrameCache[int, Image] = FrameCache(self._reader(rig.fast, "LR"), max(1, many))
+        """LR frame (h, w)."""
+        down = rig.alignment.down
+        self.binned: FrameCache[Exposure, Image] = FrameCache(
+            lambda exposure: down(self.hr(exposure)), max(1, many)
+        )
+        """HR frame on the LR grid (h, w)."""
+
+    def hr(self, exposure: Exposure) -> Image:
+        """HR frame (H, W) on its own grid."""
         return self._sharp[exposure.camera](exposure.frame)
 
     def _reader(self, camera: Camera, name: str) -> Callable[[int], Image]:
@@ -291,8 +326,8 @@ class FrameReader:
         def read(i: int) -> Image:
             frame, filled = fill_invalid(stack.frame(i))
             if filled:
-                self.invalid[f"{name} {i}"] = filled
-            return _shared(camera.photometry(i, camera.grey.to_grey(frame)))
+                self._invalid[f"{name} {i}"] = filled
+            return camera.grey.to_grey(frame)
 
         return read
 

@@ -113,7 +113,9 @@ class _Repaired:
             return filled
         guide: Image = np.stack(guides).mean(axis=0)
         guided = fill_like(plain(filled, self._zero), guide, spikes)
-        return np.where(spikes, as_dtype(guided + np.float64(self._zero), frame.dtype), filled)
+        result = filled.copy()
+        result[spikes] = as_dtype(guided[spikes] + np.float64(self._zero), frame.dtype)
+        return result
 
     def _without_spikes(self, image: Image, other: Image, spike: float) -> Image:
         """A frame (H, W) without what stands out in it and not in the ``other`` next to it."""
@@ -211,28 +213,35 @@ def fill(frame: NDArray[Any], bad: Mask) -> NDArray[Any]:
     """``frame`` (H, W) with ``bad`` pixels as the mean of the good ones around them, the nearer the better."""
     if not bad.any() or bad.all():
         return frame
-    padded, known = np.pad(frame.astype(np.float64), 1), np.pad(~bad, 1)
-    rows, columns = (each + 1 for each in np.nonzero(bad))
+    # Of a large frame with few bad pixels, only those and their neighbours are touched.
+    width, numbers = frame.shape[1], np.flatnonzero(bad)
+    values, known = np.zeros(len(numbers)), np.pad(~bad, 1)
+    flat, flat_bad = frame.ravel(), bad.ravel()
+    left = np.arange(len(numbers))
     for _ in range(ROUNDS):
-        total, weight = np.zeros(len(rows)), np.zeros(len(rows))
+        rows, columns = np.divmod(numbers[left], width)
+        total, weight = np.zeros(len(left)), np.zeros(len(left))
         for y, x, w in _AROUND:
-            here = rows + y, columns + x
-            good = known[here] * w
-            total += good * padded[here]
-            weight += good
+            good = known[rows + (y + 1), columns + (x + 1)]
+            here = numbers[left][good] + (y * width + x)
+            seen, filled = flat[here].astype(np.float64), flat_bad[here]
+            seen[filled] = values[np.searchsorted(numbers, here[filled])]
+            total[good] += w * seen
+            weight[good] += w
         found = weight > 0
-        padded[rows[found], columns[found]] = total[found] / weight[found]
-        known[rows[found], columns[found]] = True
-        rows, columns = rows[~found], columns[~found]
-        if not len(rows):
+        values[left[found]] = total[found] / weight[found]
+        known[rows[found] + 1, columns[found] + 1] = True
+        left = left[~found]
+        if not len(left):
             break
-    filled = padded[1:-1, 1:-1]
-    if len(rows):
+    result = frame.copy()
+    result.ravel()[numbers] = as_dtype(values, frame.dtype)
+    if len(left):
         nearest = scipy.ndimage.distance_transform_edt(
             ~known[1:-1, 1:-1], return_distances=False, return_indices=True
         )
-        filled = filled[tuple(nearest)]
-    return as_dtype(filled, frame.dtype)
+        result = result[tuple(nearest)]
+    return result
 
 
 ROUNDS = 8

@@ -99,7 +99,7 @@ def make_rig(plan: Plan, lr: Stack, hr: Stack) -> Rig:
     rig, seen, measured = recordings.settled()
     wanted = measured.only(plan.correct)
     if wanted != measured:
-        rig = _compared(recordings.placed(rig, wanted))
+        rig = _compared(FrameReader(recordings.placed(rig, wanted)))
     misfits = misfit_warnings(seen, wanted, lr.shape[1:], plan)
     rig = rig.model_copy(update={"warnings": (*said, *rig.warnings, *misfits)})
     if not misfits:
@@ -250,30 +250,30 @@ class _Recordings:
     def pair(self, misfit: Misfit) -> tuple[Rig, Misfit | None]:
         """The rig with this misfit taken into account, and what is left of it."""
         stated = self.stated_blur
-        rig = self._matched(misfit, stated or SHARP)
-        if self.plan.calibration is not None and stated is None and any(blur := self._blur(rig)):
-            rig = self._matched(misfit, blur)  # against HR that is sharper, contrast and noise are others
-        reader = FrameReader(rig)
+        reader = self._matched(misfit, stated or SHARP)
+        if self.plan.calibration is not None and stated is None and any(blur := self._blur(reader)):
+            reader = self._matched(misfit, blur)  # against HR that is sharper, contrast and noise are others
         pairs = _pairs(reader)
-        rest, even = _rest(reader, pairs), correct_field(rig, self.plan, pairs)
-        if even is not rig:
-            reader = FrameReader(even)
-            pairs = _pairs(reader)
+        rest, even = _rest(reader, pairs), correct_field(reader, self.plan, pairs)
+        if even is not reader:
+            pairs = _pairs(even)
             if self.matters(rest):
                 # A response that is no line looks a little like a misfit; but a misfit is no shading.
-                still = _rest(reader, pairs)
+                still = _rest(even, pairs)
                 if not self.matters(still):
                     rest = still
-        return (rig if self.matters(rest) else correct_pattern(even, self.plan, pairs)), rest
+        if not self.matters(rest):
+            reader = correct_pattern(even, self.plan, pairs)
+        corrected = not all(camera.photometry.good for camera in reader.rig.cameras.values())
+        return (_compared(reader) if corrected else reader.rig), rest
 
     def matters(self, misfit: Misfit | None) -> bool:
         """Whether there is a misfit, and one that is large enough to be taken into account."""
         return misfit is not None and misfit.matters(self.lr.shape[1:])
 
-    def _blur(self, rig: Rig) -> Blur:
+    def _blur(self, reader: FrameReader) -> Blur:
         """See ``Camera.blur``, of LR, as it is measured."""
-        reader = FrameReader(rig)
-        lr = reader.lr_frame
+        rig, lr = reader.rig, reader.lr_frame
         seen, pairs = ~grown(_unseen(rig)), []
         for time, k in sorted(
             ((float(rig.hr_times[k]), k) for k in rig.common_exposures(COMMON_TIMES)), key=_between_frames
@@ -289,8 +289,8 @@ class _Recordings:
                     pairs.append(pair._replace(good=pair.good & seen))
         return find_blur(pairs, rig.grids)
 
-    def _matched(self, misfit: Misfit, blur: Blur) -> Rig:
-        """The rig without bad frames and pixels, on one grey scale, without flicker and drift."""
+    def _matched(self, misfit: Misfit, blur: Blur) -> FrameReader:
+        """Frames without bad frames and pixels, on one grey scale, without flicker and drift."""
         plan, hr_times = self.plan, self.hr_times(misfit)
         grids = Grids.of(self.lr.shape[1:], self.hr.shape[1:], self.divisions)
         grids = replace(grids, blur=blur)
@@ -317,7 +317,8 @@ class _Recordings:
         common = [(lr_at(time), fill_invalid(hr.frame(k))[0]) for time, k in times.items()]
         if seen.line is not None and (blind[0].any() or blind[1].any()):
             common = [_complete(low, high, seen.line, blind, grids) for low, high in common]
-        grey = fit_grey(plan.grey, (lr, hr), common, grids.down)
+        sequences = _without_frames(lr, seen.lr), _without_frames(hr, seen.hr)
+        grey = fit_grey(plan.grey, sequences, common, grids.down)
         clock = self.lr.clock
         fast = Camera.of(self.lr, grey.lr, clock=clock, mapping=mapping, health=seen.lr, noise=grey.lr_noise)
         rig = Rig(
@@ -328,7 +329,7 @@ class _Recordings:
             correlation=grey.correlation,
             warnings=(*seen.warnings, *grey.notes),
         )
-        return correct_brightness(rig, plan)
+        return correct_brightness(FrameReader(rig), plan)
 
 
 def _between_frames(timed: tuple[float, int]) -> float:
@@ -336,71 +337,79 @@ def _between_frames(timed: tuple[float, int]) -> float:
     return abs(timed[0] - round(timed[0]))
 
 
-def correct_brightness(rig: Rig, plan: Plan) -> Rig:
-    """``rig`` without flicker and drift, where ``plan`` asks for that."""
+def correct_brightness(reader: FrameReader, plan: Plan) -> FrameReader:
+    """Frames without flicker and drift, where ``plan`` asks for that."""
+    rig = reader.rig
     if rig.grey_rule != "match" or "brightness" not in plan.correct:
-        return rig
+        return reader
     if any(too_long(camera.open()) for camera in (rig.fast, rig.hr)):
-        return rig
+        return reader
     blocks = _blocks(rig, rig.fast), _blocks(rig, rig.hr)
     found = follow_brightness(*blocks, rig.hr_times, keep=plan.keep_flicker)
-    rig = _with(rig, found.lr, found.hr, found.warnings)
     if not found.warnings:
-        return rig
+        return reader
     seen, binned = (
-        np.stack(each)[:, ~_unseen(rig)].ravel() for each in zip(*_pairs(FrameReader(rig)), strict=True)
+        np.stack(each)[:, ~_unseen(rig)].ravel()
+        for each in zip(*_pairs(_with(reader, found.lr, found.hr)), strict=True)
     )
     lr = found.lr if found.lr.lines else Photometry(lines=((1.0, 0.0),) * len(rig))
-    return _compared(_with(rig, lr.with_line(*robust_gain(seen, binned)), found.hr, ()))
+    return _with(reader, lr.with_line(*robust_gain(seen, binned)), found.hr, found.warnings)
 
 
-def correct_field(rig: Rig, plan: Plan, pairs: Sequence[tuple[Image, Image]]) -> Rig:
-    """``rig`` with LR's illumination and response as HR's, where ``plan`` asks for that.
+def correct_field(reader: FrameReader, plan: Plan, pairs: Sequence[tuple[Image, Image]]) -> FrameReader:
+    """Frames with LR's illumination and response as HR's, where ``plan`` asks for that.
 
     ``pairs`` are LR frames and binned HR frames of common times.
     """
+    rig = reader.rig
     if rig.grey_rule != "match":
-        return rig
+        return reader
     field, warnings = fit_field(pairs, plan.correct, ~_unseen(rig))
     if field.good:
-        return rig
+        return reader
     update = {"response": field.response, "shading": field.shading}
-    return _compared(_with(rig, rig.fast.photometry.model_copy(update=update), rig.hr.photometry, warnings))
+    return _with(reader, rig.fast.photometry.model_copy(update=update), rig.hr.photometry, warnings)
 
 
-def correct_pattern(rig: Rig, plan: Plan, pairs: Sequence[tuple[Image, Image]]) -> Rig:
-    """``rig`` without the fixed pattern of LR, where ``plan`` asks for that.
+def correct_pattern(reader: FrameReader, plan: Plan, pairs: Sequence[tuple[Image, Image]]) -> FrameReader:
+    """Frames without the fixed pattern of LR, where ``plan`` asks for that.
 
-    ``pairs`` are those of ``correct_field``, of this rig.
+    ``pairs`` are those of ``correct_field``, of this reader.
     """
+    rig = reader.rig
     if rig.grey_rule != "match" or "pattern" not in plan.correct:
-        return rig
+        return reader
     seen, black = ~_unseen(rig), _black(rig.hr)
     if find_pattern(pairs, seen, black) is None:  # before HR is looked at closely
-        return rig
-    reader = FrameReader(rig)
+        return reader
     mean_hr = np.mean([reader.hr_frame(k) for k in rig.common_exposures(COMMON_TIMES)], axis=0)
     of_hr = grain(mean_hr, black) / math.sqrt(math.prod(rig.fast.mapping.scale))
     if find_pattern(pairs, seen, black, of_hr) is None:
-        return rig
+        return reader
     found = find_pattern(_pairs(reader, MOST_TIMES), seen, black, of_hr)
     if found is None:
-        return rig
+        return reader
     photometry = rig.fast.photometry.model_copy(update={"pattern": found})
     size = float(np.std(found.sensitivity[seen]))
     text = f"the pixels of LR differ in sensitivity by {size:.1%}, the same in every frame; it is corrected."
-    return _compared(_with(rig, photometry, rig.hr.photometry, [XFusionWarning("pattern", text)]))
+    return _with(reader, photometry, rig.hr.photometry, [XFusionWarning("pattern", text)])
 
 
-def _with(rig: Rig, lr: Photometry, hr: Photometry, warnings: Sequence[XFusionWarning]) -> Rig:
+def _with(
+    reader: FrameReader, lr: Photometry, hr: Photometry, warnings: Sequence[XFusionWarning] = ()
+) -> FrameReader:
+    """The frames with this photometry, which such warnings say."""
+    rig = reader.rig
     fast = rig.fast.model_copy(update={"photometry": lr})
     sharp = (rig.hr.model_copy(update={"photometry": hr}), *rig.sharp[1:])
-    return rig.model_copy(update={"fast": fast, "sharp": sharp, "warnings": (*rig.warnings, *warnings)})
+    update = {"fast": fast, "sharp": sharp, "warnings": (*rig.warnings, *warnings)}
+    return FrameReader(rig.model_copy(update=update), reader)
 
 
-def _compared(rig: Rig) -> Rig:
-    """``rig`` with LR's noise and its correlation with HR after all corrections."""
-    seen, binned = (np.stack(each) for each in zip(*_pairs(FrameReader(rig)), strict=True))
+def _compared(reader: FrameReader) -> Rig:
+    """The reader's rig, with LR's noise and its correlation with HR after corrections."""
+    rig = reader.rig
+    seen, binned = (np.stack(each) for each in zip(*_pairs(reader), strict=True))
     fast = rig.fast.model_copy(update={"noise": spread(seen - binned)})
     return rig.model_copy(update={"fast": fast, "correlation": correlation(seen, binned)})
 
@@ -409,7 +418,7 @@ def _pairs(reader: FrameReader, count: int = COMMON_TIMES) -> list[tuple[Image, 
     """LR frames (h, w) and HR frames binned to (h, w), of up to ``count`` common times."""
     rig = reader.rig
     numbers = rig.common_exposures(count)
-    return [(reader.lr_during(k), rig.grids.down(reader.hr_frame(k))) for k in numbers]
+    return [(reader.lr_during(k), reader.binned_hr(k)) for k in numbers]
 
 
 def _blocks(rig: Rig, camera: Camera) -> Blocks:
@@ -428,6 +437,14 @@ def _blocks(rig: Rig, camera: Camera) -> Blocks:
 def _black(camera: Camera) -> float:
     """Grey value of no light: that of a stored 0 where the recording says nothing."""
     return ((camera.open().metadata.camera.black or 0) - camera.grey.zero) / camera.grey.span
+
+
+def _without_frames(stack: Stack, health: Health) -> Stack:
+    """The recording without its bad frames, which nothing needs to fill in."""
+    usable = health.usable(len(stack)).tolist()
+    if len(usable) == len(stack) or not usable:
+        return stack
+    return stack.derive(lambda i: stack.frame(usable[i]), (len(usable), *stack.shape[1:]), stack.dtype)
 
 
 def _aligned(hr: Stack, align: Alignment) -> Stack:

@@ -71,6 +71,11 @@ class Photometry(Value):
         """Whether there is nothing to correct."""
         return self == Photometry()
 
+    @property
+    def uniform(self) -> bool:
+        """Whether all pixels of a frame are changed by one line, so that it may be resampled before."""
+        return not self.response[0] and self.shading is None and self.pattern is None
+
     @cached_property
     def _fields(self) -> dict[tuple[int, int], tuple[Image, Image]]:
         return {}

@@ -7,7 +7,7 @@ accepted as bad where filling it in brings the two cameras closer to each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -27,6 +27,8 @@ from napari_xfusion.core.rig.photometry import Array, along, follow, robust_gain
 from napari_xfusion.core.rig.scan import plain, zero_of
 from napari_xfusion.core.types import Image, Stack
 
+ENOUGH = 2**16
+"""Pixels of an image that its noise is estimated from, at most four times as many."""
 STANDS_OUT = 8.0
 """Standard deviations of noise by which a pixel exceeds its neighbours."""
 LEAST_OUT = 0.03
@@ -69,6 +71,8 @@ BLURS = (0.3, 0.5, 0.8, 1.3)
 """LR pixels by which LR may be blurred beyond the area of its pixels."""
 FEW = 4
 """Frames from which that is estimated."""
+MANY = 2**12
+"""LR pixels of a frame that suffice for that; of more, some are taken."""
 LEAST_GAIN = 0.1
 """Share of the mean square difference of LR and HR that such a blur must explain."""
 Images = NDArray[np.float32]
@@ -104,7 +108,7 @@ def find_pixels(
         return Pixels(lr, hr, None)
     numbers = [int(nearest[k]) for k in chosen], chosen
     seen = [_look(*each) for each in zip(stacks, numbers, stamps, strict=True)]
-    pair, zeros = _Pair(seen[0], seen[1], align, ~align.blind), tuple(map(zero_of, stacks))
+    pair, zeros = _Pair.of(seen[0], seen[1], align, ~align.blind), tuple(map(zero_of, stacks))
     found = _judge(pair, (lr, hr), zeros)
     if any(align.grids.blur) or (found.lr, found.hr) == (lr, hr):
         return found
@@ -162,18 +166,21 @@ class _Pair:
     align: Alignment
     seen: Mask
     """LR pixels (h, w) that both cameras see."""
+    binned: Images
+    """HR images on the LR grid, without what stands out."""
+    binned_raw: Images | None
+    """The same with that; None where nothing stands out."""
 
-    def expected(self, images: list[Image]) -> Images:
-        """LR images (N, h, w) by HR images, in LR units."""
-        binned = np.stack([self.align.down(image) for image in images])
+    @classmethod
+    def of(cls, lr: _Seen, hr: _Seen, align: Alignment, seen: Mask) -> Self:
+        """The pair of these frames."""
+        return cls(lr, hr, align, seen, *_both(hr, align.down))
+
+    def expected(self, binned: Images) -> Images:
+        """LR images (N, h, w) by HR images on the LR grid, in LR units."""
         return np.stack(
             [a * each + b for each, (a, b) in zip(self.curve(binned), self.lines, strict=True)]
         ).astype(np.float32)
-
-    @cached_property
-    def binned(self) -> Images:
-        """HR images on the LR grid, without what stands out."""
-        return np.stack([self.align.down(image) for image in self.hr_filled])
 
     @cached_property
     def points(self) -> tuple[Array, Array]:
@@ -202,15 +209,10 @@ class _Pair:
         return np.stack(self.lr.filled())
 
     @cached_property
-    def hr_filled(self) -> list[Image]:
-        """HR images (H, W) without what stands out."""
-        return self.hr.filled()
-
-    @cached_property
     def models(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """LR by HR, with and without what stands out of HR."""
-        filled = self.expected(self.hr_filled)
-        return (self.expected(self.hr.images) if any(out.any() for out in self.hr.out) else filled), filled
+        filled = self.expected(self.binned)
+        return (filled if self.binned_raw is None else self.expected(self.binned_raw)), filled
 
     @cached_property
     def noise(self) -> float:
@@ -234,12 +236,16 @@ class _Pair:
 
         Each pixel counts as it is or filled in, whichever agrees better, so that bad ones do not matter.
         """
-        few = self.few(FEW)
-        seen = np.stack(few.lr.images)[:, self.seen], few.lr_filled[:, self.seen]
+        few = self.few(FEW).thinned
+        seen = np.stack(few.lr.images)[:, few.seen], few.lr_filled[:, few.seen]
+        placed, placed_raw = _both(few.hr, self.align.place)
 
         def left(sigma: float) -> float:
-            models = few.blurred(sigma).models
-            apart = [np.abs(lr - model[:, self.seen]) for lr in seen for model in models]
+            align = self._blurred(sigma)
+            binned = _each(align.grids.down, placed)
+            raw = None if placed_raw is None else _each(align.grids.down, placed_raw)
+            models = replace(few, align=align, binned=binned, binned_raw=raw).models
+            apart = [np.abs(lr - model[:, few.seen]) for lr in seen for model in models]
             return float(np.mean(np.min(apart, axis=0).astype(np.float64) ** 2))
 
         sharp = left(0.0)
@@ -252,8 +258,18 @@ class _Pair:
 
     def blurred(self, sigma: float) -> _Pair:
         """With HR blurred by ``sigma`` LR pixels before it is compared with LR."""
-        grids = replace(self.align.grids, blur=(sigma, sigma))
-        return replace(self, align=replace(self.align, grids=grids))
+        return self.of(self.lr, self.hr, self._blurred(sigma), self.seen)
+
+    def _blurred(self, sigma: float) -> Alignment:
+        return replace(self.align, grids=replace(self.align.grids, blur=(sigma, sigma)))
+
+    @property
+    def thinned(self) -> _Pair:
+        """With every nth pixel along each axis, where there are many."""
+        n = max(1, math.isqrt(int(self.seen.sum()) // MANY))
+        every = np.zeros_like(self.seen)
+        every[::n, ::n] = True
+        return replace(self, seen=self.seen & every)
 
     @property
     def inner(self) -> Mask:
@@ -267,12 +283,18 @@ class _Pair:
 
     def few(self, count: int) -> _Pair:
         """The first ``count`` of its frames."""
-        return replace(self, lr=self.lr.few(count), hr=self.hr.few(count))
+        return replace(
+            self,
+            lr=self.lr.few(count),
+            hr=self.hr.few(count),
+            binned=self.binned[:count],
+            binned_raw=None if self.binned_raw is None else self.binned_raw[:count],
+        )
 
     @property
     def blind(self) -> tuple[Mask, Mask]:
         """LR pixels (h, w) that LR and HR do not see: they are dark there, or else as bright as they get."""
-        extremes = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr_filled), self.align)
+        extremes = _extreme(self.lr_filled, None), _extreme(np.stack(self.hr.filled()), self.align)
         for (lr, hr), sees in zip(zip(*extremes, strict=True), (self._follows, self._steps), strict=True):
             # What is dark in both cameras may be an object that reaches into such a part.
             parts = [
@@ -301,7 +323,7 @@ class _Pair:
         if (lr.any() and hr.any()) or (lr | hr).mean() > LARGEST_PART:
             return none, none
         # Pixels at an edge are half in the dark; those that are alone look like dead ones.
-        binned = np.stack([self.align.down(image) for image in self.hr.images])
+        binned = self.binned if self.binned_raw is None else self.binned_raw
         alone = np.abs(np.median(np.stack(self.lr.images) - line.span * binned - line.zero, axis=0)) > least
         lr, hr = (_with_edge(each, off | alone) for each in (lr, hr))
         return lr, hr
@@ -332,10 +354,20 @@ class _Pair:
         for model in self.models:
             low, high = np.percentile(np.stack(self.lr.images) - model, ends, axis=0)
             off = off & ((low > least) | (high < -least))
-        lr = self.lr._replace(out=[out | (off & _alone(off)) for out in self.lr.out])
-        return replace(
-            self, lr=lr.without(around), hr=self.hr.without(self.align.enlarged(around)), seen=~around
-        )
+        lr = self.lr._replace(out=[out | (off & _alone(off)) for out in self.lr.out]).without(around)
+        large = self.align.enlarged(around)
+        if not any(out[large].any() for out in self.hr.out):
+            return replace(self, lr=lr, seen=~around)
+        return self.of(lr, self.hr.without(large), self.align, ~around)
+
+
+def _both(hr: _Seen, function: Callable[[Image], Image]) -> tuple[Images, Images | None]:
+    """What ``function`` makes of HR images without what stands out, and with it; None where nothing does."""
+    return _each(function, hr.filled()), _each(function, hr.images) if any(map(np.any, hr.out)) else None
+
+
+def _each(function: Callable[[Image], Image], images: Iterable[Image]) -> Images:
+    return np.stack([function(image) for image in images])
 
 
 def _extreme(images: NDArray[np.float32], align: Alignment | None) -> tuple[Mask, Mask]:
@@ -411,7 +443,8 @@ def _above_noise(image: Image, height: Image) -> Mask:
 
 def _least_step(image: Image) -> float:
     """What a pixel must differ by to stand out."""
-    noise = spread(image - cv2.medianBlur(image, 3)) / 0.8
+    n = max(1, math.isqrt(image.size // ENOUGH))
+    noise = spread((image - cv2.medianBlur(image, 3))[::n, ::n]) / 0.8
     low, high = np.percentile(image[::2, ::2], (1, 99))
     return max(STANDS_OUT * noise, LEAST_OUT * float(high - low))
 

@@ -164,7 +164,7 @@ def clean_sample(sequence: Image, times: NDArray[np.float32], *, recorded: bool)
 
 
 def expose(clean: Clean, rng: np.random.Generator, faulty: float = FAULTY) -> Sample:
-    """Simulate the cameras on ``clean``, rotated and mirrored at random, all frames together (D11), or backwards in time.
+    """Simulate the cameras on ``clean``, rotated and mirrored at random, all frames together (D11), or run backwards.
 
     b0 is 10 to a power of 1 to 7, the same for all LR frames of a sample (D7); a share of the samples has no LR noise.
     Frames of a sequence contain the noise of its camera, and no HR noise is added. ``faulty`` is the share of the
