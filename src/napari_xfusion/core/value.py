@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -9,6 +12,13 @@ class Value(BaseModel):
     """Frozen, validated when it is made, equal where its fields are; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but a copy with other fields keeps nothing that was computed from those it had."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in copy.__dict__.keys() - type(self).model_fields.keys() if update else ():
+            del copy.__dict__[name]
+        return copy
 
     def __eq__(self, other: object) -> bool:
         # pydantic also compares what properties have cached, such as arrays.

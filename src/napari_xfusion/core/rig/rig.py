@@ -76,7 +76,7 @@ class Rig(Value):
         return self.sharp[0]
 
     def replaced(self, **fields: Any) -> Self:
-        """The rig with other fields. Not a copy, which would keep what the rig has computed from those it had."""
+        """The rig with other fields, which are validated."""
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
 
     def reading(self, lr: Stack, hr: Stack) -> Self:
