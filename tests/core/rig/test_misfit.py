@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_xfusion import simulate
-from napari_xfusion.core.plan import make_plan
+from napari_xfusion.core.plan import FLAWS, make_plan
 from napari_xfusion.lab.scenes import KINDS
 from napari_xfusion.lab.scenes.scene import make_scene
 from napari_xfusion.lab.virtual.disturbances import Disturbances
@@ -19,7 +19,7 @@ MARGIN, FRAMES, STEP = 32, 41, 8
 MOVING = ("advected", "nonsense", "stirring")
 
 
-def cameras(kind, seed, *, shift=(0.0, 0.0), turn=0.0, larger=0.0, late=0.0, noise=0.01):
+def cameras(kind, seed, *, shift=(0.0, 0.0), turn=0.0, larger=0.0, late=0.0, noise=0.01, step=STEP):
     """LR (T, 40, 60) and HR (N, 160, 240) of a scene; LR is shifted (LR pixels), turned (degrees) and enlarged."""
     rng = np.random.default_rng(seed)
     scene = make_scene(KINDS[kind], (160 + 2 * MARGIN, 240 + 2 * MARGIN), rng)
@@ -34,7 +34,7 @@ def cameras(kind, seed, *, shift=(0.0, 0.0), turn=0.0, larger=0.0, late=0.0, noi
     def cropped(image):
         return image[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
-    times = np.arange(0, FRAMES, STEP)
+    times = np.arange(0, FRAMES, step)
     lr = binned(np.stack([cropped(placed(scene.image(t - FRAMES / 2))) for t in range(FRAMES)]))
     hr = np.stack([cropped(scene.image(t - late - FRAMES / 2)) for t in times])
     span = np.ptp(hr)
@@ -143,6 +143,37 @@ SHOTS = list(product([0.1, 0.01], [11, 12]))
 def test_cameras_that_agree_give_no_such_warning(kind, shot):
     noise, seed = shot
     assert not {"misplaced", "delayed"} & warnings_of(*cameras(kind, seed, noise=noise)).keys()
+
+
+RECORDED = {
+    "without frame 19": np.delete(range(FRAMES), 19),
+    "without frames 9 to 11": np.delete(range(FRAMES), [9, 10, 11]),
+    "with frame 18 twice": np.sort([*range(FRAMES), 18]),
+}
+
+
+@pytest.mark.parametrize(("kind", "recorded", "step"), crossed(MOVING, list(RECORDED), [STEP, 4]))
+def test_frames_that_lr_lost_or_repeated_are_reported_and_taken_into_account(kind, recorded, step):
+    lr, hr, times = cameras(kind, 3, step=step)
+    kept = RECORDED[recorded]
+    lr, late, true = lr[kept], FRAMES - len(kept), np.searchsorted(kept, times)
+    inside = times < len(lr)
+    hr, times, true = hr[inside], times[inside], true[inside]
+    first = int(np.argmax(true != times))
+    words = f"{abs(late)} LR frame{'s' if abs(late) > 1 else ''} too {'late' if late > 0 else 'early'}"
+    assert f"From HR frame {first} on, HR times look {words}" in warnings_of(lr, hr, times)["delayed"]
+    plan = make_plan(hr_times=tuple(map(float, times)), correct=(*FLAWS, "time"))
+    np.testing.assert_allclose(reader_of(stack(lr), stack(hr), plan).rig.hr_times, true, atol=0.3)
+
+
+def test_hr_frames_that_were_taken_while_lr_lost_frames_are_no_reason_to_stop():
+    lr, hr, times = cameras("stirring", 3, step=2)
+    lr = np.delete(lr, [13, 14], axis=0)
+    inside = times < len(lr)
+    times = tuple(map(float, times[inside]))
+    for correct in (FLAWS, (*FLAWS, "time")):
+        plan = make_plan(hr_times=times, correct=correct)
+        assert len(reader_of(stack(lr), stack(hr[inside]), plan).rig.hr_times) > 10
 
 
 def test_times_are_not_known_from_where_a_jump_ends():

@@ -55,28 +55,39 @@ class Placement(NamedTuple):
         return linear, (y - cos * y - sin * x + self.down, x + sin * y - cos * x + self.right)
 
 
+class Jump(NamedTuple):
+    """A change of the delay: where LR lost a frame, all later HR times are too large by one LR frame."""
+
+    frame: int
+    """The first HR frame after it."""
+    late: int
+    """LR frames by which the times of this and all later HR frames are larger than those before."""
+
+
 class Misfit(NamedTuple):
     """Where and when images were taken, against what was assumed."""
 
     placement: Placement = Placement()
     late: float = 0.0
     """LR frames by which HR times are too large."""
+    jumps: tuple[Jump, ...] = ()
+    """What is added to that from some HR frame on."""
 
     def matters(self, shape: Shape) -> bool:
         """Whether it is worth a warning about frames of (h, w)."""
-        return bool(in_words(self.placement, shape)) or abs(self.late) >= SHORTEST_DELAY
+        return bool(in_words(self.placement, shape) or self.jumps) or abs(self.late) >= SHORTEST_DELAY
 
     def then(self, other: Misfit, shape: Shape) -> Misfit:
         """With what is seen of frames (h, w) when this is corrected."""
         source = other.placement.source(shape).then(self.placement.source(shape))
-        return Misfit(Placement.of(source, shape), self.late + other.late)
+        return Misfit(Placement.of(source, shape), self.late + other.late, self.jumps + other.jumps)
 
     def only(self, which: Collection[str]) -> Misfit:
         """The parts that are named ``shift``, ``turn``, ``scale`` and ``time``."""
         down, right, turn, larger = self.placement
         shift = (down, right) if "shift" in which else (0.0, 0.0)
         placement = Placement(*shift, turn if "turn" in which else 0.0, larger if "scale" in which else 0.0)
-        return Misfit(placement, self.late if "time" in which else 0.0)
+        return Misfit(placement, *((self.late, self.jumps) if "time" in which else ()))
 
     def mapping(self, grid: Mapping, shape: Shape) -> Mapping:
         """Of the pixels (h, w) of LR to the output grid, where they were assumed to have that of ``grid``."""
@@ -84,9 +95,11 @@ class Misfit(NamedTuple):
 
     def hr_times(self, stated: Times, last: int) -> Times:
         """The times (N,) of the HR frames; those a little outside of LR frames 0 to ``last`` become one of these."""
-        if not self.late:
+        if not self.late and not self.jumps:
             return stated
         times = stated - self.late
+        for frame, late in self.jumps:
+            times[frame:] -= late
         inside = np.clip(times, 0, last)
         moved: Times = np.where(np.abs(times - inside) <= FORGIVEN, inside, times)
         return times if (np.diff(moved) < CLOSEST).any() else moved
@@ -101,10 +114,9 @@ def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape, plan: Plan) -
     against = "HR" if plan.calibration is None else "what the rig file says"
     mend = "Align the recordings" if plan.calibration is None else "Calibrate the cameras again"
     check = "Check {hr_start} or {hr_times}" if plan.clock is None else "Synchronise the recordings again"
-    done = corrected.placement
-    left = Placement(*(a - b for a, b in zip(seen.placement, done, strict=True)))
+    left = Placement(*(a - b for a, b in zip(seen.placement, corrected.placement, strict=True)))
     found = []
-    if words := in_words(done, shape):
+    if words := in_words(corrected.placement, shape):
         text = f"LR appears {words} against {against}; HR is resampled to LR, and results back."
         found.append(XFusionWarning("aligned", text))
     if words := in_words(left, shape):
@@ -114,16 +126,30 @@ def misfit_warnings(seen: Misfit, corrected: Misfit, shape: Shape, plan: Plan) -
             "detail otherwise."
         )
         found.append(XFusionWarning("misplaced", text))
+    late: list[tuple[str, str, str]] = []
     if abs(seen.late) >= SHORTEST_DELAY:
-        direction = "late" if seen.late > 0 else "early"
         agrees = f"each HR frame agrees best with LR at its time {-seen.late:+.1f}"
-        text = f"HR times look {abs(seen.late):.1f} LR frames too {direction}: {agrees}"
-        if corrected.late:
-            found.append(XFusionWarning("retimed", f"{text}, which is taken as its time."))
+        text = f"HR times look {abs(seen.late):.1f} LR frames too {_direction(seen.late)}: {agrees}"
+        late.append((text, "which is taken as its time", check))
+    for frame, size in seen.jumps:
+        count = "1 LR frame" if abs(size) == 1 else f"{abs(size)} LR frames"
+        cause = "LR lacks" if size > 0 else "LR repeats"
+        text = (
+            f"From HR frame {frame} on, HR times look {count} too {_direction(size)}, as where {cause} {count}: those "
+            f"HR frames agree best with LR at their times {-size:+d}"
+        )
+        late.append((text, "which are taken as theirs", "Check whether the LR recording is complete"))
+    retimed = bool(corrected.late or corrected.jumps)
+    for text, done, hint in late:
+        if retimed:
+            found.append(XFusionWarning("retimed", f"{text}, {done}."))
         else:
-            text += f". {check}, or have {{correct}} include time."
-            found.append(XFusionWarning("delayed", text))
+            found.append(XFusionWarning("delayed", f"{text}. {hint}, or have {{correct}} include time."))
     return tuple(found)
+
+
+def _direction(late: float) -> str:
+    return "late" if late > 0 else "early"
 
 
 def in_words(placement: Placement, shape: Shape) -> str:

@@ -35,7 +35,7 @@ from napari_xfusion.core.rig.grey import correlation, fit_grey, spread
 from napari_xfusion.core.rig.grids import Grids
 from napari_xfusion.core.rig.health import Health, grown, mask_of, repaired
 from napari_xfusion.core.rig.known import known
-from napari_xfusion.core.rig.misfit import Misfit, misfit_warnings
+from napari_xfusion.core.rig.misfit import Jump, Misfit, Placement, misfit_warnings
 from napari_xfusion.core.rig.pattern import find_pattern, grain
 from napari_xfusion.core.rig.photometry import Photometry, robust_gain
 from napari_xfusion.core.rig.plausibility import (
@@ -44,10 +44,10 @@ from napari_xfusion.core.rig.plausibility import (
     size_warnings,
     time_warnings,
 )
-from napari_xfusion.core.rig.registration import SMALLEST_SIDE, find_misfit
+from napari_xfusion.core.rig.registration import SMALLEST_SIDE, before_split, find_misfit, find_split
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.scan import grid_of, hidden, scan, too_long
-from napari_xfusion.core.rig.timing import Times, find_hr_times
+from napari_xfusion.core.rig.timing import CLOSEST, Times, find_hr_times
 from napari_xfusion.core.types import SCALE, Image, Stack
 from napari_xfusion.errors import PairingError, XFusionWarning
 
@@ -172,12 +172,25 @@ def _settle(recordings: _Recordings) -> tuple[Rig, Misfit, Misfit]:
 
 def _rest(reader: FrameReader, pairs: Sequence[tuple[Image, Image]]) -> Misfit | None:
     """What misfit is left of the reader's rig, whose frames of common times are ``pairs``."""
-    rig = reader.rig
-    binned = [
-        (float(rig.hr_times[k]), high)
-        for k, (_, high) in zip(rig.common_exposures(COMMON_TIMES), pairs, strict=True)
-    ]
-    return find_misfit(binned, reader.lr_at, len(rig) - 1)
+    rig, last = reader.rig, len(reader.rig) - 1
+    numbers = rig.common_exposures(COMMON_TIMES)
+    binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(numbers, pairs, strict=True)]
+    misfit = find_misfit(binned, reader.lr_at, last)
+    split = find_split(binned, reader.lr_at, last, misfit or Misfit())
+    if split is None:
+        return misfit
+    placement = Placement() if misfit is None else misfit.placement
+    first, before = numbers[split.first], numbers[split.first - 1]
+    comparable = rig.common_exposures(len(rig.exposures))
+    while between := [k for k in comparable if before < k < first]:
+        some = [between[j] for j in sample_frames(len(between), COMMON_TIMES)]
+        seen = [(float(rig.hr_times[k]), reader.binned_hr(k)) for k in some]
+        count = before_split(seen, reader.lr_at, last, Misfit(placement), split)
+        before, first = [before, *some, first][count : count + 2]
+    jump = Jump(rig.exposures[first].frame, split.after - split.before)
+    if rig.hr_times[first] - rig.hr_times[before] - jump.late < CLOSEST:
+        return misfit  # some HR frame was taken while LR took none, at no time that LR knows
+    return Misfit(placement, float(split.before), (jump,))
 
 
 @dataclass(frozen=True, eq=False)

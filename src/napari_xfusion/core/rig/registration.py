@@ -26,6 +26,8 @@ BORDER = 2
 At most a sixth of the shorter side."""
 DELAYS = range(-6, 7)
 """LR frames by which HR times may be found to be off."""
+JUMPS = range(-3, 4)
+"""The same where that changes during the recording."""
 REACH = 5
 """LR frames around an HR frame that are compared with it, at least, where there are such HR frames."""
 FINEST = 0.02
@@ -61,6 +63,8 @@ PLACED, LATE = (0, 1, 2, 3), 4
 
 LATER = np.eye(5)[LATE]
 """One LR frame of delay."""
+PLACE = 1 - LATER
+"""What is no delay."""
 
 Common = Sequence[tuple[float, Image]]
 """HR times in LR frame numbers, and the HR frames of these times, binned to (h, w), in grey units."""
@@ -85,6 +89,55 @@ def find_misfit(common: Common, lr: Callable[[float], Image], last: int) -> Misf
     down, right, turn, larger, late = found.tolist()
     placement = Placement(round(factor * down, 4), round(factor * right, 4), round(turn, 6), round(larger, 6))
     return Misfit(placement, round(late, 3))
+
+
+class Split(NamedTuple):
+    """HR times that are late by other numbers of LR frames from some HR frame on."""
+
+    first: int
+    """Which of the HR frames is the first one after the change."""
+    before: int
+    after: int
+    """LR frames by which HR times are too large before it and from it on."""
+
+
+def find_split(common: Common, lr: Callable[[float], Image], last: int, misfit: Misfit) -> Split | None:
+    """Where the delay changes, at most once, with what else is wrong as in ``misfit``; None where that is not certain.
+
+    See ``find_misfit``, whose one delay for all HR frames must explain them worse by more than noise may. Delays are
+    JUMPS.
+    """
+    if min(common[0][1].shape) < SMALLEST_SIDE:
+        return None
+    compared = _Comparison(common, lr, last)
+    inside = [k for k, time in enumerate(compared.times) if JUMPS[0] <= time <= last + JUMPS[0]]
+    if len(inside) < 2:
+        return None
+    at = _numbers(misfit, common)
+    left = np.array([[compared.left(k, at * PLACE + late * LATER) for late in JUMPS] for k in inside])
+    parts = [(left[:n].sum(axis=0), left[n:].sum(axis=0)) for n in range(1, len(inside))]
+    n, (one, other) = min(enumerate(parts, 1), key=lambda part: sum(each.min() for each in part[1]))
+    constant = min(float(left.sum(axis=0).min()), sum(compared.left(k, at) for k in inside))
+    if constant - float(one.min() + other.min()) <= compared.by_chance(len(inside)):
+        return None
+    return Split(inside[n], JUMPS[int(one.argmin())], JUMPS[int(other.argmin())])
+
+
+def before_split(
+    common: Common, lr: Callable[[float], Image], last: int, misfit: Misfit, split: Split
+) -> int:
+    """How many of HR frames between those of a ``split`` lie before the change, by their likeness to LR."""
+    compared = _Comparison(common, lr, last)
+    at = _numbers(misfit, common) * PLACE
+    one, other = ([compared.left(k, at + late * LATER) for k in range(len(common))] for late in split[1:])
+    return int(np.argmin([sum(one[:n]) + sum(other[n:]) for n in range(len(common) + 1)]))
+
+
+def _numbers(misfit: Misfit, common: Common) -> Five:
+    """The five numbers of a misfit."""
+    down, right, turn, larger = misfit.placement
+    factor = _factor(common[0][1].shape)
+    return np.array([down / factor, right / factor, turn, larger, misfit.late])
 
 
 def find_delay(common: Common, lr: Callable[[float], Image], last: int) -> float:
@@ -334,7 +387,11 @@ class _Comparison:
     def _better(self, after: Sequence[_Step], before: Sequence[_Step]) -> bool:
         """Whether the difference of the inner HR frames is smaller, by more than noise of two LR frames differs."""
         gain = sum(math.log(b.left / a.left) for a, b in zip(after, before, strict=True))
-        return gain > SIGMAS_DELAY * math.sqrt(4 * ALIKE * len(self.inner) / self._size)
+        return gain > self.by_chance(len(self.inner))
+
+    def by_chance(self, count: int) -> float:
+        """By how much the sum of ``left`` of so many HR frames may differ between LR frames by noise alone."""
+        return SIGMAS_DELAY * math.sqrt(4 * ALIKE * count / self._size)
 
     def _resembles(self, at: Five, otherwise: Five) -> bool:
         """Whether the inner HR frames resemble LR ``at`` these numbers more than ``otherwise``, where both differ.
@@ -382,8 +439,12 @@ class _Comparison:
             change += np.float32(weight) * (self.frame(i - n) - self.frame(i + 1 + n))
         return change
 
+    def left(self, k: int, at: Five) -> float:
+        """Logarithm of the mean square difference of HR frame ``k`` at these numbers."""
+        return math.log(self.step(k, at, late=False).left)
+
     def _left(self, at: Five, which: Collection[int]) -> float:
-        return float(np.mean([math.log(self.step(k, at, late=False).left) for k in which]))
+        return float(np.mean([self.left(k, at) for k in which]))
 
     def _significant(self, fit: _Fit) -> Five:
         """A placement without what is not significant, and without a delay."""

@@ -28,11 +28,11 @@ ONE_EXPOSURE = 0.5
 """Share of the samples whose LR frames are binned from noisy HR frames, as in a virtual experiment."""
 OWN_FRAME = 0.05
 """Share of the targets that have an HR frame at their own time."""
-APART = 0.25
+APART = 0.15
 """Share of the simulated samples whose cameras do not fit: LR is shifted against HR, and less sharp than its pixels."""
 SHIFT, BLUR = 0.5, 1.6
 """The largest shift along each axis, and standard deviation of the blur of LR there, in HR pixels."""
-FAULTY = 0.25
+FAULTY = 0.15
 """Share of the simulated samples whose cameras have faults."""
 FAULTS = Faults(flicker=0.02, pattern=0.03, stripes=0.01)
 """The most of each, about what pairing leaves of larger ones."""
