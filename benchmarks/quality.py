@@ -72,9 +72,9 @@ def sequence_case(path: str, frames: int) -> Case:
 
 def methods(only: Sequence[str] | None = None) -> dict[str, Plan]:
     """Every method without weights, and every model at hand; some of them where ``only`` names them."""
-    plans = {name: Plan(method=name) for name in TRAINING_FREE}
+    plans = {name: Plan(method=name, keep_flicker=True) for name in TRAINING_FREE}
     for name, path in list_models().items():
-        plans[name] = Plan(method=describe(path).card.variant, model=name)
+        plans[name] = Plan(method=describe(path).card.variant, model=name, keep_flicker=True)
     return plans if only is None else {name: plans[name] for name in only}
 
 
