@@ -9,6 +9,7 @@ detects 6000 photons at the intensity of the free beam, with a read noise of 0.1
 pixels of that sequence, with photon noise for the LR PSNR asked for. Figures are means over evenly spaced
 targets without an HR frame of their own, on the scale of the sequence's 0.35 and 99.65 percentiles, against the
 sequence itself (`noisy`) and, for scenes, against what the camera would have seen without its noise (`clean`).
+Flicker of the beam is kept in the results, as it is in the truth.
 """
 
 from __future__ import annotations
