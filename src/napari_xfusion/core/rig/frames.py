@@ -305,11 +305,11 @@ class Recorded:
     def __init__(self, rig: Rig, invalid: dict[str, int]) -> None:
         """``invalid`` takes up what is filled in; see `FrameReader.invalid`."""
         self._invalid = invalid
-        names = [f"HR{number}" if len(rig.sharp) > 1 else "HR" for number in range(1, len(rig.sharp) + 1)]
-        self._sharp = [self._reader(*each) for each in zip(rig.sharp, names, strict=True)]
         many = HELD // math.prod(rig.grids.lr_shape)
         self.lr: FrameCache[int, Image] = FrameCache(self._reader(rig.fast, "LR"), max(1, many))
         """LR frame (h, w)."""
+        names = [f"HR{number}" if len(rig.sharp) > 1 else "HR" for number in range(1, len(rig.sharp) + 1)]
+        self._sharp = [self._reader(*each) for each in zip(rig.sharp, names, strict=True)]
         down = rig.alignment.down
         self.binned: FrameCache[Exposure, Image] = FrameCache(
             lambda exposure: down(self.hr(exposure)), max(1, many)
