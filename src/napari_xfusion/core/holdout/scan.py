@@ -91,9 +91,7 @@ def find_offset(left: LeftOut, plan: Plan, frames: Sequence[int]) -> Found | Non
 def _find_late(rig: Rig, errors: Callable[[Sequence[Rig]], Values]) -> Found:
     """The time offset of HR."""
     reader = FrameReader(rig)
-    common = [
-        (float(rig.hr_times[k]), rig.grids.down(reader.hr_frame(k))) for k in rig.common_exposures(TIMED)
-    ]
+    common = [(float(rig.hr_times[k]), reader.binned_hr(k)) for k in rig.common_exposures(TIMED)]
     late = find_delay(common, reader.lr_at, len(rig) - 1)
     if not late:
         return Found()

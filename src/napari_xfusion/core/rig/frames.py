@@ -134,7 +134,7 @@ class FrameReader:
         self.invalid: dict[str, int] = {} if like is None else like.invalid
         """Frames read so far that contained NaN, infinity or fill values, and how many; those were filled in."""
         self._recorded: Recorded = Recorded(rig, self.invalid) if like is None else like._recorded
-        many = HELD // math.prod(rig.grids.lr_shape)
+        many = _held(rig)
         self._lr = FrameCache(self._lr_frame, max(10, many))
         self._raw = FrameCache(self._raw_hr, 2)
         self._hr = FrameCache(self._hr_frame, 4)
@@ -305,15 +305,13 @@ class Recorded:
     def __init__(self, rig: Rig, invalid: dict[str, int]) -> None:
         """``invalid`` takes up what is filled in; see `FrameReader.invalid`."""
         self._invalid = invalid
-        many = HELD // math.prod(rig.grids.lr_shape)
-        self.lr: FrameCache[int, Image] = FrameCache(self._reader(rig.fast, "LR"), max(1, many))
+        many = max(1, _held(rig))
+        self.lr: FrameCache[int, Image] = FrameCache(self._reader(rig.fast, "LR"), many)
         """LR frame (h, w)."""
         names = [f"HR{number}" if len(rig.sharp) > 1 else "HR" for number in range(1, len(rig.sharp) + 1)]
         self._sharp = [self._reader(*each) for each in zip(rig.sharp, names, strict=True)]
         down = rig.alignment.down
-        self.binned: FrameCache[Exposure, Image] = FrameCache(
-            lambda exposure: down(self.hr(exposure)), max(1, many)
-        )
+        self.binned: FrameCache[Exposure, Image] = FrameCache(lambda exposure: down(self.hr(exposure)), many)
         """HR frame on the LR grid (h, w)."""
 
     def hr(self, exposure: Exposure) -> Image:
@@ -330,6 +328,11 @@ class Recorded:
             return camera.grey.to_grey(frame)
 
         return read
+
+
+def _held(rig: Rig) -> int:
+    """Images on the LR grid that have HELD pixels in all."""
+    return HELD // math.prod(rig.grids.lr_shape)
 
 
 def _shared(image: Image) -> Image:

@@ -44,7 +44,7 @@ from napari_xfusion.core.rig.plausibility import (
     size_warnings,
     time_warnings,
 )
-from napari_xfusion.core.rig.registration import SMALLEST_SIDE, before_split, find_misfit, find_split
+from napari_xfusion.core.rig.registration import SMALLEST_SIDE, before_split, find_misfit
 from napari_xfusion.core.rig.rig import Rig
 from napari_xfusion.core.rig.scan import grid_of, hidden, scan, too_long
 from napari_xfusion.core.rig.timing import CLOSEST, Times, find_hr_times
@@ -175,8 +175,7 @@ def _rest(reader: FrameReader, pairs: Sequence[tuple[Image, Image]]) -> Misfit |
     rig, last = reader.rig, len(reader.rig) - 1
     numbers = rig.common_exposures(COMMON_TIMES)
     binned = [(float(rig.hr_times[k]), high) for k, (_, high) in zip(numbers, pairs, strict=True)]
-    misfit = find_misfit(binned, reader.lr_at, last)
-    split = find_split(binned, reader.lr_at, last, misfit or Misfit())
+    misfit, split = find_misfit(binned, reader.lr_at, last)
     if split is None:
         return misfit
     placement = Placement() if misfit is None else misfit.placement
@@ -185,7 +184,7 @@ def _rest(reader: FrameReader, pairs: Sequence[tuple[Image, Image]]) -> Misfit |
     while between := [k for k in comparable if before < k < first]:
         some = [between[j] for j in sample_frames(len(between), COMMON_TIMES)]
         seen = [(float(rig.hr_times[k]), reader.binned_hr(k)) for k in some]
-        count = before_split(seen, reader.lr_at, last, Misfit(placement), split)
+        count = before_split(seen, reader.lr_at, last, placement, split)
         before, first = [before, *some, first][count : count + 2]
     jump = Jump(rig.exposures[first].frame, split.after - split.before)
     if rig.hr_times[first] - rig.hr_times[before] - jump.late < CLOSEST:

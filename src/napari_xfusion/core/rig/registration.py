@@ -72,23 +72,27 @@ Five = NDArray[np.float64]
 """(5,); see PLACED."""
 
 
-def find_misfit(common: Common, lr: Callable[[float], Image], last: int) -> Misfit | None:
-    """How LR is placed against HR, and how late HR times are; None where nothing is significant.
+def find_misfit(
+    common: Common, lr: Callable[[float], Image], last: int
+) -> tuple[Misfit | None, Split | None]:
+    """How LR is placed against HR, how late HR times are, and where that changes; None where that is not significant.
 
     ``lr`` gives the LR frame (h, w) of a time in grey units, 0 to ``last``. Where everything moves alike, a shift and a
-    delay look alike: the one that explains the difference better is returned.
+    delay look alike: the one that explains the difference better is returned. A split explains it better than one delay
+    for all HR frames; its delays are JUMPS.
     """
     shape = common[0][1].shape
     if min(shape) < SMALLEST_SIDE:
-        return None
+        return None, None
     factor = _factor(shape)
     compared = _Comparison(common, lr, last)
     found = compared.misfit()
+    split = compared.split(found)
     if not found.any():
-        return None
+        return None, split
     down, right, turn, larger, late = found.tolist()
     placement = Placement(round(factor * down, 4), round(factor * right, 4), round(turn, 6), round(larger, 6))
-    return Misfit(placement, round(late, 3))
+    return Misfit(placement, round(late, 3)), split
 
 
 class Split(NamedTuple):
@@ -101,43 +105,16 @@ class Split(NamedTuple):
     """LR frames by which HR times are too large before it and from it on."""
 
 
-def find_split(common: Common, lr: Callable[[float], Image], last: int, misfit: Misfit) -> Split | None:
-    """Where the delay changes, at most once, with what else is wrong as in ``misfit``; None where that is not certain.
-
-    See ``find_misfit``, whose one delay for all HR frames must explain them worse by more than noise may. Delays are
-    JUMPS.
-    """
-    if min(common[0][1].shape) < SMALLEST_SIDE:
-        return None
-    compared = _Comparison(common, lr, last)
-    inside = [k for k, time in enumerate(compared.times) if JUMPS[0] <= time <= last + JUMPS[0]]
-    if len(inside) < 2:
-        return None
-    at = _numbers(misfit, common)
-    left = np.array([[compared.left(k, at * PLACE + late * LATER) for late in JUMPS] for k in inside])
-    parts = [(left[:n].sum(axis=0), left[n:].sum(axis=0)) for n in range(1, len(inside))]
-    n, (one, other) = min(enumerate(parts, 1), key=lambda part: sum(each.min() for each in part[1]))
-    constant = min(float(left.sum(axis=0).min()), sum(compared.left(k, at) for k in inside))
-    if constant - float(one.min() + other.min()) <= compared.by_chance(len(inside)):
-        return None
-    return Split(inside[n], JUMPS[int(one.argmin())], JUMPS[int(other.argmin())])
-
-
 def before_split(
-    common: Common, lr: Callable[[float], Image], last: int, misfit: Misfit, split: Split
+    common: Common, lr: Callable[[float], Image], last: int, placement: Placement, split: Split
 ) -> int:
     """How many of HR frames between those of a ``split`` lie before the change, by their likeness to LR."""
     compared = _Comparison(common, lr, last)
-    at = _numbers(misfit, common) * PLACE
+    down, right, turn, larger = placement
+    factor = _factor(common[0][1].shape)
+    at = np.array([down / factor, right / factor, turn, larger, 0])
     one, other = ([compared.left(k, at + late * LATER) for k in range(len(common))] for late in split[1:])
     return int(np.argmin([sum(one[:n]) + sum(other[n:]) for n in range(len(common) + 1)]))
-
-
-def _numbers(misfit: Misfit, common: Common) -> Five:
-    """The five numbers of a misfit."""
-    down, right, turn, larger = misfit.placement
-    factor = _factor(common[0][1].shape)
-    return np.array([down / factor, right / factor, turn, larger, misfit.late])
 
 
 def find_delay(common: Common, lr: Callable[[float], Image], last: int) -> float:
@@ -282,6 +259,20 @@ class _Comparison:
         if is_late and (not place.any() or late.left < self._left(placed.at, self.inner)):
             return late.at
         return place
+
+    def split(self, at: Five) -> Split | None:
+        """Where the delay changes, at most once, with what else is wrong as in ``at``; None where not significant."""
+        # Before its start LR counts as its first frame: that is alike for all delays, and says nothing.
+        inside = [k for k, time in enumerate(self.times) if time <= self.last + JUMPS[0]]
+        if len(inside) < 2:
+            return None
+        left = np.array([[self.left(k, at * PLACE + late * LATER) for late in JUMPS] for k in inside])
+        parts = [(left[:n].sum(axis=0), left[n:].sum(axis=0)) for n in range(1, len(inside))]
+        n, (one, other) = min(enumerate(parts, 1), key=lambda part: sum(each.min() for each in part[1]))
+        constant = min(float(left.sum(axis=0).min()), sum(self.left(k, at) for k in inside))
+        if constant - float(one.min() + other.min()) <= self.by_chance(len(inside)):
+            return None
+        return Split(inside[n], JUMPS[int(one.argmin())], JUMPS[int(other.argmin())])
 
     def _placed_and_late(self, placed: _Fit, late: _Fit) -> Five | None:
         """The significant numbers, a delay among them; None where they explain no more than one of these fits."""
