@@ -40,6 +40,15 @@ def test_the_mean_of_all_frames_sees_through_what_passes():
     assert mean.noise.mean() == pytest.approx(np.mean((mean.fine - truth) ** 2), rel=0.5)
 
 
+def test_the_expected_loss_is_what_hr_frames_show():
+    """LR changes as the transparent thing passes, the fine structure does not: the HR frames on both sides tell."""
+    clean = passing()
+    sharp, grey = make_sharp(clean)
+    mean, truth = sharp.mean(14), fine_of(sharp, grey.to_grey(clean[14].astype(np.float32)))
+    made = np.mean((mean.fine - truth) ** 2)
+    assert made < np.mean(mean.noise + mean.loss) < 2.5 * made
+
+
 def test_the_two_sides_have_no_noise_in_common():
     clean = passing()
     sharp, grey = make_sharp(clean)

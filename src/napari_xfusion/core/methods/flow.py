@@ -11,7 +11,8 @@ fine structures a and b: minimise <(x - w_a a - w_b b)^2> over a neighbourhood. 
 from one HR frame to the next. Of a the part <ab>/<aa> lives on in b; if a share s of the loss falls between
 a and the target, the part (<ab>/<aa>)^s lives on in x. Where a and b agree this becomes interpolation in
 time along the motion; where they have nothing in common, both weights vanish and bicubic is left. The expected error
-<(x - w_a a - w_b b)^2> comes with it.
+<(x - w_a a - w_b b)^2> comes with it. It is no less than what the two miss of LR(t) implies: both may
+agree where something passes that neither shows.
 
 Where most does not move, the mean of all HR frames within reach knows more than the two. It is joined to the
 estimate above like a further measurement of x, each by its expected error.
@@ -37,7 +38,9 @@ from napari_xfusion.core.types import Image
 
 CHANCE = np.float32(0.03)
 """Correlation of two fine structures that means nothing."""
-CLEARLY = 1.25
+MISSED = 2
+"""Error in what is fine for each energy by which what is coarse misses LR: a shifted edge errs in both."""
+CLEARLY = 1.5
 """Power of the expected errors by which two estimates are weighed: more than 1, so that the better one is preferred."""
 
 
@@ -128,6 +131,8 @@ class FlowStream(GroupStream):
         for weight, candidate in zip(weights, candidates, strict=True):
             image += self.sharp.enlarge(weight) * candidate.fine
         image += self.grids.up(coarse - self.grids.down(image))
+        missed = error_energy(group.reference.image - expected, self.sharp.variance(group.target))
+        error = np.maximum(error, MISSED * (missed - NEGLIGIBLE))
         return image, variance + error
 
     def _weigh(
@@ -146,7 +151,7 @@ class FlowStream(GroupStream):
         signals = aa - first.noise, bb - last.noise
         ax, bx = part_left(signals[0], ab, share), part_left(signals[1], ab, 1 - share)
         w_a, w_b = weights_of_two(aa, bb, ab, ax, bx)
-        error = np.maximum(np.maximum(*signals) - w_a * ax - w_b * bx, 0)
+        error = np.maximum(energy_between(*signals, share) - w_a * ax - w_b * bx, 0)
         return (1 - share) * first.coarse + share * last.coarse, (w_a, w_b), error
 
     def _join(self, between: tuple[Image, Image], mean: Structure) -> tuple[Image, Image, Image]:
@@ -193,10 +198,9 @@ def share_lost(before: Image, after: Image, weights: tuple[float, float]) -> Ima
 def weight_of_one(aa: Image, signal: Image, error: Image) -> Image:
     """Weight (h, w) of a lone candidate's fine structure of energy ``aa``, noise included: a Wiener filter.
 
-    Nothing else bears the fine structure out, so its error is taken as twice the coarse one: a shifted
-    edge errs at least as much in what is fine.
+    Nothing else bears it out.
     """
-    return signal / (aa + 2 * error + NEGLIGIBLE)
+    return signal / (aa + MISSED * error + NEGLIGIBLE)
 
 
 def weights_of_two(aa: Image, bb: Image, ab: Image, ax: Image, bx: Image) -> tuple[Image, Image]:
@@ -212,6 +216,16 @@ def weights_of_two(aa: Image, bb: Image, ab: Image, ax: Image, bx: Image) -> tup
         np.where(only_b, 0, np.where(only_a, ax / aa, w_a / determinant)),
         np.where(only_a, 0, np.where(only_b, bx / bb, w_b / determinant)),
     )
+
+
+def energy_between(a: Image, b: Image, share: Image) -> Image:
+    """<xx>: the energy (h, w) of x between two signals of energies ``a`` and ``b``.
+
+    It changes step by step as structure is lost, so that x has about the energy of the one that it is like.
+    """
+    a, b = np.maximum(a, NEGLIGIBLE), np.maximum(b, NEGLIGIBLE)
+    between: Image = a ** (1 - share) * b**share
+    return between
 
 
 def part_left(signal: Image, ab: Image, share: Image) -> Image:

@@ -11,7 +11,8 @@ nothing in common.
 *The mean of all of them at any time*, where they are. Between HR frames only LR tells which of them fit; a frame
 counts by 1 / (n + rate * change), with the local energy of what has changed in LR since, without slow variation in
 space, so that a transparent object may pass in front. The rate at which fine structure is lost with that change is
-measured on pairs of HR frames.
+measured on pairs of HR frames; and how much the mean loses, on the HR frames before and after, each compared with the
+mean of the others.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class SharpFrames:
         self._joined: FrameCache[tuple[int, tuple[int, ...]], Structure] = FrameCache(
             lambda key: self._join(*key), 2
         )
+        self._tested: FrameCache[int, tuple[Image, Image]] = FrameCache(self._test, 4)
         self._side: FrameCache[tuple[int, int], _Sum] = FrameCache(lambda key: self._sum(*key), 4)
 
     def denoised(self, k: int, sides: tuple[int, ...] = (-1, 1)) -> Structure:
@@ -114,13 +116,32 @@ class SharpFrames:
 
         All but the frames ``without``; zero where there is none.
         """
-        quick = without_slow(self.reader.lr_frame(target))
         before, after = neighbours(self.times, target)
-        first, last = max(after - self.reach, 0), min(before + self.reach, len(self.times) - 1)
+        mean = self._mean(
+            without_slow(self.reader.lr_frame(target)), self.variance(target), (before, after), without
+        )
+        gap = float(self.times[after] - self.times[before])
+        late = (target - float(self.times[before])) / gap if gap else 0.0
+        first, second = np.float32(1 - late), np.float32(late)
+        tests = self._tested(before), self._tested(after)
+        expected, found = (first * a + second * b for a, b in zip(*tests, strict=True))
+        return Structure(mean.fine, mean.noise, _as_found(mean.loss, expected, found))
+
+    def _test(self, k: int) -> tuple[Image, Image]:
+        """The loss (h, w) expected of the mean at the time of HR frame ``k`` without that frame, and the one found."""
+        mean = self._mean(self._quick(k), self._variance_at_hr(k), (k, k), {k})
+        noise = self._noise(k) + mean.noise
+        return mean.loss, np.maximum(self.energy(mean.fine - self.fine(k)) - noise, UNDECIDED * noise)
+
+    def _mean(
+        self, quick: Image, variance: Image, at: tuple[int, int], without: Collection[int]
+    ) -> Structure:
+        """The mean where LR is ``quick`` with noise ``variance``, between two HR frames ``at``."""
+        first, last = max(at[1] - self.reach, 0), min(at[0] + self.reach, len(self.times) - 1)
         fine = np.zeros(self.grids.hr_shape, np.float32)
         total, squares, lost = (np.zeros(self.grids.lr_shape, np.float32) for _ in range(3))
         for k in sorted({*range(first, last + 1)} - {*without}):
-            noise, both = self._noise(k), self.variance(target) + self._variance_at_hr(k)
+            noise, both = self._noise(k), variance + self._variance_at_hr(k)
             loss = self.rate * _change(quick, self._quick(k), both)
             weight: Image = np.float32(1) / (noise + loss + TINY)
             fine += self.enlarge(weight) * self.fine(k)
@@ -177,8 +198,8 @@ class SharpFrames:
                 noise = self._variance_at_hr(k) + self._variance_at_hr(k + 1)
                 changed += _change(self._quick(k), self._quick(k + 1), noise)
         lost = np.maximum(lost, 0)
-        mean = lost.sum() / max(changed.sum(), TINY)
         little = self._noise(0).mean() / 10 + TINY
+        mean = (lost.mean() + little) / (changed.mean() + little)  # 1 where no change was seen
         rate: Image = (lost + mean * little) / (changed + little)
         return rate
 
@@ -248,6 +269,13 @@ def _change(here: Image, there: Image, noise: Image) -> Image:
     """Local energy (h, w) of the difference of two LR images, beyond that of their ``noise`` and what it may hide."""
     change: Image = np.maximum(local_mean((here - there) ** 2) - noise, HIDDEN / 2 * noise)
     return change
+
+
+def _as_found(loss: Image, expected: Image, found: Image) -> Image:
+    """An expected loss (h, w), corrected by what was ``found`` where that much was ``expected``; beyond it as it is."""
+    known: Image = np.minimum(loss, expected)
+    some: Image = np.maximum(expected, TINY)
+    return known * found / some + loss - known
 
 
 def without_slow(lr: Image) -> Image:
