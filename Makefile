@@ -33,6 +33,7 @@ soak: $(VENV)/ready-dev
 pictures: $(VENV)/ready-dev
 	$(RUN)napari-xfusion demo -o demo
 	cp demo/comparison.png docs/images/sample.png
+	$(RUN)python tools/method_picture.py docs/images/method-lite.png
 	$(RUN)python -m pytest -q tests/ui/test_journey.py --pictures docs/images
 	$(RUN)python tools/pictures.py record
 
