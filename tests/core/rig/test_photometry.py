@@ -1,5 +1,6 @@
 """Brightness that the cameras do not share is found and corrected."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import FrameReader, make_rig
 from napari_xfusion.core.rig.brightness import WINDOW, _running_median
 from napari_xfusion.core.rig.field import fit_field
-from napari_xfusion.core.rig.photometry import Photometry, Shading
+from napari_xfusion.core.rig.photometry import Photometry, Shading, robust_gains
 from napari_xfusion.core.sequence import lr_consistency
 from napari_xfusion.core.session import Session
 from tests.core.rig.shots import COUNT, SCALE, SHAPE, STEP, codes, shot
@@ -242,3 +243,20 @@ def test_the_running_median_is_that_of_numpy_for_every_number_of_frames():
         line, half = rng.normal(size=count), min(WINDOW, count) // 2
         around = np.lib.stride_tricks.sliding_window_view(np.pad(line, half, mode="reflect"), 2 * half + 1)
         np.testing.assert_array_equal(_running_median(line), np.median(around, axis=1))
+
+
+@pytest.mark.parametrize("expected", [1, 1000], ids=["against one image", "against as many"])
+def test_lines_of_many_frames_are_those_of_each_and_take_little_memory(expected):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(expected, 60))
+    frames = 1.3 * images + 0.1 + 0.05 * rng.normal(size=(1000, 60))
+    weights = rng.random(60)
+    tracemalloc.start()
+    try:
+        together = robust_gains(frames, images, weights)
+        used = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    each = [robust_gains(frames[[i]], images[[i % expected]], weights)[0] for i in range(len(frames))]
+    np.testing.assert_allclose(together, each, rtol=1e-12)
+    assert used < 2.5 * frames.nbytes

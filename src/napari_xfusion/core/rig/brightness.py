@@ -92,7 +92,9 @@ def follow_brightness(lr: Blocks, hr: Blocks, hr_times: Array, *, keep: bool = F
     own_lines = lr_lines
     if shared:
         hr_lines = np.stack([np.interp(hr_times, lr.frames, each) for each in lr_lines.T], axis=1)
-    beside = _follow_other(hr._replace(values=_undone(hr.values, hr_lines)), _undone(lr.values, lr_lines)[at])
+    beside = _follow_other(
+        hr._replace(values=_undone(hr.values, hr_lines)), _undone(lr.values[at], lr_lines[at])
+    )
     change, fast = float(beside.level.std()), _fast(beside.level)
     if len(hr.frames) < FEWEST_FRAMES or max(change, fast) < max(
         LEAST_CHANGE / beside.effect, CERTAIN * beside.error
@@ -241,11 +243,11 @@ def _own_lines(values: Array) -> tuple[Array, Array]:
     """Gain and offset (N, 2) of frames (N, n) against what stays the same in all of them, (n,)."""
     lines = np.tile(_SAME, (len(values), 1))
     chosen = values[np.unique(np.linspace(0, len(values) - 1, min(len(values), 128)).astype(int))]
+    every = slice(None, None, max(1, len(values) // 128))
     reference, weights = median(chosen, axis=0), np.ones(values.shape[1])
     for _ in range(3):
         lines = robust_gains(values, reference[None], weights)
-        even = _undone(values, lines)
-        some = even[:: max(1, len(even) // 128)]
+        some = _undone(values[every], lines[every])
         reference = median(some, axis=0)
         moved = median(np.abs(some - reference), axis=0)
         weights = 1 / (moved**2 + median(moved) ** 2 / 4 + 1e-12)

@@ -150,11 +150,11 @@ def _bad_frames(
 
 def _unit(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Coarse images without mean, of length 1; those that show nothing are 0."""
-    wide = blocks - blocks.mean(axis=1, keepdims=True, dtype=np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = np.where(
-        length > 1e-9 * np.abs(blocks).max(initial=1e-30), wide / np.maximum(length, 1e-300), 0
-    )
+    unit: NDArray[np.float64] = blocks - blocks.mean(axis=1, keepdims=True, dtype=np.float64)
+    length = np.linalg.norm(unit, axis=1, keepdims=True)
+    largest = max(blocks.max(initial=1e-30), -blocks.min(initial=0.0))
+    unit /= np.maximum(length, 1e-300)  # in place: of long recordings, these are the largest arrays
+    unit[(length <= 1e-9 * largest)[:, 0]] = 0
     return unit
 
 

@@ -22,6 +22,8 @@ CLEARLY = 0.8
 """Share of the square difference that a curve must leave less than, of that of a line, where pixels are judged."""
 ITERATIONS = 6
 """Of reweighted least squares."""
+AT_ONCE = 256
+"""Frames whose lines are fitted at once: what a processor's cache holds, and no more memory for long recordings."""
 LEAST_GAIN = 0.05
 """Of a line."""
 Array = NDArray[np.float64]
@@ -124,8 +126,14 @@ def robust_gains(
     By iteratively reweighted least squares with Huber's weights; ``weights`` (n,) multiply them. Where there is no
     increasing line, the gain is 1.
     """
-    y, x = np.asarray(seen, np.float64), np.broadcast_to(np.asarray(expected, np.float64), seen.shape)
-    base = np.ones(y.shape[1]) if weights is None else weights / weights.mean()
+    x = np.broadcast_to(np.asarray(expected, np.float64), seen.shape)
+    base = np.ones(seen.shape[1]) if weights is None else weights / weights.mean()
+    parts = (slice(first, first + AT_ONCE) for first in range(0, max(len(seen), 1), AT_ONCE))
+    return np.concatenate([_gains(np.asarray(seen[part], np.float64), x[part], base) for part in parts])
+
+
+def _gains(y: Array, x: Array, base: Array) -> Array:
+    """See ``robust_gains``: of frames ``y`` over ``x``, both (N, n), with weights ``base`` (n,)."""
     weight = np.broadcast_to(base, y.shape)
     gain = offset = np.zeros(len(y))
     for _ in range(ITERATIONS):
