@@ -11,39 +11,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from threading import Event
 
 import numpy as np
 
-from misfit import MARGIN, STEP, films, record
-from napari_xfusion.core.grey import percentile_map
-from napari_xfusion.core.inspect.metrics import psnr
+from misfit import STEP, films, mean_psnr, record
 from napari_xfusion.core.plan import FLAWS, make_plan
 from napari_xfusion.core.recordings import as_stack
 from napari_xfusion.core.rig import make_rig
-from napari_xfusion.core.rig.rig import Rig
-from napari_xfusion.core.session import Session
-from napari_xfusion.core.types import Stack
 
 FIRST, LAST = 10, 50
 """Between which the frame is lost."""
 METHOD = "flow"
-
-
-def fused(rig: Rig, truth: Stack, frames: list[int], targets: list[int]) -> float:
-    """Mean PSNR of LR frames ``targets``, which show ``frames`` of the truth."""
-    grey, _ = percentile_map(truth, len(truth))
-    inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    with Session(make_plan(method=METHOD, dtype="float32"), rig) as session:
-        images = [frame.image for frame in session.frames(targets, Event())]
-    return float(
-        np.mean(
-            [
-                psnr(*(np.clip(grey.to_grey(each), 0, 1)[inner] for each in (truth.frame(t), image)))
-                for t, image in zip(frames, images, strict=True)
-            ]
-        )
-    )
 
 
 def main() -> None:
@@ -73,10 +51,10 @@ def main() -> None:
         undisturbed = make_rig(make_plan(hr_times=whole.known, correct=(*FLAWS, "time")), whole.lr, whole.hr)
         false += any(warning.code == "retimed" for warning in undisturbed.warnings)
         shown = [t for t in range(STEP // 2, int(stated[-1]), STEP) if t != lost]
-        targets = [kept.index(t) for t in shown]
+        targets = {kept.index(t): t for t in shown}
         figures.append(
-            [fused(rig, whole.truth, shown, targets) for rig in rigs.values()]
-            + [fused(undisturbed, whole.truth, shown, shown)]
+            [mean_psnr(whole.truth, rig, METHOD, targets) for rig in rigs.values()]
+            + [mean_psnr(whole.truth, undisturbed, METHOD, {t: t for t in shown})]
         )
         sys.stdout.write(f"shot {shot}: lost {lost}, reported {reported}, right {good}, {figures[-1]}\n")
     before, after, without = np.mean(figures, axis=0)

@@ -242,16 +242,16 @@ def _is_right(made: Disturbances, found: Misfit) -> bool:
 
 def _psnr(made: Cameras, rig: Rig, methods: Sequence[str]) -> dict[str, float]:
     """Return the mean PSNR by method."""
-    grey, _ = percentile_map(made.truth, len(made.truth))
+    return {method: mean_psnr(made.truth, rig, method, {t: t for t in TARGETS}) for method in methods}
+
+
+def mean_psnr(truth: Stack, rig: Rig, method: str, shown: dict[int, int]) -> float:
+    """Mean PSNR of targets, ``shown`` naming the frame of the truth that each shows; without the border."""
+    grey, _ = percentile_map(truth, len(truth))
     inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    truth = [np.clip(grey.to_grey(made.truth.frame(t)), 0, 1)[inner] for t in TARGETS]
-    means = {}
-    for method in methods:
-        with Session(make_plan(method=method, dtype="float32"), rig) as session:
-            fused = [frame.image for frame in session.frames(TARGETS, Event())]
-        images = [np.clip(grey.to_grey(image), 0, 1)[inner] for image in fused]
-        means[method] = float(np.mean([psnr(t, i) for t, i in zip(truth, images, strict=True)]))
-    return means
+    with Session(make_plan(method=method, dtype="float32"), rig) as session:
+        pairs = [(truth.frame(shown[f.index]), f.image) for f in session.frames(shown, Event())]
+    return float(np.mean([psnr(*(np.clip(grey.to_grey(x), 0, 1)[inner] for x in pair)) for pair in pairs]))
 
 
 def table(results: dict[str, dict[str, Cell]]) -> str:

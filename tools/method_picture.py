@@ -9,16 +9,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 
 from napari_xfusion.core.methods.flow import FlowStream
-from napari_xfusion.core.plan import Plan, make_plan
+from napari_xfusion.core.plan import make_plan
 from napari_xfusion.core.recordings import open_stack
-from napari_xfusion.core.rig import FrameReader, make_rig
-from napari_xfusion.core.run import fuse
+from napari_xfusion.core.session import Session, rig_of
 from napari_xfusion.core.types import Image
 from napari_xfusion.lab.demo import sample_sequence
 
@@ -42,11 +42,11 @@ def panels() -> list[Panel]:
     """What is shown, in rows of ACROSS."""
     lr, hr, truth = (open_stack(sample_sequence(name)) for name in ("lr", "hr", "truth"))
     plan = make_plan(hr_step=10)
-    rig = make_rig(plan, lr, hr)
-    flow = FlowStream(FrameReader(rig))
-    group = flow.reader.group(TARGET)
-    made = flow.estimate(group)
-    fused = next(iter(fuse(Plan(hr_step=10), lr, hr, targets=[TARGET])))
+    rig = rig_of(plan, lr, hr)
+    with Session(plan, rig) as session:
+        group = session.reader.group(TARGET)
+        made = FlowStream(session.reader).estimate(group)
+        [fused] = session.frames([TARGET], Event())
     to_grey = rig.hr.grey.to_grey
     result, true = to_grey(fused.image), to_grey(truth.frame(TARGET))
     std = fused.std / rig.hr.grey.span
